@@ -1,0 +1,286 @@
+"""The `eigenfit` command.
+
+It answers `--help` without loading TensorFlow or matplotlib: each command imports what
+it needs. Exit codes: 0 converged, 2 bad input, 3 not converged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import typer.core
+
+if TYPE_CHECKING:
+    import eigenfit as ef
+    from eigenfit_serving.problem_file import ProblemFile
+
+BAD_INPUT = 2
+NOT_CONVERGED = 3
+
+
+class OneLineErrors(typer.core.TyperGroup):
+    """A command group that reports bad input in one line, without a usage text."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Runs the command line; see `click.Command.main`."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        from eigenfit_serving.errors import InputError
+
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except InputError as error:
+            _fail(str(error))
+        except Exception as error:
+            # Typer's usage errors; where their class lives depends on its version.
+            message = getattr(error, "format_message", None)
+            if message is None:
+                raise
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "eigenfit"
+            _fail(f"{message().rstrip('.')}. See {command} --help.")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"eigenfit {importlib.metadata.version('eigenfit')}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="Example:  eigenfit fit examples/identity.toml --plot convergence.png",
+)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show it and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Find the parameters of a structured matrix from its eigenvalues."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(BAD_INPUT)
+
+
+ProblemArgument = Annotated[
+    Path, typer.Argument(metavar="PROBLEM.toml", help="The problem file.")
+]
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="auto, adam, levenberg-marquardt or isospectral-projection.",
+    ),
+]
+DtypeOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="float32 or float64.")
+]
+
+
+@app.command(
+    epilog="Example:  eigenfit fit examples/identity.toml --starts 8 "
+    "--output result.json"
+)
+def fit(
+    problem: ProblemArgument,
+    method: MethodOption = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="The loss at which a fit has converged."),
+    ] = None,
+    max_steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER", help="Steps at most; the method's own by default."
+        ),
+    ] = None,
+    starts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER", help="Number of random starts, fitted together."
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="Of the random starts.")
+    ] = None,
+    dtype: DtypeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all results: .json or .npz."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the convergence: .png, .svg or .pdf."),
+    ] = None,
+) -> None:
+    """Fit a problem and print the answer.
+
+    Options take precedence over the file. Exit code 0: the best start converged;
+    2: bad input; 3: not converged, the best answer is printed all the same.
+    """
+    from rich.console import Console
+
+    from eigenfit_serving.files import check_writable, replacing
+    from eigenfit_serving.outcome import WRITERS, run_fit
+    from eigenfit_serving.problem_file import read_problem
+    from eigenfit_serving.report import print_outcome
+    from eigenfit_serving.terminal import fit_progress
+
+    content = read_problem(
+        problem,
+        method=method,
+        tolerance=_number(tolerance),
+        max_steps=_number(max_steps),
+        starts=_number(starts),
+        seed=_number(seed),
+        dtype=dtype,
+    )
+    if output:
+        check_writable("--output", output, WRITERS)
+    if plot:
+        check_writable("--plot", plot, (".png", ".svg", ".pdf"))
+        _require_matplotlib()
+    with _input_errors(problem):
+        solver = _solver(content)
+        with fit_progress(Console(stderr=True)) as progress:
+            outcome = run_fit(
+                content, solver, record_every=1 if plot else 0, progress=progress
+            )
+
+    print_outcome(outcome, Console())
+    if output:
+        with replacing("--output", output) as path:
+            WRITERS[output.suffix.lower()](outcome, path)
+        typer.echo(f"\nWrote {output}")
+    if plot:
+        from eigenfit.plots import plot_convergence
+
+        with replacing("--plot", plot) as path:
+            plot_convergence(
+                outcome.solution,
+                content.targets,
+                indices=content.observation.indices,
+                tolerance=content.fit.tolerance,
+                title=content.title,
+                path=path,
+            )
+        typer.echo(f"{'' if output else chr(10)}Wrote {plot}")
+    if not outcome.converged:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+@app.command(epilog="Example:  eigenfit export examples/identity.toml models/identity")
+def export(
+    problem: ProblemArgument,
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Of the model; versions go below it."),
+    ],
+    method: MethodOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Export the solver of a problem as a TensorFlow SavedModel.
+
+    The model fits any targets from any starts: those of the file are not part of it.
+    """
+    from rich.console import Console
+
+    from eigenfit_serving.files import check_folder
+    from eigenfit_serving.problem_file import read_problem
+    from eigenfit_serving.report import print_export
+
+    content = read_problem(problem, method=method, dtype=dtype)
+    check_folder("FOLDER", path)
+    with _input_errors(problem):
+        solver = _solver(content)
+    from eigenfit_export import save_model
+
+    try:
+        version = save_model(solver, path)
+    except OSError as error:
+        _fail(f"FOLDER = {path}: cannot be written ({error.strerror or error}).")
+    print_export(version, Console())
+
+
+def main() -> None:
+    """Runs the command line and exits; the entry point of the `eigenfit` script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A title may hold what the terminal cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="eigenfit")
+
+
+def _number(text: str | None) -> int | float | str | None:
+    """Reads the value of an option; what is no number is left for the checks."""
+    for kind in (int, float):
+        with contextlib.suppress(TypeError, ValueError):
+            return kind(text)  # type: ignore[arg-type]
+    return text
+
+
+@contextlib.contextmanager
+def _input_errors(problem: Path) -> Iterator[None]:
+    """Reports what the solver refuses as an error of the problem file."""
+    from eigenfit_serving.errors import InputError
+
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{problem}: {error}") from error
+    except Exception as error:
+        # TensorFlow has its own class for this, which is not loaded here.
+        if (
+            isinstance(error, MemoryError)
+            or "ResourceExhausted" in type(error).__name__
+        ):
+            raise InputError(
+                f"{problem}: the fit does not fit into memory. Use fewer starts "
+                f"(fit.starts) or a smaller order."
+            ) from error
+        raise
+
+
+def _solver(content: ProblemFile) -> ef.Solver:
+    from eigenfit_serving.terminal import quiet_import
+
+    with quiet_import():
+        import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    return content.solver()
+
+
+def _require_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        _fail('--plot: needs matplotlib. Install it: pip install "eigenfit[plots]"')
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"eigenfit: {text}", err=True)
+    sys.exit(BAD_INPUT)

@@ -1,0 +1,54 @@
+"""eigenfit: inverse eigenvalue problems in one compiled TensorFlow program.
+
+Example:
+    >>> import eigenfit as ef
+    >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
+    >>> solver.fit([1.0, 2.0, 3.0], targets=[-1.0, 1.0]).eigenvalues.numpy().round(9)
+    array([-1.,  1.])
+"""
+
+from eigenfit.eigen import eigh, eigvalsh, spectral_loss
+from eigenfit.methods import (
+    AbstractMethod,
+    Adam,
+    IsospectralProjection,
+    LevenbergMarquardt,
+)
+from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.programs import Gradient
+from eigenfit.results import FitError, History, Progress, Result, Solution
+from eigenfit.solver import Solver
+from eigenfit.structures import (
+    AbstractFullStructure,
+    AbstractStructure,
+    Affine,
+    Parametric,
+    Symmetric,
+)
+
+__all__ = [
+    "AbstractFullStructure",
+    "AbstractMethod",
+    "AbstractObservation",
+    "AbstractStructure",
+    "Adam",
+    "Affine",
+    "Evaluation",
+    "FitError",
+    "Gradient",
+    "History",
+    "IsospectralProjection",
+    "Levels",
+    "LevenbergMarquardt",
+    "Parametric",
+    "Problem",
+    "Progress",
+    "Result",
+    "Solution",
+    "Solver",
+    "Symmetric",
+    "eigh",
+    "eigvalsh",
+    "spectral_loss",
+]

@@ -1,0 +1,90 @@
+"""A fit in compiled chunks, for progress and history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from eigenfit.batching import select
+from eigenfit.compilation import Mode
+from eigenfit.loop import Recorder, Run
+from eigenfit.programs import Programs
+from eigenfit.results import RUNNING, History, Progress, Result
+
+_SECONDS = 0.25  # wanted duration of a chunk: often enough to look alive
+
+
+def run_in_chunks(
+    programs: Programs,
+    mode: Mode,
+    arguments: list[tf.Tensor],
+    record_every: int,
+    capacity: int,
+    progress: Callable[[Progress], None] | None,
+) -> Run:
+    """Runs a fit, returning to Python between chunks if there is a `progress`.
+
+    Args:
+        programs: Of the solver.
+        mode: How to run.
+        arguments: Initial, targets, tolerance, max_steps, batch-major.
+        record_every: Steps between snapshots.
+        capacity: Number of snapshots, even; 0 for none.
+        progress: Called after each chunk.
+
+    Returns:
+        The finished run.
+    """
+    begin, advance, _ = (x.variant(mode) for x in programs.chunked(capacity))
+    run = begin(*arguments, tf.constant(record_every))
+    limit = int(tf.reduce_max(tf.concat([arguments[3], [0]], axis=0)))
+    if progress is None:
+        return advance(run, *arguments[1:], tf.constant(limit))
+    chunk = 1
+    while True:
+        running = run.result == RUNNING
+        losses = tf.where(running, run.state.point.loss, 0)
+        progress(
+            Progress(
+                step=int(run.step),
+                max_steps=limit,
+                num_running=int(tf.reduce_sum(tf.cast(running, tf.int32))),
+                num_members=int(tf.size(running)),
+                worst_loss=float(tf.reduce_max(tf.concat([losses, [0]], axis=0))),
+            )
+        )
+        if not tf.reduce_any(running):
+            return run
+        started = time.perf_counter()
+        until = min(int(run.step) + chunk, limit)
+        run = advance(run, *arguments[1:], tf.constant(until))
+        seconds = time.perf_counter() - started
+        # At most doubled, since the first call of a program also traces it.
+        chunk = max(1, round(chunk * min(2.0, _SECONDS / seconds)))
+
+
+def history_of(run: Run) -> History:
+    """Reads the snapshots of a run, the end of the fit being the last one.
+
+    Returns:
+        `steps [h]`, `loss [b, h]`, `eigenvalues [b, h, n]`.
+    """
+    recorder = run.recorder
+    assert isinstance(recorder, Recorder)
+    count = int(recorder.count)
+    point = run.state.point
+    steps = recorder.steps[:count]
+    loss, eigenvalues = recorder.loss[:count], recorder.eigenvalues[:count]
+    if int(steps[-1]) != int(run.step):
+        steps = tf.concat([steps, run.step[tf.newaxis]], axis=0)
+        loss = tf.concat([loss, point.loss[tf.newaxis]], axis=0)
+        eigenvalues = tf.concat([eigenvalues, point.eigenvalues[tf.newaxis]], axis=0)
+    loss = tf.transpose(loss)
+    eigenvalues = tf.transpose(eigenvalues, [1, 0, 2])
+    recorded: Any = (loss, eigenvalues)
+    nothing = tf.nest.map_structure(lambda x: x * float("nan"), recorded)
+    loss, eigenvalues = select(run.result != Result.invalid_input, recorded, nothing)
+    return History(steps, loss, eigenvalues)

@@ -1,0 +1,93 @@
+"""Adam, with the update of the published example."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.options import in_unit_interval, positive
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING
+
+
+class AdamState(NamedTuple):
+    """Loop variable of `Adam`."""
+
+    point: Evaluation
+    first_moment: tf.Tensor  # [..., p] running mean of the gradient
+    second_moment: tf.Tensor  # [..., p] running mean of its square
+    count: tf.Tensor  # [...] int32, steps taken
+
+
+class Adam(AbstractMethod):
+    """Adam on the loss (Kingma & Ba, ICLR 2015, the form before section 2.1).
+
+    With `a = learning_rate sqrt(1 - beta_2^k) / (1 - beta_1^k)` in step k the update
+    is `r <- r - a m / (sqrt(v) + epsilon)`, the one of `tf.keras.optimizers.Adam`. It
+    needs thousands of steps where the other methods need a few: it is here as the
+    published baseline and for losses that other methods cannot treat.
+
+    Args:
+        learning_rate: Upper bound of the change of a parameter in one step, roughly.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+        name: Of the module.
+
+    Example:
+        >>> Adam(learning_rate=1e-2)
+        Adam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-07)
+    """
+
+    default_max_steps = 20_000
+    takes_many_steps = True
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.beta_1 = in_unit_interval("beta_1", beta_1)
+        self.beta_2 = in_unit_interval("beta_2", beta_2)
+        self.epsilon = positive("epsilon", epsilon)
+
+    def __repr__(self) -> str:
+        return (
+            f"Adam(learning_rate={self.learning_rate}, beta_1={self.beta_1}, "
+            f"beta_2={self.beta_2}, epsilon={self.epsilon})"
+        )
+
+    def check(self, problem: Problem) -> None:
+        """Accepts every problem."""
+
+    def init(
+        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> AdamState:
+        """Starts with zero moments; see the base class."""
+        point = problem.evaluate(parameters, targets)
+        zeros = tf.zeros_like(point.parameters)
+        count = tf.zeros_like(point.loss, tf.int32)
+        return AdamState(point, zeros, zeros, count)
+
+    def step(self, problem: Problem, state: AdamState, targets: tf.Tensor) -> AdamState:
+        """Makes one update; see the base class."""
+        g = problem.gradient_at(state.point)
+        count = state.count + 1
+        m = state.first_moment + (g - state.first_moment) * (1 - self.beta_1)
+        v = state.second_moment + (g * g - state.second_moment) * (1 - self.beta_2)
+        k = tf.cast(count, g.dtype)
+        correction = tf.sqrt(1 - self.beta_2**k) / (1 - self.beta_1**k)
+        rate = (self.learning_rate * correction)[..., tf.newaxis]
+        parameters = state.point.parameters - rate * m / (tf.sqrt(v) + self.epsilon)
+        return AdamState(problem.evaluate(parameters, targets), m, v, count)
+
+    def terminate(self, problem: Problem, state: AdamState) -> tf.Tensor:
+        """Never ends by itself: noise in the moments hides a stationary point."""
+        return tf.fill(tf.shape(state.count), RUNNING)

@@ -1,0 +1,45 @@
+"""Step control of damped methods: Nielsen's rule.
+
+Source: H. B. Nielsen, Damping parameter in Marquardt's method, IMM-REP-1999-05,
+Technical University of Denmark (1999), section 3.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Damping(NamedTuple):
+    """State of the rule; one value for each member."""
+
+    mu: tf.Tensor  # [...] the damping
+    growth: tf.Tensor  # [...] factor of the next increase
+
+
+def start(mu: tf.Tensor) -> Damping:
+    """Starts with a damping `[...]`."""
+    return Damping(mu, tf.fill(tf.shape(mu), tf.constant(2, mu.dtype)))
+
+
+def update(damping: Damping, gain: tf.Tensor, accepted: tf.Tensor) -> Damping:
+    """Adapts the damping to a step.
+
+    Args:
+        damping: Used for the step.
+        gain: `[...]`, actual over predicted reduction of the loss.
+        accepted: `[...]` bool, whether the step was taken.
+
+    Returns:
+        Less damping after a good step, by at most a factor of 3; after a refused one
+        more, by 2, 4, 8, ... in a row.
+    """
+    shrink = tf.maximum(1 - (2 * gain - 1) ** 3, 1 / 3)
+    ceiling = damping.mu.dtype.max / damping.growth
+    grown = tf.minimum(damping.mu, ceiling) * damping.growth
+    fresh = start(damping.mu).growth
+    return Damping(
+        mu=tf.where(accepted, damping.mu * shrink, grown),
+        growth=tf.where(accepted, fresh, tf.minimum(2 * damping.growth, 1e6)),
+    )

@@ -1,0 +1,149 @@
+"""Levenberg-Marquardt: the Gauss-Newton direction with damping by Nielsen's rule."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.batching import select
+from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.options import number, positive
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING, Result
+
+
+class LevenbergMarquardtState(NamedTuple):
+    """Loop variable of `LevenbergMarquardt`."""
+
+    point: Evaluation
+    scale: tf.Tensor  # [..., p] squares of the scales D
+    damping: damping.Damping
+    code: tf.Tensor  # [...] int32, a Result or RUNNING
+
+
+class LevenbergMarquardt(AbstractMethod):
+    """Damped Gauss-Newton steps: a handful for a problem that can be met.
+
+    Each step minimises `|J d + residual|^2 + mu |D d|^2`, where the damping mu
+    follows H. B. Nielsen (1999) and D scales the columns of J, so that units of
+    parameters do not matter: by `|dA/dr_k|` where it is constant (the undamped step
+    is then the shortest one in the Frobenius norm of the matrix, if the matrices
+    dA/dr_k are orthogonal), else by the largest norm of the column so far (J. J.
+    More, The Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
+    A step that does not lower the loss is refused, and counts as a step.
+
+    A member ends `stationary` when the residual is orthogonal to the columns of J
+    within `orthogonality`, and `stalled` when refused steps have become too short to
+    change the parameters.
+
+    Args:
+        initial_damping: Of the first step, relative to the largest scaled column.
+        orthogonality: Cosine below which the gradient counts as zero; by default the
+            machine epsilon to the power 2/3.
+        name: Of the module.
+
+    Example:
+        >>> LevenbergMarquardt()
+        LevenbergMarquardt(initial_damping=0.001)
+    """
+
+    default_max_steps = 200
+    takes_many_steps = False
+
+    def __init__(
+        self,
+        initial_damping: float = 1e-3,
+        orthogonality: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.initial_damping = positive("initial_damping", initial_damping)
+        self.orthogonality = (
+            None if orthogonality is None else number("orthogonality", orthogonality)
+        )
+
+    def __repr__(self) -> str:
+        more = (
+            ""
+            if self.orthogonality is None
+            else f", orthogonality={self.orthogonality}"
+        )
+        return f"LevenbergMarquardt(initial_damping={self.initial_damping}{more})"
+
+    def check(self, problem: Problem) -> None:
+        """Accepts every problem."""
+
+    def init(
+        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> LevenbergMarquardtState:
+        """Evaluates the start; see the base class."""
+        point = problem.evaluate(parameters, targets)
+        columns = _squared_columns(problem.jacobian_at(point))
+        norms = problem.structure.squared_norms()
+        if norms is None:
+            scale = columns
+        else:
+            scale = tf.zeros_like(columns) + tf.constant(norms, columns.dtype)
+        largest = tf.reduce_max(columns / _nonzero(scale), axis=-1)
+        return LevenbergMarquardtState(
+            point=point,
+            scale=scale,
+            damping=damping.start(self.initial_damping * largest),
+            code=tf.fill(tf.shape(point.loss), RUNNING),
+        )
+
+    def step(
+        self, problem: Problem, state: LevenbergMarquardtState, targets: tf.Tensor
+    ) -> LevenbergMarquardtState:
+        """Tries one step and keeps it if the loss falls; see the base class."""
+        point = state.point
+        J = problem.jacobian_at(point)
+        scale = state.scale
+        if problem.structure.squared_norms() is None:
+            scale = tf.maximum(scale, _squared_columns(J))
+        norms = tf.sqrt(_nonzero(scale))
+        J /= norms[..., tf.newaxis, :]
+        mu = state.damping.mu
+        scaled = gauss_newton.direction(J, point.residual, mu)
+        half_gradient = gauss_newton.gradient(J, point.residual)
+        predicted = tf.reduce_sum(
+            scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
+        )
+
+        trial = problem.evaluate(point.parameters + scaled / norms, targets)
+        gain = (point.loss - trial.loss) / predicted
+        # False for NaN: a trial outside the structure's domain is refused.
+        accepted = trial.loss < point.loss
+
+        epsilon = float(np.finfo(scaled.dtype.as_numpy_dtype).eps)
+        orthogonality = self.orthogonality
+        if orthogonality is None:
+            orthogonality = epsilon ** (2 / 3)
+        steepest = tf.reduce_max(tf.abs(half_gradient), axis=-1)
+        stationary = steepest <= orthogonality * tf.sqrt(point.loss)
+        length = tf.norm(scaled, axis=-1)
+        short = length <= epsilon * tf.norm(norms * point.parameters, axis=-1)
+        stalled = ~accepted & short
+        code = tf.where(stalled, int(Result.stalled), RUNNING)
+        return LevenbergMarquardtState(
+            point=select(accepted, trial, point),
+            scale=scale,
+            damping=damping.update(state.damping, gain, accepted),
+            code=tf.where(stationary, int(Result.stationary), code),
+        )
+
+    def terminate(self, problem: Problem, state: LevenbergMarquardtState) -> tf.Tensor:
+        """Reports what the last step found; see the base class."""
+        return state.code
+
+
+def _squared_columns(J: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(J**2, axis=-2)
+
+
+def _nonzero(scale: tf.Tensor) -> tf.Tensor:
+    # A parameter without influence keeps its value at any scale.
+    return tf.where(scale > 0, scale, tf.ones_like(scale))

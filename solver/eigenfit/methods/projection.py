@@ -1,0 +1,83 @@
+"""The isospectral projection: the closed form for unconstrained matrices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.batching import select
+from eigenfit.eigen import from_spectrum
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING, Result
+from eigenfit.structures import AbstractFullStructure
+
+
+class IsospectralProjectionState(NamedTuple):
+    """Loop variable of `IsospectralProjection`."""
+
+    point: Evaluation
+    code: tf.Tensor  # [...] int32, a Result or RUNNING
+
+
+class IsospectralProjection(AbstractMethod):
+    """Solves in one step where every matrix of the order may occur.
+
+    Of all matrices with the wanted spectrum `V diag(t) V^H` is the nearest to
+    `V diag(lambda) V^H` in the Frobenius norm (Hoffman & Wielandt, Duke Math. J. 20
+    (1953)). Levels that are not observed move as little as the order of the spectrum
+    allows. A second step follows only when rounding kept the loss above the
+    tolerance.
+
+    Example:
+        >>> IsospectralProjection()
+        IsospectralProjection()
+    """
+
+    default_max_steps = 10
+    takes_many_steps = False
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name)
+
+    def __repr__(self) -> str:
+        return "IsospectralProjection()"
+
+    def check(self, problem: Problem) -> None:
+        """Raises ValueError unless the structure reaches every matrix."""
+        if not isinstance(problem.structure, AbstractFullStructure):
+            raise ValueError(
+                f"`method` IsospectralProjection needs a structure that reaches every "
+                f"matrix, such as Symmetric; {problem.structure!r} does not. Use "
+                f'method="auto" or LevenbergMarquardt().'
+            )
+
+    def init(
+        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> IsospectralProjectionState:
+        """Evaluates the start; see the base class."""
+        point = problem.evaluate(parameters, targets)
+        return IsospectralProjectionState(point, tf.fill(tf.shape(point.loss), RUNNING))
+
+    def step(
+        self, problem: Problem, state: IsospectralProjectionState, targets: tf.Tensor
+    ) -> IsospectralProjectionState:
+        """Replaces the spectrum, keeping the eigenvectors; see the base class."""
+        structure = problem.structure
+        assert isinstance(structure, AbstractFullStructure)
+        point = state.point
+        spectrum = problem.observation.nearest_spectrum(point.eigenvalues, targets)
+        A = from_spectrum(point.eigenvectors, spectrum)
+        trial = problem.evaluate(structure.disassemble(A), targets)
+        better = trial.loss < point.loss
+        return IsospectralProjectionState(
+            point=select(better, trial, point),
+            code=tf.where(better, RUNNING, int(Result.stalled)),
+        )
+
+    def terminate(
+        self, problem: Problem, state: IsospectralProjectionState
+    ) -> tf.Tensor:
+        """Reports what the last step found; see the base class."""
+        return state.code

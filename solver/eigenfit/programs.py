@@ -1,0 +1,182 @@
+"""The programs of a solver: pure functions and their signatures.
+
+Each takes and gives tensors with one batch dimension of unknown size, so that one
+trace serves every batch. What is compiled for Python is what is exported.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eigenfit import loop
+from eigenfit.batching import select
+from eigenfit.compilation import Compiled
+from eigenfit.methods import AbstractMethod
+from eigenfit.problem import Problem
+from eigenfit.results import Result
+
+
+class Gradient(NamedTuple):
+    """What `Solver.gradient` returns."""
+
+    loss: tf.Tensor  # [...]
+    gradient: tf.Tensor  # [..., p] of the loss by the parameters
+    eigenvalues: tf.Tensor  # [..., n], ascending
+
+
+class Programs:
+    """Builds the programs of a problem and a method, each when it is first asked for.
+
+    Args:
+        problem: What is fitted.
+        method: How a step is made.
+    """
+
+    def __init__(self, problem: Problem, method: AbstractMethod) -> None:
+        self.problem = problem
+        self.method = method
+        dtype = problem.parameter_dtype
+        self._parameters = tf.TensorSpec(
+            [None, problem.num_parameters], dtype, "parameters"
+        )
+        self._initial = tf.TensorSpec([None, problem.num_parameters], dtype, "initial")
+        self._targets = tf.TensorSpec([None, problem.num_targets], dtype, "targets")
+        self._tolerance = tf.TensorSpec([None], dtype, "tolerance")
+        self._max_steps = tf.TensorSpec([None], tf.int32, "max_steps")
+        self._fit_signature = [
+            self._initial,
+            self._targets,
+            self._tolerance,
+            self._max_steps,
+        ]
+        self._chunked: dict[int, tuple[Compiled, Compiled, Compiled]] = {}
+
+    @cached_property
+    def fit(self) -> Compiled:
+        """Initial, targets, tolerance, max_steps -> fields of `Solution`."""
+
+        def fit(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            limits = loop.Limits(tolerance, max_steps)
+            run = loop.begin(self.problem, self.method, initial, targets, limits)
+            run = loop.advance(
+                self.problem, self.method, run, targets, limits, tf.int32.max
+            )
+            return self._answer(run, initial)
+
+        return Compiled(fit, self._fit_signature)
+
+    @cached_property
+    def init(self) -> Compiled:
+        """Initial, targets -> state of the method."""
+
+        def init(initial: tf.Tensor, targets: tf.Tensor) -> Any:
+            return self.method.init(self.problem, initial, targets)
+
+        return Compiled(init, [self._initial, self._targets])
+
+    @cached_property
+    def step(self) -> Compiled:
+        """State, targets -> state."""
+
+        def step(state: Any, targets: tf.Tensor) -> Any:
+            return self.method.step(self.problem, state, targets)
+
+        return Compiled(step, [self.init.output_specs(), self._targets])
+
+    @cached_property
+    def gradient(self) -> Compiled:
+        """Parameters, targets -> `Gradient`."""
+
+        def gradient(parameters: tf.Tensor, targets: tf.Tensor) -> Gradient:
+            point = self.problem.evaluate(parameters, targets)
+            return Gradient(
+                point.loss, self.problem.gradient_at(point), point.eigenvalues
+            )
+
+        return Compiled(gradient, [self._parameters, self._targets])
+
+    @cached_property
+    def loss(self) -> Compiled:
+        """Parameters, targets -> loss, differentiable twice."""
+        return Compiled(self.problem.loss, [self._parameters, self._targets])
+
+    @cached_property
+    def eigenvalues(self) -> Compiled:
+        """Parameters -> eigenvalues."""
+        return Compiled(self.problem.eigenvalues, [self._parameters])
+
+    def chunked(self, capacity: int) -> tuple[Compiled, Compiled, Compiled]:
+        """The fit in three programs: begin, advance, finish.
+
+        Args:
+            capacity: Number of snapshots, even; 0 for a fit without history.
+        """
+        if capacity in self._chunked:
+            return self._chunked[capacity]
+        problem, method = self.problem, self.method
+
+        def begin(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+            record_every: tf.Tensor,
+        ) -> loop.Run:
+            limits = loop.Limits(tolerance, max_steps)
+            every = record_every if capacity else None
+            return loop.begin(
+                problem, method, initial, targets, limits, every, capacity
+            )
+
+        def advance(
+            run: loop.Run,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+            until: tf.Tensor,
+        ) -> loop.Run:
+            limits = loop.Limits(tolerance, max_steps)
+            return loop.advance(problem, method, run, targets, limits, until)
+
+        count = tf.TensorSpec([], tf.int32)
+        first = Compiled(begin, [*self._fit_signature, count])
+        run = first.output_specs()
+        programs = (
+            first,
+            Compiled(advance, [run, *self._fit_signature[1:], count]),
+            Compiled(self._answer, [run, self._initial]),
+        )
+        self._chunked[capacity] = programs
+        return programs
+
+    def num_traces(self) -> int:
+        """Counts the traces made so far."""
+        own = [x for x in vars(self).values() if isinstance(x, Compiled)]
+        for programs in self._chunked.values():
+            own.extend(programs)
+        return sum(program.num_traces() for program in own)
+
+    def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Gives the fields of `Solution`; NaN where nothing was computed."""
+        point = run.state.point
+        matrix = self.problem.structure.assemble(point.parameters)
+        computed = (matrix, point.eigenvalues, point.loss)
+        nothing = tf.nest.map_structure(
+            lambda x: tf.fill(tf.shape(x), tf.cast(float("nan"), x.dtype)), computed
+        )
+        started = run.result != Result.invalid_input
+        matrix, eigenvalues, loss = select(started, computed, nothing)
+        parameters = select(started, point.parameters, initial)
+        # The loop has no derivative by its input: None is better than a wrong one.
+        return tf.nest.map_structure(
+            tf.stop_gradient,
+            (parameters, matrix, eigenvalues, loss, run.num_steps, run.result),
+        )

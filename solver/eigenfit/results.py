@@ -1,0 +1,128 @@
+"""What a fit returns: result codes with their texts, the solution, its history."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+RUNNING = -1
+"""Code of a member whose fit has not ended; never part of a `Solution`."""
+
+
+class Result(enum.IntEnum):
+    """How the fit of one member of a batch ended.
+
+    Example:
+        >>> Result(0)
+        <Result.converged: 0>
+        >>> Result.max_steps.text.split(".")[0]
+        'The step limit was reached before the loss fell to the tolerance'
+    """
+
+    converged = 0
+    stationary = 1
+    max_steps = 2
+    stalled = 3
+    nonfinite = 4
+    invalid_input = 5
+
+    @property
+    def text(self) -> str:
+        """What happened, why usually, and what to try."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Result.converged: "The loss is at or below the tolerance.",
+    Result.stationary: (
+        "No small change of the parameters lowers the loss any further, yet the "
+        "targets are not met: this is a least-squares answer. Usually no matrix of "
+        "this structure has these eigenvalues, or the start led to a local minimum. "
+        "Try other starts, a structure with more parameters, or accept the answer."
+    ),
+    Result.max_steps: (
+        "The step limit was reached before the loss fell to the tolerance. Usually "
+        "the method is slow here or the start is far away. Try a larger `max_steps`, "
+        'method "levenberg-marquardt", or another start.'
+    ),
+    Result.stalled: (
+        "The steps became too small to change the parameters while the loss was "
+        "still above the tolerance. Usually the tolerance is below what the dtype "
+        "resolves (try float64 or a larger `tolerance`), or two levels met whose "
+        "targets differ (try another start)."
+    ),
+    Result.nonfinite: (
+        "A step or the start produced NaN or infinity; the answer is the last "
+        "finite one. Usually the step was too long or the structure is undefined "
+        "there. Try a smaller learning rate, a better scaled problem, or another "
+        "start."
+    ),
+    Result.invalid_input: (
+        "The fit was not started: a target or start value is NaN or infinite, the "
+        "targets do not ascend, or `tolerance` is not positive or `max_steps` is "
+        "negative. Correct this member's input; the other members are unaffected."
+    ),
+}
+
+
+class FitError(RuntimeError):
+    """Raised by `Solution.raise_for_result` when a member did not converge."""
+
+
+class History(NamedTuple):
+    """Snapshots taken during a fit, at most `record_limit` of them.
+
+    A member that ended earlier keeps its last values in later snapshots.
+    """
+
+    steps: tf.Tensor  # [h] int32, number of steps taken at each snapshot
+    loss: tf.Tensor  # [..., h]
+    eigenvalues: tf.Tensor  # [..., h, n]
+
+
+class Progress(NamedTuple):
+    """What a `progress` callback of `Solver.fit` is told between compiled chunks."""
+
+    step: int  # steps taken so far
+    max_steps: int  # the largest step limit of the batch
+    num_running: int  # members that have not ended
+    num_members: int  # members of the batch
+    worst_loss: float  # largest loss of the running members; 0.0 if none runs
+
+
+class Solution(NamedTuple):
+    """The answer of `Solver.fit`, one member for each batch index `...`."""
+
+    parameters: tf.Tensor  # [..., p] the fitted parameters r
+    matrix: tf.Tensor  # [..., n, n] A(r)
+    eigenvalues: tf.Tensor  # [..., n] of A(r), ascending
+    loss: tf.Tensor  # [...] sum_i weight_i (t_i - lambda_i)^2
+    num_steps: tf.Tensor  # [...] int32, steps taken
+    result: tf.Tensor  # [...] int32, a Result
+    history: History | None = None  # only when `record_every` was given
+
+    def raise_for_result(self) -> Solution:
+        """Returns the solution itself if every member converged.
+
+        Raises:
+            FitError: Naming the members that did not converge, with the text of
+                each kind of result that occurred.
+        """
+        codes = np.asarray(self.result)
+        if (codes == Result.converged).all():
+            return self
+        lines = []
+        for code in Result:
+            where = np.argwhere(codes == code)
+            if code == Result.converged or not len(where):
+                continue
+            who = ""
+            if codes.ndim:
+                shown = ", ".join(str(tuple(int(i) for i in w)) for w in where[:5])
+                more = ", ..." if len(where) > 5 else ""
+                who = f" ({len(where)} of {codes.size} members: {shown}{more})"
+            lines.append(f"{code.name}{who}: {code.text}")
+        raise FitError("\n".join(lines))

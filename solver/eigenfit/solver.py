@@ -1,0 +1,297 @@
+"""The compiled functions that people call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from eigenfit.batching import batch_rank, flatten, unflatten
+from eigenfit.chunks import history_of, run_in_chunks
+from eigenfit.compilation import MODES, Compiled, Mode
+from eigenfit.methods import AbstractMethod, choose_method
+from eigenfit.problem import Problem
+from eigenfit.programs import Gradient, Programs
+from eigenfit.results import Progress, Solution
+from eigenfit.validation import (
+    as_tensor,
+    broadcast_batch,
+    check_ascending,
+    check_not_negative,
+    check_positive,
+)
+
+
+class Solver(tf.Module):
+    """Fits the parameters of a problem to targets, in one compiled program.
+
+    Every function takes leading batch dimensions, which broadcast between its
+    arguments; inside they are one dimension of unknown size, so that nothing is
+    traced anew for another batch. Tensors must have the problem's
+    `parameter_dtype`; other numbers are converted to it.
+
+    Args:
+        problem: Structure and observation.
+        method: How a step is made, or `"auto"`: the closed form where there is one,
+            else Levenberg-Marquardt.
+        compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`. XLA compiles anew for
+            each batch size (about a second) and is quick for one small matrix;
+            `"auto"` takes it for a single matrix of order 8 or less with a method of
+            many steps, and graph mode otherwise.
+        name: Of the module.
+
+    Raises:
+        TypeError: If `problem` or `method` is something else.
+        ValueError: If the method cannot solve the problem, or `compile` is unknown.
+
+    Example:
+        >>> from eigenfit.structures import Symmetric
+        >>> solver = Solver(Problem(Symmetric(3)))
+        >>> solution = solver.fit([0.1, 0.9, 0.0, 0.2, 0.8, 0.5], [1.0, 1.0, 1.0])
+        >>> int(solution.num_steps), int(solution.result)
+        (1, 0)
+        >>> solution.eigenvalues.numpy().round(6)
+        array([1., 1., 1.])
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: AbstractMethod | str = "auto",
+        *,
+        compile: str = "auto",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if not isinstance(problem, Problem):
+            raise TypeError(
+                f"`problem` must be a Problem, such as Problem(Symmetric(3)), got "
+                f"{problem!r}."
+            )
+        if method == "auto":
+            method = choose_method(problem)
+        if not isinstance(method, AbstractMethod):
+            raise TypeError(
+                f'`method` must be "auto" or a method such as Adam(), got {method!r}.'
+            )
+        method.check(problem)
+        if compile not in ("auto", *MODES):
+            raise ValueError(
+                f'`compile` must be "auto", "graph", "xla" or "eager", got {compile!r}.'
+            )
+        self.problem = problem
+        self.method = method
+        self.compile = compile
+        self.programs = Programs(problem, method)
+
+    def __repr__(self) -> str:
+        return (
+            f"Solver({self.problem!r}, method={self.method!r}, "
+            f"compile={self.compile!r})"
+        )
+
+    def fit(
+        self,
+        initial: Any,
+        targets: Any,
+        *,
+        tolerance: Any = 1e-8,
+        max_steps: Any = None,
+        record_every: int = 0,
+        record_limit: int = 256,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Solution:
+        """Fits parameters to targets, from given starts.
+
+        Args:
+            initial: `[..., p]`, where to start.
+            targets: `[..., m]`, ascending with their levels.
+            tolerance: `[...]`, positive; a member has converged when its loss is at
+                or below it.
+            max_steps: `[...]` integer, limit for each member; the method's own by
+                default.
+            record_every: Steps between snapshots for `Solution.history`; 0 for none.
+            record_limit: Number of snapshots at most; when it is reached, every
+                second one is dropped and the distance doubled.
+            progress: Called between compiled chunks of about a quarter of a second.
+
+        Returns:
+            The solution. A member with NaN or infinite input gets
+            `Result.invalid_input` and leaves the others alone. It carries no
+            gradient by `initial` or `targets`.
+
+        Raises:
+            TypeError: If an argument is not numeric or a tensor of another dtype.
+            ValueError: If a shape does not fit, targets do not ascend, or a limit is
+                out of range.
+        """
+        dtype = self.problem.parameter_dtype
+        initial = self._parameters("initial", initial)
+        targets = self._targets(targets)
+        tolerance = as_tensor("tolerance", tolerance, dtype, None)
+        check_positive("tolerance", tolerance)
+        if max_steps is None:
+            max_steps = self.method.default_max_steps
+        max_steps = as_tensor("max_steps", max_steps, tf.int32, None)
+        check_not_negative("max_steps", max_steps)
+        if tf.is_tensor(targets) and hasattr(targets, "numpy"):
+            ordered = self.problem.observation.ordered(targets, self.problem.order)
+            check_ascending(targets, ordered)
+        for name, value, least in (
+            ("record_every", record_every, 0),
+            ("record_limit", record_limit, 2),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"`{name}` must be an integer of at least {least}, got {value!r}."
+                )
+
+        batch, arguments = broadcast_batch(
+            initial=(initial, 1),
+            targets=(targets, 1),
+            tolerance=(tolerance, 0),
+            max_steps=(max_steps, 0),
+        )
+        arguments = flatten(arguments, batch_rank(batch))
+        mode = self._mode(batch)
+        if record_every or progress:
+            # An even number of snapshots thins to evenly spaced ones.
+            capacity = record_limit // 2 * 2 if record_every else 0
+            run = run_in_chunks(
+                self.programs, mode, arguments, record_every, capacity, progress
+            )
+            finish = self.programs.chunked(capacity)[2].variant(mode)
+            answer = finish(run, arguments[0])
+            history = history_of(run) if record_every else None
+            if history is not None:
+                history = history._replace(
+                    loss=unflatten(history.loss, batch),
+                    eigenvalues=unflatten(history.eigenvalues, batch),
+                )
+        else:
+            answer = self.programs.fit.variant(mode)(*arguments)
+            history = None
+        return Solution(*unflatten(answer, batch), history)
+
+    def init(self, initial: Any, targets: Any) -> Any:
+        """Starts the method: the state for `step`.
+
+        Args:
+            initial: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            The method's state, a NamedTuple; `state.point` has the parameters,
+            eigenvalues and loss.
+        """
+        return self._pointwise(self.programs.init, ("initial", initial), targets)
+
+    def step(self, state: Any, targets: Any) -> Any:
+        """Makes one step of the method.
+
+        Args:
+            state: From `init` or `step`.
+            targets: `[..., m]`, which must broadcast to the batch of the state.
+
+        Returns:
+            The new state.
+        """
+        targets = self._targets(targets)
+        batch, (_, targets) = broadcast_batch(
+            state=(state.point.loss, 0), targets=(targets, 1)
+        )
+        rank = batch_rank(batch)
+        if rank != state.point.loss.shape.rank:
+            raise ValueError(
+                f"`targets` has more batch dimensions ({rank}) than `state` "
+                f"({state.point.loss.shape.rank}). Give them to `init` already."
+            )
+        program = self.programs.step.variant(self._mode(batch))
+        return unflatten(program(flatten(state, rank), flatten(targets, rank)), batch)
+
+    def gradient(self, parameters: Any, targets: Any) -> Gradient:
+        """Computes loss, gradient and eigenvalues by one decomposition.
+
+        Args:
+            parameters: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            The loss `[...]`, its gradient by the parameters `[..., p]`, and the
+            eigenvalues `[..., n]`; ready for an optimiser of `tf.keras.optimizers`.
+        """
+        return self._pointwise(
+            self.programs.gradient, ("parameters", parameters), targets
+        )
+
+    def loss(self, parameters: Any, targets: Any) -> tf.Tensor:
+        """Computes the loss `[...]`, which gradient tapes differentiate twice.
+
+        Args:
+            parameters: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            `sum_i weight_i (t_i - lambda_i)^2`, with derivatives that hold where
+            eigenvalues coincide.
+        """
+        return self._pointwise(self.programs.loss, ("parameters", parameters), targets)
+
+    def eigenvalues(self, parameters: Any) -> tf.Tensor:
+        """Computes all eigenvalues `[..., n]` of A(r), ascending.
+
+        Args:
+            parameters: `[..., p]`.
+        """
+        parameters = self._parameters("parameters", parameters)
+        batch, (parameters,) = broadcast_batch(parameters=(parameters, 1))
+        program = self.programs.eigenvalues.variant(self._mode(batch))
+        return unflatten(program(flatten(parameters, batch_rank(batch))), batch)
+
+    def num_traces(self) -> int:
+        """Counts how often a program of this solver has been traced."""
+        return self.programs.num_traces()
+
+    def _parameters(self, name: str, value: Any) -> tf.Tensor:
+        problem = self.problem
+        try:
+            return as_tensor(
+                name, value, problem.parameter_dtype, problem.num_parameters
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{error} {problem.structure!r} has {problem.num_parameters} parameters."
+            ) from None
+
+    def _targets(self, value: Any) -> tf.Tensor:
+        problem = self.problem
+        try:
+            return as_tensor(
+                "targets", value, problem.parameter_dtype, problem.num_targets
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{error} {problem.observation!r} observes {problem.num_targets} "
+                f"levels of a matrix of order {problem.order}."
+            ) from None
+
+    def _pointwise(
+        self, program: Compiled, first: tuple[str, Any], targets: Any
+    ) -> Any:
+        name, value = first
+        batch, arguments = broadcast_batch(
+            **{
+                name: (self._parameters(name, value), 1),
+                "targets": (self._targets(targets), 1),
+            }
+        )
+        compiled = program.variant(self._mode(batch))
+        return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
+
+    def _mode(self, batch: Any) -> Mode:
+        if self.compile != "auto":
+            return self.compile  # type: ignore[return-value]
+        single = isinstance(batch, tf.TensorShape) and batch.num_elements() == 1
+        small = self.problem.order <= 8
+        return "xla" if single and small and self.method.takes_many_steps else "graph"

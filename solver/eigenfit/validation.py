@@ -1,0 +1,145 @@
+"""Checks and converts arguments at the public entries, once, before tracing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def as_tensor(name: str, value: Any, dtype: tf.DType, last: int | None) -> tf.Tensor:
+    """Converts an argument to a tensor of a dtype.
+
+    Args:
+        name: Of the argument, for messages.
+        value: Numbers, an array or a tensor.
+        dtype: Wanted. A tensor or variable must have it; numbers are converted.
+        last: Size of the last dimension; None for any shape.
+
+    Raises:
+        TypeError: If it is not numeric, or a tensor of another dtype.
+        ValueError: If its shape does not fit.
+    """
+    if tf.is_tensor(value) or isinstance(value, tf.Variable):
+        if value.dtype != dtype:
+            raise TypeError(
+                f"`{name}` must be {dtype.name} like the structure, got a tensor of "
+                f"{value.dtype.name}. Cast it with tf.cast(..., tf.{dtype.name})."
+            )
+        tensor = tf.convert_to_tensor(value)
+    else:
+        tensor = tf.constant(_as_array(name, value, dtype))
+    if last is not None and (
+        tensor.shape.rank == 0 or not tensor.shape[-1:].is_compatible_with([last])
+    ):
+        raise ValueError(
+            f"`{name}` must have shape [..., {last}], got {tensor.shape.as_list()}."
+        )
+    return tensor
+
+
+def _as_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in ("iuf" if dtype.is_floating else "iu"):
+        if not array.size and array.dtype.kind == "f":
+            return array.astype(dtype.as_numpy_dtype)
+        kind = "real numbers" if dtype.is_floating else "integers"
+        raise TypeError(
+            f"`{name}` must be {kind} in a full array, got {_short(value)}."
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.as_numpy_dtype)
+
+
+def broadcast_batch(
+    **named: tuple[tf.Tensor, int],
+) -> tuple[tf.TensorShape | tf.Tensor, list[tf.Tensor]]:
+    """Broadcasts the batch dimensions of arguments against each other.
+
+    Args:
+        **named: Tensor and the number of its dimensions that are not batch ones.
+
+    Returns:
+        The batch shape (a tensor if it is not known statically) and the tensors.
+
+    Raises:
+        ValueError: Naming the arguments if their batch shapes do not broadcast.
+    """
+    shapes = {k: x.shape[: x.shape.rank - event] for k, (x, event) in named.items()}
+    static = tf.TensorShape([])
+    try:
+        for shape in shapes.values():
+            static = tf.broadcast_static_shape(static, shape)
+    except ValueError:
+        listed = ", ".join(f"`{k}` {s.as_list()}" for k, s in shapes.items())
+        raise ValueError(
+            f"Batch shapes do not broadcast: {listed}. Each pair of dimensions, from "
+            f"the last, must be equal or 1."
+        ) from None
+    batch: Any = static
+    if not static.is_fully_defined():
+        batch = tf.constant([], tf.int32)
+        for x, event in named.values():
+            own = tf.shape(x)[: x.shape.rank - event]
+            batch = tf.broadcast_dynamic_shape(batch, own)
+    result = []
+    for key, (x, event) in named.items():
+        if static.is_fully_defined() and shapes[key] == static:
+            result.append(x)
+        else:
+            own = tf.shape(x)[x.shape.rank - event :]
+            shape = tf.concat([tf.convert_to_tensor(batch, tf.int32), own], axis=0)
+            result.append(tf.broadcast_to(x, shape))
+    return batch, result
+
+
+def check_positive(name: str, value: tf.Tensor) -> None:
+    """Refuses a value known before tracing that is not positive (NaN included)."""
+    _check_all(name, value, lambda x: x > 0, "positive")
+
+
+def check_not_negative(name: str, value: tf.Tensor) -> None:
+    """Refuses a value known before tracing that is negative."""
+    _check_all(name, value, lambda x: x >= 0, "0 or greater")
+
+
+def _check_all(name: str, value: tf.Tensor, test: Any, wanted: str) -> None:
+    array = tf.get_static_value(value)
+    if array is not None and not np.all(test(array)):
+        bad = np.asarray(array)[~test(np.asarray(array))].flat[0]
+        raise ValueError(f"`{name}` must be {wanted}, got {bad!r}.")
+
+
+def check_ascending(targets: tf.Tensor, ordered: tf.Tensor) -> None:
+    """Refuses finite targets, known before tracing, that do not ascend.
+
+    Args:
+        targets: `[..., m]`.
+        ordered: `[...]` bool, whether they ascend with their levels.
+
+    Raises:
+        ValueError: Showing the first such member.
+    """
+    mask = tf.get_static_value(ordered)
+    if mask is None or mask.all():
+        return
+    values = targets.numpy()
+    bad = ~mask & np.isfinite(values).all(axis=-1)
+    if not bad.any():
+        return
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    where = f" of member {index}" if index else ""
+    raise ValueError(
+        f"`targets`{where} must ascend with their levels, since level i is the i-th "
+        f"smallest eigenvalue; got {_short(values[index].tolist())}. Sort them (and "
+        f"`weights` with them)."
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
