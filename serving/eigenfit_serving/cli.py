@@ -223,7 +223,8 @@ def export(
     try:
         version = save_model(solver, path)
     except OSError as error:
-        _fail(f"FOLDER = {path}: cannot be written ({error.strerror or error}).")
+        reason = error.strerror or error
+        _fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
     print_export(version, Console())
 
 

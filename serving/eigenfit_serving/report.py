@@ -54,7 +54,10 @@ def print_export(version: Path, console: Console) -> None:
     console.print(Text(f"Exported to {version}\n"), soft_wrap=True)
     for what, command in (
         ("Load it with eigenfit", f'eigenfit_export.load_model("{version}")'),
-        ("Load it with TensorFlow alone", f'tf.saved_model.load("{version}")'),
+        (
+            "Load it with TensorFlow alone",
+            f'tf.saved_model.load("{version}").signatures["serving_default"]',
+        ),
         (
             "Serve it",
             f"tensorflow_model_server --rest_api_port=8501 --model_name={name} "

@@ -28,7 +28,7 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 @contextlib.contextmanager
 def fit_progress(
     console: Console, after: float = 1.0
-) -> Iterator[Callable[[ef.Progress], None] | None]:
+) -> Iterator[Callable[[ef.Progress], None]]:
     """Shows the progress of a fit, once it has taken a while.
 
     Args:
@@ -36,10 +36,11 @@ def fit_progress(
         after: Seconds before it appears.
 
     Yields:
-        The callback for `Solver.fit`, or None if nothing is shown.
+        The callback for `Solver.fit`. There is one even if nothing is shown: between
+        its calls Ctrl-C is heard, which otherwise waits for the end of the fit.
     """
     if not console.is_terminal:
-        yield None
+        yield lambda _: None
         return
     display = Progress(
         SpinnerColumn(),

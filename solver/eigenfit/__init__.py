@@ -7,6 +7,8 @@ Example:
     array([-1.,  1.])
 """
 
+from importlib.metadata import version as _version
+
 from eigenfit.eigen import eigh, eigvalsh, spectral_loss
 from eigenfit.methods import (
     AbstractMethod,
@@ -26,6 +28,8 @@ from eigenfit.structures import (
     Parametric,
     Symmetric,
 )
+
+__version__ = _version("eigenfit")
 
 __all__ = [
     "AbstractFullStructure",

@@ -18,32 +18,48 @@ class Compiled:
     Args:
         function: To compile.
         signature: Nests of `tf.TensorSpec`, one for each argument.
+
+    Attributes:
+        signature: The same.
     """
 
     def __init__(self, function: Callable[..., Any], signature: list[Any]) -> None:
+        self.signature = signature
         self._function = function
-        self._signature = signature
-        self._variants: dict[Mode, Callable[..., Any]] = {"eager": function}
+        self._concrete: dict[Mode, Any] = {}
+        self._num_traces = 0
 
     def variant(self, mode: Mode) -> Callable[..., Any]:
-        """Gives the function as it runs in a mode."""
-        if mode not in self._variants:
-            self._variants[mode] = tf.function(
-                self._function,
-                input_signature=self._signature,
+        """Gives the function as it runs in a mode.
+
+        Inside a function that XLA compiles, "graph" becomes "xla" as well, so that
+        the eigensolver is the one made for it.
+        """
+        if mode == "eager":
+            return self._function
+        if tf.__internal__.get_enclosing_xla_context() is not None:
+            mode = "xla"
+        if mode not in self._concrete:
+            compiled = tf.function(
+                self._traced,
+                input_signature=self.signature,
                 jit_compile=mode == "xla",
                 autograph=False,
             )
-        return self._variants[mode]
+            # The concrete function: a solver each for many problems is no retracing
+            # that TensorFlow should warn of.
+            self._concrete[mode] = compiled.get_concrete_function()  # type: ignore[attr-defined]
+        return self._concrete[mode]
 
     def num_traces(self) -> int:
         """Counts the traces made so far, over all modes."""
-        compiled = (self._variants[m] for m in self._variants if m != "eager")
-        return sum(f.experimental_get_tracing_count() for f in compiled)  # type: ignore[attr-defined]
+        return self._num_traces
 
     def output_specs(self) -> Any:
         """Describes what the function returns: the same nest of `tf.TensorSpec`."""
-        concrete = self.variant("graph").get_concrete_function()  # type: ignore[attr-defined]
-        return tf.nest.map_structure(
-            lambda x: tf.TensorSpec(x.shape, x.dtype), concrete.structured_outputs
-        )
+        outputs = self.variant("graph").structured_outputs  # type: ignore[attr-defined]
+        return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+
+    def _traced(self, *arguments: Any) -> Any:
+        self._num_traces += 1
+        return self._function(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def plot_convergence(
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     if title:
-        figure.suptitle(title, parse_math=False, wrap=True)
+        # (The option `wrap` of matplotlib would read a "$" as mathematics again.)
+        figure.suptitle(textwrap.fill(title, 75), parse_math=False)
     _draw_levels(figure, upper, fit)
     _draw_targets(upper, fit)
     _draw_loss(lower, fit, tolerance)

@@ -138,6 +138,8 @@ class Solver(tf.Module):
         if tf.is_tensor(targets) and hasattr(targets, "numpy"):
             ordered = self.problem.observation.ordered(targets, self.problem.order)
             check_ascending(targets, ordered)
+        if progress is not None and not callable(progress):
+            raise TypeError(f"`progress` must be callable, got {progress!r}.")
         for name, value, least in (
             ("record_every", record_every, 0),
             ("record_limit", record_limit, 2),

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen.jacobi_small import (
@@ -34,7 +33,7 @@ from eigenfit.eigen.jacobi_small import (
 )
 
 _DTYPES = (tf.float32, tf.float64, tf.complex64, tf.complex128)
-_UNROLLED = 8  # up to this order a matrix product is one broadcast sum
+_UNROLLED = 8  # up to this order sums are written out
 
 
 def jacobi_eigh(A: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -52,8 +51,9 @@ def jacobi_eigh(A: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
     Returns:
         `(w, V)`: `w` `[..., n]` real, ascending; `V` `[..., n, n]` with the
-        eigenvectors in its columns. Each member is computed on its own: one with a
-        NaN or an infinity gives NaN and changes no other.
+        eigenvectors in its columns. Each member is computed on its own, to the bit:
+        one with a NaN or an infinity gives NaN and changes no other. (XLA compiles
+        each batch size afresh and may then round otherwise in the last place.)
 
     Raises:
         ValueError: If `A` is not a batch of square matrices of order at least 1.
@@ -110,24 +110,35 @@ def _checked_order(A: tf.Tensor) -> int | None:
 def _small(parts: Parts, n: int) -> tuple[tf.Tensor, Parts]:
     below = [(i, j) for i in range(n) for j in range(i)]
     places = [(i, i) for i in range(n)] + below
-    entries = [tf.gather_nd(parts[0], tf.constant(places, tf.int64))]
+    entries = [_picked(parts[0], tf.constant([n * i + j for i, j in places]))]
     if len(parts) == 2:
-        table = tf.constant(np.array(below).reshape(-1, 2), tf.int64)
-        entries.append(tf.gather_nd(parts[1], table))
+        table = tf.constant([n * i + j for i, j in below], tf.int32)
+        entries.append(_picked(parts[1], table))
     # One tensor for `scale`: the entries in rows, real then imaginary.
     (rows,), size = scale((tf.concat(entries, 0),), n)
     split = len(places)
     lower = (rows[n:split], rows[split:])[: len(parts)]
-    d, V = eigh_small(rows[:n], lower, size.noise2)
+    d, V = eigh_small(rows[:n], lower, size.noise2, n)
     return d / size.factor + size.poison, tuple(x + size.poison for x in V)
 
 
-class _Tables(NamedTuple):
-    """Index tables of the order of rotations, int64; m rounds, N = n rounded up."""
+def _picked(W: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    # Entry (i, j) has number size * i + j; gather_nd would refuse an empty batch.
+    size = tf.shape(W)[0]
+    return tf.gather(tf.reshape(W, tf.stack([size * size, -1])), table)
 
-    diagonal: tf.Tensor  # [N, 1, 2], (i, i): a gather_nd gives [N, 1, batch]
+
+class _Tables(NamedTuple):
+    """Index tables, int32: XLA's loops take twice as long with int64.
+
+    There are m = N - 1 rounds, N being n rounded up to an even number. Tables of
+    entries hold N * row + column and have an axis of length 1 more, so that picking
+    gives `[N, 1, batch]`.
+    """
+
+    diagonal: tf.Tensor  # [N, 1], entry (i, i)
     partner: tf.Tensor  # [m, N]
-    pair: tf.Tensor  # [m, N, 1, 2], (smaller, larger) of i and its partner
+    pair: tf.Tensor  # [m, N, 1], entry (smaller, larger) of i and its partner
     side: tf.Tensor  # [m, N, 1, 1], 1 where i is the smaller one, else -1
     size: tf.Tensor  # N
     rounds: tf.Tensor  # m = N - 1
@@ -136,19 +147,18 @@ class _Tables(NamedTuple):
 def _tables(n: tf.Tensor, dtype: tf.DType) -> _Tables:
     # The circle method: in round k the players with i + j = k (mod m) meet, and the
     # one that would meet itself meets player m. In m rounds each pair meets once.
-    size = n + n % 2
+    size = n + tf.math.floormod(n, 2)
     m = size - 1
     i = tf.range(size)[tf.newaxis, :]
     k = tf.range(m)[:, tf.newaxis]
-    partner = (k - i + m) % m  # the argument of `%` must not be negative
+    # ONNX truncates instead of flooring, so no negative number goes in.
+    partner = tf.math.floormod(k - i + m, m)
     partner = tf.where(partner == i, m, partner)
-    partner = tf.where(i == m, k * (size // 2) % m, partner)
-    i = tf.broadcast_to(i, tf.shape(partner))
-    pair = tf.stack([tf.minimum(i, partner), tf.maximum(i, partner)], -1)
+    partner = tf.where(i == m, tf.math.floormod(k * (size // 2), m), partner)
+    pair = size * tf.minimum(i, partner) + tf.maximum(i, partner)
     side = 2 * tf.cast(i < partner, dtype) - 1
-    diagonal = tf.stack([i[0], i[0]], -1)
     return _Tables(
-        diagonal[:, tf.newaxis],
+        tf.transpose(i) * (size + 1),
         partner,
         pair[:, :, tf.newaxis],
         side[:, :, tf.newaxis, tf.newaxis],
@@ -159,9 +169,8 @@ def _tables(n: tf.Tensor, dtype: tf.DType) -> _Tables:
 
 def _general(parts: Parts, n: int | None) -> tuple[tf.Tensor, Parts]:
     dtype = parts[0].dtype
-    order = tf.shape(parts[0], tf.int64)[0] if n is None else tf.constant(n, tf.int64)
+    order = tf.shape(parts[0])[0] if n is None else tf.constant(n, tf.int32)
     A, size = scale(_hermitian(parts, order), order)
-    # A static table becomes a constant here: TensorFlow folds it, XLA too.
     tables = _tables(order, dtype)
     d, V = _diagonalised(A, order, tables, size.noise2)
     d, V = _polished(A, d, V, n)
@@ -173,8 +182,8 @@ def _hermitian(parts: Parts, order: tf.Tensor) -> Parts:
     # Picks instead of masking: what is above the diagonal may be NaN.
     i = tf.range(order)[:, tf.newaxis]
     j = tf.range(order)[tf.newaxis, :]
-    table = tf.stack([tf.maximum(i, j), tf.minimum(i, j)], -1)
-    mirrored = tuple(tf.gather_nd(x, table) for x in parts)
+    table = order * tf.maximum(i, j) + tf.minimum(i, j)
+    mirrored = tuple(_picked(x, table) for x in parts)
     if len(parts) == 1:
         return mirrored
     sign = tf.cast(i > j, mirrored[1].dtype) - tf.cast(i < j, mirrored[1].dtype)
@@ -196,7 +205,8 @@ def _diagonalised(
     tol2 = tolerance2(order, dtype)
     # An odd order gets one more index, which never rotates.
     more = tables.size - order
-    W = tuple(tf.pad(x, [[0, more], [0, more], [0, 0]]) for x in A)
+    paddings = tf.convert_to_tensor([[0, more], [0, more], [0, 0]])
+    W = tuple(tf.pad(x, paddings) for x in A)
     i = tf.range(tables.size)[:, tf.newaxis]
     identity = tf.cast(i == tf.range(order)[tf.newaxis, :], dtype)[:, :, tf.newaxis]
     Y = tuple(tf.zeros_like(x[:, :order]) for x in W)
@@ -211,11 +221,11 @@ def _diagonalised(
     def one_round(k: tf.Tensor, W: Parts, Y: Parts) -> tuple[tf.Tensor, Parts, Parts]:
         partner = tf.gather(tables.partner, k)
         side = tf.gather(tables.side, k)
-        d = tf.gather_nd(W[0], tables.diagonal)
+        d = _picked(W[0], tables.diagonal)
         dp = tf.gather(d, partner)
         # Both partners read the same entry, so that their angles agree to the bit.
         pair = tf.gather(tables.pair, k)
-        a = tuple(tf.gather_nd(x, pair) for x in W)
+        a = tuple(_picked(x, pair) for x in W)
         if len(a) == 2:
             a = (a[0], side * a[1])
         rotate = tf.cast(is_active(a, d, dp, tol2, noise2), dtype)
@@ -231,20 +241,18 @@ def _diagonalised(
         return count + 1, tuple(0.5 * (u + v) for u, v in mean), Y
 
     def unfinished(count: tf.Tensor, W: Parts, Y: Parts) -> tf.Tensor:
-        d = tf.gather_nd(W[0], tables.diagonal)
+        d = _picked(W[0], tables.diagonal)
         active = is_active(W, d, tf.transpose(d, [1, 0, 2]), tol2, noise2)
         left = off_diagonal * tf.cast(active, dtype)
         return (count < MAX_SWEEPS) & (tf.reduce_max(left) > 0)
 
     _, W, Y = _loop(unfinished, sweep, W, Y)
-    d = tf.gather_nd(W[0], tables.diagonal)[:order, 0]
+    d = _picked(W[0], tables.diagonal)[:order, 0]
     return d, tuple(x[:order] for x in Y)
 
 
 def _loop(condition: Callable, body: Callable, *state: Any) -> Any:
-    # Slices and pads of unknown size lose what is known of the shape: keep only that.
-    start = (tf.constant(0, tf.int64), *state)
-    return tf.while_loop(condition, body, start)
+    return tf.while_loop(condition, body, (tf.constant(0), *state))
 
 
 def _polished(
@@ -253,8 +261,8 @@ def _polished(
     """Removes the rounding errors that the rotations have piled up.
 
     One Newton-Schulz step `Y + (I - Y Y^H) Y / 2` makes the vectors orthonormal
-    (Higham, Functions of Matrices, 8.3), after which the Rayleigh quotients `v^H A v` are
-    eigenvalues with an error of second order.
+    (Higham, Functions of Matrices, 8.3), after which the Rayleigh quotients
+    `v^H A v` are eigenvalues with an error of second order.
 
     Returns:
         The eigenvalues `[n, batch]` and V, `[vector, component, batch]`.
@@ -268,29 +276,44 @@ def _polished(
     Y = tuple(u + 0.5 * v for u, v in zip(Y, step, strict=True))
     V = _adjoint(Y)
     image = _product(A, V, n)
-    products = [tf.reduce_sum(u * v, 0) for u, v in zip(V, image, strict=True)]
-    return sum(products), conjugate(Y)  # type: ignore[return-value]
+
+    def term(k: tf.Tensor | int) -> Parts:
+        # Re(conj(v) (A v)), one component at a time
+        products = [tf.gather(u, k) * tf.gather(v, k) for u, v in pairs]
+        return (products[0] if len(products) == 1 else products[0] + products[1],)
+
+    pairs = list(zip(V, image, strict=True))
+    return _summed(term, (d,), n)[0], conjugate(Y)
 
 
 def _product(X: Parts, Y: Parts, n: int | None) -> Parts:
-    """Multiplies X^H Y, summing over the first axis in a fixed order."""
+    """Multiplies X^H Y."""
 
-    def outer(x: Parts, y: Parts) -> Parts:
-        return multiply(conjugate(x), y)
-
-    if n is not None and n <= _UNROLLED:
-        x = tuple(part[:, :, tf.newaxis] for part in X)
-        y = tuple(part[:, tf.newaxis] for part in Y)
-        return tuple(tf.reduce_sum(part, 0) for part in outer(x, y))
-
-    def add(k: tf.Tensor, total: Parts) -> tuple[tf.Tensor, Parts]:
+    def term(k: tf.Tensor | int) -> Parts:
         x = tuple(tf.gather(part, k)[:, tf.newaxis] for part in X)
         y = tuple(tf.gather(part, k)[tf.newaxis] for part in Y)
-        terms = outer(x, y)
-        return k + 1, tuple(u + v for u, v in zip(total, terms, strict=True))
+        return multiply(conjugate(x), y)
 
-    order = tf.shape(X[0], tf.int64)[0]
-    zero = tuple(tf.zeros_like(x) for x in X)
+    return _summed(term, X, n)
+
+
+def _summed(term: Callable, like: Parts, n: int | None) -> Parts:
+    """Sums term(0), ..., term(n - 1), all shaped as `like`, in this order.
+
+    TensorFlow's own sums change their order with the size of the batch.
+    """
+
+    def add(k: tf.Tensor | int, total: Parts) -> tuple[tf.Tensor | int, Parts]:
+        return k + 1, tuple(u + v for u, v in zip(total, term(k), strict=True))
+
+    # Written out, complex products would cost XLA 10 s of compile time at n = 8.
+    if len(like) == 1 and n is not None and n <= _UNROLLED:
+        total = term(0)
+        for k in range(1, n):
+            _, total = add(k, total)
+        return total
+    order = tf.shape(like[0])[0]
+    zero = tuple(tf.zeros_like(x) for x in like)
     return _loop(lambda k, _: k < order, add, zero)[1]
 
 
@@ -308,7 +331,7 @@ def _sorted(d: tf.Tensor, V: Parts, order: tf.Tensor) -> tuple[tf.Tensor, Parts]
     index = tf.cast(i, d.dtype)[:, tf.newaxis, tf.newaxis]
     place = tf.cast(tf.equal(rank[tf.newaxis], index), d.dtype)  # [rank, i]
     source = tf.reduce_sum(place * tf.transpose(index, [1, 0, 2]), 1)
-    source = tf.transpose(tf.cast(source, tf.int64))  # [batch, rank]
+    source = tf.transpose(tf.cast(source, tf.int32))  # [batch, rank]
     d = tf.transpose(tf.gather(tf.transpose(d), source, batch_dims=1))
     V = tuple(
         tf.transpose(

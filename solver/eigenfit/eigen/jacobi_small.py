@@ -22,30 +22,47 @@ Parts = tuple[tf.Tensor, ...]
 
 MAX_SWEEPS = 30  # the worst of 10^6 matrices needed 22
 
-# Pairs that are rotated together, and the comparators of a sorting network.
-_ROUNDS: dict[int, list[list[tuple[int, int]]]] = {
+# Pairs that are rotated together, and how the indices move up afterwards, so that the
+# same positions meet the next pairs; _PERIOD such rounds are a sweep and restore the
+# order. One round is the body of the loop: XLA compiles loops as small as this into
+# a single function.
+_PAIRS: dict[int, list[tuple[int, int]]] = {
     1: [],
-    2: [[(0, 1)]],
-    3: [[(0, 1)], [(0, 2)], [(1, 2)]],
-    4: [[(0, 1), (2, 3)], [(0, 2), (1, 3)], [(0, 3), (1, 2)]],
+    2: [(0, 1)],
+    3: [(0, 1)],
+    4: [(0, 1), (2, 3)],
 }
+_NEXT = {1: [0], 2: [0, 1], 3: [1, 2, 0], 4: [0, 2, 3, 1]}
+_PERIOD = 3
+# The comparators of a sorting network.
 _NETWORK: dict[int, list[tuple[int, int]]] = {
     1: [],
     2: [(0, 1)],
     3: [(0, 1), (1, 2), (0, 1)],
     4: [(0, 1), (2, 3), (0, 2), (1, 3), (1, 2)],
 }
-SMALL = max(_ROUNDS)
+SMALL = max(_PAIRS)
 
-# (|a| above or below this, factor): powers of two that bring the largest entry to
-# where neither squares of entries overflow nor those of relevant ones underflow.
-_LARGE = {
-    tf.float32: [(2.0**55, 2.0**-80)],
-    tf.float64: [(2.0**250, 2.0**-500), (2.0**750, 2.0**-500)],
-}
-_TINY = {
-    tf.float32: [(2.0**-25, 2.0**80), (2.0**-105, 2.0**40)],
-    tf.float64: [(2.0**-250, 2.0**500), (2.0**-750, 2.0**500)],
+
+class _Precision(NamedTuple):
+    # Powers of two bring the largest entry to where neither the squares of entries
+    # overflow nor those of relevant ones underflow: (beyond this size, factor).
+    eps: float
+    large: list[tuple[float, float]]
+    tiny: list[tuple[float, float]]
+
+
+_PRECISION = {
+    tf.float32: _Precision(
+        2.0**-23,
+        [(2.0**55, 2.0**-80)],
+        [(2.0**-25, 2.0**80), (2.0**-105, 2.0**40)],
+    ),
+    tf.float64: _Precision(
+        2.0**-52,
+        [(2.0**250, 2.0**-500), (2.0**750, 2.0**-500)],
+        [(2.0**-250, 2.0**500), (2.0**-750, 2.0**500)],
+    ),
 }
 
 
@@ -68,34 +85,32 @@ def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
         The scaled entries, and the `Scale`.
     """
     dtype = parts[0].dtype
+    precision = _PRECISION[dtype]
     axes = list(range(parts[0].shape.rank - 1))
     largest = tf.reduce_max(tf.abs(parts[0]), axes)
     for x in parts[1:]:
         largest = tf.maximum(largest, tf.reduce_max(tf.abs(x), axes))
     one = tf.ones_like(largest)
     factor = one
-    for bound, power in _LARGE[dtype]:
+    for bound, power in precision.large:
         factor *= tf.where(largest > bound, tf.constant(power, dtype), one)
-    for bound, power in _TINY[dtype]:
+    for bound, power in precision.tiny:
         factor *= tf.where(largest < bound, tf.constant(power, dtype), one)
     parts = tuple(x * factor for x in parts)
     largest *= factor
     # A maximum may lose a NaN, a sum does not.
-    total = sum(tf.reduce_sum(x, axes) for x in parts)
+    total = tf.add_n([tf.reduce_sum(x, axes) for x in parts])
     poison = total - total
-    eps = np.finfo(dtype.as_numpy_dtype).eps
     # Below eps * floor * max|a| an off-diagonal entry is rounding noise of the null
     # space: rotating it away would not end.
-    floor = max(eps**0.5, 1e-6)
+    floor = max(precision.eps**0.5, 1e-6)
     noise2 = tolerance2(order, dtype) * (floor**2 * largest * largest)
     return parts, Scale(factor, noise2 + poison, poison)
 
 
 def tolerance2(order: tf.Tensor | int, dtype: tf.DType) -> tf.Tensor:
     """Gives the square of the relative size at which an entry counts as zero."""
-    eps = np.finfo(dtype.as_numpy_dtype).eps
-    even = order + order % 2
-    return tf.cast(even, dtype) * tf.constant(eps**2, dtype)
+    return tf.cast(order, dtype) * tf.constant(_PRECISION[dtype].eps ** 2, dtype)
 
 
 def is_active(
@@ -113,7 +128,7 @@ def is_active(
 
 def squared(a: Parts) -> tf.Tensor:
     """Gives `|a|^2`."""
-    return sum(x * x for x in a)  # type: ignore[return-value]
+    return a[0] * a[0] if len(a) == 1 else a[0] * a[0] + a[1] * a[1]
 
 
 def rotation(
@@ -189,12 +204,14 @@ class _Rows:
         ]
         self.components = components
 
-    def joined(self) -> tf.Tensor:
-        rows = list(self.d)
+    def joined(self, order: list[int]) -> tf.Tensor:
+        """Puts the state together, with index `order[i]` in place of i."""
+        rows = [self.d[i] for i in order]
+        entries = [self.get(order[i], order[j]) for i, j in self.places]
         for m in range(self.components):
-            rows += [self.entry[place][m] for place in self.places]
+            rows += [entry[m] for entry in entries]
         for m in range(self.components):
-            rows += [vector[m] for vector in self.vector]
+            rows += [self.vector[i][m] for i in order]
         return tf.concat(rows, 0)
 
     def get(self, i: int, j: int) -> Parts:
@@ -219,7 +236,7 @@ class _Rows:
 
 
 def eigh_small(
-    diagonal: tf.Tensor, lower: Parts, noise2: tf.Tensor
+    diagonal: tf.Tensor, lower: Parts, noise2: tf.Tensor, n: int
 ) -> tuple[tf.Tensor, Parts]:
     """Decomposes scaled matrices of order at most 4.
 
@@ -227,36 +244,39 @@ def eigh_small(
         diagonal: `[n, batch]`.
         lower: Parts `[n (n-1)/2, batch]`, the entries below the diagonal row by row.
         noise2: `[batch]`, from `scale`.
+        n: The order.
 
     Returns:
         `(d, V)`: `d` `[n, batch]` ascending; `V` parts `[n, n, batch]`, the i-th
         eigenvector in `V[i]`.
     """
-    n, components, dtype = diagonal.shape[0], len(lower), diagonal.dtype
+    components, dtype = len(lower), diagonal.dtype
     tol2 = tolerance2(n, dtype)
     one = tf.ones_like(diagonal[:1])
     identity = tf.constant(np.eye(n).reshape(n * n, 1), dtype) * one
     vectors = [identity] + [tf.zeros_like(identity)] * (components - 1)
     state = tf.concat([diagonal, *lower, *vectors], 0)
 
-    def sweep(state: tf.Tensor) -> tf.Tensor:
-        for pairs in _ROUNDS[n]:
-            rows = _Rows(state, n, components)
-            _rotate(rows, pairs, tol2, noise2)
-            state = rows.joined()
-        return state
+    def one_round(state: tf.Tensor) -> tf.Tensor:
+        rows = _Rows(state, n, components)
+        _rotate(rows, _PAIRS[n], tol2, noise2)
+        return rows.joined(_NEXT[n])
 
-    every = [pair for pairs in _ROUNDS[n] for pair in pairs]
+    every = [(i, j) for i in range(n) for j in range(i)]
 
     def unfinished(count: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         active = is_active(*_Rows(state, n, components).stacked(every), tol2, noise2)
-        return (count < MAX_SWEEPS) & (tf.reduce_max(tf.cast(active, dtype)) > 0)
+        phase = tf.math.floormod(count, _PERIOD)
+        # Only whole sweeps: the order of equal eigenvalues must not depend on when
+        # the last member of the batch is done.
+        left = (tf.reduce_max(tf.cast(active, dtype)) > 0) | (phase > 0)
+        return (count < MAX_SWEEPS * _PERIOD) & left
 
-    if n <= 2:  # one rotation is the whole work
-        state = sweep(state)
-    else:
+    if n == 2:  # one rotation is the whole work
+        state = one_round(state)
+    elif n > 2:
         start = (tf.constant(0), state)
-        _, state = tf.while_loop(unfinished, lambda k, z: (k + 1, sweep(z)), start)
+        _, state = tf.while_loop(unfinished, lambda k, z: (k + 1, one_round(z)), start)
 
     rows = _Rows(state, n, components)
     for i, j in _NETWORK[n]:

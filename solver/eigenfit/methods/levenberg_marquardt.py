@@ -10,7 +10,7 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.methods import damping, gauss_newton
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.options import number, positive
+from eigenfit.methods.options import positive
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 
@@ -35,14 +35,16 @@ class LevenbergMarquardt(AbstractMethod):
     More, The Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
     A step that does not lower the loss is refused, and counts as a step.
 
-    A member ends `stationary` when the residual is orthogonal to the columns of J
-    within `orthogonality`, and `stalled` when refused steps have become too short to
-    change the parameters.
+    A member ends `stationary` when the residual is orthogonal to the scaled columns
+    of J within `orthogonality` and the step lowered the loss by no more than its
+    rounding, and `stalled` when a refused step was too short to change the
+    parameters.
 
     Args:
         initial_damping: Of the first step, relative to the largest scaled column.
-        orthogonality: Cosine below which the gradient counts as zero; by default the
-            machine epsilon to the power 2/3.
+        orthogonality: Cosine at which residual and columns count as orthogonal; 8
+            times the root of the machine epsilon by default, since the loss does not
+            resolve less.
         name: Of the module.
 
     Example:
@@ -62,7 +64,7 @@ class LevenbergMarquardt(AbstractMethod):
         super().__init__(name=name)
         self.initial_damping = positive("initial_damping", initial_damping)
         self.orthogonality = (
-            None if orthogonality is None else number("orthogonality", orthogonality)
+            None if orthogonality is None else positive("orthogonality", orthogonality)
         )
 
     def __repr__(self) -> str:
@@ -119,11 +121,10 @@ class LevenbergMarquardt(AbstractMethod):
         accepted = trial.loss < point.loss
 
         epsilon = float(np.finfo(scaled.dtype.as_numpy_dtype).eps)
-        orthogonality = self.orthogonality
-        if orthogonality is None:
-            orthogonality = epsilon ** (2 / 3)
-        steepest = tf.reduce_max(tf.abs(half_gradient), axis=-1)
-        stationary = steepest <= orthogonality * tf.sqrt(point.loss)
+        orthogonality = self.orthogonality or 8 * epsilon**0.5
+        cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(point.loss)
+        fell = trial.loss < point.loss * (1 - 4 * epsilon)
+        stationary = ~fell & (cosine <= orthogonality)
         length = tf.norm(scaled, axis=-1)
         short = length <= epsilon * tf.norm(norms * point.parameters, axis=-1)
         stalled = ~accepted & short

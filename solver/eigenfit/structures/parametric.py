@@ -76,9 +76,9 @@ class Parametric(AbstractStructure):
         return tf.reshape(A, shape)
 
     def _check(self) -> None:
-        # Two batch dimensions of different sizes tell a batched function from one
-        # that only seems to be.
-        batch = [2, 3] if self._batched else []
+        # A function for one vector that is given a batch takes the first entries of
+        # the batch for parameters: sizes other than p bring that to light.
+        batch = ([2, 3] if self.num_parameters > 3 else [4, 5]) if self._batched else []
         probe = tf.random.stateless_uniform(
             [*batch, self.num_parameters], [1, 2], 0.25, 0.75, self.parameter_dtype
         )

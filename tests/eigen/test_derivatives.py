@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import eigenfit as ef
+from tests import zoo
+
+STEP = 6e-6  # see zoo.finite_differences
+
+
+def gradient(function, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x)
+
+
+def hessian(function, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        g = gradient(function, x)
+    return tape.jacobian(g, x)
+
+
+def directions(order, complex_):
+    """A basis of Hermitian matrices, so that one vector holds a matrix."""
+    if complex_:
+        return zoo.hermitian_basis(order)
+    basis = zoo.hermitian_basis(order)
+    return basis[np.abs(basis.imag).max(axis=(1, 2)) == 0].real
+
+
+def matrix_of(x, basis):
+    return tf.tensordot(tf.cast(x, basis.dtype), tf.constant(basis), axes=1)
+
+
+LOSSES = {
+    "eigenvalues": lambda A: tf.reduce_sum(
+        tf.sin(ef.eigvalsh(A)) * tf.range(1.0, 5.0, dtype=tf.float64)
+    ),
+    "eigenvalues of eigh": lambda A: tf.reduce_sum(ef.eigh(A)[0] ** 3),
+    "loss": lambda A: ef.spectral_loss(A, np.array([-1.0, 0.0, 0.5, 2.0])) ** 2,
+    "weighted loss": lambda A: ef.spectral_loss(
+        A, np.array([-1.0, 0.0, 0.5, 2.0]), np.array([1.0, 0.0, 3.0, 0.5])
+    ),
+}
+
+
+@pytest.mark.parametrize("complex_", [False, True], ids=["real", "complex"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_first_and_second_derivatives_agree_with_finite_differences(
+    rng, name, complex_
+):
+    basis = directions(4, complex_)
+    x = rng.normal(size=len(basis))
+
+    def function(x):
+        return LOSSES[name](matrix_of(x, basis))
+
+    first = gradient(function, tf.constant(x))
+    expected = zoo.finite_differences(function, x, STEP)
+    np.testing.assert_allclose(first, expected, rtol=1e-7, atol=1e-7)
+    second = hessian(function, tf.constant(x))
+    expected = zoo.finite_differences(
+        lambda x: gradient(function, tf.constant(x)), x, STEP
+    )
+    np.testing.assert_allclose(second, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("complex_", [False, True], ids=["real", "complex"])
+def test_derivatives_by_targets_and_weights(rng, complex_):
+    basis = directions(3, complex_)
+    p = len(basis)
+    x = np.concatenate([rng.normal(size=p), [-1.0, 0.0, 1.0], [0.5, 1.0, 2.0]])
+
+    def function(x):
+        A = matrix_of(x[:p], basis)
+        return tf.exp(-ef.spectral_loss(A, x[p : p + 3], x[p + 3 :]) / 4)
+
+    first = gradient(function, tf.constant(x))
+    expected = zoo.finite_differences(function, x, STEP)
+    np.testing.assert_allclose(first, expected, rtol=1e-7, atol=1e-7)
+    second = hessian(function, tf.constant(x))
+    expected = zoo.finite_differences(
+        lambda x: gradient(function, tf.constant(x)), x, STEP
+    )
+    np.testing.assert_allclose(second, expected, rtol=1e-6, atol=1e-6)
+
+
+def projector_loss(A):
+    """Sees the eigenvectors only through a projector: invariant in clusters."""
+    _, V = ef.eigh(A)
+    P = tf.linalg.matmul(V[..., :2], V[..., :2], adjoint_b=True)
+    weights = tf.cast(tf.reshape(tf.range(16.0), [4, 4]), A.dtype)
+    return tf.math.real(tf.reduce_sum(weights * P))
+
+
+@pytest.mark.parametrize("complex_", [False, True], ids=["real", "complex"])
+def test_gradient_through_eigenvectors(rng, complex_):
+    basis = directions(4, complex_)
+    x = rng.normal(size=len(basis))
+
+    def function(x):
+        return projector_loss(matrix_of(x, basis))
+
+    expected = zoo.finite_differences(function, x, STEP)
+    np.testing.assert_allclose(
+        gradient(function, tf.constant(x)), expected, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_gradient_through_eigenvectors_of_a_cluster(rng):
+    # The two lowest levels coincide; the loss sees only their common projector.
+    Q = np.linalg.qr(rng.normal(size=[4, 4]))[0]
+    basis = directions(4, False)
+    A = Q @ np.diag([1.0, 1.0, 2.0, 3.5]) @ Q.T
+    x = np.array([np.sum(A * X) / np.sum(X * X) for X in basis])
+
+    def function(x):
+        return projector_loss(matrix_of(x, basis))
+
+    expected = zoo.finite_differences(function, x, STEP)
+    np.testing.assert_allclose(
+        gradient(function, tf.constant(x)), expected, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_a_loss_that_sees_the_basis_of_a_cluster_gets_nan():
+    A = tf.constant(np.stack([np.eye(3), np.diag([1.0, 2.0, 3.0])]))
+    C = tf.constant(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]))
+    g = gradient(lambda A: tf.reduce_sum(C * ef.eigh(A)[1]), A)
+    assert np.isnan(g[0]).all()
+    assert np.isfinite(g[1]).all()
+
+
+def test_second_derivatives_that_are_not_known_are_nan():
+    A = tf.constant(np.diag([1.0, 1.0, 3.0]))
+    # Inside a cluster the function's own second derivative would be needed.
+    H = hessian(lambda A: tf.reduce_sum(ef.eigvalsh(A) ** 2), A).numpy()
+    assert np.isnan(H[0, 1]).any()
+    simple = tf.constant(np.diag([1.0, 2.0, 3.0]))
+    H = hessian(lambda A: tf.reduce_sum(ef.eigh(A)[1] ** 4), simple).numpy()
+    assert np.isnan(H).all()
+
+
+def test_third_derivatives_are_nan():
+    A = tf.constant(np.diag([1.0, 2.0]))
+
+    def curvature(A):
+        with tf.GradientTape() as tape:
+            tape.watch(A)
+            g = gradient(lambda A: ef.spectral_loss(A, [0.0, 0.0]) ** 2, A)
+        return tape.gradient(g, A)
+
+    assert np.isnan(gradient(curvature, A)).all()
+
+
+@pytest.mark.parametrize("order", [2, 3, 5])
+def test_gradient_is_finite_and_right_where_all_eigenvalues_coincide(order):
+    A = 2.0 * tf.eye(order, dtype=tf.float64)
+    g = gradient(lambda A: tf.reduce_sum(ef.eigvalsh(A) ** 2), A)
+    np.testing.assert_allclose(g, 4 * np.eye(order), atol=1e-14)
+    g = gradient(lambda A: ef.spectral_loss(A, np.full(order, 0.5)), A)
+    np.testing.assert_allclose(g, 3 * np.eye(order), atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [tf.float64, tf.complex128], ids=lambda d: d.name)
+def test_both_conventions_of_the_gradient(rng, dtype):
+    X = rng.normal(size=[4, 4]).astype(dtype.as_numpy_dtype)
+    if dtype.is_complex:
+        X += 1j * rng.normal(size=[4, 4])
+    A = tf.constant((X + X.conj().T) / 2)
+    symmetric = gradient(lambda A: ef.eigvalsh(A)[0], A).numpy()
+    lower = gradient(lambda A: ef.eigvalsh(A, gradient="lower")[0], A).numpy()
+    v = np.linalg.eigh(A.numpy())[1][:, 0]
+    np.testing.assert_allclose(symmetric, np.outer(v, v.conj()), atol=1e-13)
+    expected = np.tril(2 * symmetric, -1) + np.diag(np.diag(symmetric))
+    np.testing.assert_allclose(lower, expected, atol=1e-13)
+
+
+def test_one_decomposition_and_its_gradient():
+    @tf.function
+    def loss_and_gradient(A):
+        with tf.GradientTape() as tape:
+            tape.watch(A)
+            loss = tf.reduce_sum(ef.eigvalsh(A) ** 2)
+        return loss, tape.gradient(loss, A)
+
+    graph = loss_and_gradient.get_concrete_function(
+        tf.TensorSpec([None, 4, 4], tf.float64)
+    ).graph
+    kinds = [op.type for op in graph.get_operations()]
+    assert kinds.count("SelfAdjointEigV2") == 1
+    assert kinds.count("BatchMatMulV2") == 1
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
+def test_jacobian_of_a_batch_of_one(dtype):
+    # TensorFlow 2.21 (oneDNN) crashes on a right factor broadcast from [1, 1, n, n].
+    A = tf.constant(np.diag([1.0, 2.0, 4.0])[None], dtype)
+    for _ in range(50):
+        with tf.GradientTape() as tape:
+            tape.watch(A)
+            w = ef.eigvalsh(A)
+        J = tape.jacobian(w, A)
+        expected = np.zeros([1, 3, 1, 3, 3])
+        expected[0, range(3), 0, range(3), range(3)] = 1
+        np.testing.assert_allclose(J, expected, atol=1e-6)
+
+
+def test_batches_broadcast():
+    A = tf.constant(np.diag([1.0, 2.0]))
+    loss = ef.spectral_loss(A, np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 4.0]]))
+    np.testing.assert_allclose(loss, [0, 5, 4])
+
+
+@pytest.mark.parametrize(
+    ("targets", "weights", "name"),
+    [([1.0], None, "targets"), (1.0, None, "targets"), ([1.0, 1.0], [1.0], "weights")],
+)
+def test_targets_and_weights_of_a_wrong_length_are_refused(targets, weights, name):
+    with pytest.raises(ValueError, match=rf"`{name}` must have shape \[..., 2\]"):
+        ef.spectral_loss(np.eye(2), targets, weights)

@@ -1,0 +1,659 @@
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import eigenfit as ef
+from eigenfit_serving import report, terminal
+from eigenfit_serving.cli import app
+from eigenfit_serving.errors import InputError
+from eigenfit_serving.files import replacing
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+GOOD = """schema = 1
+targets = [1.0, 2.0, 3.0]
+[structure]
+kind = "symmetric"
+order = 3
+"""
+
+AFFINE = """schema = 1
+targets = [1.0, 2.0]
+[structure]
+kind = "affine"
+basis = [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # The import is done with; see test_stderr_stays_clean for what this turns off.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    Path("good.toml").write_text(GOOD)
+
+
+@pytest.fixture
+def invoke():
+    def run(*arguments: str):
+        result = CliRunner().invoke(app, list(arguments), prog_name="eigenfit")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def check_bad_input(result, *fragments: str) -> None:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("eigenfit: ")
+    assert result.stderr.count("\n") == 1
+    for fragment in fragments:
+        assert fragment in result.stderr
+
+
+# Text of a file, then what the message must hold: key, value, remedy.
+BAD_FILES = {
+    "syntax": ("schema = 1\ntargets [1.0]", "line 2, column 9", "Correct it"),
+    "unknown key": (GOOD + "[fit]\ntolerence = 1", 'Did you mean "tolerance"?'),
+    "unknown table": (GOOD + "[fits]\na = 1", "fits", 'Did you mean "fit"?'),
+    "unknown option of a method": (
+        GOOD + "[fit.adam]\nmomentum = 1",
+        "fit.adam.momentum",
+        "learning_rate",
+    ),
+    "no schema": (GOOD.replace("schema = 1", ""), "schema: is missing", "Add it"),
+    "other schema": (GOOD.replace("schema = 1", "schema = 2"), "schema = 2", "be 1"),
+    "no targets": (
+        GOOD.replace("targets = [1.0, 2.0, 3.0]", ""),
+        "targets: is missing",
+        "ascending numbers",
+    ),
+    "target is text": (
+        GOOD.replace("2.0", '"a"'),
+        'targets[1] = "a"',
+        "must be a number",
+    ),
+    "target is nan": (GOOD.replace("2.0", "nan"), "targets[1] = NaN", "be finite"),
+    "targets descend": (
+        GOOD.replace("2.0", "0.5"),
+        "targets[1] = 0.5",
+        "must ascend with their levels: sort them",
+    ),
+    "wrong number of targets": (
+        GOOD.replace("[1.0, ", "["),
+        "targets: has 2 numbers for 3",
+        "observation.indices",
+    ),
+    "no structure": ("schema = 1\ntargets = [1.0]", "structure: is missing", "kind"),
+    "unknown structure": (
+        GOOD.replace("symmetric", "sparse"),
+        'structure.kind = "sparse"',
+        '"symmetric", "affine"',
+    ),
+    "order zero": (
+        GOOD.replace("order = 3", "order = 0"),
+        "structure.order = 0",
+        "integer from 1",
+    ),
+    "order is a float": (
+        GOOD.replace("order = 3", "order = 3.0"),
+        "structure.order = 3.0",
+        "integer",
+    ),
+    "key of another structure": (
+        AFFINE + "order = 2",
+        "structure.order: is not a known key",
+        "basis",
+    ),
+    "basis not symmetric": (
+        AFFINE.replace("[1.0, 0.0]", "[1.0, 0.5]"),
+        "structure.basis[0][0][1] = 0.5",
+        "Make both entries the same",
+    ),
+    "basis too flat": (
+        AFFINE.replace("[[[1.0, 0.0], [0.0, 0.0]], ", "").replace("]]]", "]]"),
+        "structure.basis =",
+        "a list of matrices, e.g.",
+    ),
+    "basis ragged": (
+        AFFINE.replace("[1.0, 0.0]", "[1.0]"),
+        "structure.basis[0][1]",
+        "equally long",
+    ),
+    "offset of another order": (
+        AFFINE + "offset = [[1.0]]",
+        "structure.offset: has shape [1, 1]",
+        "Give it the same",
+    ),
+    "index out of range": (
+        GOOD + "[observation]\nindices = [0, 1, 3]",
+        "observation.indices[2] = 3",
+        "levels 0 to 2",
+    ),
+    "index twice": (
+        GOOD + "[observation]\nindices = [0, 1, -3]",
+        "observation.indices = [0, 1, -3]",
+        "Give each once",
+    ),
+    "weight zero": (
+        GOOD + "[observation]\nweights = [0.0, 1.0, 1.0]",
+        "observation.weights = [0.0, 1.0, 1.0]",
+        "must be positive",
+    ),
+    "wrong number of parameters": (
+        GOOD + "[start]\nparameters = [1.0, 2.0]",
+        "start.parameters: has 2 numbers",
+        "Give 6",
+    ),
+    "given and random starts": (
+        GOOD + "[start]\nparameters = [1, 2, 3, 4, 5, 6]\nlow = 0.0",
+        "start.low",
+        "Remove one of them",
+    ),
+    "empty range of starts": (
+        GOOD + "[start]\nlow = 2.0",
+        "start.high = 1.0",
+        "above low",
+    ),
+    "tolerance negative": (
+        GOOD + "[fit]\ntolerance = -1e-8",
+        "fit.tolerance = -1e-08",
+        "above 0",
+    ),
+    "tolerance is a bool": (
+        GOOD + "[fit]\ntolerance = true",
+        "fit.tolerance = true",
+        "a number",
+    ),
+    "unknown method": (
+        GOOD + '[fit]\nmethod = "newton"',
+        'fit.method = "newton"',
+        '"levenberg-marquardt"',
+    ),
+    "method and structure": (
+        AFFINE + '[fit]\nmethod = "isospectral-projection"',
+        'fit.method = "isospectral-projection"',
+        'Use "auto"',
+    ),
+    "unknown dtype": (
+        GOOD + '[fit]\ndtype = "float16"',
+        'fit.dtype = "float16"',
+        '"float32" or "float64"',
+    ),
+    "too large for the dtype": (
+        GOOD.replace("3.0", "1e39") + '[fit]\ndtype = "float32"',
+        "targets[2] = 1e+39",
+        'Use dtype = "float64"',
+    ),
+    "fit is no table": ("fit = 3\n" + GOOD, "fit = 3", "under a line [fit]"),
+    "learning rate": (
+        GOOD + "[fit.adam]\nlearning_rate = 0",
+        "fit.adam.learning_rate = 0",
+        "above 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_file(invoke, name):
+    text, *fragments = BAD_FILES[name]
+    Path("bad.toml").write_text(text)
+    check_bad_input(invoke("fit", "bad.toml"), "eigenfit: bad.toml: ", *fragments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["fit"], ["PROBLEM.toml", "See eigenfit fit --help"]),
+        (["fits", "good.toml"], ["'fits'", "See eigenfit --help"]),
+        (["fit", "good.toml", "--tol", "1"], ["--tol", "See eigenfit fit --help"]),
+        (["fit", "missing.toml"], ["missing.toml", "no such file", "Give the path"]),
+        (["fit", "."], ["directory", "Give the path"]),
+        (
+            ["fit", "good.toml", "--tolerance", "-1"],
+            ["--tolerance = -1", "must be a number above 0"],
+        ),
+        (
+            ["fit", "good.toml", "--tolerance", "small"],
+            ['--tolerance = "small"', "must be a number above 0"],
+        ),
+        (
+            ["fit", "good.toml", "--tolerance", "1e-60", "--dtype", "float32"],
+            ["--tolerance = 1e-60", "is zero in float32"],
+        ),
+        (["fit", "good.toml", "--starts", "0"], ["--starts = 0", "integer from 1"]),
+        (["fit", "good.toml", "--starts", "2.5"], ["--starts = 2.5", "integer"]),
+        (
+            ["fit", "good.toml", "--max-steps", "-3"],
+            ["--max-steps = -3", "integer from 0"],
+        ),
+        (["fit", "good.toml", "--seed", "-3"], ["--seed = -3", "at least 0"]),
+        (
+            ["fit", "good.toml", "--method", "lm"],
+            ['--method = "lm"', '"levenberg-marquardt"'],
+        ),
+        (["fit", "good.toml", "--dtype", "half"], ['--dtype = "half"', '"float32"']),
+        (
+            ["fit", "good.toml", "--output", "result.xml"],
+            ["--output = result.xml", ".json or .npz"],
+        ),
+        (
+            ["fit", "good.toml", "--output", "nowhere/result.json"],
+            ["--output = nowhere/result.json", "No such file or directory", "Give"],
+        ),
+        (["fit", "good.toml", "--plot", "a.gif"], ["--plot = a.gif", ".png"]),
+        (
+            ["fit", "good.toml", "--plot", "good.toml/a.png"],
+            ["--plot = good.toml/a.png", "Not a directory", "Give"],
+        ),
+        (
+            ["export", "good.toml", "good.toml"],
+            ["FOLDER = good.toml", "is a file", "Give the name of a folder"],
+        ),
+        (["export", "good.toml", "m", "--dtype", "x"], ["--dtype", '"float64"']),
+    ],
+)
+def test_bad_option(invoke, monkeypatch, arguments, fragments):
+    # Whatever is wrong is found before TensorFlow is even asked for.
+    monkeypatch.setattr(terminal, "quiet_import", None)
+    check_bad_input(invoke(*arguments), *fragments)
+
+
+def test_a_file_that_is_not_text(invoke):
+    Path("bad.toml").write_bytes(b"\xff\xfe")
+    check_bad_input(invoke("fit", "bad.toml"), "bad.toml", "saved as UTF-8")
+
+
+def test_what_the_core_refuses_names_the_file(invoke, monkeypatch):
+    def refuse(*_):
+        raise ValueError("`basis` is odd.\nTry another.")
+
+    monkeypatch.setattr(ef, "Problem", refuse)
+    check_bad_input(
+        invoke("fit", "good.toml"), "good.toml: `basis` is odd. Try another."
+    )
+
+
+def test_too_large_for_memory(invoke, monkeypatch):
+    def grow(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(ef.Solver, "fit", grow)
+    check_bad_input(invoke("fit", "good.toml"), "good.toml", "Use fewer starts")
+
+
+def test_plot_without_matplotlib(invoke, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_bad_input(
+        invoke("fit", "good.toml", "--plot", "a.png"),
+        "--plot",
+        'pip install "eigenfit[plots]"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "result"),
+    [
+        ("springs", 0, "converged"),
+        ("toeplitz", 0, "converged"),
+        ("chosen_levels", 0, "converged"),
+        ("impossible", 3, "stationary"),
+    ],
+)
+def test_examples(invoke, name, code, result):
+    answer = invoke("fit", str(EXAMPLES / f"{name}.toml"), "--output", "a.json")
+    assert answer.exit_code == code
+    assert answer.stderr == ""
+    assert f"Result   {result} after" in answer.stdout
+    assert max(map(len, answer.stdout.splitlines())) <= 80
+    document = json.loads(Path("a.json").read_text())
+    assert document["converged"] == (code == 0)
+    best = document["solutions"][document["best"]]
+    assert best["result"] == result
+    assert best["loss"] == min(s["loss"] for s in document["solutions"])
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(best["matrix"]), best["eigenvalues"], atol=1e-9
+    )
+
+
+def test_every_example_is_tested():
+    names = {path.stem for path in EXAMPLES.glob("*.toml")}
+    assert names == {
+        "identity",
+        "springs",
+        "toeplitz",
+        "chosen_levels",
+        "impossible",
+    }
+
+
+def test_not_converged_still_prints_and_writes(invoke):
+    answer = invoke(
+        *("fit", str(EXAMPLES / "identity.toml"), "--max-steps", "3"),
+        *("--output", "a.json", "--starts", "2"),
+    )
+    assert answer.exit_code == 3
+    assert "Result   max_steps after 3 steps" in answer.stdout
+    assert "Try a larger `max_steps`" in " ".join(answer.stdout.split())
+    document = json.loads(Path("a.json").read_text())
+    assert [s["num_steps"] for s in document["solutions"]] == [3, 3]
+
+
+def test_printed_levels_and_starts(invoke):
+    answer = invoke("fit", "good.toml", "--starts", "3", "--method", "auto")
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    assert ["level", "eigenvalue", "target", "difference"] in lines
+    levels = [line[:3] for line in lines if line[:1] in (["0"], ["1"], ["2"])][:3]
+    assert levels == [
+        ["0", "1.000000000", "1"],
+        ["1", "2.000000000", "2"],
+        ["2", "3.000000000", "3"],
+    ]
+    assert sum(line[-1:] == ["converged"] for line in lines) == 3
+    assert "the best of 3" in answer.stdout
+
+
+def test_many_starts_and_a_large_matrix_stay_readable(invoke):
+    targets = ", ".join(map(str, range(50)))
+    text = GOOD.replace("1.0, 2.0, 3.0", targets).replace("order = 3", "order = 50")
+    title = 'title = "[red]no markup[/red]"\n'
+    Path("large.toml").write_text(title + text + "[fit]\nstarts = 20\n")
+    answer = invoke("fit", "large.toml")
+    assert answer.exit_code == 0
+    assert "[red]no markup[/red]" in answer.stdout
+    assert "the 12 best of 20 starts: 20 converged" in answer.stdout
+    assert "(10 more)" in answer.stdout
+    lines = answer.stdout.splitlines()
+    assert len(lines) < 90
+    assert max(map(len, lines)) <= 80
+
+
+def test_json_holds_everything(invoke):
+    invoke("fit", "good.toml", "--starts", "2", "--seed", "5", "--output", "a.json")
+    document = json.loads(Path("a.json").read_text())
+    assert document["targets"] == [1.0, 2.0, 3.0]
+    assert document["title"] is None
+    assert document["observation"] == {
+        "kind": "levels",
+        "indices": None,
+        "weights": None,
+    }
+    assert document["settings"] == {
+        "structure": {"kind": "symmetric", "order": 3, "num_parameters": 6},
+        "start": {"kind": "uniform", "low": 0.0, "high": 1.0},
+        "method": "isospectral-projection",
+        "method_options": {},
+        "tolerance": 1e-8,
+        "max_steps": ef.IsospectralProjection.default_max_steps,
+        "starts": 2,
+        "seed": 5,
+        "dtype": "float64",
+    }
+    assert set(document["versions"]) == {"python", "eigenfit", "tensorflow", "numpy"}
+    for solution in document["solutions"]:
+        assert np.shape(solution["initial"]) == np.shape(solution["parameters"]) == (6,)
+        assert np.shape(solution["matrix"]) == (3, 3)
+        assert solution["result"] == "converged"
+        assert solution["text"] == ef.Result.converged.text
+
+
+def test_json_has_null_for_nan(invoke, monkeypatch):
+    original = ef.Solver.fit
+
+    def spoil(*arguments, **options):
+        solution = original(*arguments, **options)
+        nan = float("nan")
+        return solution._replace(
+            loss=solution.loss * nan, result=solution.result * 0 + ef.Result.nonfinite
+        )
+
+    monkeypatch.setattr(ef.Solver, "fit", spoil)
+    answer = invoke("fit", "good.toml", "--output", "a.json")
+    assert answer.exit_code == 3
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not strict JSON")
+
+    document = json.loads(Path("a.json").read_text(), parse_constant=refuse)
+    assert document["solutions"][0]["loss"] is None
+
+
+def test_npz_holds_the_same(invoke):
+    arguments = ("fit", "good.toml", "--starts", "3", "--output")
+    invoke(*arguments, "a.json")
+    invoke(*arguments, "a.npz")
+    document = json.loads(Path("a.json").read_text())
+    with np.load("a.npz", allow_pickle=False) as arrays:
+        for key in ("initial", "parameters", "matrix", "eigenvalues", "loss"):
+            expected = [solution[key] for solution in document["solutions"]]
+            np.testing.assert_array_equal(arrays[key], expected)
+        assert arrays["result_name"].tolist() == ["converged"] * 3
+        assert arrays["best"] == document["best"]
+        meta = json.loads(arrays["meta"].item())
+    assert meta["settings"] == document["settings"]
+
+
+def test_plot_is_written(invoke):
+    answer = invoke("fit", "good.toml", "--plot", "a.png", "--output", "a.npz")
+    assert answer.exit_code == 0
+    assert answer.stdout.endswith("\nWrote a.npz\nWrote a.png\n")
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "a.npz",
+        "a.png",
+        "good.toml",
+    ]
+
+
+def test_files_are_replaced_whole_or_not_at_all():
+    target = Path("a.json")
+    target.write_text("old")
+
+    def fail(error: Exception) -> None:
+        with replacing("--output", target) as path:
+            path.write_text("half")
+            raise error
+
+    with pytest.raises(RuntimeError):
+        fail(RuntimeError())
+    assert target.read_text() == "old"
+    with pytest.raises(InputError, match=r"--output = a\.json: cannot be written"):
+        fail(OSError(28, "No space left on device"))
+    assert target.read_text() == "old"
+    assert sorted(path.name for path in Path().iterdir()) == ["a.json", "good.toml"]
+    with replacing("--output", target) as path:
+        path.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert sorted(path.name for path in Path().iterdir()) == ["a.json", "good.toml"]
+
+
+def test_export_calls_save_model_and_says_how_to_load(invoke, monkeypatch):
+    import eigenfit_export
+
+    saved = []
+
+    def save_model(solver, path):
+        saved.append((solver, path))
+        return Path(path) / "1"
+
+    monkeypatch.setattr(eigenfit_export, "save_model", save_model)
+    answer = invoke("export", "good.toml", "models/m", "--dtype", "float32")
+    assert answer.exit_code == 0
+    [(solver, path)] = saved
+    assert isinstance(solver, ef.Solver)
+    assert solver.problem.parameter_dtype.name == "float32"
+    assert path == Path("models/m")
+    assert "Exported to models/m/1" in answer.stdout
+    assert 'tf.saved_model.load("models/m/1").signatures[' in answer.stdout
+    assert f'--model_name=m --model_base_path="{Path("models/m").absolute()}"' in (
+        answer.stdout
+    )
+
+
+def test_an_exported_model_fits(invoke):
+    from eigenfit_export import load_model
+
+    for version in ("1", "2"):
+        answer = invoke("export", "good.toml", "models/m")
+        assert answer.exit_code == 0
+        assert answer.stdout.startswith(f"Exported to models/m/{version}\n")
+    solution = load_model("models/m").fit(np.full([6], 0.5), [-1.0, 0.0, 7.0])
+    np.testing.assert_allclose(solution.eigenvalues, [-1.0, 0.0, 7.0], atol=1e-9)
+
+
+def test_export_that_cannot_be_written(invoke, monkeypatch):
+    import eigenfit_export
+
+    def fail(solver, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(eigenfit_export, "save_model", fail)
+    check_bad_input(
+        invoke("export", "good.toml", "m"),
+        "FOLDER = m",
+        "No space left on device",
+        "Give another folder",
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["export"]])
+def test_every_help_has_an_example(invoke, command):
+    answer = invoke(*command, "--help")
+    assert answer.exit_code == 0
+    assert f"Example:  eigenfit {' '.join(command)}" in answer.stdout
+
+
+def test_version(invoke):
+    import importlib.metadata
+
+    answer = invoke("--version")
+    assert answer.stdout == f"eigenfit {importlib.metadata.version('eigenfit')}\n"
+
+
+def test_without_a_command_help_is_printed(invoke):
+    answer = invoke()
+    assert answer.exit_code == 2
+    assert "Commands" in answer.stdout
+
+
+def test_progress_appears_on_a_terminal():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with terminal.fit_progress(console, after=0.0) as progress:
+        progress(ef.Progress(30, 400, 2, 3, 0.5))
+        deadline = time.monotonic() + 30
+        while "30/400" not in screen.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "2 of 3 running, loss 5.0e-01" in screen.getvalue()
+    assert "30/400" in screen.getvalue()
+
+
+def test_progress_stays_away_from_short_fits_and_pipes():
+    screen = io.StringIO()
+    with terminal.fit_progress(Console(file=screen, force_terminal=True)) as progress:
+        progress(ef.Progress(30, 400, 1, 1, 0.5))
+    assert screen.getvalue() == ""
+    with terminal.fit_progress(Console(file=screen), after=0.0) as progress:
+        progress(ef.Progress(30, 400, 1, 1, 0.5))
+        time.sleep(0.1)
+    assert screen.getvalue() == ""
+
+
+def test_quiet_import_shows_what_it_held_back_only_on_failure(capfd, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    with terminal.quiet_import():
+        os.write(2, b"noise")
+    assert capfd.readouterr().err == ""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+
+    def fail() -> None:
+        with terminal.quiet_import():
+            os.write(2, b"the reason")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert capfd.readouterr().err == "the reason"
+    # A level chosen by the user: nothing is held back.
+    with terminal.quiet_import():
+        os.write(2, b"wanted")
+    assert capfd.readouterr().err == "wanted"
+
+
+def test_small_numbers_are_not_printed_as_zero():
+    assert report.format_array(np.array([1e-9, 2e-9])) == "  1.e-09 2.e-09"
+    assert report.format_array(np.array([1.0, -1e-17])) == "  1. 0."
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess:
+    environment = dict(os.environ)
+    environment.pop("TF_CPP_MIN_LOG_LEVEL")
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+
+
+def test_help_loads_neither_tensorflow_nor_matplotlib():
+    script = """
+import sys
+from eigenfit_serving.cli import main
+sys.argv = ["eigenfit", "fit", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+for name in ("tensorflow", "matplotlib"):
+    print(name, name in sys.modules, file=sys.stderr)
+"""
+    process = run_command("-c", script)
+    assert "Example:" in process.stdout
+    assert process.stderr == "tensorflow False\nmatplotlib False\n"
+
+
+def test_stderr_stays_clean():
+    script = "from eigenfit_serving.cli import main; main()"
+    process = run_command(
+        "-c", script, "fit", str(EXAMPLES / "identity.toml"), "--plot", "a.png"
+    )
+    assert process.returncode == 0
+    assert process.stderr == ""
+    assert "The identity matrix from its eigenvalues" in process.stdout
+    assert "converged after 30" in process.stdout
+    assert Path("a.png").stat().st_size > 10_000
+    process = run_command("-c", script, "fit", str(EXAMPLES / "impossible.toml"))
+    assert (process.returncode, process.stderr) == (3, "")
+
+
+def test_ctrl_c_ends_a_fit_that_is_piped():
+    # Adam on the trace of an impossible problem runs to its last step.
+    text = (EXAMPLES / "impossible.toml").read_text()
+    Path("long.toml").write_text(text + "[fit]\nmax_steps = 2_000_000_000\n")
+    script = """
+import os, signal, sys, threading
+from eigenfit_serving import cli, outcome
+run_fit = outcome.run_fit
+def interrupted(*arguments, **options):
+    threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
+    return run_fit(*arguments, **options)
+outcome.run_fit = interrupted
+cli.main()
+"""
+    process = run_command("-c", script, "fit", "long.toml", "--method", "adam")
+    assert process.returncode == 130
+    assert process.stdout == process.stderr == ""

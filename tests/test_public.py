@@ -1,0 +1,45 @@
+"""What is public, and what importing it costs."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ["eigenfit", "eigenfit_export", "eigenfit_serving"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_lists_what_is_public(package):
+    module = importlib.import_module(package)
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert set(module.__all__) == public
+    assert list(module.__all__) == sorted(module.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_public_has_a_docstring(package):
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        assert inspect.getdoc(getattr(module, name)), name
+
+
+def test_the_solver_needs_tensorflow_and_numpy_only():
+    # TensorFlow itself imports some of these when they are installed.
+    extra = "typer rich pydantic matplotlib scipy".split()
+    loaded = [
+        subprocess.run(
+            [sys.executable, "-c", f"import sys, {name}; print(*sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for name in ("eigenfit", "tensorflow, keras")
+    ]
+    ours, theirs = (set(extra) & set(modules) for modules in loaded)
+    assert ours <= theirs
