@@ -97,7 +97,7 @@ def test_solver_refuses(arguments, error, message):
 
 def test_projection_needs_a_structure_that_reaches_every_matrix():
     problem = ef.Problem(ef.Affine([np.eye(2)]))
-    with pytest.raises(ValueError, match='Affine.*does not. Use method="auto"'):
+    with pytest.raises(ValueError, match=r'Affine.*does not\. Use method="auto"'):
         ef.Solver(problem, ef.IsospectralProjection())
 
 

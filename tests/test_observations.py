@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
-from tests import zoo
 
 W = tf.constant([[-2.0, 0.0, 1.0, 1.5, 4.0]], tf.float64)
 

@@ -110,6 +110,8 @@ def test_equal_targets_are_one_line_and_near_ones_share_a_label():
     assert (len(upper.lines), texts_of(upper)) == (1, ["target 1"])
     upper, _ = plot_convergence(make_solution(), [1.0, 1.1]).axes
     assert (len(upper.lines), texts_of(upper)) == (2, ["target 1, 1.1"])
+    upper, _, _ = plot_convergence(make_solution(order=9), np.arange(9.0)).axes
+    assert (len(upper.lines), texts_of(upper)) == (9, ["9 targets,\n0 to 8"])
 
 
 def test_chosen_levels():

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import zoo
 
 import eigenfit as ef
 from eigenfit_export import load_model, save_model
-from tests import zoo
 
 ORDERS = st.integers(1, 6)
 SEEDS = st.integers(0, 2**32 - 1)

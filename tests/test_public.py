@@ -31,7 +31,7 @@ def test_what_is_public_has_a_docstring(package):
 
 def test_the_solver_needs_tensorflow_and_numpy_only():
     # TensorFlow itself imports some of these when they are installed.
-    extra = "typer rich pydantic matplotlib scipy".split()
+    extra = ["typer", "rich", "pydantic", "matplotlib", "scipy"]
     loaded = [
         subprocess.run(
             [sys.executable, "-c", f"import sys, {name}; print(*sys.modules)"],

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
-from tests import zoo
 
 # Printed with 8 significant digits: one unit in the last place of a float32.
 PRINTED = {"rtol": 1.2e-7, "atol": 0}

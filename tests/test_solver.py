@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
-from tests import zoo
 
 T = [1.0, 1.0, 1.0]
 METHODS = {
@@ -351,5 +351,5 @@ def test_variables_and_tensors_are_accepted_and_must_have_the_dtype(rng):
     r = tf.Variable(rng.uniform(size=6).astype(np.float32))
     solver.fit(r, tf.constant(T)).raise_for_result()
     solver.fit(r.numpy().astype(np.float64), T).raise_for_result()
-    with pytest.raises(TypeError, match="`initial` must be float32.*tf.cast"):
+    with pytest.raises(TypeError, match=r"`initial` must be float32.*tf\.cast"):
         solver.fit(tf.zeros(6, tf.float64), T)

@@ -93,7 +93,7 @@ def run_fit(
     kind = type(solver.method).__name__
     return Outcome(
         problem=problem,
-        method=METHOD_NAMES.get(kind, kind),
+        method=str(METHOD_NAMES.get(kind, kind)),
         max_steps=max_steps,
         initial=initial,
         **arrays,

@@ -74,7 +74,7 @@ def history_of(run: Run) -> History:
     """
     recorder = run.recorder
     assert isinstance(recorder, Recorder)
-    count = int(recorder.count)
+    count = int(recorder.size)
     point = run.state.point
     steps = recorder.steps[:count]
     loss, eigenvalues = recorder.loss[:count], recorder.eigenvalues[:count]

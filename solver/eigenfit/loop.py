@@ -26,7 +26,7 @@ class Recorder(NamedTuple):
     """Snapshots in buffers of fixed size c, thinned when they are full."""
 
     stride: tf.Tensor  # [] int32, steps between snapshots
-    count: tf.Tensor  # [] int32, snapshots taken
+    size: tf.Tensor  # [] int32, snapshots held
     steps: tf.Tensor  # [c] int32
     loss: tf.Tensor  # [c, b]
     eigenvalues: tf.Tensor  # [c, b, n]
@@ -76,7 +76,7 @@ def begin(
         dtype = problem.parameter_dtype
         recorder = Recorder(
             stride=record_every,
-            count=tf.constant(0),
+            size=tf.constant(0),
             steps=tf.zeros([record_limit], tf.int32),
             loss=tf.zeros([record_limit, b], dtype),
             eigenvalues=tf.zeros([record_limit, b, n], dtype),
@@ -115,12 +115,7 @@ def advance(
         step = run.step + 1
         recorder = run.recorder
         if isinstance(recorder, Recorder):
-            due = step % recorder.stride == 0
-            recorder = tf.cond(
-                due,
-                lambda: _record(recorder, step, state.point),
-                lambda: recorder,
-            )
+            recorder = _record_when_due(recorder, step, state.point)
         return (
             Run(step, state, num_steps, select(active, result, run.result), recorder),
         )
@@ -161,6 +156,13 @@ def _classify(point: Evaluation, limits: Limits, num_steps: tf.Tensor) -> tf.Ten
     return tf.where(met, int(Result.converged), result)
 
 
+def _record_when_due(
+    recorder: Recorder, step: tf.Tensor, point: Evaluation
+) -> Recorder:
+    due = step % recorder.stride == 0
+    return tf.cond(due, lambda: _record(recorder, step, point), lambda: recorder)
+
+
 def _record(recorder: Recorder, step: tf.Tensor, point: Evaluation) -> Recorder:
     """Takes a snapshot; from full buffers every second one is dropped first.
 
@@ -174,21 +176,21 @@ def _record(recorder: Recorder, step: tf.Tensor, point: Evaluation) -> Recorder:
 
         return Recorder(
             stride=recorder.stride * 2,
-            count=recorder.count // 2,
+            size=recorder.size // 2,
             steps=halve(recorder.steps),
             loss=halve(recorder.loss),
             eigenvalues=halve(recorder.eigenvalues),
         )
 
-    recorder = tf.cond(recorder.count >= capacity, thin, lambda: recorder)
-    at = recorder.count[tf.newaxis, tf.newaxis]
+    recorder = tf.cond(recorder.size >= capacity, thin, lambda: recorder)
+    at = recorder.size[tf.newaxis, tf.newaxis]
 
     def put(buffer: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
         return tf.tensor_scatter_nd_update(buffer, at, value[tf.newaxis])
 
     return Recorder(
         stride=recorder.stride,
-        count=recorder.count + 1,
+        size=recorder.size + 1,
         steps=put(recorder.steps, step),
         loss=put(recorder.loss, point.loss),
         eigenvalues=put(recorder.eigenvalues, point.eigenvalues),

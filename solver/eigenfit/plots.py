@@ -178,18 +178,20 @@ def _draw_levels(figure: Figure, axes: Axes, fit: _Fit) -> None:
 
 def _draw_targets(axes: Axes, fit: _Fit) -> None:
     values = np.unique(fit.targets[np.isfinite(fit.targets)])
+    alpha = 1.0 if len(values) <= _MAX_LEVEL_LABELS else 0.35
+    look: dict[str, Any] = {"linestyle": "--", "linewidth": 0.9, "alpha": alpha}
     for value in values:
-        axes.axhline(value, color="black", linestyle="--", linewidth=0.9, zorder=4)
+        axes.axhline(value, color="black", zorder=4, **look)
     low, high = axes.get_ylim()
     # Labels that would run into each other become one.
     groups = np.split(values, np.flatnonzero(np.diff(values) > 0.05 * (high - low)) + 1)
     for group in groups:
         if not group.size:
             continue
-        text = ", ".join(f"{value:.4g}" for value in group)
+        text = "target " + ", ".join(f"{value:.4g}" for value in group)
         if len(group) > 3:
-            text = f"{len(group)} between\n{group[0]:.4g}\nand {group[-1]:.4g}"
-        _label_right(axes, float(group.mean()), f"target {text}")
+            text = f"{len(group)} targets,\n{group[0]:.4g} to {group[-1]:.4g}"
+        _label_right(axes, float(group.mean()), text)
 
 
 def _draw_loss(axes: Axes, fit: _Fit, tolerance: float | None) -> None:

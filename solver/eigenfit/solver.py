@@ -174,7 +174,7 @@ class Solver(tf.Module):
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None
-        return Solution(*unflatten(answer, batch), history)
+        return Solution._make((*unflatten(answer, batch), history))
 
     def init(self, initial: Any, targets: Any) -> Any:
         """Starts the method: the state for `step`.
@@ -263,7 +263,8 @@ class Solver(tf.Module):
             )
         except ValueError as error:
             raise ValueError(
-                f"{error} {problem.structure!r} has {problem.num_parameters} parameters."
+                f"{error} {problem.structure!r} has {problem.num_parameters} "
+                f"parameters."
             ) from None
 
     def _targets(self, value: Any) -> tf.Tensor:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
-from tests import zoo
 
 METHODS = {
     "auto": "auto",

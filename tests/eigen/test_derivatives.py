@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
-from tests import zoo
 
 STEP = 6e-6  # see zoo.finite_differences
 

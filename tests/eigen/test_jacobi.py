@@ -55,7 +55,7 @@ def zoo(rng, n, dtype):
         "ones": np.ones((n, n)),
         "integers": np.rint(random.real),
     }
-    for exponent in (8, 10, 12, 14):
+    for exponent in (3, 8, 10, 12, 14):
         values = 1 + levels * 10.0**-exponent
         families[f"gaps 1e-{exponent}"] = with_spectrum(rng, values, dtype)
         families[f"identity + 1e-{exponent}"] = np.eye(n) + random * 10.0**-exponent
@@ -107,7 +107,7 @@ def sample(n, dtype, count=6):
 @pytest.mark.parametrize("n", ORDERS)
 def test_every_family_is_solved_to_full_accuracy(n, dtype):
     families = zoo(np.random.default_rng(n), n, dtype)
-    w, V = numbers(tf.function(jacobi_eigh)(np.stack(list(families.values()))))
+    w, V = numbers(jacobi_eigh(np.stack(list(families.values()))))
     real = np.finfo(dtype).dtype
     assert w.dtype == real
     assert V.dtype == dtype
@@ -184,7 +184,7 @@ def test_an_empty_batch_compiles(n, dtype):
     assert V.shape == (0, n, n)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
 @pytest.mark.parametrize("n", [1, 3, 5])
 @pytest.mark.parametrize("unknown", ["batch", "order", "rank"])
 def test_unknown_dimensions(n, dtype, unknown):
@@ -223,14 +223,26 @@ def test_a_member_does_not_depend_on_its_batch(n, dtype):
         assert same(numbers(run(batch[i : i + 1])), [x[i : i + 1] for x in together])
 
 
-@pytest.mark.parametrize(("n", "count"), [(3, 20_000), (8, 3_000)])
-def test_a_member_does_not_depend_on_a_large_batch(n, count):
-    batch = random_batch = np.random.default_rng(1).normal(size=(count, n, n))
-    batch = random_batch + np.swapaxes(random_batch, 1, 2)
+@pytest.mark.parametrize(
+    ("n", "dtype", "count"),
+    [
+        (3, np.float32, 20_000),
+        (4, np.complex64, 1_000),
+        (8, np.float64, 3_000),
+        (9, np.complex128, 200),
+    ],
+)
+def test_neither_batch_size_nor_way_of_running_changes_a_bit(n, dtype, count):
+    """The first call traces a known batch size, the second one an unknown size."""
+    batch = np.stack([random_matrix(np.random.default_rng(1), n, dtype)] * count)
+    batch = (batch * np.linspace(1, 2, count)[:, None, None]).astype(dtype)
     run = tf.function(jacobi_eigh, reduce_retracing=True)
-    together = numbers(run(batch))
+    together = numbers(run(tf.constant(batch)))
     for i in (0, 1, count // 2, count - 1):
-        assert same(numbers(run(batch[i : i + 1])), [x[i : i + 1] for x in together])
+        expected = [x[i : i + 1] for x in together]
+        assert same(numbers(run(tf.constant(batch[i : i + 1]))), expected)
+        assert same(numbers(jacobi_eigh(batch[i : i + 1])), expected)
+    assert run.experimental_get_tracing_count() == 2
 
 
 @pytest.mark.parametrize("n", [3, 5])

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests import zoo
 
 import eigenfit as ef
 from eigenfit_export import load_model, save_model
-from tests import zoo
 
 T = [1.0, 1.0, 1.0]
 METHODS = [ef.Adam(), ef.LevenbergMarquardt(), ef.IsospectralProjection()]
@@ -56,7 +56,7 @@ def assert_same(a, b):
 def test_state_has_telling_names(tmp_path):
     point = {"parameters", "eigenvalues", "eigenvectors", "residual", "loss"}
     own = {
-        "Adam": {"first_moment", "second_moment", "count"},
+        "Adam": {"first_moment", "second_moment", "num_updates"},
         "LevenbergMarquardt": {"scale", "damping_mu", "damping_growth", "code"},
         "IsospectralProjection": {"code"},
     }
@@ -203,7 +203,7 @@ def test_writers_at_the_same_time_get_different_versions(tmp_path):
 
 
 def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No SavedModel in .*save_model"):
+    with pytest.raises(FileNotFoundError, match=r"No SavedModel in .*save_model"):
         load_model(tmp_path)
     with pytest.raises(FileNotFoundError, match="No SavedModel"):
         load_model(tmp_path / "missing")
@@ -218,7 +218,7 @@ def test_base_path_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         save_model(solver_of(), tmp_path / "file")
-    with pytest.raises(TypeError, match="`solver` must be an eigenfit.Solver"):
+    with pytest.raises(TypeError, match=r"`solver` must be an eigenfit\.Solver"):
         save_model(3, tmp_path)
     assert os.listdir(tmp_path) == ["file"]
 

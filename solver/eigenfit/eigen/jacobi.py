@@ -33,7 +33,6 @@ from eigenfit.eigen.jacobi_small import (
 )
 
 _DTYPES = (tf.float32, tf.float64, tf.complex64, tf.complex128)
-_UNROLLED = 8  # up to this order sums are written out
 
 
 def jacobi_eigh(A: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -173,7 +172,7 @@ def _general(parts: Parts, n: int | None) -> tuple[tf.Tensor, Parts]:
     A, size = scale(_hermitian(parts, order), order)
     tables = _tables(order, dtype)
     d, V = _diagonalised(A, order, tables, size.noise2)
-    d, V = _polished(A, d, V, n)
+    d, V = _polished(A, d, V)
     d, V = _sorted(d, V, order)
     return d / size.factor + size.poison, tuple(x + size.poison for x in V)
 
@@ -255,9 +254,7 @@ def _loop(condition: Callable, body: Callable, *state: Any) -> Any:
     return tf.while_loop(condition, body, (tf.constant(0), *state))
 
 
-def _polished(
-    A: Parts, d: tf.Tensor, Y: Parts, n: int | None
-) -> tuple[tf.Tensor, Parts]:
+def _polished(A: Parts, d: tf.Tensor, Y: Parts) -> tuple[tf.Tensor, Parts]:
     """Removes the rounding errors that the rotations have piled up.
 
     One Newton-Schulz step `Y + (I - Y Y^H) Y / 2` makes the vectors orthonormal
@@ -268,50 +265,43 @@ def _polished(
         The eigenvalues `[n, batch]` and V, `[vector, component, batch]`.
     """
     V = _adjoint(Y)  # [component, vector, batch]
-    gram = _product(V, V, n)
+    gram = _product(V, V)
     i = tf.range(tf.shape(d)[0])
     identity = tf.cast(i[:, tf.newaxis] == i, d.dtype)[:, :, tf.newaxis]
     error = (identity - gram[0], *(-x for x in gram[1:]))
-    step = _product(error, Y, n)  # `error` is Hermitian
+    step = _product(error, Y)  # `error` is Hermitian
     Y = tuple(u + 0.5 * v for u, v in zip(Y, step, strict=True))
     V = _adjoint(Y)
-    image = _product(A, V, n)
+    image = _product(A, V)
 
-    def term(k: tf.Tensor | int) -> Parts:
-        # Re(conj(v) (A v)), one component at a time
-        products = [tf.gather(u, k) * tf.gather(v, k) for u, v in pairs]
-        return (products[0] if len(products) == 1 else products[0] + products[1],)
+    def term(k: tf.Tensor) -> Parts:
+        v = tuple(tf.gather(part, k) for part in V)
+        u = tuple(tf.gather(part, k) for part in image)
+        return multiply(conjugate(v), u)[:1]
 
-    pairs = list(zip(V, image, strict=True))
-    return _summed(term, (d,), n)[0], conjugate(Y)
+    return _summed(term, (d,))[0], conjugate(Y)
 
 
-def _product(X: Parts, Y: Parts, n: int | None) -> Parts:
+def _product(X: Parts, Y: Parts) -> Parts:
     """Multiplies X^H Y."""
 
-    def term(k: tf.Tensor | int) -> Parts:
+    def term(k: tf.Tensor) -> Parts:
         x = tuple(tf.gather(part, k)[:, tf.newaxis] for part in X)
         y = tuple(tf.gather(part, k)[tf.newaxis] for part in Y)
         return multiply(conjugate(x), y)
 
-    return _summed(term, X, n)
+    return _summed(term, X)
 
 
-def _summed(term: Callable, like: Parts, n: int | None) -> Parts:
+def _summed(term: Callable, like: Parts) -> Parts:
     """Sums term(0), ..., term(n - 1), all shaped as `like`, in this order.
 
     TensorFlow's own sums change their order with the size of the batch.
     """
 
-    def add(k: tf.Tensor | int, total: Parts) -> tuple[tf.Tensor | int, Parts]:
+    def add(k: tf.Tensor, total: Parts) -> tuple[tf.Tensor, Parts]:
         return k + 1, tuple(u + v for u, v in zip(total, term(k), strict=True))
 
-    # Written out, complex products would cost XLA 10 s of compile time at n = 8.
-    if len(like) == 1 and n is not None and n <= _UNROLLED:
-        total = term(0)
-        for k in range(1, n):
-            _, total = add(k, total)
-        return total
     order = tf.shape(like[0])[0]
     zero = tuple(tf.zeros_like(x) for x in like)
     return _loop(lambda k, _: k < order, add, zero)[1]

@@ -55,8 +55,8 @@ class _Precision(NamedTuple):
 _PRECISION = {
     tf.float32: _Precision(
         2.0**-23,
-        [(2.0**55, 2.0**-80)],
-        [(2.0**-25, 2.0**80), (2.0**-105, 2.0**40)],
+        [(2.0**35, 2.0**-60), (2.0**95, 2.0**-60)],
+        [(2.0**-25, 2.0**60), (2.0**-85, 2.0**60)],
     ),
     tf.float64: _Precision(
         2.0**-52,
@@ -156,21 +156,25 @@ def rotation(
         `(c, t)`; row p becomes `c (row p - t row q)`.
     """
     dtype = x.dtype
-    y = tuple((part + part) * rotate for part in a)
-    size = tf.abs(x)
-    h = tf.maximum(tf.sqrt(x * x + squared(y)), size)  # x * x may underflow
+    size = tf.abs(x)  # x * x may underflow
+    h = tf.maximum(tf.sqrt(x * x + 4 * rotate * squared(a)), size)
     h += tf.cast(h <= 0, dtype)
     c = 1 - rotate * (1 - tf.sqrt(0.5 + 0.5 * (size / h)))
     # Written so that both partners get exactly opposite signs, also at x = 0.
     sign = side * (2 * tf.cast(side * x >= 0, dtype) - 1)
-    return c, tuple(part * sign / (size + h) for part in y)
+    sign *= 2 * rotate
+    return c, tuple(sign * part / (size + h) for part in a)
 
 
 def multiply(s: Parts, z: Parts) -> Parts:
-    """Multiplies numbers given as parts."""
+    """Multiplies numbers given as parts.
+
+    No product is added to another: where shapes are known, TensorFlow reorders chains
+    of additions, and results would depend on whether the size of the batch is known.
+    """
     if len(s) == 1:
         return (s[0] * z[0],)
-    return s[0] * z[0] - s[1] * z[1], s[0] * z[1] + s[1] * z[0]
+    return s[0] * z[0] - s[1] * z[1], s[0] * z[1] - (-s[1]) * z[0]
 
 
 def conjugate(z: Parts) -> Parts:

@@ -18,7 +18,7 @@ class AdamState(NamedTuple):
     point: Evaluation
     first_moment: tf.Tensor  # [..., p] running mean of the gradient
     second_moment: tf.Tensor  # [..., p] running mean of its square
-    count: tf.Tensor  # [...] int32, steps taken
+    num_updates: tf.Tensor  # [...] int32
 
 
 class Adam(AbstractMethod):
@@ -73,21 +73,21 @@ class Adam(AbstractMethod):
         """Starts with zero moments; see the base class."""
         point = problem.evaluate(parameters, targets)
         zeros = tf.zeros_like(point.parameters)
-        count = tf.zeros_like(point.loss, tf.int32)
-        return AdamState(point, zeros, zeros, count)
+        num_updates = tf.zeros_like(point.loss, tf.int32)
+        return AdamState(point, zeros, zeros, num_updates)
 
     def step(self, problem: Problem, state: AdamState, targets: tf.Tensor) -> AdamState:
         """Makes one update; see the base class."""
         g = problem.gradient_at(state.point)
-        count = state.count + 1
+        num_updates = state.num_updates + 1
         m = state.first_moment + (g - state.first_moment) * (1 - self.beta_1)
         v = state.second_moment + (g * g - state.second_moment) * (1 - self.beta_2)
-        k = tf.cast(count, g.dtype)
+        k = tf.cast(num_updates, g.dtype)
         correction = tf.sqrt(1 - self.beta_2**k) / (1 - self.beta_1**k)
         rate = (self.learning_rate * correction)[..., tf.newaxis]
         parameters = state.point.parameters - rate * m / (tf.sqrt(v) + self.epsilon)
-        return AdamState(problem.evaluate(parameters, targets), m, v, count)
+        return AdamState(problem.evaluate(parameters, targets), m, v, num_updates)
 
     def terminate(self, problem: Problem, state: AdamState) -> tf.Tensor:
         """Never ends by itself: noise in the moments hides a stationary point."""
-        return tf.fill(tf.shape(state.count), RUNNING)
+        return tf.fill(tf.shape(state.num_updates), RUNNING)

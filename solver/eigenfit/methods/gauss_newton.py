@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
+
+from eigenfit.eigen import epsilon
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
@@ -31,7 +32,7 @@ def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
     S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
     identity = tf.eye(min(m, p), dtype=S.dtype)
     # The trace of S is at most p.
-    floor = 8 * p * float(np.finfo(S.dtype.as_numpy_dtype).eps)
+    floor = 8 * p * epsilon(S.dtype)
     S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
     right = residual if dual else gradient(J, residual)
     # Cholesky raises for the whole batch when one member is not finite.

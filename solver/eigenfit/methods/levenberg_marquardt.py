@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from eigenfit.batching import select
+from eigenfit.eigen import epsilon
 from eigenfit.methods import damping, gauss_newton
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.options import positive
@@ -120,13 +120,13 @@ class LevenbergMarquardt(AbstractMethod):
         # False for NaN: a trial outside the structure's domain is refused.
         accepted = trial.loss < point.loss
 
-        epsilon = float(np.finfo(scaled.dtype.as_numpy_dtype).eps)
-        orthogonality = self.orthogonality or 8 * epsilon**0.5
+        unit = epsilon(scaled.dtype)
+        orthogonality = self.orthogonality or 8 * unit**0.5
         cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(point.loss)
-        fell = trial.loss < point.loss * (1 - 4 * epsilon)
+        fell = trial.loss < point.loss * (1 - 4 * unit)
         stationary = ~fell & (cosine <= orthogonality)
         length = tf.norm(scaled, axis=-1)
-        short = length <= epsilon * tf.norm(norms * point.parameters, axis=-1)
+        short = length <= unit * tf.norm(norms * point.parameters, axis=-1)
         stalled = ~accepted & short
         code = tf.where(stalled, int(Result.stalled), RUNNING)
         return LevenbergMarquardtState(

@@ -1,0 +1,210 @@
+"""Eigenvalues, eigenvectors and spectral losses with derivatives that hold."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from eigenfit.eigen.derivatives import (
+    constant_pairs,
+    degeneracy_tolerance,
+    here,
+    levels_gradient,
+    loss_gradient,
+    vectors_gradient,
+)
+
+Convention = Literal["symmetric", "lower"]
+
+
+def eigvalsh(
+    A: Any,
+    *,
+    gradient: Convention = "symmetric",
+    degenerate_rtol: float | None = None,
+) -> tf.Tensor:
+    """Computes eigenvalues of Hermitian matrices, differentiable twice.
+
+    The gradient is `V diag(g) V^H` from the decomposition of the forward pass: one
+    decomposition in all, and no NaN where eigenvalues coincide. The second
+    derivative of a general function of the eigenvalues is not determined by its
+    first one inside a cluster: such entries are NaN, never a wrong number. Use
+    `spectral_loss` where the Hessian is wanted at coinciding eigenvalues.
+
+    Args:
+        A: `[..., n, n]`, float32, float64, complex64 or complex128; only the lower
+            triangle is read.
+        gradient: `"symmetric"` gives the symmetric gradient G with `<G, dA>` the
+            change for symmetric `dA`; `"lower"` the derivative by the entries that
+            are read: zero above the diagonal, doubled below it.
+        degenerate_rtol: Two eigenvalues belong to one cluster when they differ by at
+            most this times the largest modulus; default `n` times the machine
+            epsilon.
+
+    Returns:
+        `[..., n]`, real, ascending.
+
+    Raises:
+        ValueError: If `A` is not a batch of square matrices of order at least 1.
+        TypeError: If its dtype is none of the four.
+
+    Example:
+        >>> eigvalsh([[0.0, 1.0], [1.0, 0.0]]).numpy().tolist()
+        [-1.0, 1.0]
+    """
+    A = _as_matrix(A, gradient)
+
+    @tf.custom_gradient
+    def levels(A: tf.Tensor):
+        w, V = constant_pairs(A)
+        rtol = degeneracy_tolerance(w, degenerate_rtol)
+
+        def backward(g: tf.Tensor):
+            return levels_gradient(*here(A, w, V, g, rtol))
+
+        return w, backward
+
+    return levels(A)
+
+
+def eigh(
+    A: Any,
+    *,
+    gradient: Convention = "symmetric",
+    degenerate_rtol: float | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decomposes Hermitian matrices, with a gradient for vectors as well.
+
+    Where only eigenvalues enter a loss, `eigvalsh` is cheaper. The gradient through
+    the eigenvectors exists for a loss that does not depend on the basis chosen inside
+    a cluster of eigenvalues, nor on the phase of a complex eigenvector (Kasim,
+    arXiv:2011.04366); a member whose loss does depend on it gets a NaN gradient.
+    Second derivatives are defined for the eigenvalues only; through the eigenvectors
+    they are NaN.
+
+    Args:
+        A: As for `eigvalsh`.
+        gradient: As for `eigvalsh`.
+        degenerate_rtol: As for `eigvalsh`.
+
+    Returns:
+        `(w, V)`: eigenvalues `[..., n]`, ascending, and eigenvectors `[..., n, n]` in
+        columns.
+
+    Raises:
+        ValueError: As `eigvalsh`.
+        TypeError: As `eigvalsh`.
+
+    Example:
+        >>> w, V = eigh([[2.0, 0.0], [0.0, 1.0]])
+        >>> w.numpy().tolist()
+        [1.0, 2.0]
+    """
+    A = _as_matrix(A, gradient)
+
+    @tf.custom_gradient
+    def pairs(A: tf.Tensor):
+        w, V = constant_pairs(A)
+        rtol = degeneracy_tolerance(w, degenerate_rtol)
+
+        def backward(g: tf.Tensor, V_bar: tf.Tensor):
+            by_levels = levels_gradient(*here(A, w, V, g, rtol))
+            return by_levels + vectors_gradient(*here(A, w, V, V_bar, rtol))
+
+        return (w, V), backward
+
+    return pairs(A)
+
+
+def spectral_loss(
+    A: Any,
+    targets: Any,
+    weights: Any = None,
+    *,
+    gradient: Convention = "symmetric",
+) -> tf.Tensor:
+    """Computes `sum_i weights_i (targets_i - lambda_i)^2`, differentiable twice.
+
+    Nested gradient tapes give the exact Hessian also where eigenvalues coincide, as
+    long as weights and targets are equal there. (TensorFlow's own
+    `tf.linalg.eigvalsh` gives 0 instead of 4 for off-diagonal entries at the
+    identity matrix.) Where the targets inside a cluster differ the loss has a kink:
+    the gradient is then one element of the subdifferential, the second derivative
+    infinite or NaN. Third derivatives are NaN.
+
+    Args:
+        A: `[..., n, n]`, float32, float64, complex64 or complex128; only the lower
+            triangle is read.
+        targets: `[..., n]` real, ascending.
+        weights: `[..., n]` real, not negative; 1 by default. A zero weight leaves its
+            level out, whatever its (finite) target.
+        gradient: As for `eigvalsh`.
+
+    Returns:
+        `[...]`, the loss.
+
+    Raises:
+        ValueError: If shapes do not fit.
+        TypeError: If the dtype of `A` is not a float or complex one.
+
+    Example:
+        >>> spectral_loss([[2.0, 0.0], [0.0, 5.0]], [1.0, 5.0]).numpy().item()
+        1.0
+    """
+    A = _as_matrix(A, gradient)
+    real = A.dtype.real_dtype
+    targets = tf.convert_to_tensor(targets, real)
+    if weights is None:
+        weights = tf.ones_like(targets)
+    weights = tf.convert_to_tensor(weights, real)
+    order = A.shape[-1]
+    for name, value in (("targets", targets), ("weights", weights)):
+        if value.shape.rank == 0 or not value.shape[-1:].is_compatible_with([order]):
+            raise ValueError(
+                f"`{name}` must have shape [..., {order}], one for each eigenvalue of "
+                f"`A`, got {value.shape}."
+            )
+    batch = tf.broadcast_dynamic_shape(tf.shape(A)[:-2], tf.shape(targets)[:-1])
+    batch = tf.broadcast_dynamic_shape(batch, tf.shape(weights)[:-1])
+    shape = tf.concat([batch, tf.shape(A)[-1:]], axis=0)
+    A = tf.broadcast_to(A, tf.concat([shape, tf.shape(A)[-1:]], axis=0))
+    return _loss(A, tf.broadcast_to(targets, shape), tf.broadcast_to(weights, shape))
+
+
+def _as_matrix(A: Any, gradient: str) -> tf.Tensor:
+    A = tf.convert_to_tensor(A)
+    if A.dtype not in (tf.float32, tf.float64, tf.complex64, tf.complex128):
+        raise TypeError(
+            f"`A` must be float32, float64, complex64 or complex128, got "
+            f"{A.dtype.name}. Cast it with tf.cast."
+        )
+    rank = A.shape.rank
+    if rank is not None and (
+        rank < 2
+        or A.shape[-1] == 0
+        or not A.shape[-1:].is_compatible_with(A.shape[-2:-1])
+    ):
+        raise ValueError(f"`A` must have shape [..., n, n] with n >= 1, got {A.shape}.")
+    if gradient == "lower":
+        # Reading the lower triangle is a linear map; its adjoint is the convention.
+        strict = tf.linalg.band_part(A, -1, 0) - tf.linalg.band_part(A, 0, 0)
+        diagonal = tf.linalg.band_part(A, 0, 0)
+        diagonal = (diagonal + tf.linalg.adjoint(diagonal)) / 2
+        return diagonal + strict + tf.linalg.adjoint(strict)
+    if gradient != "symmetric":
+        raise ValueError(
+            f'`gradient` must be "symmetric" or "lower", got {gradient!r}.'
+        )
+    return A
+
+
+@tf.custom_gradient
+def _loss(A: tf.Tensor, t: tf.Tensor, c: tf.Tensor):
+    """`sum c (w - t)^2`; all arguments have the same batch shape."""
+    w, V = constant_pairs(A)
+
+    def backward(u: tf.Tensor):
+        return loss_gradient(*here(A, w, V, t, c, u))
+
+    return tf.reduce_sum(c * (w - t) ** 2, axis=-1), backward
