@@ -96,6 +96,23 @@ def test_jacobian_agrees_with_finite_differences(order, p, seed):
 
 
 @given(order=ORDERS, seed=SEEDS, data=st.data())
+def test_jacobian_holds_where_levels_coincide(order, seed, data):
+    # A single level of a cluster has no derivative, the sum over the cluster has.
+    w = data.draw(spectra(order))
+    cluster = np.cumsum(np.diff(w, prepend=w[0]) >= 0.05)
+    Q = orthogonal(seed, order)
+    problem = ef.Problem(ef.Symmetric(order))
+    r = pack(Q @ np.diag(w) @ Q.T).numpy()
+
+    def sums(levels):
+        return np.array([levels[cluster == k].sum(axis=0) for k in np.unique(cluster)])
+
+    expected = zoo.finite_differences(lambda x: sums(zoo.levels(problem, x)), r, 1e-5)
+    J = problem.jacobian(r, w).numpy()
+    np.testing.assert_allclose(sums(J), expected, atol=1e-7)
+
+
+@given(order=ORDERS, seed=SEEDS, data=st.data())
 def test_eigenvalues_and_loss_are_invariant_under_similarity(order, seed, data):
     w = data.draw(spectra(order))
     t = np.sort(np.random.default_rng(seed).normal(size=order))

@@ -212,7 +212,7 @@ def test_unknown_order_compiles():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", ORDERS)
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 33])
 def test_a_member_does_not_depend_on_its_batch(n, dtype):
     batch = sample(n, dtype, 7)
     run = tf.function(jacobi_eigh, input_signature=[tf.TensorSpec([None, n, n], dtype)])
@@ -258,7 +258,7 @@ def test_neighbours_change_nothing_under_xla(n):
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
-@pytest.mark.parametrize("n", [1, 3, 5])
+@pytest.mark.parametrize("n", [3, 5])
 def test_members_that_are_not_finite_stay_alone(n, dtype, compiled):
     run = tf.function(jacobi_eigh, jit_compile=compiled)
     batch = sample(n, dtype)

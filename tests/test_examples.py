@@ -1,0 +1,50 @@
+"""Every example runs and tells what it promises."""
+
+import pathlib
+import re
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
+
+
+def test_the_three_ways_of_stepping_end_at_the_identity(capsys):
+    runpy.run_path(str(EXAMPLES / "explicit_and_automatic.py"), run_name="__main__")
+    numbers = [float(x) for x in re.findall(r"-?\d\.\d*", capsys.readouterr().out)]
+    np.testing.assert_allclose(
+        np.reshape(numbers, [3, 3, 3]), [np.eye(3)] * 3, atol=0.1
+    )
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.toml")))
+def test_problem_files_fit(tmp_path, name):
+    run = subprocess.run(
+        [sys.executable, "-m", "eigenfit_serving", "fit", str(EXAMPLES / name)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Only the one that is named so cannot be met.
+    assert run.returncode == (3 if name == "impossible.toml" else 0), run.stderr
+    assert run.stderr == ""
+    for word in ("Matrix", "eigenvalue", "Loss", "steps", "Result"):
+        assert word in run.stdout
+
+
+def test_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    exec("\n".join(blocks), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == "[0.3 1.5 3.  4.2]"
+    # The comments in it show what is printed.
+    shown = re.findall(r"^# (\[[^\]]*\])", readme, re.MULTILINE)
+    assert len(shown) == 2
+    assert printed[3:5] == shown
+    assert float(printed[-1]) <= 1e-8
