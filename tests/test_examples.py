@@ -36,7 +36,7 @@ def test_problem_files_fit(tmp_path, name):
     # Only the one that is named so cannot be met.
     assert run.returncode == (3 if name == "impossible.toml" else 0), run.stderr
     assert run.stderr == ""
-    for word in ("Matrix", "eigenvalue", "Loss", "steps", "Result"):
+    for word in ("Matrix", "eigenvalue", "Loss", " step", "Result"):
         assert word in run.stdout
 
 
