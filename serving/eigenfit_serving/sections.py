@@ -181,8 +181,8 @@ class LevenbergMarquardtSection(Section):
 
     initial_damping: Positive = 1e-3
     orthogonality: Annotated[
-        Annotated[float, Field(ge=0)] | None,
-        Field(description="a number of at least 0"),
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="a number above 0"),
     ] = None
 
 

@@ -5,7 +5,48 @@ from tests import zoo
 
 import eigenfit as ef
 
+EDGES = [(0, 1), (1, 2), (3, 0), (1, 3)]
+ASSEMBLY = {
+    "rows": [0, 0, 1, 1, 2, 3, 0],
+    "columns": [0, 0, 1, 0, 3, 2, 0],
+    "parameters": [0, 1, 1, 1, 2, 2, 1],
+    "coefficients": [1.0, 2.0, 1.0, -1.0, 0.5, 0.25, -0.5],
+}
+
+
+def random_hermitian(order, dtype, seed=5):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=[order, order]) * (1 + 0j)
+    if dtype.is_complex:
+        X += 1j * rng.normal(size=[order, order])
+    else:
+        X = X.real
+    return X + X.conj().T
+
+
+def complex_of(dtype):
+    return tf.complex64 if dtype == tf.float32 else tf.complex128
+
+
 STRUCTURES = {case.name: case.structure for case in zoo.CASES} | {
+    "additive": lambda d: ef.Additive(random_hermitian(4, d), d),
+    "additive complex": lambda d: ef.Additive(
+        random_hermitian(3, tf.complex128), complex_of(d)
+    ),
+    "tridiagonal": lambda d: ef.Tridiagonal(5, d),
+    "tridiagonal 1": lambda d: ef.Tridiagonal(1, d),
+    "banded": lambda d: ef.Banded(5, 2, d),
+    "diagonal": lambda d: ef.Banded(3, 0, d),
+    "toeplitz": lambda d: ef.Toeplitz(5, d),
+    "toeplitz 1": lambda d: ef.Toeplitz(1, d),
+    "laplacian": lambda d: ef.Laplacian(EDGES, dtype=d),
+    "laplacian with a vertex alone": lambda d: ef.Laplacian(EDGES, 5, dtype=d),
+    "hermitian": lambda d: ef.Hermitian(4, complex_of(d)),
+    "hermitian 1": lambda d: ef.Hermitian(1, complex_of(d)),
+    "assembly": lambda d: ef.Assembly(**ASSEMBLY, dtype=d),
+    "assembly with offset": lambda d: ef.Assembly(
+        **ASSEMBLY, order=5, num_parameters=4, offset=random_hermitian(5, d), dtype=d
+    ),
     "symmetric 2": lambda dtype: ef.Symmetric(2, dtype),
     "symmetric 8": lambda dtype: ef.Symmetric(8, dtype),
     "one vector at a time": lambda dtype: ef.Parametric(
@@ -90,6 +131,61 @@ def test_squared_norms_are_those_of_the_derivative(rng, name):
     else:
         expected = np.sum(np.abs(D) ** 2, axis=(1, 2))
         np.testing.assert_allclose(norms, expected, rtol=1e-8)
+
+
+LINEAR = [
+    name
+    for name in STRUCTURES
+    if not isinstance(STRUCTURES[name](tf.float64), ef.Parametric)
+]
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_structures_agree_with_affine_over_their_dense_basis(rng, name):
+    fast = STRUCTURES[name](tf.float64)
+    p, n = fast.num_parameters, fast.order
+    offset = fast.assemble(tf.zeros([p], tf.float64)).numpy()
+    basis = fast.assemble(tf.eye(p, dtype=tf.float64)).numpy() - offset
+    dense = ef.Affine(basis, offset, fast.dtype)
+    r = tf.constant(rng.normal(size=[2, p]))
+    V = tf.constant(some_matrices(rng, [2, n, n], fast.dtype))
+    np.testing.assert_allclose(fast.assemble(r), dense.assemble(r), atol=1e-14)
+    np.testing.assert_allclose(fast.pullback(r, V), dense.pullback(r, V), atol=1e-13)
+    np.testing.assert_allclose(
+        fast.level_jacobian(r, V), dense.level_jacobian(r, V), atol=1e-13
+    )
+    np.testing.assert_allclose(fast.squared_norms(), dense.squared_norms())
+    if isinstance(fast, ef.AbstractFullStructure):
+        np.testing.assert_array_equal(fast.disassemble(fast.assemble(r)), r)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_compile_by_xla(rng, name):
+    structure = STRUCTURES[name](tf.float64)
+    p, n = structure.num_parameters, structure.order
+    r = tf.constant(rng.normal(size=[2, p]))
+    V = tf.constant(some_matrices(rng, [2, n, n], structure.dtype))
+
+    def everything(r, V):
+        return (
+            structure.assemble(r),
+            structure.pullback(r, V),
+            structure.level_jacobian(r, V),
+        )
+
+    compiled = tf.function(everything, jit_compile=True)(r, V)
+    for ours, expected in zip(compiled, everything(r, V), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-13)
+
+
+def test_complex_matrices_are_projected_in_one_step(rng):
+    solver = ef.Solver(ef.Problem(ef.Hermitian(4)))
+    targets = [-1.0, 0.0, 0.0, 3.0]
+    solution = solver.fit(rng.normal(size=[5, 16]), targets, tolerance=1e-24)
+    solution.raise_for_result()
+    np.testing.assert_array_equal(solution.num_steps, 1)
+    w = np.linalg.eigvalsh(solution.matrix.numpy())
+    np.testing.assert_allclose(w, [targets] * 5, atol=1e-13)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 8, 33])
@@ -209,3 +305,62 @@ def test_a_function_for_one_vector_is_told_from_a_batched_one():
 def test_function_must_be_callable():
     with pytest.raises(TypeError, match="`function` must be callable"):
         ef.Parametric(3, order=2, num_parameters=2)
+
+
+def test_nearly_hermitian_input_is_made_hermitian():
+    # The gradient takes both triangles for equal.
+    nearly = np.array([[1.0, 1.0], [1.0 + 1e-7, 2.0]])
+    for structure in (ef.Affine([nearly], nearly), ef.Additive(nearly)):
+        A = structure.assemble(tf.ones([structure.num_parameters], tf.float64))
+        np.testing.assert_array_equal(A, np.transpose(A))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ef.Additive([1.0, 2.0]), r"`offset` must have shape \[n, n\]"),
+        (lambda: ef.Additive([[0.0, 1.0], [2.0, 0.0]]), "`offset` must be Hermitian"),
+        (lambda: ef.Additive([[1e300]], tf.float32), "`offset` must be finite in its"),
+        (lambda: ef.Banded(3, 3), "`bandwidth` must be an integer from 0 to 2"),
+        (lambda: ef.Banded(3, -1), "`bandwidth` must be"),
+        (lambda: ef.Banded(3, 1.0), "`bandwidth` must be"),
+        (lambda: ef.Tridiagonal(0), "`order` must be"),
+        (lambda: ef.Toeplitz(0), "`order` must be"),
+        (lambda: ef.Hermitian(0), "`order` must be"),
+        (lambda: ef.Laplacian([]), "`edges` must be a list of pairs"),
+        (lambda: ef.Laplacian([(0, 0)]), r"the loop \(0, 0\)"),
+        (lambda: ef.Laplacian([(0, 1), (1, 0)]), r"has \(1, 0\) twice"),
+        (lambda: ef.Laplacian([(0, 3)], order=3), r"vertices are 0\.\.2"),
+        (lambda: ef.Laplacian([(0, -1)]), "vertices are"),
+        (lambda: ef.Laplacian([(0.5, 1)]), "`edges` must be a list of pairs"),
+        (lambda: ef.Assembly([], [], [], []), "`rows` must be a list of at least one"),
+        (lambda: ef.Assembly([0], [0, 1], [0], [1.0]), "`columns` must be as long"),
+        (lambda: ef.Assembly([0], [0], [-1], [1.0]), "`parameters` must not be neg"),
+        (lambda: ef.Assembly([0], [0], [0], [1.0, 2.0]), "`coefficients` must be 1"),
+        (lambda: ef.Assembly([0], [0], [0], [np.nan]), "`coefficients` must be 1"),
+        (lambda: ef.Assembly([0], [0], [0], [1j]), "`coefficients` must be real"),
+        (lambda: ef.Assembly([2], [0], [0], [1.0], order=2), r"must lie in 0\.\.1"),
+        (
+            lambda: ef.Assembly([0], [0], [0], [1.0], offset=np.eye(2)),
+            "`offset` must have order 1",
+        ),
+    ],
+)
+def test_bad_structures_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: ef.Hermitian(2, tf.float64),
+        lambda: ef.Toeplitz(2, tf.complex64),
+        lambda: ef.Tridiagonal(2, tf.complex64),
+        lambda: ef.Laplacian([(0, 1)], dtype=tf.complex64),
+        lambda: ef.Assembly([0], [0], [0], [1.0], dtype=tf.complex64),
+    ],
+)
+def test_dtypes_that_do_not_suit_a_structure_are_refused(build):
+    with pytest.raises(TypeError, match="`dtype`"):
+        build()

@@ -156,8 +156,11 @@ def rotation(
         `(c, t)`; row p becomes `c (row p - t row q)`.
     """
     dtype = x.dtype
-    size = tf.abs(x)  # x * x may underflow
-    h = tf.maximum(tf.sqrt(x * x + 4 * rotate * squared(a)), size)
+    size = tf.abs(x)
+    # Multiplied after the sum: TensorFlow reorders a chain of additions where shapes
+    # are known, and results would depend on whether the size of the batch is known.
+    h = tf.sqrt(x * x + 4 * rotate * squared(a))
+    h = tf.maximum(h, size)  # x * x may underflow
     h += tf.cast(h <= 0, dtype)
     c = 1 - rotate * (1 - tf.sqrt(0.5 + 0.5 * (size / h)))
     # Written so that both partners get exactly opposite signs, also at x = 0.
@@ -167,14 +170,10 @@ def rotation(
 
 
 def multiply(s: Parts, z: Parts) -> Parts:
-    """Multiplies numbers given as parts.
-
-    No product is added to another: where shapes are known, TensorFlow reorders chains
-    of additions, and results would depend on whether the size of the batch is known.
-    """
+    """Multiplies numbers given as parts."""
     if len(s) == 1:
         return (s[0] * z[0],)
-    return s[0] * z[0] - s[1] * z[1], s[0] * z[1] - (-s[1]) * z[0]
+    return s[0] * z[0] - s[1] * z[1], s[0] * z[1] + s[1] * z[0]
 
 
 def conjugate(z: Parts) -> Parts:

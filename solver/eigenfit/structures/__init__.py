@@ -1,14 +1,27 @@
 """What may vary: the map from parameters r to a Hermitian matrix A(r)."""
 
+from eigenfit.structures.additive import Additive
 from eigenfit.structures.affine import Affine
+from eigenfit.structures.assembly import Assembly
+from eigenfit.structures.banded import Banded, Tridiagonal
 from eigenfit.structures.base import AbstractFullStructure, AbstractStructure
+from eigenfit.structures.hermitian import Hermitian
+from eigenfit.structures.laplacian import Laplacian
 from eigenfit.structures.parametric import Parametric
 from eigenfit.structures.symmetric import Symmetric
+from eigenfit.structures.toeplitz import Toeplitz
 
 __all__ = [
     "AbstractFullStructure",
     "AbstractStructure",
+    "Additive",
     "Affine",
+    "Assembly",
+    "Banded",
+    "Hermitian",
+    "Laplacian",
     "Parametric",
     "Symmetric",
+    "Toeplitz",
+    "Tridiagonal",
 ]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure, float_dtype
+from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 
 
 class Affine(AbstractStructure):
@@ -39,33 +40,26 @@ class Affine(AbstractStructure):
         dtype: Any = None,
         name: str | None = None,
     ) -> None:
-        basis = _numeric("basis", basis)
-        offset = None if offset is None else _numeric("offset", offset)
-        if dtype is None:
-            given = [basis] if offset is None else [basis, offset]
-            dtype = tf.complex128 if any(map(np.iscomplexobj, given)) else tf.float64
-        dtype = float_dtype(dtype)
+        basis = as_array("basis", basis)
         if basis.ndim != 3 or basis.shape[1] != basis.shape[2] or 0 in basis.shape:
             raise ValueError(
                 f"`basis` must have shape [p, n, n] with p, n >= 1, got "
                 f"{list(basis.shape)}. For a single matrix write [matrix]."
             )
-        super().__init__(basis.shape[1], basis.shape[0], dtype, name)
-        for k, matrix in enumerate(basis):
-            _check_hermitian(f"basis[{k}]", matrix, dtype)
-        self._basis = tf.constant(
-            basis.reshape(self.num_parameters, -1).astype(dtype.as_numpy_dtype)
-        )
-        self._squared_norms = np.sum(np.abs(basis) ** 2, axis=(1, 2))
-        self._offset = None
+        matrices = {"basis": basis}
         if offset is not None:
-            if offset.shape != basis.shape[1:]:
+            matrices["offset"] = as_matrix("offset", offset)
+            if matrices["offset"].shape != basis.shape[1:]:
                 raise ValueError(
                     f"`offset` must have shape {list(basis.shape[1:])} like the "
-                    f"matrices of `basis`, got {list(offset.shape)}."
+                    f"matrices of `basis`, got {list(matrices['offset'].shape)}."
                 )
-            _check_hermitian("offset", offset, dtype)
-            self._offset = tf.constant(offset.astype(dtype.as_numpy_dtype))
+        dtype, matrices = hermitian(dtype, **matrices)
+        super().__init__(basis.shape[1], basis.shape[0], dtype, name)
+        basis = matrices["basis"].reshape(self.num_parameters, -1)
+        self._basis = tf.constant(basis)
+        self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
+        self._offset = None if offset is None else tf.constant(matrices["offset"])
 
     def __repr__(self) -> str:
         return (
@@ -102,32 +96,3 @@ class Affine(AbstractStructure):
         # [..., n n] -> [..., p]
         adjoint = tf.linalg.adjoint(self._basis)
         return tf.math.real(tf.tensordot(flat, adjoint, axes=1))
-
-
-def _numeric(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "iufc":
-        raise ValueError(
-            f"`{name}` must be a full array of numbers, got rows of unequal length or "
-            f"entries that are not numbers."
-        )
-    return array
-
-
-def _check_hermitian(name: str, matrix: np.ndarray, dtype: tf.DType) -> None:
-    if np.iscomplexobj(matrix) and not dtype.is_complex:
-        raise ValueError(
-            f"`{name}` is complex but `dtype` is {dtype.name}. Use complex128."
-        )
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"`{name}` must be finite, it has a NaN or an infinity.")
-    gap = np.abs(matrix - matrix.conj().T)
-    if gap.max() > 1e-6 * np.abs(matrix).max():
-        i, j = np.unravel_index(gap.argmax(), gap.shape)
-        raise ValueError(
-            f"`{name}` must be Hermitian: entry [{i}, {j}] is {matrix[i, j]} but "
-            f"[{j}, {i}] is {matrix[j, i]}. Symmetrise it with (X + X.conj().T) / 2."
-        )

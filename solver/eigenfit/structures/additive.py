@@ -1,0 +1,59 @@
+"""A given matrix with a free diagonal: the additive inverse eigenvalue problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.matrices import as_matrix, hermitian
+
+
+class Additive(AbstractStructure):
+    """`A(r) = offset + diag(r)`, a parameter for each diagonal entry.
+
+    Args:
+        offset: `[n, n]`, Hermitian.
+        dtype: Of the matrix; by default complex128 for complex input, else float64.
+        name: Of the module.
+
+    Raises:
+        ValueError: If `offset` is not a finite Hermitian matrix.
+
+    Example:
+        >>> hopping = [[0.0, 1.0], [1.0, 0.0]]
+        >>> Additive(hopping).assemble(tf.constant([2.0, 3.0], tf.float64)).numpy()
+        array([[2., 1.],
+               [1., 3.]])
+    """
+
+    def __init__(self, offset: Any, dtype: Any = None, name: str | None = None) -> None:
+        dtype, matrices = hermitian(dtype, offset=as_matrix("offset", offset))
+        order = len(matrices["offset"])
+        super().__init__(order, order, dtype, name)
+        self._offset = tf.constant(matrices["offset"])
+
+    def __repr__(self) -> str:
+        return f"Additive(order={self.order}, dtype={self.dtype.name})"
+
+    def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Builds A(r); see the base class."""
+        identity = tf.eye(self.order, dtype=self.dtype)
+        diagonal = tf.cast(parameters, self.dtype)[..., tf.newaxis] * identity
+        return self._offset + diagonal
+
+    def squared_norms(self) -> np.ndarray:
+        """Gives 1 for each parameter."""
+        return np.ones(self.order)
+
+    def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
+        """Reads the diagonal of `G`."""
+        del parameters
+        return tf.math.real(tf.linalg.diag_part(G))
+
+    def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `|v_ki|^2`."""
+        del parameters
+        return tf.linalg.matrix_transpose(tf.math.real(V * tf.math.conj(V)))

@@ -1,0 +1,95 @@
+"""Checks of the constant matrices that structures are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.structures.base import float_dtype
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Converts a full array of real or complex numbers.
+
+    Raises:
+        ValueError: If it has rows of unequal length or entries that are no numbers.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iufc":
+        raise ValueError(
+            f"`{name}` must be a full array of numbers, got rows of unequal length or "
+            f"entries that are not numbers."
+        )
+    return array
+
+
+def as_matrix(name: str, value: Any) -> np.ndarray:
+    """Converts a square matrix of order at least 1.
+
+    Raises:
+        ValueError: If it has another shape, or as `as_array`.
+    """
+    array = as_array(name, value)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
+        raise ValueError(
+            f"`{name}` must have shape [n, n] with n >= 1, got {list(array.shape)}."
+        )
+    return array
+
+
+def hermitian(
+    dtype: Any, **matrices: np.ndarray
+) -> tuple[tf.DType, dict[str, np.ndarray]]:
+    """Chooses or checks a dtype, and checks and converts Hermitian matrices to it.
+
+    Args:
+        dtype: Wanted; None for complex128 if a matrix is complex, else float64.
+        **matrices: `[..., n, n]`, by the name of their argument.
+
+    Returns:
+        The dtype, and the matrices in it, Hermitian to the bit: the gradient takes
+        both triangles for equal, whichever the eigensolver reads.
+
+    Raises:
+        ValueError: If a matrix is not finite in this dtype, not Hermitian to
+            rounding, or complex though `dtype` is not.
+    """
+    if dtype is None:
+        is_complex = any(map(np.iscomplexobj, matrices.values()))
+        dtype = tf.complex128 if is_complex else tf.float64
+    dtype = float_dtype(dtype)
+    converted = {}
+    for name, stack in matrices.items():
+        if np.iscomplexobj(stack) and not dtype.is_complex:
+            raise ValueError(
+                f"`{name}` is complex but `dtype` is {dtype.name}. Use complex128."
+            )
+        with np.errstate(over="ignore"):
+            stack = stack.astype(dtype.as_numpy_dtype)
+        for index in np.ndindex(*stack.shape[:-2]):
+            label = name + "".join(f"[{k}]" for k in index)
+            _check_hermitian(label, stack[index])
+        # Halved first: the sum of two large entries may overflow.
+        half = stack / 2
+        converted[name] = half + half.conj().swapaxes(-1, -2)
+    return dtype, converted
+
+
+def _check_hermitian(name: str, matrix: np.ndarray) -> None:
+    if not np.isfinite(matrix).all():
+        raise ValueError(
+            f"`{name}` must be finite in its dtype, {matrix.dtype}; it has a NaN or an "
+            f"infinity."
+        )
+    gap = np.abs(matrix - matrix.conj().T)
+    if gap.max() > 1e-6 * np.abs(matrix).max():
+        i, j = np.unravel_index(gap.argmax(), gap.shape)
+        raise ValueError(
+            f"`{name}` must be Hermitian: entry [{i}, {j}] is {matrix[i, j]} but "
+            f"[{j}, {i}] is {matrix[j, i]}. Symmetrise it with (X + X.conj().T) / 2."
+        )

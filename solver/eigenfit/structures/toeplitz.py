@@ -1,0 +1,70 @@
+"""Real symmetric Toeplitz matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.structures.base import AbstractStructure, float_dtype, positive_int
+
+
+class Toeplitz(AbstractStructure):
+    """`A_ij = r_|i-j|`: a parameter for each diagonal, p = n.
+
+    Example:
+        >>> r = tf.constant([2.0, -1.0, 0.5], tf.float64)
+        >>> Toeplitz(3).assemble(r).numpy()
+        array([[ 2. , -1. ,  0.5],
+               [-1. ,  2. , -1. ],
+               [ 0.5, -1. ,  2. ]])
+    """
+
+    def __init__(
+        self, order: int, dtype: Any = tf.float64, name: str | None = None
+    ) -> None:
+        order = positive_int("order", order)
+        if float_dtype(dtype).is_complex:
+            raise TypeError(
+                f"`dtype` of a real symmetric matrix must be float32 or float64, got "
+                f"{tf.as_dtype(dtype).name}."
+            )
+        super().__init__(order, order, dtype, name)
+        self._distance = np.abs(np.arange(order)[:, None] - np.arange(order))
+
+    def __repr__(self) -> str:
+        return f"Toeplitz(order={self.order}, dtype={self.dtype.name})"
+
+    def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Builds A(r); see the base class."""
+        return tf.gather(parameters, self._distance, axis=-1)
+
+    def squared_norms(self) -> np.ndarray:
+        """Counts the entries of each pair of diagonals."""
+        return np.bincount(self._distance.ravel()).astype(float)
+
+    def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
+        """Sums the diagonals of `G`, in `n^2` operations."""
+        del parameters
+        n = self.order
+        # Row i from below, followed by n zeros, is read with one entry less: it moves
+        # i places to the right, and a diagonal becomes a column.
+        G = tf.concat([tf.reverse(G, axis=[-2]), tf.zeros_like(G)], axis=-1)
+        batch = tf.shape(G)[:-2]
+        flat = tf.reshape(G, tf.concat([batch, [2 * n * n]], axis=0))[..., :-n]
+        skewed = tf.reshape(flat, tf.concat([batch, [n, 2 * n - 1]], axis=0))
+        sums = tf.reduce_sum(skewed, axis=-2)
+        below = tf.reverse(sums[..., : n - 1], axis=[-1])
+        return sums[..., n - 1 :] + tf.concat([tf.zeros_like(sums[..., :1]), below], -1)
+
+    def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes the autocorrelations `(2 - delta_k0) sum_a v_a v_(a+k)` by FFT."""
+        del parameters
+        rows = tf.linalg.matrix_transpose(V)
+        length = 2 * self.order
+        spectrum = tf.signal.rfft(tf.concat([rows, tf.zeros_like(rows)], axis=-1))
+        power = spectrum * tf.math.conj(spectrum)
+        correlation = tf.signal.irfft(power, [length])[..., : self.order]
+        twice = np.where(np.arange(self.order) == 0, 1.0, 2.0)
+        return correlation * tf.constant(twice, self.dtype)
