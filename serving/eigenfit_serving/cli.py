@@ -94,7 +94,7 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, adam, levenberg-marquardt or isospectral-projection.",
+        help="auto, adam, alternating, isospectral-projection or levenberg-marquardt.",
     ),
 ]
 DtypeOption = Annotated[

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METHOD_NAMES = {
     "Adam": "adam",
+    "Alternating": "alternating",
     "LevenbergMarquardt": "levenberg-marquardt",
     "IsospectralProjection": "isospectral-projection",
 }

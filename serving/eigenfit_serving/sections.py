@@ -13,7 +13,9 @@ from eigenfit_serving.errors import BadValue
 if TYPE_CHECKING:
     import eigenfit as ef
 
-MethodName = Literal["auto", "adam", "levenberg-marquardt", "isospectral-projection"]
+MethodName = Literal[
+    "auto", "adam", "alternating", "isospectral-projection", "levenberg-marquardt"
+]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 Fraction = Annotated[float, Field(ge=0, lt=1, description="in [0, 1), e.g. 0.9")]
 
@@ -176,6 +178,14 @@ class AdamSection(Section):
     epsilon: Positive = 1e-7
 
 
+class AlternatingSection(Section):
+    """`[fit.alternating]`."""
+
+    num_bursts: Annotated[
+        int, Field(ge=1, le=10_000, description="an integer from 1 to 10000")
+    ] = 32
+
+
 class LevenbergMarquardtSection(Section):
     """`[fit.levenberg-marquardt]`."""
 
@@ -196,8 +206,8 @@ class FitSection(Section):
     method: Annotated[
         MethodName,
         Field(
-            description='"auto", "adam", "levenberg-marquardt" or '
-            '"isospectral-projection"'
+            description='"auto", "adam", "alternating", "isospectral-projection" or '
+            '"levenberg-marquardt"'
         ),
     ] = "auto"
     tolerance: Annotated[
@@ -215,6 +225,7 @@ class FitSection(Section):
         Literal["float32", "float64"], Field(description='"float32" or "float64"')
     ] = "float64"
     adam: AdamSection = AdamSection()
+    alternating: AlternatingSection = AlternatingSection()
     levenberg_marquardt: Annotated[
         LevenbergMarquardtSection, Field(alias="levenberg-marquardt")
     ] = LevenbergMarquardtSection()
@@ -228,6 +239,8 @@ class FitSection(Section):
 
         if self.method == "adam":
             return ef.Adam(**self.adam.model_dump())
+        if self.method == "alternating":
+            return ef.Alternating(**self.alternating.model_dump())
         if self.method == "levenberg-marquardt":
             return ef.LevenbergMarquardt(**self.levenberg_marquardt.model_dump())
         if self.method == "isospectral-projection":

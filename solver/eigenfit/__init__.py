@@ -13,6 +13,7 @@ from eigenfit.eigen import eigh, eigvalsh, spectral_loss
 from eigenfit.methods import (
     AbstractMethod,
     Adam,
+    Alternating,
     IsospectralProjection,
     LevenbergMarquardt,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Adam",
     "Additive",
     "Affine",
+    "Alternating",
     "Assembly",
     "Banded",
     "Evaluation",

@@ -34,7 +34,8 @@ class Solver(tf.Module):
     Args:
         problem: Structure and observation.
         method: How a step is made, or `"auto"`: the closed form where there is one,
-            else Levenberg-Marquardt.
+            `Alternating` where targets can usually be met, with as many parameters as
+            targets or more, else `LevenbergMarquardt`.
         compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`. XLA compiles anew for
             each batch size (about a second) and is quick for one small matrix;
             `"auto"` takes it for a single matrix of order 8 or less with a method of

@@ -2,11 +2,12 @@
 
 Here a matrix of order n is a handful of rows `[1, batch]`: its diagonal, the entries
 below it, and the components of the eigenvectors. All rotations are written out, so
-that a sweep is straight-line arithmetic on rows.
+that a round is straight-line arithmetic on rows.
 
 The state is ONE tensor `[rows, batch]`, taken apart and put together again around
-each round. XLA turns such a round into four small kernels and the whole loop into
-one function; a loop over separate rows costs it eight times as much.
+each round. XLA turns a round into a few small kernels and, for one float32 matrix
+of order 3, the whole loop into a single function; a sweep over separate rows took
+seven times as long.
 """
 
 from __future__ import annotations

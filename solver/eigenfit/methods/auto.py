@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
 from eigenfit.methods.projection import IsospectralProjection
@@ -10,15 +11,23 @@ from eigenfit.structures import AbstractFullStructure
 
 
 def choose_method(problem: Problem) -> AbstractMethod:
-    """Picks the closed form where there is one, else Levenberg-Marquardt.
+    """Picks the closed form where there is one, else by the number of parameters.
+
+    With at least as many parameters as targets these can usually be met, and
+    `Alternating` goes on until they are. With fewer the answer is one of least
+    squares, by `LevenbergMarquardt`.
 
     Example:
-        >>> from eigenfit.structures import Affine, Symmetric
+        >>> from eigenfit.structures import Affine, Symmetric, Toeplitz
         >>> choose_method(Problem(Symmetric(3)))
         IsospectralProjection()
-        >>> choose_method(Problem(Affine([[[1.0]]])))
+        >>> choose_method(Problem(Toeplitz(3)))
+        Alternating(num_bursts=32)
+        >>> choose_method(Problem(Affine([[[1.0, 0.0], [0.0, 2.0]]])))
         LevenbergMarquardt(initial_damping=0.001)
     """
     if isinstance(problem.structure, AbstractFullStructure):
         return IsospectralProjection()
+    if problem.num_parameters >= problem.num_targets:
+        return Alternating()
     return LevenbergMarquardt()

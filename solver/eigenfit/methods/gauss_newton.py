@@ -1,10 +1,11 @@
-"""The damped Gauss-Newton direction, in the smaller of its two forms."""
+"""The Gauss-Newton direction with scaled columns, in the smaller of its two forms."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
+from eigenfit.problem import Problem
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
@@ -45,3 +46,41 @@ def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
         J = tf.where(finite[..., tf.newaxis, tf.newaxis], J, tf.zeros_like(J))
         return tf.linalg.matvec(J, solved[..., 0], transpose_a=True)
     return solved[..., 0]
+
+
+def initial_scale(problem: Problem, J: tf.Tensor) -> tf.Tensor:
+    """Chooses the squares of the scales D of the columns: `[..., p]`.
+
+    `|dA/dr_k|^2` where it is constant and levels have no weights: it bounds the
+    squared column norms for every basis of eigenvectors, and makes the undamped step
+    the shortest one in the Frobenius norm of the matrix if the matrices dA/dr_k are
+    orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
+    Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
+    """
+    if not _constant_scale(problem):
+        return squared_columns(J)
+    norms = problem.structure.squared_norms()
+    return tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
+
+
+def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
+    """Keeps the largest squared column norm so far, unless the scales are constant."""
+    if _constant_scale(problem):
+        return scale
+    return tf.maximum(scale, squared_columns(J))
+
+
+def _constant_scale(problem: Problem) -> bool:
+    # With weights the columns of J have other units.
+    unweighted = problem.observation.weights is None
+    return unweighted and problem.structure.squared_norms() is not None
+
+
+def squared_columns(J: tf.Tensor) -> tf.Tensor:
+    """Computes the squared norms of the columns: `[..., p]`."""
+    return tf.reduce_sum(J**2, axis=-2)
+
+
+def roots(scale: tf.Tensor) -> tf.Tensor:
+    """Computes D; 1 for a parameter without influence, which keeps its value."""
+    return tf.sqrt(tf.where(scale > 0, scale, tf.ones_like(scale)))

@@ -28,12 +28,9 @@ class LevenbergMarquardt(AbstractMethod):
     """Damped Gauss-Newton steps: a handful for a problem that can be met.
 
     Each step minimises `|J d + residual|^2 + mu |D d|^2`, where the damping mu
-    follows H. B. Nielsen (1999) and D scales the columns of J, so that units of
-    parameters do not matter: by `|dA/dr_k|` where it is constant (the undamped step
-    is then the shortest one in the Frobenius norm of the matrix, if the matrices
-    dA/dr_k are orthogonal), else by the largest norm of the column so far (J. J.
-    More, The Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
-    A step that does not lower the loss is refused, and counts as a step.
+    follows H. B. Nielsen (1999) and D scales the parameters, so that their units do
+    not matter (see `gauss_newton.initial_scale`). A step that does not lower the loss
+    is refused, and counts as a step.
 
     A member ends `stationary` when the residual is orthogonal to the scaled columns
     of J within `orthogonality` and the step lowered the loss by no more than its
@@ -83,13 +80,12 @@ class LevenbergMarquardt(AbstractMethod):
     ) -> LevenbergMarquardtState:
         """Evaluates the start; see the base class."""
         point = problem.evaluate(parameters, targets)
-        columns = _squared_columns(problem.jacobian_at(point))
-        norms = problem.structure.squared_norms()
-        if norms is None:
-            scale = columns
-        else:
-            scale = tf.zeros_like(columns) + tf.constant(norms, columns.dtype)
-        largest = tf.reduce_max(columns / _nonzero(scale), axis=-1)
+        J = problem.jacobian_at(point)
+        scale = gauss_newton.initial_scale(problem, J)
+        columns = gauss_newton.squared_columns(
+            J / gauss_newton.roots(scale)[..., tf.newaxis, :]
+        )
+        largest = tf.reduce_max(columns, axis=-1)
         return LevenbergMarquardtState(
             point=point,
             scale=scale,
@@ -103,10 +99,8 @@ class LevenbergMarquardt(AbstractMethod):
         """Tries one step and keeps it if the loss falls; see the base class."""
         point = state.point
         J = problem.jacobian_at(point)
-        scale = state.scale
-        if problem.structure.squared_norms() is None:
-            scale = tf.maximum(scale, _squared_columns(J))
-        norms = tf.sqrt(_nonzero(scale))
+        scale = gauss_newton.updated_scale(problem, state.scale, J)
+        norms = gauss_newton.roots(scale)
         J /= norms[..., tf.newaxis, :]
         mu = state.damping.mu
         scaled = gauss_newton.direction(J, point.residual, mu)
@@ -139,12 +133,3 @@ class LevenbergMarquardt(AbstractMethod):
     def terminate(self, problem: Problem, state: LevenbergMarquardtState) -> tf.Tensor:
         """Reports what the last step found; see the base class."""
         return state.code
-
-
-def _squared_columns(J: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(J**2, axis=-2)
-
-
-def _nonzero(scale: tf.Tensor) -> tf.Tensor:
-    # A parameter without influence keeps its value at any scale.
-    return tf.where(scale > 0, scale, tf.ones_like(scale))
