@@ -76,33 +76,14 @@ def test_toeplitz_problems_from_sixty_starts(order):
 def frame():
     """18-storey shear frame; Otsuki et al., Adv. Struct. Eng. 25(4) (2022) 698-715."""
     mass = np.r_[np.full(11, 208e3), np.full(6, 206e3), 202e3] / 9.8
-    floors = "1155 1092 1073 1028 1028 990 963 938 876 840 824 788 712 660 619 562"
-    stiffness = 1e5 * np.array(
-        [*floors.split(), "491", "363"],
-        float,
+    stiffness = np.fromstring(
+        "1155 1092 1073 1028 1028 990 963 938 876 840 824 788 712 660 619 562 491 363",
+        sep=" ",
     )
-    actual = np.array(
-        [
-            ".05",
-            ".05",
-            "-.05",
-            "-.1",
-            ".1",
-            "-.15",
-            ".15",
-            ".25",
-            "-.1",
-            ".2",
-            ".3",
-            ".25",
-            "-.15",
-            ".05",
-            "-.15",
-            ".1",
-            ".2",
-            ".2",
-        ],
-        float,
+    stiffness *= 1e5
+    actual = np.fromstring(
+        ".05 .05 -.05 -.1 .1 -.15 .15 .25 -.1 .2 .3 .25 -.15 .05 -.15 .1 .2 .2",
+        sep=" ",
     )
     basis = np.zeros([18, 18, 18])
     for k in range(18):
