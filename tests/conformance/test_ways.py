@@ -9,6 +9,7 @@ import eigenfit as ef
 
 METHODS = {
     "auto": "auto",
+    "alternating": ef.Alternating(),
     "levenberg-marquardt": ef.LevenbergMarquardt(),
     "projection": ef.IsospectralProjection(),
     "adam": ef.Adam(learning_rate=0.02),
