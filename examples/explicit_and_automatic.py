@@ -1,7 +1,7 @@
 """Three ways to make the optimiser steps of the published example yourself.
 
-Run it with `python examples/explicit_and_automatic.py`; each way ends at the identity
-matrix. `Solver.fit` does the same in one compiled call.
+Run it with `python examples/explicit_and_automatic.py`; each way comes close to the
+identity matrix. `Solver.fit` does the same in one compiled call.
 """
 
 import os

@@ -59,6 +59,7 @@ def solver():
         (R, T, {"record_limit": 1}, ValueError, "`record_limit` .* at least 2"),
         (R, T, {"progress": 3}, TypeError, "`progress` must be callable"),
         (R, T, {"max_steps": 2**31}, ValueError, "`max_steps`.*2147483648"),
+        (R, T, {"max_steps": 2**32 + 5}, ValueError, "`max_steps`.*4294967301"),
     ],
 )
 def test_fit_refuses(solver, initial, targets, options, error, message):
@@ -78,6 +79,9 @@ def test_other_functions_check_too(solver):
     state = solver.init(R, T)
     with pytest.raises(ValueError, match="Give them to `init` already"):
         solver.step(state, [T])
+    state = solver.init([R], T)
+    with pytest.raises(ValueError, match="Give them to `init` already"):
+        solver.step(state, [T] * 5)
 
 
 @pytest.mark.parametrize(

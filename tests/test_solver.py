@@ -353,3 +353,34 @@ def test_variables_and_tensors_are_accepted_and_must_have_the_dtype(rng):
     solver.fit(r.numpy().astype(np.float64), T).raise_for_result()
     with pytest.raises(TypeError, match=r"`initial` must be float32.*tf\.cast"):
         solver.fit(tf.zeros(6, tf.float64), T)
+
+
+def test_history_of_no_members():
+    solver = solver_of(METHODS["adam"])
+    solution = solver.fit(np.zeros([0, 6]), T, record_every=1)
+    assert solution.history is None
+    assert solution.loss.shape == [0]
+
+
+def test_a_jacobian_that_is_not_finite_is_told():
+    def root(r):
+        return tf.linalg.diag(tf.sqrt(r))
+
+    problem = ef.Problem(ef.Parametric(root, order=2, num_parameters=2))
+    solver = ef.Solver(problem, ef.LevenbergMarquardt())
+    solution = solver.fit([[0.0, 1.0], [0.5, 1.0]], [1.0, 2.0])
+    np.testing.assert_array_equal(
+        solution.result, [ef.Result.nonfinite, ef.Result.converged]
+    )
+
+
+def test_adam_is_that_of_keras_where_epsilon_counts():
+    solver = solver_of(ef.Adam(learning_rate=0.1, beta_1=0.8, beta_2=0.9, epsilon=0.5))
+    start = np.linspace(0.0, 1.0, 6)
+    r = tf.Variable(start)
+    optimiser = tf.keras.optimizers.Adam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.5)
+    state = solver.init(start, T)
+    for _ in range(5):
+        optimiser.apply_gradients([(solver.gradient(r, T).gradient, r)])
+        state = solver.step(state, T)
+    np.testing.assert_allclose(r, state.point.parameters, rtol=1e-6)

@@ -45,6 +45,7 @@ def save_model(solver: Solver, base_path: str | os.PathLike[str]) -> pathlib.Pat
     try:
         _write(solver, staging / "model")
         while True:
+            # Every entry with a number counts, also a file or an unfinished folder.
             version = base / str(max(_versions(base), default=0) + 1)
             try:
                 # Fails if another process took this number in the meantime.
@@ -70,13 +71,17 @@ def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
     """
     folder = pathlib.Path(path)
     if not (folder / "saved_model.pb").is_file():
-        versions = _versions(folder) if folder.is_dir() else []
+        versions = {
+            int(child.name): child
+            for child in (folder.iterdir() if folder.is_dir() else ())
+            if _is_version(child) and (child / "saved_model.pb").is_file()
+        }
         if not versions:
             raise FileNotFoundError(
                 f"No SavedModel in {folder}: it has neither saved_model.pb nor a "
                 f"version folder such as {folder / '1'}. Write one with save_model."
             )
-        folder = folder / str(max(versions))
+        folder = versions[max(versions)]
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
@@ -184,5 +189,8 @@ def _write(solver: Solver, folder: pathlib.Path) -> None:
 
 
 def _versions(base: pathlib.Path) -> list[int]:
-    names = [child.name for child in base.iterdir() if child.is_dir()]
-    return [int(name) for name in names if name.isascii() and name.isdigit()]
+    return [int(child.name) for child in base.iterdir() if _is_version(child)]
+
+
+def _is_version(path: pathlib.Path) -> bool:
+    return path.name.isascii() and path.name.isdigit()

@@ -17,7 +17,7 @@ from eigenfit.methods import (
     IsospectralProjection,
     LevenbergMarquardt,
 )
-from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.observations import Levels
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.programs import Gradient
 from eigenfit.results import FitError, History, Progress, Result, Solution
@@ -42,7 +42,6 @@ __version__ = _version("eigenfit")
 __all__ = [
     "AbstractFullStructure",
     "AbstractMethod",
-    "AbstractObservation",
     "AbstractStructure",
     "Adam",
     "Additive",

@@ -91,6 +91,7 @@ class Problem(tf.Module):
         Gradient tapes differentiate it twice, by parameters and targets, also where
         eigenvalues coincide; see `eigenfit.spectral_loss`.
         """
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets, weights = self.observation.spread(
             tf.convert_to_tensor(targets, self.parameter_dtype), self.order
         )
@@ -98,6 +99,7 @@ class Problem(tf.Module):
 
     def eigenvalues(self, parameters: tf.Tensor) -> tf.Tensor:
         """Computes all levels `[..., n]`, ascending; differentiable twice."""
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         return eigvalsh(self.structure.assemble(parameters))
 
     def residual(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

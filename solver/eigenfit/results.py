@@ -38,15 +38,16 @@ class Result(enum.IntEnum):
 _TEXTS = {
     Result.converged: "The loss is at or below the tolerance.",
     Result.stationary: (
-        "No small change of the parameters lowers the loss any further, yet the "
-        "targets are not met: this is a least-squares answer. Usually no matrix of "
-        "this structure has these eigenvalues, or the start led to a local minimum. "
-        "Try other starts, a structure with more parameters, or accept the answer."
+        "To first order no change of the parameters lowers the loss any further, yet "
+        "the targets are not met: this is a least-squares answer. Usually no matrix "
+        "of this structure has these eigenvalues, the start led to a local minimum, "
+        "or it was a point of symmetry, such as couplings that are all zero. Try "
+        "other starts, a structure with more parameters, or accept the answer."
     ),
     Result.max_steps: (
         "The step limit was reached before the loss fell to the tolerance. Usually "
         "the method is slow here or the start is far away. Try a larger `max_steps`, "
-        'method "levenberg-marquardt", or another start.'
+        'method "auto", or another start.'
     ),
     Result.stalled: (
         "The steps became too small to change the parameters while the loss was "
@@ -73,12 +74,12 @@ class FitError(RuntimeError):
 
 
 class History(NamedTuple):
-    """Snapshots taken during a fit, at most `record_limit` of them.
+    """Snapshots taken during a fit, at most `record_limit` of them, and its end.
 
     A member that ended earlier keeps its last values in later snapshots.
     """
 
-    steps: tf.Tensor  # [h] int32, number of steps taken at each snapshot
+    steps: tf.Tensor  # [h] int32, number of steps tried at each snapshot
     loss: tf.Tensor  # [..., h]
     eigenvalues: tf.Tensor  # [..., h, n]
 

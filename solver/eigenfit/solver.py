@@ -113,8 +113,9 @@ class Solver(tf.Module):
             max_steps: `[...]` integer, limit for each member; the method's own by
                 default.
             record_every: Steps between snapshots for `Solution.history`; 0 for none.
-            record_limit: Number of snapshots at most; when it is reached, every
-                second one is dropped and the distance doubled.
+            record_limit: Number of snapshots at most, besides the end of the fit;
+                when it is reached, every second one is dropped and the distance
+                doubled. A batch of size 0 has no history.
             progress: Called between compiled chunks of about a quarter of a second.
 
         Returns:
@@ -158,7 +159,9 @@ class Solver(tf.Module):
         )
         arguments = flatten(arguments, batch_rank(batch))
         mode = self._mode(batch)
-        if record_every or progress:
+        empty = isinstance(batch, tf.TensorShape) and batch.num_elements() == 0
+        if (record_every and not empty) or progress:
+            record_every = 0 if empty else record_every
             # An even number of snapshots thins to evenly spaced ones.
             capacity = record_limit // 2 * 2 if record_every else 0
             run = run_in_chunks(
@@ -205,10 +208,11 @@ class Solver(tf.Module):
             state=(state.point.loss, 0), targets=(targets, 1)
         )
         rank = batch_rank(batch)
-        if rank != state.point.loss.shape.rank:
+        own = state.point.loss.shape
+        if rank != own.rank or not own.is_compatible_with(targets.shape[:-1]):
             raise ValueError(
-                f"`targets` has more batch dimensions ({rank}) than `state` "
-                f"({state.point.loss.shape.rank}). Give them to `init` already."
+                f"`targets` have the batch shape {targets.shape[:-1]}, which does not "
+                f"broadcast to that of `state`, {own}. Give them to `init` already."
             )
         program = self.programs.step.variant(self._mode(batch))
         return unflatten(program(flatten(state, rank), flatten(targets, rank)), batch)

@@ -51,6 +51,14 @@ def _as_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
         raise TypeError(
             f"`{name}` must be {kind} in a full array, got {_short(value)}."
         )
+    if not dtype.is_floating:
+        bounds = np.iinfo(dtype.as_numpy_dtype)
+        outside = (array < bounds.min) | (array > bounds.max)
+        if outside.any():
+            raise ValueError(
+                f"`{name}` must lie in {bounds.min}..{bounds.max}, got "
+                f"{array[outside].flat[0]}."
+            )
     with np.errstate(over="ignore"):
         return array.astype(dtype.as_numpy_dtype)
 

@@ -229,3 +229,26 @@ def test_reloaded_functions_check_their_arguments(saved):
         loaded.fit([1.0], T)
     with pytest.raises(TypeError, match="`targets` must be real numbers"):
         loaded.gradient(np.zeros(6), "abc")
+
+
+def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    # Another writer takes number 1 after this one has looked.
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "theirs").write_text("")
+    answers = [[], [1]]
+    monkeypatch.setattr(
+        "eigenfit_export.savedmodel._versions", lambda base: answers.pop(0)
+    )
+    assert save_model(solver_of(), tmp_path).name == "2"
+    assert (tmp_path / "1" / "theirs").exists()
+
+
+def test_a_file_with_a_number_for_a_name_is_passed_over(tmp_path):
+    (tmp_path / "1").write_text("")
+    assert save_model(solver_of(), tmp_path).name == "2"
+
+
+def test_unfinished_folders_are_passed_over(tmp_path):
+    os.rename(save_model(solver_of(), tmp_path), tmp_path / "01")
+    (tmp_path / "9").mkdir()
+    assert load_model(tmp_path).fit(np.zeros(6), T).result == 0

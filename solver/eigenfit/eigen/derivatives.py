@@ -59,9 +59,16 @@ def _pairwise(x: tf.Tensor) -> tf.Tensor:
 
 
 def degeneracy_tolerance(w: tf.Tensor, rtol: float | None) -> tf.Tensor:
-    """Gives the relative width of a cluster: `n` roundings by default."""
+    """Gives the relative width of a cluster: eps^0.6 by default.
+
+    That is 4e-10 in double precision (M. F. Kasim, arXiv:2011.04366, takes the same).
+    A level has an error of a few eps, so that a quotient by a wider gap is right to
+    1e-6; a double level that comes out a few eps apart lies well inside.
+    """
     if rtol is None:
-        return tf.cast(tf.shape(w)[-1], w.dtype) * epsilon(w.dtype)
+        rtol = epsilon(w.dtype) ** 0.6
+    elif not rtol >= 0:
+        raise ValueError(f"`degenerate_rtol` must be 0 or greater, got {rtol!r}.")
     return tf.constant(rtol, w.dtype)
 
 
@@ -220,12 +227,14 @@ def _loewner(w: tf.Tensor, t: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
 
     Written out it is `c_i + c_j - N_ij / (w_i - w_j)` with
     `N_ij = (c_i + c_j) (t_i - t_j) - (c_i - c_j) (w_i + w_j - t_i - t_j)`, which is
-    zero, so that nothing is divided, where weights and targets agree.
+    zero, so that nothing is divided, where weights and targets agree. Where they do
+    not, levels that coincide make a kink, and the result is NaN.
     """
     total = c[..., :, tf.newaxis] + c[..., tf.newaxis, :]
     excess = w - t
     excess = excess[..., :, tf.newaxis] + excess[..., tf.newaxis, :]
     N = total * _pairwise(t) - _pairwise(c) * excess
-    same = N == 0
-    gap = tf.where(same, tf.ones_like(N), _pairwise(w))
-    return total - tf.where(same, N, N / gap)
+    same = (_pairwise(c) == 0) & (_pairwise(t) == 0)
+    kink = ~same & _degenerate(w, degeneracy_tolerance(w, None))
+    gap = tf.where(same | kink, tf.ones_like(N), _pairwise(w))
+    return _nan_where(kink, total - tf.where(same, tf.zeros_like(N), N / gap))

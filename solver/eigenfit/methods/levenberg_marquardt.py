@@ -123,11 +123,14 @@ class LevenbergMarquardt(AbstractMethod):
         short = length <= unit * tf.norm(norms * point.parameters, axis=-1)
         stalled = ~accepted & short
         code = tf.where(stalled, int(Result.stalled), RUNNING)
+        code = tf.where(stationary, int(Result.stationary), code)
+        # The driver sees the point, not its Jacobian.
+        usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         return LevenbergMarquardtState(
             point=select(accepted, trial, point),
             scale=scale,
             damping=damping.update(state.damping, gain, accepted),
-            code=tf.where(stationary, int(Result.stationary), code),
+            code=tf.where(usable, code, int(Result.nonfinite)),
         )
 
     def terminate(self, problem: Problem, state: LevenbergMarquardtState) -> tf.Tensor:
