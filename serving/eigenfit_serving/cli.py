@@ -172,11 +172,10 @@ def fit(
                 content, solver, record_every=1 if plot else 0, progress=progress
             )
 
-    print_outcome(outcome, Console())
+    # Before printing, which may end early: `eigenfit fit ... | head`.
     if output:
         with replacing("--output", output) as path:
             WRITERS[output.suffix.lower()](outcome, path)
-        typer.echo(f"\nWrote {output}")
     if plot:
         from eigenfit.plots import plot_convergence
 
@@ -189,7 +188,10 @@ def fit(
                 title=content.title,
                 path=path,
             )
-        typer.echo(f"{'' if output else chr(10)}Wrote {plot}")
+    print_outcome(outcome, Console())
+    written = [f"Wrote {file}" for file in (output, plot) if file]
+    if written:
+        typer.echo("\n" + "\n".join(written))
     if not outcome.converged:
         raise typer.Exit(NOT_CONVERGED)
 

@@ -177,7 +177,8 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
         InputError: If the file cannot be read or is not a valid problem; one line.
     """
     try:
-        content = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        # Some editors begin a file with a byte order mark.
+        content = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(
             f"{path}: there is no such file. Give the path of a problem file."

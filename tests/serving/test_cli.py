@@ -350,6 +350,18 @@ def test_not_converged_still_prints_and_writes(invoke):
     assert [s["num_steps"] for s in document["solutions"]] == [3, 3]
 
 
+def test_a_reader_that_goes_away_costs_no_result(invoke, monkeypatch):
+    def gone(*arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("eigenfit_serving.report.print_outcome", gone)
+    example = str(EXAMPLES / "springs.toml")
+    with pytest.raises(BrokenPipeError):
+        invoke("fit", example, "--output", "answer.json", "--plot", "answer.png")
+    assert json.loads(Path("answer.json").read_text())
+    assert Path("answer.png").exists()
+
+
 def test_printed_levels_and_starts(invoke):
     answer = invoke("fit", "good.toml", "--starts", "3", "--method", "auto")
     lines = [line.split() for line in answer.stdout.splitlines()]

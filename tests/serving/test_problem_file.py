@@ -177,3 +177,8 @@ def test_a_long_value_is_shortened(read):
     with pytest.raises(InputError) as caught:
         read(SYMMETRIC + f'[fit]\nmethod = "{"x" * 10_000}"\n')
     assert len(str(caught.value)) < 400
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(read):
+    text = "\ufeff" + SYMMETRIC.strip().replace("\n", "\r\n")
+    np.testing.assert_array_equal(read(text).targets, [1, 2, 3])
