@@ -26,17 +26,20 @@ def check_writable(option: str, path: Path, suffixes: Collection[str]) -> None:
             f"{option} = {path}: the name must end in {' or '.join(suffixes)}, which "
             f"chooses the format."
         )
-    if path.is_dir():
-        raise InputError(f"{option} = {path}: is a folder. Give the name of a file.")
-    temporary = _temporary(path)
     try:
-        temporary.touch(exist_ok=False)
-        temporary.unlink()
-    except OSError as error:
+        is_folder = path.is_dir()
+        if not is_folder:
+            temporary = _temporary(path)
+            temporary.touch(exist_ok=False)
+            temporary.unlink()
+    except (OSError, RuntimeError) as error:  # the latter: links in a circle
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{option} = {path}: cannot be written ({error.strerror}). Give a file in "
-            f"a folder that exists and that you may write to."
+            f"{option} = {path}: cannot be written ({reason}). Give a file in a folder "
+            f"that exists and that you may write to."
         ) from None
+    if is_folder:
+        raise InputError(f"{option} = {path}: is a folder. Give the name of a file.")
 
 
 def check_folder(option: str, path: Path) -> None:
@@ -46,9 +49,16 @@ def check_folder(option: str, path: Path) -> None:
         InputError: If it cannot.
     """
     existing = path.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
+    try:
+        while not existing.exists():
+            existing = existing.parent
+        is_folder = existing.is_dir()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{option} = {path}: cannot be written ({reason}). Give another folder."
+        ) from None
+    if not is_folder:
         raise InputError(
             f"{option} = {path}: {existing} is a file. Give the name of a folder."
         )

@@ -87,6 +87,10 @@ class ProblemFile(Section):
             ("structure.offset", getattr(self.structure, "offset", None)),
             ("observation.weights", self.observation.weights),
             ("start.parameters", self.start.parameters),
+            ("start.low", np.asarray(self.start.low)),
+            ("start.high", np.asarray(self.start.high)),
+            ("start.high - start.low", np.asarray(self.start.high - self.start.low)),
+            ("fit.tolerance", np.asarray(self.fit.tolerance)),
         ):
             if array is not None:
                 check_fits(array, key, self.fit.dtype)

@@ -108,7 +108,9 @@ def _levels_table(outcome: Outcome) -> Table:
         others = [level for level in shown if level not in target]
         shown = sorted((sorted(positions) + others)[:_MAX_LEVELS])
 
-    before = int(np.floor(np.log10(max(np.abs(w).max(), 1e-300)))) + 1
+    # A fit that could not begin has no levels.
+    largest = np.abs(w[np.isfinite(w)]).max(initial=1e-300)
+    before = int(np.floor(np.log10(largest))) + 1
     decimals = digits - max(before, 1)
 
     def fixed(x: float) -> str:

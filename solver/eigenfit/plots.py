@@ -73,7 +73,9 @@ def plot_convergence(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     if title:
         # (The option `wrap` of matplotlib would read a "$" as mathematics again.)
-        figure.suptitle(textwrap.fill(title, 75), parse_math=False)
+        # Two lines at most: a longer one would take the room of the axes.
+        short = textwrap.shorten(title, 150, placeholder="...")
+        figure.suptitle(textwrap.fill(short, 75), parse_math=False)
     _draw_levels(figure, upper, fit)
     _draw_targets(upper, fit)
     _draw_loss(lower, fit, tolerance)

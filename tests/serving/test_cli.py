@@ -350,6 +350,15 @@ def test_not_converged_still_prints_and_writes(invoke):
     assert [s["num_steps"] for s in document["solutions"]] == [3, 3]
 
 
+def test_paths_that_cannot_be_are_refused(invoke):
+    example = str(EXAMPLES / "springs.toml")
+    os.symlink("b.json", "a.json")
+    os.symlink("a.json", "b.json")
+    for name in ("a.json", "x" * 300 + ".json"):
+        check_bad_input(invoke("fit", example, "--output", name), "--output", "Give")
+    check_bad_input(invoke("export", example, "x" * 300), "FOLDER", "Give another")
+
+
 def test_a_reader_that_goes_away_costs_no_result(invoke, monkeypatch):
     def gone(*arguments):
         raise BrokenPipeError
@@ -659,6 +668,8 @@ def test_ctrl_c_ends_a_fit_that_is_piped():
     script = """
 import os, signal, sys, threading
 from eigenfit_serving import cli, outcome
+# Ignored in the children of a shell that runs this in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run_fit = outcome.run_fit
 def interrupted(*arguments, **options):
     threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()

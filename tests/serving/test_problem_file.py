@@ -182,3 +182,16 @@ def test_a_long_value_is_shortened(read):
 def test_a_byte_order_mark_and_windows_line_ends_are_read(read):
     text = "\ufeff" + SYMMETRIC.strip().replace("\n", "\r\n")
     np.testing.assert_array_equal(read(text).targets, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "key"),
+    [
+        (-1e308, 1.7e308, "float64", "start.high - start.low"),
+        (-1e39, 1e39, "float32", "start.low"),
+    ],
+)
+def test_random_starts_must_fit_the_dtype(read, low, high, dtype, key):
+    text = f"{SYMMETRIC}[start]\nlow = {low}\nhigh = {high}\n"
+    with pytest.raises(InputError, match=f"{key}.*too large for {dtype}"):
+        read(text, dtype=dtype)

@@ -58,7 +58,8 @@ class Affine(AbstractStructure):
         super().__init__(basis.shape[1], basis.shape[0], dtype, name)
         basis = matrices["basis"].reshape(self.num_parameters, -1)
         self._basis = tf.constant(basis)
-        self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
+        with np.errstate(over="ignore"):
+            self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
         self._offset = None if offset is None else tf.constant(matrices["offset"])
 
     def __repr__(self) -> str:
