@@ -145,3 +145,14 @@ def float_dtype(dtype: Any) -> tf.DType:
             f"`dtype` must be float32, float64, complex64 or complex128, got {dtype!r}."
         )
     return checked
+
+
+def real_dtype(dtype: Any) -> tf.DType:
+    """Checks a dtype a real symmetric matrix may have."""
+    checked = float_dtype(dtype)
+    if checked.is_complex:
+        raise TypeError(
+            f"`dtype` of a real symmetric matrix must be float32 or float64, got "
+            f"{checked.name}."
+        )
+    return checked

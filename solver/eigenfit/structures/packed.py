@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure, float_dtype, positive_int
+from eigenfit.structures.base import AbstractStructure, positive_int, real_dtype
 
 
 class AbstractPacked(AbstractStructure):
@@ -24,11 +24,7 @@ class AbstractPacked(AbstractStructure):
         self, order: int, bandwidth: int, dtype: Any, name: str | None
     ) -> None:
         order = positive_int("order", order)
-        if float_dtype(dtype).is_complex:
-            raise TypeError(
-                f"`dtype` of a real symmetric matrix must be float32 or float64, got "
-                f"{tf.as_dtype(dtype).name}."
-            )
+        dtype = real_dtype(dtype)
         offset, column = np.divmod(np.arange((bandwidth + 1) * order), order)
         inside = offset + column < order
         # Entry k of r stands at (row[k], column[k]) of the lower triangle.

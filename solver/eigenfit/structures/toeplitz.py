@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure, float_dtype, positive_int
+from eigenfit.structures.base import AbstractStructure, positive_int, real_dtype
 
 
 class Toeplitz(AbstractStructure):
@@ -25,11 +25,7 @@ class Toeplitz(AbstractStructure):
         self, order: int, dtype: Any = tf.float64, name: str | None = None
     ) -> None:
         order = positive_int("order", order)
-        if float_dtype(dtype).is_complex:
-            raise TypeError(
-                f"`dtype` of a real symmetric matrix must be float32 or float64, got "
-                f"{tf.as_dtype(dtype).name}."
-            )
+        dtype = real_dtype(dtype)
         super().__init__(order, order, dtype, name)
         self._distance = np.abs(np.arange(order)[:, None] - np.arange(order))
 
