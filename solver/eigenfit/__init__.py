@@ -9,7 +9,14 @@ Example:
 
 from importlib.metadata import version as _version
 
-from eigenfit.eigen import eigh, eigvalsh, spectral_loss
+from eigenfit.direct import jacobi_from_two_spectra, persymmetric_jacobi
+from eigenfit.eigen import (
+    LevelDerivatives,
+    eigh,
+    eigvalsh,
+    level_derivatives,
+    spectral_loss,
+)
 from eigenfit.methods import (
     AbstractMethod,
     Adam,
@@ -24,6 +31,7 @@ from eigenfit.results import FitError, History, Progress, Result, Solution
 from eigenfit.solver import Solver
 from eigenfit.structures import (
     AbstractFullStructure,
+    AbstractLinearStructure,
     AbstractStructure,
     Additive,
     Affine,
@@ -41,6 +49,7 @@ __version__ = _version("eigenfit")
 
 __all__ = [
     "AbstractFullStructure",
+    "AbstractLinearStructure",
     "AbstractMethod",
     "AbstractStructure",
     "Adam",
@@ -56,6 +65,7 @@ __all__ = [
     "History",
     "IsospectralProjection",
     "Laplacian",
+    "LevelDerivatives",
     "Levels",
     "LevenbergMarquardt",
     "Parametric",
@@ -69,5 +79,8 @@ __all__ = [
     "Tridiagonal",
     "eigh",
     "eigvalsh",
+    "jacobi_from_two_spectra",
+    "level_derivatives",
+    "persymmetric_jacobi",
     "spectral_loss",
 ]

@@ -21,11 +21,15 @@ def select(mask: tf.Tensor, yes: T, no: T) -> T:
         The same nest: `yes` where `mask` is true. Never multiplies, so that a NaN in
         what is not taken does no harm.
     """
+    masks = {mask.shape.rank: mask}
 
     def choose(y: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
-        extra = [1] * (y.shape.rank - mask.shape.rank)
-        shape = tf.concat([tf.shape(mask), tf.constant(extra, tf.int32)], axis=0)
-        return tf.where(tf.reshape(mask, shape), y, n)
+        if y.shape.rank not in masks:
+            widened = mask
+            for _ in range(y.shape.rank - mask.shape.rank):
+                widened = tf.expand_dims(widened, -1)
+            masks[y.shape.rank] = widened
+        return tf.where(masks[y.shape.rank], y, n)
 
     return tf.nest.map_structure(choose, yes, no)
 
@@ -45,13 +49,22 @@ def flatten(nest: T, batch_rank: int) -> T:
 
 def unflatten(nest: Any, batch: tf.TensorShape | tf.Tensor) -> Any:
     """Splits the first dimension of every tensor into the batch shape."""
-    if isinstance(batch, tf.TensorShape):
-        batch = tf.constant(batch.as_list(), tf.int32)
+    if isinstance(batch, tf.TensorShape) and batch.is_fully_defined():
+        if batch.rank == 1:
+            return nest
+        shape = batch.as_list()
+        return tf.nest.map_structure(
+            lambda x: tf.reshape(x, shape + _event_shape(x)), nest
+        )
 
     def split(x: tf.Tensor) -> tf.Tensor:
         return tf.reshape(x, tf.concat([batch, tf.shape(x)[1:]], axis=0))
 
     return tf.nest.map_structure(split, nest)
+
+
+def _event_shape(x: tf.Tensor) -> list[int]:
+    return [-1 if size is None else size for size in x.shape.as_list()[1:]]
 
 
 def batch_rank(batch: tf.TensorShape | tf.Tensor) -> int:

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from eigenfit.batching import select
 from eigenfit.compilation import Mode
-from eigenfit.loop import Recorder, Run
+from eigenfit.loop import Run
 from eigenfit.programs import Programs
+from eigenfit.recording import Recorder
 from eigenfit.results import RUNNING, History, Progress, Result
 
 _SECONDS = 0.25  # wanted duration of a chunk: often enough to look alive
@@ -41,12 +42,13 @@ def run_in_chunks(
     begin, advance, _ = (x.variant(mode) for x in programs.chunked(capacity))
     run = begin(*arguments, tf.constant(record_every))
     limit = int(tf.reduce_max(tf.concat([arguments[3], [0]], axis=0)))
+    none = tf.constant(0)  # running members at which to stop
     if progress is None:
-        return advance(run, *arguments[1:], tf.constant(limit))
+        return advance(run, *arguments[1:], tf.constant(limit), none)
     chunk = 1
     while True:
-        running = run.result == RUNNING
-        losses = tf.where(running, run.state.point.loss, 0)
+        running = run.members.result == RUNNING
+        losses = tf.where(running, run.members.answer.loss, 0)
         progress(
             Progress(
                 step=int(run.step),
@@ -60,7 +62,7 @@ def run_in_chunks(
             return run
         started = time.perf_counter()
         until = min(int(run.step) + chunk, limit)
-        run = advance(run, *arguments[1:], tf.constant(until))
+        run = advance(run, *arguments[1:], tf.constant(until), none)
         seconds = time.perf_counter() - started
         # At most doubled, since the first call of a program also traces it.
         chunk = max(1, round(chunk * min(2.0, _SECONDS / seconds)))
@@ -75,7 +77,7 @@ def history_of(run: Run) -> History:
     recorder = run.recorder
     assert isinstance(recorder, Recorder)
     count = int(recorder.size)
-    point = run.state.point
+    point = run.members.answer
     steps = recorder.steps[:count]
     loss, eigenvalues = recorder.loss[:count], recorder.eigenvalues[:count]
     if int(steps[-1]) != int(run.step):
@@ -86,5 +88,7 @@ def history_of(run: Run) -> History:
     eigenvalues = tf.transpose(eigenvalues, [1, 0, 2])
     recorded: Any = (loss, eigenvalues)
     nothing = tf.nest.map_structure(lambda x: x * float("nan"), recorded)
-    loss, eigenvalues = select(run.result != Result.invalid_input, recorded, nothing)
+    loss, eigenvalues = select(
+        run.members.result != Result.invalid_input, recorded, nothing
+    )
     return History(steps, loss, eigenvalues)

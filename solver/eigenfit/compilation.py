@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from eigenfit.xla import inside_xla
+
 Mode = Literal["graph", "xla", "eager"]
 
 MODES: tuple[Mode, ...] = ("graph", "xla", "eager")
@@ -37,7 +39,7 @@ class Compiled:
         """
         if mode == "eager":
             return self._function
-        if tf.__internal__.get_enclosing_xla_context() is not None:
+        if inside_xla():
             mode = "xla"
         if mode not in self._concrete:
             compiled = tf.function(

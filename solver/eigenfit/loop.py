@@ -1,18 +1,27 @@
-"""The loop of every fit: freezing, finiteness, result codes, history.
+"""The loop of every fit: freezing, finiteness, result codes, compaction.
 
 All tensors are batch-major with exactly one batch dimension `b`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
+from eigenfit import recording
 from eigenfit.batching import select
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.recording import Recorder
 from eigenfit.results import RUNNING, Result
+from eigenfit.starting import start
+from eigenfit.xla import inside_xla
+
+T = TypeVar("T")
+
+_WORTH_COMPACTING = 32
+"""Batch size from which members that have ended are taken out of the loop."""
 
 
 class Limits(NamedTuple):
@@ -22,23 +31,20 @@ class Limits(NamedTuple):
     max_steps: tf.Tensor  # [b] int32
 
 
-class Recorder(NamedTuple):
-    """Snapshots in buffers of fixed size c, thinned when they are full."""
+class Members(NamedTuple):
+    """What is kept of each member; every tensor has the batch dimension first."""
 
-    stride: tf.Tensor  # [] int32, steps between snapshots
-    size: tf.Tensor  # [] int32, snapshots held
-    steps: tf.Tensor  # [c] int32
-    loss: tf.Tensor  # [c, b]
-    eigenvalues: tf.Tensor  # [c, b, n]
+    state: Any  # of the method; goes on changing after a member has ended
+    answer: Point  # frozen when a member has ended
+    num_steps: tf.Tensor  # [b] int32
+    result: tf.Tensor  # [b] int32, a Result or RUNNING
 
 
 class Run(NamedTuple):
-    """Loop variable: a fit that can be advanced, looked at and advanced further."""
+    """A fit that can be advanced, looked at and advanced further."""
 
     step: tf.Tensor  # [] int32, steps of the member that has run longest
-    state: Any  # of the method; fields [b, ...]
-    num_steps: tf.Tensor  # [b] int32
-    result: tf.Tensor  # [b] int32, a Result or RUNNING
+    members: Members
     recorder: Recorder | tuple[()]  # () when nothing is recorded
 
 
@@ -66,23 +72,15 @@ def begin(
         The run before its first step.
     """
     valid = _is_valid(problem, initial, targets, limits)
-    state = method.init(problem, *sanitise(valid, initial, targets))
-    result = _classify(state.point, limits, tf.zeros_like(limits.max_steps))
-    result = tf.where(_is_finite(state.point), result, int(Result.nonfinite))
+    state, answer = start(problem, method, *sanitise(valid, initial, targets))
+    result = _classify(answer, limits, tf.zeros_like(limits.max_steps))
+    result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
     recorder: Recorder | tuple[()] = ()
     if record_every is not None:
-        b, n = tf.shape(initial)[0], problem.order
-        dtype = problem.parameter_dtype
-        recorder = Recorder(
-            stride=record_every,
-            size=tf.constant(0),
-            steps=tf.zeros([record_limit], tf.int32),
-            loss=tf.zeros([record_limit, b], dtype),
-            eigenvalues=tf.zeros([record_limit, b, n], dtype),
-        )
-        recorder = _record(recorder, tf.constant(0), state.point)
-    return Run(tf.constant(0), state, tf.zeros_like(result), result, recorder)
+        recorder = recording.start(record_every, record_limit, answer)
+    members = Members(state, answer, tf.zeros_like(result), result)
+    return Run(tf.constant(0), members, recorder)
 
 
 def advance(
@@ -92,35 +90,141 @@ def advance(
     targets: tf.Tensor,
     limits: Limits,
     until: tf.Tensor,
+    enough: tf.Tensor | int = 0,
 ) -> Run:
-    """Steps until every member has ended, or `until` `[]` int32 steps were made."""
-    _, targets = sanitise(run.result != Result.invalid_input, None, targets)
+    """Makes steps.
 
+    Members that have ended are taken out of the loop each time their number has
+    halved; not under XLA, whose shapes are fixed, nor while a history is recorded.
+
+    Args:
+        problem: What is fitted.
+        method: How a step is made.
+        run: From `begin` or `advance`.
+        targets: `[b, m]`.
+        limits: When members end.
+        until: `[]` int32, number of steps of the run at which to stop.
+        enough: `[]` int32, number of running members at which to stop.
+
+    Returns:
+        The run, in the order of its members.
+    """
+    _, targets = sanitise(run.members.result != Result.invalid_input, None, targets)
+    data = (targets, limits)
+    if method.is_direct:
+        return _take_step(problem, method, run, data)
+    if isinstance(run.recorder, Recorder) or inside_xla():
+        return _iterate(problem, method, run, data, until, enough)
+
+    def unfinished(step: tf.Tensor, members: Members) -> tf.Tensor:
+        return (_num_running(members) > enough) & (step < until)
+
+    def compacted(step: tf.Tensor, members: Members) -> tuple[tf.Tensor, Members]:
+        running = tf.reshape(tf.where(members.result == RUNNING), [-1])
+        number = tf.size(running)
+        size = tf.size(members.result)
+        whole = (number == size) | (size < _WORTH_COMPACTING)
+        part = tf.cond(
+            whole,
+            lambda: (members, data),
+            lambda: gather((members, data), running),
+        )
+        part = tf.nest.map_structure(_of_any_size, part)
+        half = tf.where(number < _WORTH_COMPACTING, 0, number // 2)
+        inner = _iterate(
+            problem,
+            method,
+            Run(step, part[0], ()),
+            part[1],
+            until,
+            tf.maximum(half, enough),
+        )
+        members = tf.cond(
+            whole,
+            lambda: inner.members,
+            lambda: scatter(members, running, inner.members),
+        )
+        return inner.step, tf.nest.map_structure(_of_any_size, members)
+
+    start = tf.nest.map_structure(_of_any_size, run.members)
+    step, members = tf.while_loop(
+        unfinished,
+        compacted,
+        (run.step, start),
+        shape_invariants=tf.nest.map_structure(lambda x: x.shape, (run.step, start)),
+    )
+    return Run(step, members, run.recorder)
+
+
+def gather(nest: T, index: tf.Tensor) -> T:
+    """Takes the members with numbers `index` `[c]`."""
+    return tf.nest.map_structure(lambda x: tf.gather(x, index), nest)
+
+
+def scatter(nest: T, index: tf.Tensor, part: T) -> T:
+    """Puts members back in the places `index` `[c]`."""
+    at = index[:, tf.newaxis]
+    return tf.nest.map_structure(
+        lambda x, y: tf.tensor_scatter_nd_update(x, at, y), nest, part
+    )
+
+
+def _of_any_size(x: tf.Tensor) -> tf.Tensor:
+    # Forgets the size of the batch, which changes within the loop.
+    return tf.compat.v1.placeholder_with_default(x, [None, *x.shape[1:]])
+
+
+def _num_running(members: Members) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(members.result == RUNNING, tf.int32))
+
+
+def _iterate(
+    problem: Problem,
+    method: AbstractMethod,
+    run: Run,
+    data: tuple[tf.Tensor, Limits],
+    until: tf.Tensor,
+    enough: tf.Tensor | int,
+) -> Run:
     def unfinished(run: Run) -> tf.Tensor:
-        return tf.reduce_any(run.result == RUNNING) & (run.step < until)
+        return (_num_running(run.members) > enough) & (run.step < until)
 
     def body(run: Run) -> tuple[Run]:
-        state = method.step(problem, run.state, targets)
-        active = run.result == RUNNING
-        finite = _is_finite(state.point)
-        taken = active & finite
-        num_steps = run.num_steps + tf.cast(taken, tf.int32)
-        result = _classify(state.point, limits, num_steps)
-        code = method.terminate(problem, state)
-        result = tf.where(
-            (result != Result.converged) & (code != RUNNING), code, result
-        )
-        result = tf.where(finite, result, int(Result.nonfinite))
-        state = select(taken, state, run.state)
-        step = run.step + 1
-        recorder = run.recorder
-        if isinstance(recorder, Recorder):
-            recorder = _record_when_due(recorder, step, state.point)
-        return (
-            Run(step, state, num_steps, select(active, result, run.result), recorder),
-        )
+        return (_take_step(problem, method, run, data),)
 
     return tf.while_loop(unfinished, body, (run,))[0]
+
+
+def _take_step(
+    problem: Problem,
+    method: AbstractMethod,
+    run: Run,
+    data: tuple[tf.Tensor, Limits],
+) -> Run:
+    members = run.members
+    targets, limits = data
+    state = method.step(problem, members.state, targets)
+    answer = _answer(state.point)
+    active = members.result == RUNNING
+    finite = _is_finite(answer)
+    taken = active & finite
+    num_steps = members.num_steps + tf.cast(taken, tf.int32)
+    result = _classify(answer, limits, num_steps)
+    code = method.terminate(problem, state)
+    ends = (code != RUNNING) & (result != Result.converged)
+    result = tf.where(ends, code, result)
+    result = tf.where(finite, result, int(Result.nonfinite))
+    answer = select(taken, answer, members.answer)
+    result = tf.where(active, result, members.result)
+    step = run.step + 1
+    recorder = run.recorder
+    if isinstance(recorder, Recorder):
+        recorder = recording.record_when_due(recorder, step, answer)
+    return Run(step, Members(state, answer, num_steps, result), recorder)
+
+
+def _answer(point: Evaluation | Point) -> Point:
+    return Point(point.parameters, point.eigenvalues, point.loss)
 
 
 def _is_valid(
@@ -143,55 +247,14 @@ def sanitise(
     return initial, targets
 
 
-def _is_finite(point: Evaluation) -> tf.Tensor:
-    finite = tf.math.is_finite(point.loss)
-    finite &= tf.reduce_all(tf.math.is_finite(point.parameters), axis=-1)
-    return finite & tf.reduce_all(tf.math.is_finite(point.eigenvalues), axis=-1)
+def _is_finite(answer: Point) -> tf.Tensor:
+    finite = tf.math.is_finite(answer.loss)
+    finite &= tf.reduce_all(tf.math.is_finite(answer.parameters), axis=-1)
+    return finite & tf.reduce_all(tf.math.is_finite(answer.eigenvalues), axis=-1)
 
 
-def _classify(point: Evaluation, limits: Limits, num_steps: tf.Tensor) -> tf.Tensor:
+def _classify(answer: Point, limits: Limits, num_steps: tf.Tensor) -> tf.Tensor:
     over = num_steps >= limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
-    met = point.loss <= limits.tolerance
+    met = answer.loss <= limits.tolerance
     return tf.where(met, int(Result.converged), result)
-
-
-def _record_when_due(
-    recorder: Recorder, step: tf.Tensor, point: Evaluation
-) -> Recorder:
-    due = step % recorder.stride == 0
-    return tf.cond(due, lambda: _record(recorder, step, point), lambda: recorder)
-
-
-def _record(recorder: Recorder, step: tf.Tensor, point: Evaluation) -> Recorder:
-    """Takes a snapshot; from full buffers every second one is dropped first.
-
-    The capacity is even, so that the snapshots stay evenly spaced from step 0 on.
-    """
-    capacity = recorder.steps.shape[0]
-
-    def thin() -> Recorder:
-        def halve(x: tf.Tensor) -> tf.Tensor:
-            return tf.concat([x[::2], tf.zeros_like(x[1::2])], axis=0)
-
-        return Recorder(
-            stride=recorder.stride * 2,
-            size=recorder.size // 2,
-            steps=halve(recorder.steps),
-            loss=halve(recorder.loss),
-            eigenvalues=halve(recorder.eigenvalues),
-        )
-
-    recorder = tf.cond(recorder.size >= capacity, thin, lambda: recorder)
-    at = recorder.size[tf.newaxis, tf.newaxis]
-
-    def put(buffer: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-        return tf.tensor_scatter_nd_update(buffer, at, value[tf.newaxis])
-
-    return Recorder(
-        stride=recorder.stride,
-        size=recorder.size + 1,
-        steps=put(recorder.steps, step),
-        loss=put(recorder.loss, point.loss),
-        eigenvalues=put(recorder.eigenvalues, point.eigenvalues),
-    )

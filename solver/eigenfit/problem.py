@@ -6,9 +6,26 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.eigen import decompose, eigvalsh, from_spectrum, spectral_loss
+from eigenfit.eigen import (
+    cluster_width,
+    decompose,
+    eigvalsh,
+    from_spectrum,
+    loewner,
+    rotate,
+    spectral_loss,
+    unrotate,
+)
 from eigenfit.observations import Levels
 from eigenfit.structures import AbstractStructure
+
+
+class Point(NamedTuple):
+    """What is known of one point: the answer of a fit that ends there."""
+
+    parameters: tf.Tensor  # [..., p]
+    eigenvalues: tf.Tensor  # [..., n], ascending
+    loss: tf.Tensor  # [...]
 
 
 class Evaluation(NamedTuple):
@@ -114,22 +131,123 @@ class Problem(tf.Module):
         """Computes the Jacobian of the residual, `[..., m, p]`."""
         return self.jacobian_at(self.evaluate(parameters, targets))
 
+    def hessian(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the Hessian of the loss, `[..., p, p]`.
+
+        `H_kl = sum_ij L_ij Re((V^H A_k V)_ij conj(V^H A_l V)_ij) + <G, d2A/dr_k dr_l>`
+        with the gradient G of the loss by the matrix and
+        `L_ij = (g_i - g_j) / (lambda_i - lambda_j)`, which for equal weights is
+        `2 - 2 (t_i - t_j) / (lambda_i - lambda_j)` (Lewis & Sendov, SIAM J. Matrix
+        Anal. Appl. 23 (2001)): exact where eigenvalues coincide. NaN for a member at a
+        kink, where targets or weights differ inside a cluster (its width is that of
+        `eigenfit.eigvalsh` by default).
+        """
+        return self.hessian_at(self.evaluate(parameters, targets), targets)
+
+    def hessian_vector_product(
+        self, parameters: tf.Tensor, targets: tf.Tensor, vector: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the product of the Hessian with a vector `[..., p]`: `[..., p]`.
+
+        The cost is that of a few matrix products, whatever the number of parameters.
+        NaN where the Hessian is.
+        """
+        point = self.evaluate(parameters, targets)
+        return self.hessian_vector_product_at(point, targets, vector)
+
     def evaluate(self, parameters: tf.Tensor, targets: tf.Tensor) -> Evaluation:
         """Decomposes A(r) and compares its levels with the targets."""
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
         w, V = decompose(self.structure.assemble(parameters))
-        residual = self.observation.residual(w, targets)
-        loss = tf.reduce_sum(residual**2, axis=-1)
-        return Evaluation(parameters, w, V, residual, loss)
+        return self.compare(parameters, w, V, targets)
+
+    def compare(
+        self,
+        parameters: tf.Tensor,
+        eigenvalues: tf.Tensor,
+        eigenvectors: tf.Tensor,
+        targets: tf.Tensor,
+    ) -> Evaluation:
+        """Compares a known decomposition of A(r) with the targets."""
+        residual = self.observation.residual(eigenvalues, targets)
+        loss = tf.reduce_sum(tf.square(residual), axis=-1)
+        return Evaluation(parameters, eigenvalues, eigenvectors, residual, loss)
 
     def gradient_at(self, point: Evaluation) -> tf.Tensor:
         """Computes the gradient of the loss, `[..., p]`, without a decomposition."""
-        slope = self.observation.slope(point.residual, self.order)
-        G = from_spectrum(point.eigenvectors, slope)
-        return self.structure.pullback(point.parameters, G)
+        return self.structure.pullback(point.parameters, self._gradient(point))
 
     def jacobian_at(self, point: Evaluation) -> tf.Tensor:
         """Computes the Jacobian, `[..., m, p]`, without a decomposition."""
         levels = self.structure.level_jacobian(point.parameters, point.eigenvectors)
         return self.observation.jacobian(levels)
+
+    def loewner_at(
+        self, point: Evaluation, targets: tf.Tensor, positive: bool = False
+    ) -> tf.Tensor:
+        """Computes the matrix L of `hessian`, `[..., n, n]`, without a decomposition.
+
+        Args:
+            point: What `evaluate` gave for the same targets.
+            targets: `[..., m]`.
+            positive: Gives `max(L, 0)`, which makes the first term of the Hessian
+                positive semidefinite, and stays finite at a kink: 0 for targets
+                further apart than their levels.
+        """
+        targets, weights = self.observation.spread(
+            tf.convert_to_tensor(targets, self.parameter_dtype), self.order
+        )
+        if weights is None:
+            weights = tf.ones_like(targets)
+        w = point.eigenvalues
+        return loewner(w, targets, weights, cluster_width(w), positive)
+
+    def hessian_at(
+        self, point: Evaluation, targets: tf.Tensor, positive: bool = False
+    ) -> tf.Tensor:
+        """Computes the Hessian, `[..., p, p]`, without a decomposition.
+
+        Args:
+            point: What `evaluate` gave for the same targets.
+            targets: `[..., m]`.
+            positive: As for `loewner_at`.
+        """
+        L = self.loewner_at(point, targets, positive)
+        D = self.structure.rotated_derivatives(point.parameters, point.eigenvectors)
+        shape = tf.concat([tf.shape(D)[:-2], [self.order**2]], axis=0)
+        # Re(X conj(Y)) summed: the real inner product of real and imaginary parts.
+        parts = [tf.math.real(D), tf.math.imag(D)] if D.dtype.is_complex else [D]
+        rows = tf.concat([tf.reshape(x, shape) for x in parts], axis=-1)
+        weighted = tf.concat(
+            [tf.reshape(x * L[..., tf.newaxis, :, :], shape) for x in parts], axis=-1
+        )
+        H = tf.linalg.matmul(weighted, rows, transpose_b=True)
+        if self.structure.is_linear:
+            return H
+        return H + self.structure.curvature(point.parameters, self._gradient(point))
+
+    def hessian_vector_product_at(
+        self,
+        point: Evaluation,
+        targets: tf.Tensor,
+        vector: tf.Tensor,
+        positive: bool = False,
+    ) -> tf.Tensor:
+        """Computes the product of `hessian_at` with a vector `[..., p]`: `[..., p]`."""
+        vector = tf.convert_to_tensor(vector, self.parameter_dtype)
+        r, V = point.parameters, point.eigenvectors
+        L = self.loewner_at(point, targets, positive)
+        change = rotate(V, self.structure.pushforward(r, vector))
+        G = unrotate(V, tf.cast(L, change.dtype) * change)
+        product = self.structure.pullback(r, G)
+        if self.structure.is_linear:
+            return product
+        return product + self.structure.curvature_product(
+            r, self._gradient(point), vector
+        )
+
+    def _gradient(self, point: Evaluation) -> tf.Tensor:
+        # Of the loss by the matrix, [..., n, n].
+        slope = self.observation.slope(point.residual, self.order)
+        return from_spectrum(point.eigenvectors, slope)

@@ -17,6 +17,7 @@ from eigenfit.compilation import Compiled
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Problem
 from eigenfit.results import Result
+from eigenfit.starting import start
 
 
 class Gradient(NamedTuple):
@@ -78,7 +79,7 @@ class Programs:
         """Initial, targets -> state of the method."""
 
         def init(initial: tf.Tensor, targets: tf.Tensor) -> Any:
-            return self.method.init(self.problem, initial, targets)
+            return start(self.problem, self.method, initial, targets)[0]
 
         return Compiled(init, [self._initial, self._targets])
 
@@ -142,16 +143,17 @@ class Programs:
             tolerance: tf.Tensor,
             max_steps: tf.Tensor,
             until: tf.Tensor,
+            enough: tf.Tensor,
         ) -> loop.Run:
             limits = loop.Limits(tolerance, max_steps)
-            return loop.advance(problem, method, run, targets, limits, until)
+            return loop.advance(problem, method, run, targets, limits, until, enough)
 
         count = tf.TensorSpec([], tf.int32)
         first = Compiled(begin, [*self._fit_signature, count])
         run = first.output_specs()
         programs = (
             first,
-            Compiled(advance, [run, *self._fit_signature[1:], count]),
+            Compiled(advance, [run, *self._fit_signature[1:], count, count]),
             Compiled(self._answer, [run, self._initial]),
         )
         self._chunked[capacity] = programs
@@ -166,17 +168,17 @@ class Programs:
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`; NaN where nothing was computed."""
-        point = run.state.point
+        point, result = run.members.answer, run.members.result
         matrix = self.problem.structure.assemble(point.parameters)
         computed = (matrix, point.eigenvalues, point.loss)
         nothing = tf.nest.map_structure(
             lambda x: tf.fill(tf.shape(x), tf.cast(float("nan"), x.dtype)), computed
         )
-        started = run.result != Result.invalid_input
+        started = result != Result.invalid_input
         matrix, eigenvalues, loss = select(started, computed, nothing)
         parameters = select(started, point.parameters, initial)
         # The loop has no derivative by its input: None is better than a wrong one.
         return tf.nest.map_structure(
             tf.stop_gradient,
-            (parameters, matrix, eigenvalues, loss, run.num_steps, run.result),
+            (parameters, matrix, eigenvalues, loss, run.members.num_steps, result),
         )

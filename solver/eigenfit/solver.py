@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from eigenfit.arguments import fit_arguments, parameters_of, targets_of
 from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.chunks import history_of, run_in_chunks
 from eigenfit.compilation import MODES, Compiled, Mode
@@ -14,13 +15,7 @@ from eigenfit.methods import AbstractMethod, choose_method
 from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
 from eigenfit.results import Progress, Solution
-from eigenfit.validation import (
-    as_tensor,
-    broadcast_batch,
-    check_ascending,
-    check_not_negative,
-    check_positive,
-)
+from eigenfit.validation import broadcast_batch
 
 
 class Solver(tf.Module):
@@ -128,18 +123,8 @@ class Solver(tf.Module):
             ValueError: If a shape does not fit, targets do not ascend, or a limit is
                 out of range.
         """
-        dtype = self.problem.parameter_dtype
-        initial = self._parameters("initial", initial)
-        targets = self._targets(targets)
-        tolerance = as_tensor("tolerance", tolerance, dtype, None)
-        check_positive("tolerance", tolerance)
         if max_steps is None:
             max_steps = self.method.default_max_steps
-        max_steps = as_tensor("max_steps", max_steps, tf.int32, None)
-        check_not_negative("max_steps", max_steps)
-        if tf.is_tensor(targets) and hasattr(targets, "numpy"):
-            ordered = self.problem.observation.ordered(targets, self.problem.order)
-            check_ascending(targets, ordered)
         if progress is not None and not callable(progress):
             raise TypeError(f"`progress` must be callable, got {progress!r}.")
         for name, value, least in (
@@ -151,13 +136,9 @@ class Solver(tf.Module):
                     f"`{name}` must be an integer of at least {least}, got {value!r}."
                 )
 
-        batch, arguments = broadcast_batch(
-            initial=(initial, 1),
-            targets=(targets, 1),
-            tolerance=(tolerance, 0),
-            max_steps=(max_steps, 0),
+        batch, arguments = fit_arguments(
+            self.problem, initial, targets, tolerance, max_steps
         )
-        arguments = flatten(arguments, batch_rank(batch))
         mode = self._mode(batch)
         empty = isinstance(batch, tf.TensorShape) and batch.num_elements() == 0
         if (record_every and not empty) or progress:
@@ -203,7 +184,7 @@ class Solver(tf.Module):
         Returns:
             The new state.
         """
-        targets = self._targets(targets)
+        targets = targets_of(self.problem, targets)
         batch, (_, targets) = broadcast_batch(
             state=(state.point.loss, 0), targets=(targets, 1)
         )
@@ -251,7 +232,7 @@ class Solver(tf.Module):
         Args:
             parameters: `[..., p]`.
         """
-        parameters = self._parameters("parameters", parameters)
+        parameters = parameters_of(self.problem, "parameters", parameters)
         batch, (parameters,) = broadcast_batch(parameters=(parameters, 1))
         program = self.programs.eigenvalues.variant(self._mode(batch))
         return unflatten(program(flatten(parameters, batch_rank(batch))), batch)
@@ -260,38 +241,14 @@ class Solver(tf.Module):
         """Counts how often a program of this solver has been traced."""
         return self.programs.num_traces()
 
-    def _parameters(self, name: str, value: Any) -> tf.Tensor:
-        problem = self.problem
-        try:
-            return as_tensor(
-                name, value, problem.parameter_dtype, problem.num_parameters
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{error} {problem.structure!r} has {problem.num_parameters} "
-                f"parameters."
-            ) from None
-
-    def _targets(self, value: Any) -> tf.Tensor:
-        problem = self.problem
-        try:
-            return as_tensor(
-                "targets", value, problem.parameter_dtype, problem.num_targets
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{error} {problem.observation!r} observes {problem.num_targets} "
-                f"levels of a matrix of order {problem.order}."
-            ) from None
-
     def _pointwise(
         self, program: Compiled, first: tuple[str, Any], targets: Any
     ) -> Any:
         name, value = first
         batch, arguments = broadcast_batch(
             **{
-                name: (self._parameters(name, value), 1),
-                "targets": (self._targets(targets), 1),
+                name: (parameters_of(self.problem, name, value), 1),
+                "targets": (targets_of(self.problem, targets), 1),
             }
         )
         compiled = program.variant(self._mode(batch))

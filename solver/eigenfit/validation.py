@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,30 @@ def as_tensor(name: str, value: Any, dtype: tf.DType, last: int | None) -> tf.Te
                 f"{value.dtype.name}. Cast it with tf.cast(..., tf.{dtype.name})."
             )
         tensor = tf.convert_to_tensor(value)
-    else:
-        tensor = tf.constant(_as_array(name, value, dtype))
-    if last is not None and (
-        tensor.shape.rank == 0 or not tensor.shape[-1:].is_compatible_with([last])
-    ):
+        shape = tensor.shape
+        if last is not None and (
+            shape.rank == 0 or not shape[-1:].is_compatible_with([last])
+        ):
+            raise ValueError(
+                f"`{name}` must have shape [..., {last}], got {shape.as_list()}."
+            )
+        return tensor
+    return tf.constant(as_array(name, value, dtype, last))
+
+
+def is_array(value: Any) -> bool:
+    """Says whether an argument lives in Python's memory: no tensor, no variable."""
+    return not (tf.is_tensor(value) or isinstance(value, tf.Variable))
+
+
+def as_array(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.ndarray:
+    """Converts an argument that is no tensor to an array; see `as_tensor`."""
+    array = _as_array(name, value, dtype)
+    if last is not None and (not array.ndim or array.shape[-1] != last):
         raise ValueError(
-            f"`{name}` must have shape [..., {last}], got {tensor.shape.as_list()}."
+            f"`{name}` must have shape [..., {last}], got {list(array.shape)}."
         )
-    return tensor
+    return array
 
 
 def _as_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
@@ -83,11 +99,7 @@ def broadcast_batch(
         for shape in shapes.values():
             static = tf.broadcast_static_shape(static, shape)
     except ValueError:
-        listed = ", ".join(f"`{k}` {s.as_list()}" for k, s in shapes.items())
-        raise ValueError(
-            f"Batch shapes do not broadcast: {listed}. Each pair of dimensions, from "
-            f"the last, must be equal or 1."
-        ) from None
+        raise _cannot_broadcast(shapes) from None
     batch: Any = static
     if not static.is_fully_defined():
         batch = tf.constant([], tf.int32)
@@ -105,45 +117,77 @@ def broadcast_batch(
     return batch, result
 
 
-def check_positive(name: str, value: tf.Tensor) -> None:
+def flat_batch(
+    **named: tuple[np.ndarray, int],
+) -> tuple[tuple[int, ...], list[tf.Tensor]]:
+    """Broadcasts arrays like `broadcast_batch` and merges their batch dimensions.
+
+    In NumPy, since each eager operation costs as much as a small fit.
+
+    Returns:
+        The batch shape, and tensors with one batch dimension.
+    """
+    shapes = {k: x.shape[: x.ndim - event] for k, (x, event) in named.items()}
+    try:
+        batch = np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        raise _cannot_broadcast(shapes) from None
+    tensors = []
+    for key, (x, event) in named.items():
+        own = x.shape[x.ndim - event :]
+        if shapes[key] != batch:
+            x = np.broadcast_to(x, batch + own)
+        # An explicit size: -1 is ambiguous for arrays without elements.
+        tensors.append(tf.convert_to_tensor(x.reshape(math.prod(batch), *own)))
+    return batch, tensors
+
+
+def _cannot_broadcast(shapes: dict[str, Any]) -> ValueError:
+    listed = ", ".join(f"`{k}` {list(s)}" for k, s in shapes.items())
+    return ValueError(
+        f"Batch shapes do not broadcast: {listed}. Each pair of dimensions, from "
+        f"the last, must be equal or 1."
+    )
+
+
+def check_positive(name: str, value: Any) -> None:
     """Refuses a value known before tracing that is not positive (NaN included)."""
     _check_all(name, value, lambda x: x > 0, "positive")
 
 
-def check_not_negative(name: str, value: tf.Tensor) -> None:
+def check_not_negative(name: str, value: Any) -> None:
     """Refuses a value known before tracing that is negative."""
     _check_all(name, value, lambda x: x >= 0, "0 or greater")
 
 
-def _check_all(name: str, value: tf.Tensor, test: Any, wanted: str) -> None:
-    array = tf.get_static_value(value)
+def _check_all(name: str, value: Any, test: Any, wanted: str) -> None:
+    array = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
     if array is not None and not np.all(test(array)):
         bad = np.asarray(array)[~test(np.asarray(array))].flat[0]
         raise ValueError(f"`{name}` must be {wanted}, got {bad!r}.")
 
 
-def check_ascending(targets: tf.Tensor, ordered: tf.Tensor) -> None:
-    """Refuses finite targets, known before tracing, that do not ascend.
+def check_ascending(targets: np.ndarray, positions: np.ndarray) -> None:
+    """Refuses finite targets that do not ascend with their levels.
 
     Args:
         targets: `[..., m]`.
-        ordered: `[...]` bool, whether they ascend with their levels.
+        positions: `[m]`, the level of each.
 
     Raises:
         ValueError: Showing the first such member.
     """
-    mask = tf.get_static_value(ordered)
-    if mask is None or mask.all():
+    steps = np.diff(targets[..., np.argsort(positions)], axis=-1)
+    if not (steps < 0).any():
         return
-    values = targets.numpy()
-    bad = ~mask & np.isfinite(values).all(axis=-1)
+    bad = (steps < 0).any(axis=-1) & np.isfinite(targets).all(axis=-1)
     if not bad.any():
         return
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     where = f" of member {index}" if index else ""
     raise ValueError(
         f"`targets`{where} must ascend with their levels, since level i is the i-th "
-        f"smallest eigenvalue; got {_short(values[index].tolist())}. Sort them (and "
+        f"smallest eigenvalue; got {_short(targets[index].tolist())}. Sort them (and "
         f"`weights` with them)."
     )
 

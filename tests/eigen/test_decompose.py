@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 import eigenfit as ef
+from eigenfit.eigen import decompose
 
 DTYPES = [tf.float32, tf.float64, tf.complex64, tf.complex128]
 
@@ -60,6 +61,31 @@ def test_a_member_that_is_not_finite_gives_nan_and_disturbs_nobody(rng, compile,
     clean_w, clean_V = run(tf.constant(A))
     np.testing.assert_array_equal(w[others], clean_w.numpy()[others])
     np.testing.assert_array_equal(V[others], clean_V.numpy()[others])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.name)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_every_place_below_the_diagonal_counts(rng, dtype, bad):
+    A = hermitian(rng, [3, 3], dtype)
+    rows, columns = np.indices([3, 3])
+    spoilt = np.tile(A, [9, 1, 1])
+    spoilt[np.arange(9), rows.ravel(), columns.ravel()] = bad
+    above = (rows < columns).ravel()
+    w, V = (x.numpy() for x in tf.function(ef.eigh)(tf.constant(spoilt)))
+    assert np.isnan(w[~above]).all()
+    assert np.isnan(V[~above]).all()
+    alone = ef.eigh(tf.constant(A))
+    for x, y in zip((w, V), alone, strict=True):
+        np.testing.assert_array_equal(x[above], np.broadcast_to(y, x[above].shape))
+
+
+def test_few_operations_stand_around_the_decomposition():
+    # Around one matrix of order 3 they take longer than the decomposition itself.
+    A = tf.TensorSpec([None, 3, 3], tf.float64)
+    graph = tf.function(decompose).get_concrete_function(A).graph
+    kinds = [op.type for op in graph.get_operations()]
+    work = [k for k in kinds if k not in ("Const", "Placeholder", "Identity", "NoOp")]
+    assert len(work) <= 9, work
 
 
 def test_float64_keeps_its_accuracy_under_xla(rng):

@@ -125,10 +125,55 @@ def test_gradient_through_eigenvectors_of_a_cluster(rng):
     )
 
 
-def test_a_loss_that_sees_the_basis_of_a_cluster_gets_nan():
+COEFFICIENTS = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+
+
+def sees_the_basis(A):
+    C = tf.constant(COEFFICIENTS, A.dtype)
+    return tf.math.real(tf.reduce_sum(C * ef.eigh(A)[1]))
+
+
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_a_loss_that_sees_the_basis_of_a_cluster_gets_nan_when_compiled(xla):
     A = tf.constant(np.stack([np.eye(3), np.diag([1.0, 2.0, 3.0])]))
-    C = tf.constant(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]))
-    g = gradient(lambda A: tf.reduce_sum(C * ef.eigh(A)[1]), A)
+    compiled = tf.function(lambda A: gradient(sees_the_basis, A), jit_compile=xla)
+    g = compiled(A)
+    assert np.isnan(g[0]).all()
+    assert np.isfinite(g[1]).all()
+
+
+def test_a_loss_that_sees_the_basis_of_a_cluster_is_refused_when_eager():
+    A = tf.constant(np.diag([3.0, 1.25, 1.25]))
+    message = (
+        r"depends on the basis chosen for the eigenvectors of the coinciding "
+        r"eigenvalues 1\.25, 1\.25, which .* V1 V1\^H, .*`degenerate_rtol`"
+    )
+    with pytest.raises(ValueError, match=message):
+        gradient(sees_the_basis, A)
+    stack = tf.stack([[A + np.diag([0.0, 1.0, 0.0]), A]])
+    with pytest.raises(ValueError, match=r"1\.25 \(member \[0, 1\] of the batch\)"):
+        gradient(sees_the_basis, stack)
+    assert np.isfinite(gradient(sees_the_basis, stack[:, :1])).all()
+
+
+def test_a_loss_that_sees_the_phase_is_refused_when_eager(rng):
+    X = rng.normal(size=[3, 3]) + 1j * rng.normal(size=[3, 3])
+    A = tf.constant(X + X.conj().T)
+    message = (
+        r"phase of the complex eigenvector at eigenvalue -?\d+\.\d+, .*tf.abs\(v\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        gradient(sees_the_basis, A)
+    compiled = tf.function(lambda A: gradient(sees_the_basis, A))
+    assert np.isnan(compiled(A)).all()
+    C = tf.constant(COEFFICIENTS)
+    g = gradient(lambda A: tf.reduce_sum(C * tf.abs(ef.eigh(A)[1])), A)
+    assert np.isfinite(g).all()
+
+
+def test_a_member_that_is_not_finite_is_not_refused():
+    A = tf.constant([np.diag([1.0, np.nan, 2.0]), np.diag([1.0, 2.0, 3.0])])
+    g = gradient(sees_the_basis, A)
     assert np.isnan(g[0]).all()
     assert np.isfinite(g[1]).all()
 
@@ -261,15 +306,53 @@ def test_levels_that_coincide_with_other_weights_make_a_kink():
     assert np.isnan(H).any()
 
 
-def test_width_of_a_cluster_is_an_option():
+@pytest.mark.parametrize(
+    "wide", [{"degenerate_rtol": 0.01}, {"degenerate_atol": 0.01}], ids=str
+)
+def test_width_of_a_cluster_is_an_option(wide):
     A = tf.constant(np.diag([1.0, 1.001, 3.0]))
+    # What each function cannot know inside a cluster.
+    functions = {
+        "eigvalsh": lambda A, **width: tf.reduce_sum(ef.eigvalsh(A, **width) ** 2),
+        "eigh": lambda A, **width: tf.reduce_sum(ef.eigh(A, **width)[0] ** 2),
+        "loss": lambda A, **width: ef.spectral_loss(A, [1.0, 1.5, 2.0], **width),
+    }
+    for function in functions.values():
+        assert np.isfinite(hessian(function, A)).all()
+        H = hessian(lambda A, f=function: f(A, **wide), A)
+        assert np.isnan(H).any()
+    with pytest.raises(ValueError, match=r"eigenvalues 1, 1\.001,"):
+        gradient(lambda A: tf.reduce_sum(ef.eigh(A, **wide)[1] * COEFFICIENTS), A)
 
-    def curvature(rtol):
-        return hessian(
-            lambda A: tf.reduce_sum(ef.eigvalsh(A, degenerate_rtol=rtol) ** 2), A
-        )
 
-    assert np.isfinite(curvature(None)).all()
-    assert np.isnan(curvature(0.01)).any()
-    with pytest.raises(ValueError, match="`degenerate_rtol` must be 0 or greater"):
-        ef.eigvalsh(A, degenerate_rtol=-1.0)
+def test_without_a_width_only_equal_eigenvalues_are_a_cluster():
+    exact = {"degenerate_rtol": 0.0}
+    for gap, unknown in ((0.0, True), (1e-13, False)):
+        A = tf.constant(np.diag([1.0, 1.0 + gap, 3.0]))
+        H = hessian(lambda A: ef.spectral_loss(A, [1.0, 1.5, 2.0], **exact), A)
+        assert np.isnan(H).any() == unknown
+
+
+@pytest.mark.parametrize("name", ["degenerate_atol", "degenerate_rtol"])
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "wide"])
+def test_a_width_that_cannot_be_is_refused(name, value):
+    A = np.eye(2)
+    for call in (
+        lambda **width: ef.eigvalsh(A, **width),
+        lambda **width: ef.eigh(A, **width),
+        lambda **width: ef.spectral_loss(A, [1.0, 1.0], **width),
+        lambda **width: ef.level_derivatives(A, A, **width),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite number of 0"):
+            call(**{name: value})
+
+
+def test_targets_of_levels_that_are_left_out_make_no_kink():
+    A = tf.eye(3, dtype=tf.float64)
+    H = hessian(
+        lambda A: ef.spectral_loss(A, [-1.0, 2.0, 9.0], [0.0, 0.0, 0.0]) + A[0, 0] ** 2,
+        A,
+    )
+    expected = np.zeros([3] * 4)
+    expected[0, 0, 0, 0] = 2
+    np.testing.assert_array_equal(H, expected)

@@ -135,6 +135,8 @@ def test_order_64_is_solved_to_full_accuracy():
         (np.float64, 8),
         (np.complex128, 3),
         (np.complex64, 5),
+        (np.complex128, 9),
+        (np.float64, 12),
     ],
 )
 def test_xla_gives_full_accuracy(dtype, n):
@@ -177,7 +179,9 @@ def test_batch_shapes(shape, n, dtype):
         check(batch[index], w[index], V[index])
 
 
-@pytest.mark.parametrize(("n", "dtype"), [(3, np.float32), (5, np.float64)])
+@pytest.mark.parametrize(
+    ("n", "dtype"), [(3, np.float32), (5, np.float64), (9, np.float64)]
+)
 def test_an_empty_batch_compiles(n, dtype):
     w, V = tf.function(jacobi_eigh, jit_compile=True)(tf.zeros([0, n, n], dtype))
     assert w.shape == (0, n)
@@ -245,7 +249,7 @@ def test_neither_batch_size_nor_way_of_running_changes_a_bit(n, dtype, count):
     assert run.experimental_get_tracing_count() == 2
 
 
-@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("n", [3, 5, 12])
 def test_neighbours_change_nothing_under_xla(n):
     batch = sample(n, np.float32)
     other = batch.copy()
@@ -258,7 +262,7 @@ def test_neighbours_change_nothing_under_xla(n):
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
-@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("n", [3, 5, 9])
 def test_members_that_are_not_finite_stay_alone(n, dtype, compiled):
     run = tf.function(jacobi_eigh, jit_compile=compiled)
     batch = sample(n, dtype)
@@ -284,6 +288,18 @@ def test_only_the_lower_triangle_is_read(n, dtype, compiled):
     if np.dtype(dtype).kind == "c":
         batch.imag[:, np.eye(n, dtype=bool)] = np.nan
     assert same(numbers(run(tf.constant(batch))), before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [9, 12])
+def test_both_layouts_agree(n, dtype):
+    """In graph mode the layout by gathers runs, under XLA the one in halves."""
+    batch = sample(n, dtype)
+    w, V = numbers(tf.function(jacobi_eigh, jit_compile=True)(tf.constant(batch)))
+    for A, values, vectors in zip(batch, w, V, strict=True):
+        check(A, values, vectors)
+    limit = tolerance(dtype, n) * np.abs(w).max()
+    np.testing.assert_allclose(w, jacobi_eigh(batch)[0], atol=limit)
 
 
 def test_it_runs_inside_a_compiled_loop():

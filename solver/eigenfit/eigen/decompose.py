@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen.jacobi import jacobi_eigh
+from eigenfit.xla import inside_xla
 
 
 def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -23,23 +24,13 @@ def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         eigenvectors in its columns. A member with a NaN or an infinity in its lower
         triangle gives NaN and leaves its neighbours alone.
     """
-    if tf.__internal__.get_enclosing_xla_context() is not None:
+    if inside_xla():
         return jacobi_eigh(A)
-    # SelfAdjointEigV2 raises for the whole batch when one member is not finite.
-    lower = tf.linalg.band_part(A, -1, 0)
-    finite = tf.reduce_all(_is_finite(lower), axis=[-2, -1])
-    identity = tf.eye(tf.shape(A)[-1], dtype=A.dtype)
-    mask = finite[..., tf.newaxis, tf.newaxis]
-    w, V = tf.linalg.eigh(tf.where(mask, A, identity))
-    real = A.dtype.real_dtype
-    w = tf.cast(tf.math.real(w), real)
-    nan = tf.constant(float("nan"), real)
-    w = tf.where(finite[..., tf.newaxis], w, nan)
-    V = tf.where(mask, V, tf.cast(nan, A.dtype))
-    return w, V
-
-
-def _is_finite(A: tf.Tensor) -> tf.Tensor:
-    if A.dtype.is_complex:
-        return tf.math.is_finite(tf.math.real(A)) & tf.math.is_finite(tf.math.imag(A))
-    return tf.math.is_finite(A)
+    # SelfAdjointEigV2 reads the lower triangle only, but raises for the whole batch
+    # when one member is not finite. Few operations: around a matrix of order 3 they
+    # take longer than its decomposition.
+    lower = tf.linalg.band_part(A - A, -1, 0)
+    poison = tf.reduce_sum(lower, axis=[-2, -1], keepdims=True)  # 0 or NaN
+    w, V = tf.linalg.eigh(tf.where(tf.equal(poison, 0), A, tf.zeros([], A.dtype)))
+    w += tf.squeeze(poison, -1)
+    return tf.math.real(w) if A.dtype.is_complex else w, V + poison

@@ -3,7 +3,8 @@
 Plain tensor operations only, which XLA compiles and ONNX can express, to full
 accuracy in either precision. Two-sided Jacobi in a parallel order: Brent & Luk, SIAM
 J. Sci. Stat. Comput. 6 (1985) 69-84; its convergence: Luk & Park, SIAM J. Matrix Anal.
-Appl. 10 (1989) 18-26. Orders up to 4 are written out in `jacobi_small`.
+Appl. 10 (1989) 18-26. Orders up to 4 are written out in `jacobi_small`; under XLA
+larger ones are laid out as in `jacobi_half`.
 
 Layout. Inside, the batch is the LAST axis (`[n, n, batch]`), so that element-wise
 operations run over contiguous numbers for a large batch and for a single matrix
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from eigenfit.eigen.jacobi_half import diagonalised as diagonalised_in_halves
 from eigenfit.eigen.jacobi_small import (
     MAX_SWEEPS,
     SMALL,
@@ -31,7 +33,10 @@ from eigenfit.eigen.jacobi_small import (
     scale,
     tolerance2,
 )
+from eigenfit.xla import inside_xla
 
+# From this order on the other layout is faster under XLA, for a batch or for one.
+_HALVES = 9
 _DTYPES = (tf.float32, tf.float64, tf.complex64, tf.complex128)
 
 
@@ -170,8 +175,10 @@ def _general(parts: Parts, n: int | None) -> tuple[tf.Tensor, Parts]:
     dtype = parts[0].dtype
     order = tf.shape(parts[0])[0] if n is None else tf.constant(n, tf.int32)
     A, size = scale(_hermitian(parts, order), order)
-    tables = _tables(order, dtype)
-    d, V = _diagonalised(A, order, tables, size.noise2)
+    if n is not None and n >= _HALVES and inside_xla():
+        d, V = diagonalised_in_halves(A, n, size.noise2)
+    else:
+        d, V = _diagonalised(A, order, _tables(order, dtype), size.noise2)
     d, V = _polished(A, d, V)
     d, V = _sorted(d, V, order)
     return d / size.factor + size.poison, tuple(x + size.poison for x in V)

@@ -75,6 +75,18 @@ class Scale(NamedTuple):
     poison: tf.Tensor  # [batch], 0, or NaN for a member with a NaN or an infinity
 
 
+def safe_factor(largest: tf.Tensor) -> tf.Tensor:
+    """Gives the powers of two that make matrices with these entries safe to square."""
+    precision = _PRECISION[largest.dtype]
+    one = tf.ones_like(largest)
+    factor = one
+    for bound, power in precision.large:
+        factor *= tf.where(largest > bound, tf.constant(power, largest.dtype), one)
+    for bound, power in precision.tiny:
+        factor *= tf.where(largest < bound, tf.constant(power, largest.dtype), one)
+    return factor
+
+
 def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
     """Scales matrices by powers of two, so that nothing is rounded.
 
@@ -91,12 +103,7 @@ def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
     largest = tf.reduce_max(tf.abs(parts[0]), axes)
     for x in parts[1:]:
         largest = tf.maximum(largest, tf.reduce_max(tf.abs(x), axes))
-    one = tf.ones_like(largest)
-    factor = one
-    for bound, power in precision.large:
-        factor *= tf.where(largest > bound, tf.constant(power, dtype), one)
-    for bound, power in precision.tiny:
-        factor *= tf.where(largest < bound, tf.constant(power, dtype), one)
+    factor = safe_factor(largest)
     parts = tuple(x * factor for x in parts)
     largest *= factor
     # A maximum may lose a NaN, a sum does not.

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from eigenfit.eigen.clusters import check_tolerances, cluster_width
 from eigenfit.eigen.derivatives import (
     constant_pairs,
-    degeneracy_tolerance,
     here,
     levels_gradient,
     loss_gradient,
@@ -22,6 +22,7 @@ def eigvalsh(
     A: Any,
     *,
     gradient: Convention = "symmetric",
+    degenerate_atol: float = 0.0,
     degenerate_rtol: float | None = None,
 ) -> tf.Tensor:
     """Computes eigenvalues of Hermitian matrices, differentiable twice.
@@ -38,30 +39,34 @@ def eigvalsh(
         gradient: `"symmetric"` gives the symmetric gradient G with `<G, dA>` the
             change for symmetric `dA`; `"lower"` the derivative by the entries that
             are read: zero above the diagonal, doubled below it.
-        degenerate_rtol: Two eigenvalues belong to one cluster when they differ by at
-            most this times the largest modulus; by default the machine epsilon to the
-            power 0.6, 4e-10 in double precision.
+        degenerate_atol: Two eigenvalues belong to one cluster, whose levels count as
+            one, when they differ by at most `degenerate_atol + degenerate_rtol *
+            max(abs(w))`. 0 by default, in the unit of the eigenvalues.
+        degenerate_rtol: See `degenerate_atol`. By default the machine epsilon to the
+            power 0.6: 4e-10 in double precision, 7e-5 in single precision.
 
     Returns:
         `[..., n]`, real, ascending.
 
     Raises:
-        ValueError: If `A` is not a batch of square matrices of order at least 1.
+        ValueError: If `A` is not a batch of square matrices of order at least 1, or
+            a tolerance is negative or not finite.
         TypeError: If its dtype is none of the four.
 
     Example:
         >>> eigvalsh([[0.0, 1.0], [1.0, 0.0]]).numpy().tolist()
         [-1.0, 1.0]
     """
-    A = _as_matrix(A, gradient)
+    A = as_matrix(A, gradient)
+    tolerances = check_tolerances(degenerate_atol, degenerate_rtol)
 
     @tf.custom_gradient
     def levels(A: tf.Tensor):
         w, V = constant_pairs(A)
-        rtol = degeneracy_tolerance(w, degenerate_rtol)
+        width = cluster_width(w, *tolerances)
 
         def backward(g: tf.Tensor):
-            return levels_gradient(*here(A, w, V, g, rtol))
+            return levels_gradient(*here(A, w, V, g, width))
 
         return w, backward
 
@@ -72,6 +77,7 @@ def eigh(
     A: Any,
     *,
     gradient: Convention = "symmetric",
+    degenerate_atol: float = 0.0,
     degenerate_rtol: float | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decomposes Hermitian matrices, with a gradient for vectors as well.
@@ -79,13 +85,15 @@ def eigh(
     Where only eigenvalues enter a loss, `eigvalsh` is cheaper. The gradient through
     the eigenvectors exists for a loss that does not depend on the basis chosen inside
     a cluster of eigenvalues, nor on the phase of a complex eigenvector (Kasim,
-    arXiv:2011.04366); a member whose loss does depend on it gets a NaN gradient.
-    Second derivatives are defined for the eigenvalues only; where a loss uses the
-    eigenvectors of any member they are NaN for the whole batch.
+    arXiv:2011.04366). For a loss that does depend on them `tape.gradient` raises a
+    `ValueError` when executing eagerly, and compiled code gives the members concerned
+    a NaN gradient. Second derivatives are defined for the eigenvalues only; where a
+    loss uses the eigenvectors of any member they are NaN for the whole batch.
 
     Args:
         A: As for `eigvalsh`.
         gradient: As for `eigvalsh`.
+        degenerate_atol: As for `eigvalsh`.
         degenerate_rtol: As for `eigvalsh`.
 
     Returns:
@@ -101,16 +109,17 @@ def eigh(
         >>> w.numpy().tolist()
         [1.0, 2.0]
     """
-    A = _as_matrix(A, gradient)
+    A = as_matrix(A, gradient)
+    tolerances = check_tolerances(degenerate_atol, degenerate_rtol)
 
     @tf.custom_gradient
     def pairs(A: tf.Tensor):
         w, V = constant_pairs(A)
-        rtol = degeneracy_tolerance(w, degenerate_rtol)
+        width = cluster_width(w, *tolerances)
 
         def backward(g: tf.Tensor, V_bar: tf.Tensor):
-            by_levels = levels_gradient(*here(A, w, V, g, rtol))
-            return by_levels + vectors_gradient(*here(A, w, V, V_bar, rtol))
+            by_levels = levels_gradient(*here(A, w, V, g, width))
+            return by_levels + vectors_gradient(*here(A, w, V, V_bar, width))
 
         return (w, V), backward
 
@@ -123,15 +132,19 @@ def spectral_loss(
     weights: Any = None,
     *,
     gradient: Convention = "symmetric",
+    degenerate_atol: float = 0.0,
+    degenerate_rtol: float | None = None,
 ) -> tf.Tensor:
     """Computes `sum_i weights_i (targets_i - lambda_i)^2`, differentiable twice.
 
     Nested gradient tapes give the exact Hessian also where eigenvalues coincide, as
-    long as weights and targets are equal there. (TensorFlow's own
-    `tf.linalg.eigvalsh` gives 0 instead of 4 for off-diagonal entries at the
-    identity matrix.) Where the targets inside a cluster differ the loss has a kink:
-    the gradient is then one element of the subdifferential, the second derivative
-    NaN, as it is where their weights differ. Third derivatives, and second ones by
+    long as weights and targets are equal there, the targets within the width of a
+    cluster. (TensorFlow's own `tf.linalg.eigvalsh` gives 0 instead of 4 for
+    off-diagonal entries at the identity matrix.) Where the targets inside a cluster
+    differ the loss has a kink: the gradient is then one element of the
+    subdifferential, the second derivative NaN, as it is where their weights differ;
+    eigenvalues further apart than `degenerate_atol` and `degenerate_rtol` say are
+    never a cluster. Third derivatives, and second ones by
     `tf.autodiff.ForwardAccumulator`, are NaN.
 
     Args:
@@ -141,19 +154,22 @@ def spectral_loss(
         weights: `[..., n]` real, not negative; 1 by default. A zero weight leaves its
             level out, whatever its (finite) target.
         gradient: As for `eigvalsh`.
+        degenerate_atol: As for `eigvalsh`.
+        degenerate_rtol: As for `eigvalsh`.
 
     Returns:
         `[...]`, the loss.
 
     Raises:
-        ValueError: If shapes do not fit.
+        ValueError: If shapes do not fit, or a tolerance is negative or not finite.
         TypeError: If the dtype of `A` is not a float or complex one.
 
     Example:
         >>> spectral_loss([[2.0, 0.0], [0.0, 5.0]], [1.0, 5.0]).numpy().item()
         1.0
     """
-    A = _as_matrix(A, gradient)
+    A = as_matrix(A, gradient)
+    tolerances = check_tolerances(degenerate_atol, degenerate_rtol)
     real = A.dtype.real_dtype
     targets = tf.convert_to_tensor(targets, real)
     if weights is None:
@@ -170,10 +186,23 @@ def spectral_loss(
     batch = tf.broadcast_dynamic_shape(batch, tf.shape(weights)[:-1])
     shape = tf.concat([batch, tf.shape(A)[-1:]], axis=0)
     A = tf.broadcast_to(A, tf.concat([shape, tf.shape(A)[-1:]], axis=0))
-    return _loss(A, tf.broadcast_to(targets, shape), tf.broadcast_to(weights, shape))
+    targets, weights = (tf.broadcast_to(x, shape) for x in (targets, weights))
+
+    @tf.custom_gradient
+    def loss(A: tf.Tensor, t: tf.Tensor, c: tf.Tensor):
+        w, V = constant_pairs(A)
+        width = cluster_width(w, *tolerances)
+
+        def backward(u: tf.Tensor):
+            return loss_gradient(*here(A, w, V, t, c, u, width))[:3]
+
+        return tf.reduce_sum(c * (w - t) ** 2, axis=-1), backward
+
+    return loss(A, targets, weights)
 
 
-def _as_matrix(A: Any, gradient: str) -> tf.Tensor:
+def as_matrix(A: Any, gradient: str = "symmetric") -> tf.Tensor:
+    """Converts and checks matrices, with a convention for their gradient."""
     A = tf.convert_to_tensor(A)
     if A.dtype not in (tf.float32, tf.float64, tf.complex64, tf.complex128):
         raise TypeError(
@@ -198,14 +227,3 @@ def _as_matrix(A: Any, gradient: str) -> tf.Tensor:
             f'`gradient` must be "symmetric" or "lower", got {gradient!r}.'
         )
     return A
-
-
-@tf.custom_gradient
-def _loss(A: tf.Tensor, t: tf.Tensor, c: tf.Tensor):
-    """`sum c (w - t)^2`; all arguments have the same batch shape."""
-    w, V = constant_pairs(A)
-
-    def backward(u: tf.Tensor):
-        return loss_gradient(*here(A, w, V, t, c, u))
-
-    return tf.reduce_sum(c * (w - t) ** 2, axis=-1), backward

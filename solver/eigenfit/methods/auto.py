@@ -22,7 +22,7 @@ def choose_method(problem: Problem) -> AbstractMethod:
         >>> choose_method(Problem(Symmetric(3)))
         IsospectralProjection()
         >>> choose_method(Problem(Toeplitz(3)))
-        Alternating(num_bursts=32)
+        Alternating(num_bursts=64)
         >>> choose_method(Problem(Affine([[[1.0, 0.0], [0.0, 2.0]]])))
         LevenbergMarquardt(initial_damping=0.001)
     """

@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem import Evaluation, Point, Problem
 
 
 class AbstractState(Protocol):
     """What the driver needs of a method's state, a NamedTuple of batched tensors."""
 
     @property
-    def point(self) -> Evaluation:
+    def point(self) -> Evaluation | Point:
         """The problem at the current parameters."""
         ...
 
@@ -28,10 +28,13 @@ class AbstractMethod(tf.Module, abc.ABC):
     Attributes:
         default_max_steps: Step limit when the caller gives none.
         takes_many_steps: Whether a fit usually needs hundreds of steps or more.
+        is_direct: Whether a single step is all the method can do; after it every
+            member has ended.
     """
 
     default_max_steps: int
-    takes_many_steps: bool
+    takes_many_steps: bool = False
+    is_direct: bool = False
 
     @abc.abstractmethod
     def check(self, problem: Problem) -> None:

@@ -37,13 +37,13 @@ def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
     S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
     right = residual if dual else gradient(J, residual)
     # Cholesky raises for the whole batch when one member is not finite.
-    finite = tf.reduce_all(tf.math.is_finite(S), axis=[-2, -1])
-    finite &= tf.reduce_all(tf.math.is_finite(right), axis=-1)
-    S = tf.where(finite[..., tf.newaxis, tf.newaxis], S, identity)
-    right = tf.where(finite[..., tf.newaxis], right, tf.zeros_like(right))
+    total = tf.reduce_sum(S, axis=[-2, -1]) + tf.reduce_sum(right, axis=-1)
+    finite = tf.math.is_finite(total)[..., tf.newaxis]
+    S = tf.where(finite[..., tf.newaxis], S, identity)
+    right = tf.where(finite, right, tf.zeros_like(right))
     solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(S), -right[..., tf.newaxis])
     if dual:
-        J = tf.where(finite[..., tf.newaxis, tf.newaxis], J, tf.zeros_like(J))
+        J = tf.where(finite[..., tf.newaxis], J, tf.zeros_like(J))
         return tf.linalg.matvec(J, solved[..., 0], transpose_a=True)
     return solved[..., 0]
 

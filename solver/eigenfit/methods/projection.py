@@ -27,16 +27,19 @@ class IsospectralProjection(AbstractMethod):
     Of all matrices with the wanted spectrum `V diag(t) V^H` is the nearest to
     `V diag(lambda) V^H` in the Frobenius norm (Hoffman & Wielandt, Duke Math. J. 20
     (1953)). Levels that are not observed move as little as the order of the spectrum
-    allows. A second step follows only when rounding kept the loss above the
-    tolerance.
+    allows.
+
+    The eigenvectors stay, so that the fit makes a single eigendecomposition, that of
+    the start: the levels of the answer are the Rayleigh quotients `v^H A v` of the
+    matrix as it is assembled, as accurate as a decomposition of it.
 
     Example:
         >>> IsospectralProjection()
         IsospectralProjection()
     """
 
-    default_max_steps = 10
-    takes_many_steps = False
+    default_max_steps = 1
+    is_direct = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -67,13 +70,18 @@ class IsospectralProjection(AbstractMethod):
         structure = problem.structure
         assert isinstance(structure, AbstractFullStructure)
         point = state.point
+        V = _orthonormal(point.eigenvectors)
         spectrum = problem.observation.nearest_spectrum(point.eigenvalues, targets)
-        A = from_spectrum(point.eigenvectors, spectrum)
-        trial = problem.evaluate(structure.disassemble(A), targets)
-        better = trial.loss < point.loss
+        parameters = structure.disassemble(from_spectrum(V, spectrum))
+        image = tf.linalg.matmul(structure.assemble(parameters), V)
+        quotients = tf.reduce_sum(tf.math.real(tf.math.conj(V) * image), axis=-2)
+        # Quotients of a multiple level may differ by rounding, in any order.
+        trial = problem.compare(parameters, tf.sort(quotients, axis=-1), V, targets)
+        # A second step would only stir the rounding errors.
+        better = (trial.loss < point.loss) & (state.code == RUNNING)
         return IsospectralProjectionState(
             point=select(better, trial, point),
-            code=tf.where(better, RUNNING, int(Result.stalled)),
+            code=tf.fill(tf.shape(point.loss), int(Result.stalled)),
         )
 
     def terminate(
@@ -81,3 +89,14 @@ class IsospectralProjection(AbstractMethod):
     ) -> tf.Tensor:
         """Reports what the last step found; see the base class."""
         return state.code
+
+
+def _orthonormal(V: tf.Tensor) -> tf.Tensor:
+    """Removes the rounding errors of a basis by one Newton-Schulz step.
+
+    A basis that is off by d gives levels that are: float32 solvers leave d = 5e-6.
+    Source: N. J. Higham, Functions of Matrices (2008), section 8.3.
+    """
+    gram = tf.linalg.matmul(V, V, adjoint_a=True)
+    error = tf.eye(V.shape[-1], dtype=V.dtype) - gram
+    return V + tf.linalg.matmul(V, error) / 2

@@ -4,7 +4,11 @@ from eigenfit.structures.additive import Additive
 from eigenfit.structures.affine import Affine
 from eigenfit.structures.assembly import Assembly
 from eigenfit.structures.banded import Banded, Tridiagonal
-from eigenfit.structures.base import AbstractFullStructure, AbstractStructure
+from eigenfit.structures.base import (
+    AbstractFullStructure,
+    AbstractLinearStructure,
+    AbstractStructure,
+)
 from eigenfit.structures.hermitian import Hermitian
 from eigenfit.structures.laplacian import Laplacian
 from eigenfit.structures.parametric import Parametric
@@ -13,6 +17,7 @@ from eigenfit.structures.toeplitz import Toeplitz
 
 __all__ = [
     "AbstractFullStructure",
+    "AbstractLinearStructure",
     "AbstractStructure",
     "Additive",
     "Affine",

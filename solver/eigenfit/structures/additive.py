@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_matrix, hermitian
 
 
-class Additive(AbstractStructure):
+class Additive(AbstractLinearStructure):
     """`A(r) = offset + diag(r)`, a parameter for each diagonal entry.
 
     Args:
@@ -40,9 +40,7 @@ class Additive(AbstractStructure):
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
         """Builds A(r); see the base class."""
-        identity = tf.eye(self.order, dtype=self.dtype)
-        diagonal = tf.cast(parameters, self.dtype)[..., tf.newaxis] * identity
-        return self._offset + diagonal
+        return self._offset + self.pushforward(parameters, parameters)
 
     def squared_norms(self) -> np.ndarray:
         """Gives 1 for each parameter."""
@@ -57,3 +55,14 @@ class Additive(AbstractStructure):
         """Computes `|v_ki|^2`."""
         del parameters
         return tf.linalg.matrix_transpose(tf.math.real(V * tf.math.conj(V)))
+
+    def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Builds `diag(vector)`."""
+        del parameters
+        identity = tf.eye(self.order, dtype=self.dtype)
+        return tf.cast(vector, self.dtype)[..., tf.newaxis] * identity
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `conj(v_ki) v_kj`."""
+        del parameters
+        return tf.math.conj(V)[..., :, tf.newaxis] * V[..., tf.newaxis, :]

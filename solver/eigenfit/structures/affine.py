@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 
 
-class Affine(AbstractStructure):
+class Affine(AbstractLinearStructure):
     """`A(r) = offset + sum_k r_k basis_k` over dense matrices.
 
     Args:
@@ -61,6 +61,14 @@ class Affine(AbstractStructure):
         with np.errstate(over="ignore"):
             self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
         self._offset = None if offset is None else tf.constant(matrices["offset"])
+        # Levels see the entries below the diagonal twice.
+        stack = matrices["basis"]
+        self._support = np.nonzero(np.tril((stack != 0).any(axis=0)))
+        rows, columns = self._support
+        forms = stack[:, rows, columns] * np.where(rows == columns, 1, 2)
+        if self.dtype.is_complex:
+            forms = np.concatenate([forms.real, -forms.imag], axis=1)
+        self._forms = tf.constant(forms.T, self.parameter_dtype)
 
     def __repr__(self) -> str:
         return (
@@ -70,9 +78,7 @@ class Affine(AbstractStructure):
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
         """Builds A(r); see the base class."""
-        flat = tf.tensordot(tf.cast(parameters, self.dtype), self._basis, axes=1)
-        shape = tf.concat([tf.shape(parameters)[:-1], [self.order] * 2], axis=0)
-        A = tf.reshape(flat, shape)
+        A = self.pushforward(parameters, parameters)
         return A if self._offset is None else A + self._offset
 
     def squared_norms(self) -> np.ndarray:
@@ -86,12 +92,42 @@ class Affine(AbstractStructure):
         return self._project(tf.reshape(G, shape))
 
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes `<basis_k, v_i v_i^H>` by one matrix product."""
+        """Computes `<basis_k, v_i v_i^H>` by one matrix product.
+
+        Over the places (a, b), a >= b, that some basis matrix occupies: each counts
+        `Re(basis_ab conj(v_a) v_b)`, twice if a > b.
+        """
         del parameters
-        rows = tf.linalg.matrix_transpose(V)
-        outer = rows[..., :, tf.newaxis] * tf.math.conj(rows)[..., tf.newaxis, :]
-        shape = tf.concat([tf.shape(rows)[:-1], [self.order**2]], axis=0)
-        return self._project(tf.reshape(outer, shape))
+        rows, columns = self._support
+        products = tf.math.conj(tf.gather(V, rows, axis=-2)) * tf.gather(
+            V, columns, axis=-2
+        )
+        products = tf.linalg.matrix_transpose(products)
+        if self.dtype.is_complex:
+            parts = [tf.math.real(products), tf.math.imag(products)]
+            products = tf.concat(parts, axis=-1)
+        return tf.tensordot(products, self._forms, axes=1)
+
+    def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Combines the basis by one matrix product."""
+        del parameters
+        flat = tf.tensordot(tf.cast(vector, self.dtype), self._basis, axes=1)
+        shape = tf.concat([tf.shape(vector)[:-1], [self.order] * 2], axis=0)
+        return tf.reshape(flat, shape)
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `V^H basis_k V` by two matrix products."""
+        del parameters
+        n, p = self.order, self.num_parameters
+        batch, k = tf.shape(V)[:-2], tf.shape(V)[-1:]
+        basis = tf.reshape(self._basis, [p * n, n])
+        rows = tf.tensordot(tf.linalg.matrix_transpose(V), basis, axes=[[-1], [-1]])
+        rows = tf.reshape(rows, tf.concat([batch, k * p, [n]], axis=0))
+        both = tf.linalg.matmul(rows, tf.math.conj(V))
+        both = tf.linalg.matrix_transpose(
+            tf.reshape(both, tf.concat([batch, k, p * k], axis=0))
+        )
+        return tf.reshape(both, tf.concat([batch, [p], k, k], axis=0))
 
     def _project(self, flat: tf.Tensor) -> tf.Tensor:
         # [..., n n] -> [..., p]

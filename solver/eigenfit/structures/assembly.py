@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 
+_DENSE = 2**14
+"""Numbers in a map up to which it is stored as a dense matrix."""
 
-class Assembly(AbstractStructure):
+
+class Assembly(AbstractLinearStructure):
     """Adds `coefficient * r_parameter` at (row, column) for each contribution.
 
     A contribution off the diagonal is added at (column, row) as well: give it once.
     Several contributions may fall on one entry. The cost of every function is
-    proportional to the number e of contributions, not to `p n^2`.
+    proportional to the number e of contributions, not to `p n^2` (unless that is so
+    small that a dense product is faster).
 
     Args:
         rows: `[e]` integers, 0..n-1.
@@ -93,6 +97,19 @@ class Assembly(AbstractStructure):
         self._coefficients = coefficients.astype(float)
         # What a contribution counts in a symmetric form.
         self._twice = self._coefficients * np.where(rows == columns, 1, 2)
+        # Small maps are matrix products, which are faster than sums over segments.
+        self._dense = self._owner = None
+        if self.num_parameters * max(self.order**2, len(rows)) <= _DENSE:
+            basis = np.zeros([self.num_parameters, self.order, self.order])
+            np.add.at(basis, (which, rows, columns), self._coefficients)
+            off = rows != columns
+            np.add.at(
+                basis, (which[off], columns[off], rows[off]), self._coefficients[off]
+            )
+            flat = basis.reshape(self.num_parameters, -1)
+            self._dense = tf.constant(flat, self.dtype)
+            owner = which[:, None] == np.arange(self.num_parameters)
+            self._owner = tf.constant(owner.astype(float), self.dtype)
         self._offset = None
         if offset is not None:
             matrix = as_matrix("offset", offset)
@@ -111,7 +128,16 @@ class Assembly(AbstractStructure):
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
         """Builds A(r); see the base class."""
+        A = self.pushforward(parameters, parameters)
+        return A if self._offset is None else A + self._offset
+
+    def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Adds the contributions, without the offset."""
+        del parameters
         n = self.order
+        shape = tf.concat([tf.shape(vector)[:-1], [n, n]], axis=0)
+        if self._dense is not None:
+            return tf.reshape(tf.tensordot(vector, self._dense, axes=1), shape)
         mirrored = np.flatnonzero(self._rows != self._columns)
         places = np.concatenate(
             [
@@ -120,11 +146,10 @@ class Assembly(AbstractStructure):
             ]
         )
         source = np.concatenate([np.arange(len(self._rows)), mirrored])
-        values = tf.gather(parameters, self._which, axis=-1)
+        values = tf.gather(vector, self._which, axis=-1)
         values *= tf.constant(self._coefficients, self.dtype)
         flat = _segment_sum(tf.gather(values, source, axis=-1), places, n * n)
-        A = tf.reshape(flat, tf.concat([tf.shape(parameters)[:-1], [n, n]], axis=0))
-        return A if self._offset is None else A + self._offset
+        return tf.reshape(flat, shape)
 
     def squared_norms(self) -> np.ndarray:
         """Gives `|dA/dr_k|^2`; contributions to the same entry are added first."""
@@ -148,13 +173,30 @@ class Assembly(AbstractStructure):
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
         """Sums `(2 - delta_ab) coefficient v_ai v_bi`."""
         del parameters
-        rows = tf.linalg.matrix_transpose(V)
-        products = tf.gather(rows, self._rows, axis=-1) * tf.gather(
-            rows, self._columns, axis=-1
+        products = tf.linalg.matrix_transpose(
+            tf.gather(V, self._rows, axis=-2) * tf.gather(V, self._columns, axis=-2)
         )
         return self._by_parameter(products * tf.constant(self._twice, self.dtype))
 
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Sums `coefficient (v_ai v_bj + v_bi v_aj)`, half that if a = b."""
+        del parameters
+        rows = tf.linalg.matrix_transpose(V)
+        a, b = (tf.gather(rows, k, axis=-1) for k in (self._rows, self._columns))
+        a *= tf.constant(self._twice / 2, self.dtype)
+        outer = a[..., :, tf.newaxis, :] * b[..., tf.newaxis, :, :]
+        batch, k = tf.shape(V)[:-2], tf.shape(V)[-1]
+        flat = tf.reshape(
+            self._by_parameter(outer),
+            tf.concat([batch, [k * k, self.num_parameters]], axis=0),
+        )
+        shape = tf.concat([batch, [self.num_parameters, k, k]], axis=0)
+        half = tf.reshape(tf.linalg.matrix_transpose(flat), shape)
+        return half + tf.linalg.matrix_transpose(half)
+
     def _by_parameter(self, values: tf.Tensor) -> tf.Tensor:
+        if self._owner is not None:
+            return tf.tensordot(values, self._owner, axes=1)
         return _segment_sum(values, self._which, self.num_parameters)
 
 

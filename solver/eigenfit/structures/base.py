@@ -14,8 +14,10 @@ class AbstractStructure(tf.Module, abc.ABC):
     """A differentiable map from `p` real parameters to Hermitian matrices of order n.
 
     Every function takes leading batch dimensions. A structure of your own needs
-    `assemble`; `pullback` and `level_jacobian` are derived from it here by automatic
-    differentiation, and a structure that knows a faster formula gives its own.
+    `assemble`; what else is asked of it is derived from that here by automatic
+    differentiation, and a structure that knows a faster formula gives its own. Where
+    r enters linearly, derive from `AbstractLinearStructure` instead: its derivatives
+    cost no tape.
 
     Attributes:
         order: Order n of the matrix, at least 1.
@@ -59,6 +61,11 @@ class AbstractStructure(tf.Module, abc.ABC):
         Returns:
             `[..., n, n]` of `dtype`, Hermitian.
         """
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether `dA/dr_k` is the same for every r."""
+        return False
 
     def squared_norms(self) -> np.ndarray | None:
         """Gives `|dA/dr_k|^2` (Frobenius), `[p]`, or None if it depends on r.
@@ -107,6 +114,126 @@ class AbstractStructure(tf.Module, abc.ABC):
         copies = tf.broadcast_to(parameters[..., tf.newaxis, :], shape)
         return self.pullback(copies, outer)
 
+    def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Applies the derivative: `sum_k vector_k dA/dr_k`.
+
+        Args:
+            parameters: `[..., p]`, where the derivative is taken.
+            vector: `[..., p]`, a direction.
+
+        Returns:
+            `[..., n, n]` of `dtype`, Hermitian.
+        """
+        # The pullback is linear in G: its own pullback is the derivative.
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(parameters)
+                A = self.assemble(parameters)
+            G = tf.ones_like(A)
+            outer.watch(G)
+            gradient = inner.gradient(
+                A,
+                parameters,
+                output_gradients=G,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            change = tf.reduce_sum(gradient * vector)
+        return outer.gradient(
+            change, G, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `V^H (dA/dr_k) V` for every k.
+
+        Args:
+            parameters: `[..., p]`, where the derivative is taken.
+            V: `[..., n, k]`, eigenvectors of A(r) in columns.
+
+        Returns:
+            `[..., p, k, k]` of `dtype`, Hermitian.
+        """
+        copies, directions = self._each_direction(parameters)
+        return rotated(self.pushforward(copies, directions), V)
+
+    def curvature_product(
+        self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes `sum_l <d2A/dr_k dr_l, G> vector_l` for every k.
+
+        Args:
+            parameters: `[..., p]`, where the derivative is taken.
+            G: `[..., n, n]`, a gradient by the matrix.
+            vector: `[..., p]`, a direction.
+
+        Returns:
+            `[..., p]`; zero for a linear structure.
+        """
+        with tf.GradientTape() as outer:
+            outer.watch(parameters)
+            with tf.GradientTape() as inner:
+                inner.watch(parameters)
+                A = self.assemble(parameters)
+            gradient = inner.gradient(
+                A,
+                parameters,
+                output_gradients=G,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            change = tf.reduce_sum(gradient * vector)
+        product = outer.gradient(
+            change, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return tf.convert_to_tensor(product)
+
+    def curvature(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
+        """Computes `<d2A/dr_k dr_l, G>` for every k and l.
+
+        Args:
+            parameters: `[..., p]`, where the derivative is taken.
+            G: `[..., n, n]`, a gradient by the matrix.
+
+        Returns:
+            `[..., p, p]`, symmetric; zero for a linear structure.
+        """
+        copies, directions = self._each_direction(parameters)
+        shape = tf.concat([tf.shape(copies)[:-1], tf.shape(G)[-2:]], axis=0)
+        G = tf.broadcast_to(G[..., tf.newaxis, :, :], shape)
+        return self.curvature_product(copies, G, directions)
+
+    def _each_direction(self, parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # A copy of r for each unit vector, `[..., p, p]` both: a batch of p tangents.
+        shape = tf.concat([tf.shape(parameters), [self.num_parameters]], axis=0)
+        copies = tf.broadcast_to(parameters[..., tf.newaxis, :], shape)
+        identity = tf.eye(self.num_parameters, dtype=parameters.dtype)
+        return copies, tf.broadcast_to(identity, shape)
+
+
+class AbstractLinearStructure(AbstractStructure):
+    """A structure `A(r) = A_0 + sum_k r_k A_k` whose derivatives `A_k` are constant."""
+
+    @property
+    def is_linear(self) -> bool:
+        """True."""
+        return True
+
+    def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        """Computes `A(vector) - A(0)`; see the base class."""
+        del parameters
+        return self.assemble(vector) - self.assemble(tf.zeros_like(vector))
+
+    def curvature_product(
+        self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
+    ) -> tf.Tensor:
+        """Gives zero."""
+        del G, vector
+        return tf.zeros_like(parameters)
+
+    def curvature(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
+        """Gives zero."""
+        del G
+        shape = tf.concat([tf.shape(parameters), [self.num_parameters]], axis=0)
+        return tf.zeros(shape, parameters.dtype)
+
 
 class AbstractFullStructure(AbstractStructure):
     """A structure that reaches every Hermitian matrix of its order and dtype."""
@@ -121,6 +248,21 @@ class AbstractFullStructure(AbstractStructure):
         Returns:
             `[..., p]`.
         """
+
+
+def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+    """Computes `V^H D_k V`: `[..., p, k, k]` from `[..., p, n, n]`, `[..., n, k]`."""
+    # Two tall products without broadcasting, instead of p small ones each.
+    p, n, k = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[-1]
+    batch = tf.shape(V)[:-2]
+    right = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
+    right = tf.reshape(right, tf.concat([batch, [p, n, k]], 0))
+    rows = tf.reshape(
+        tf.linalg.matrix_transpose(right), tf.concat([batch, [p * k, n]], 0)
+    )
+    both = tf.linalg.matmul(rows, tf.math.conj(V))
+    both = tf.reshape(both, tf.concat([batch, [p, k, k]], 0))
+    return tf.linalg.matrix_transpose(both)
 
 
 def positive_int(name: str, value: Any) -> int:

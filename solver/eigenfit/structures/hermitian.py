@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractFullStructure, float_dtype, positive_int
+from eigenfit.structures.base import (
+    AbstractFullStructure,
+    AbstractLinearStructure,
+    float_dtype,
+    positive_int,
+)
 
 
-class Hermitian(AbstractFullStructure):
+class Hermitian(AbstractLinearStructure, AbstractFullStructure):
     """Every complex Hermitian matrix of an order; `p = n^2` real parameters.
 
     The real parts come first, packed by diagonals outwards like `Symmetric`, then the
@@ -79,6 +84,20 @@ class Hermitian(AbstractFullStructure):
             tf.gather(rows, self._column, axis=-1)
         )
         return self._parts(products) * self._weights()
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `X + X^H`, half that if a = b, and `i (X - X^H)`.
+
+        Here `X_ij = conj(v_ai) v_bj` for entry (a, b).
+        """
+        del parameters
+        a, b = (tf.gather(V, k, axis=-2) for k in (self._row, self._column))
+        X = tf.math.conj(a)[..., :, tf.newaxis] * b[..., tf.newaxis, :]
+        below = X[..., self.order :, :, :]
+        real = tf.concat([X[..., : self.order, :, :] / 2, below], axis=-3)
+        imaginary = 1j * below
+        X = tf.concat([real, imaginary], axis=-3)
+        return X + tf.linalg.adjoint(X)
 
     def disassemble(self, A: tf.Tensor) -> tf.Tensor:
         """Reads the lower triangle of `A`."""

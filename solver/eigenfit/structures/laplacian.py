@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array
 
 
-class Laplacian(AbstractStructure):
+class Laplacian(AbstractLinearStructure):
     """`A(r) = sum_k r_k (e_a - e_b)(e_a - e_b)^T` over the edges (a, b) of a graph.
 
     Also the stiffness matrix of masses joined by springs, without walls.
@@ -110,3 +110,9 @@ class Laplacian(AbstractStructure):
             rows, self._b, axis=-1
         )
         return difference**2
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `(v_ai - v_bi) (v_aj - v_bj)`."""
+        del parameters
+        difference = tf.gather(V, self._a, axis=-2) - tf.gather(V, self._b, axis=-2)
+        return difference[..., :, tf.newaxis] * difference[..., tf.newaxis, :]

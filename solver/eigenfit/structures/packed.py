@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure, positive_int, real_dtype
+from eigenfit.structures.base import (
+    AbstractLinearStructure,
+    positive_int,
+    real_dtype,
+)
 
 
-class AbstractPacked(AbstractStructure):
+class AbstractPacked(AbstractLinearStructure):
     """A parameter for each entry of the lowest diagonals, zero elsewhere.
 
     The diagonal comes first, then each subdiagonal, outwards: diagonal k contributes
@@ -59,6 +63,14 @@ class AbstractPacked(AbstractStructure):
         del parameters
         rows = tf.gather(V, self._row, axis=-2) * tf.gather(V, self._column, axis=-2)
         return tf.linalg.matrix_transpose(rows) * self._weights()
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes `v_ai v_bj + v_bi v_aj` for entry (a, b), half that if a = b."""
+        del parameters
+        a, b = (tf.gather(V, k, axis=-2) for k in (self._row, self._column))
+        a *= self._weights(0.5)[:, tf.newaxis]
+        outer = a[..., :, tf.newaxis] * b[..., tf.newaxis, :]
+        return outer + tf.linalg.matrix_transpose(outer)
 
     def _entries(self, A: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(A, tf.concat([tf.shape(A)[:-2], [self.order**2]], axis=0))

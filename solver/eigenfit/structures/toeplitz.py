@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractStructure, positive_int, real_dtype
+from eigenfit.structures.base import (
+    AbstractLinearStructure,
+    positive_int,
+    real_dtype,
+)
 
 
-class Toeplitz(AbstractStructure):
+class Toeplitz(AbstractLinearStructure):
     """`A_ij = r_|i-j|`: a parameter for each diagonal, p = n.
 
     Example:
@@ -57,10 +61,33 @@ class Toeplitz(AbstractStructure):
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
         """Computes the autocorrelations `(2 - delta_k0) sum_a v_a v_(a+k)` by FFT."""
         del parameters
+        spectrum = self._spectrum(V)
+        return self._correlation(spectrum * tf.math.conj(spectrum))
+
+    def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Computes the correlations of every two eigenvectors by FFT.
+
+        They are `sum_a v_ai v_(a+k)j + v_aj v_(a+k)i`, half that for k = 0.
+        """
+        del parameters
+        spectrum = self._spectrum(V)
+        product = spectrum[..., :, tf.newaxis, :] * tf.math.conj(
+            spectrum[..., tf.newaxis, :, :]
+        )
+        # Both orders at once: the other one has the conjugate spectrum.
+        product = tf.cast(tf.math.real(product), product.dtype)
+        correlation = self._correlation(product)
+        k = tf.shape(V)[-1]
+        batch = tf.shape(V)[:-2]
+        flat = tf.reshape(correlation, tf.concat([batch, [k * k, self.order]], 0))
+        flat = tf.linalg.matrix_transpose(flat)
+        return tf.reshape(flat, tf.concat([batch, [self.order, k, k]], axis=0))
+
+    def _spectrum(self, V: tf.Tensor) -> tf.Tensor:
         rows = tf.linalg.matrix_transpose(V)
-        length = 2 * self.order
-        spectrum = tf.signal.rfft(tf.concat([rows, tf.zeros_like(rows)], axis=-1))
-        power = spectrum * tf.math.conj(spectrum)
-        correlation = tf.signal.irfft(power, [length])[..., : self.order]
+        return tf.signal.rfft(tf.concat([rows, tf.zeros_like(rows)], axis=-1))
+
+    def _correlation(self, spectrum: tf.Tensor) -> tf.Tensor:
+        correlation = tf.signal.irfft(spectrum, [2 * self.order])[..., : self.order]
         twice = np.where(np.arange(self.order) == 0, 1.0, 2.0)
         return correlation * tf.constant(twice, self.dtype)

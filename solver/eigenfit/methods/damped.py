@@ -1,0 +1,157 @@
+"""Methods that damp their direction by Nielsen's rule and never go uphill."""
+
+from __future__ import annotations
+
+import abc
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.batching import select
+from eigenfit.eigen import epsilon
+from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.options import positive
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING, Result
+
+
+class DampedState(NamedTuple):
+    """Loop variable of a damped method."""
+
+    point: Evaluation
+    scale: tf.Tensor  # [..., p] squares of the scales D
+    damping: damping.Damping
+    code: tf.Tensor  # [...] int32, a Result or RUNNING
+
+
+class AbstractDamped(AbstractMethod):
+    """Minimises a quadratic model of the loss plus `mu |D d|^2` in each step.
+
+    The damping mu follows H. B. Nielsen (1999); D scales the parameters, so that
+    their units do not matter (see `gauss_newton.initial_scale`). A step that does not
+    lower the loss is refused, and counts as a step.
+
+    A member ends `stationary` when the residual is orthogonal to the scaled columns
+    of the Jacobian within `orthogonality` and the step lowered the loss by no more
+    than its rounding, and `stalled` when a refused step was too short to change the
+    parameters.
+
+    Args:
+        initial_damping: Of the first step, relative to the largest scaled column.
+        orthogonality: Cosine at which residual and columns count as orthogonal; 8
+            times the root of the machine epsilon by default, since the loss does not
+            resolve less.
+        name: Of the module.
+    """
+
+    default_max_steps = 200
+
+    def __init__(
+        self,
+        initial_damping: float = 1e-3,
+        orthogonality: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.initial_damping = positive("initial_damping", initial_damping)
+        self.orthogonality = (
+            None if orthogonality is None else positive("orthogonality", orthogonality)
+        )
+
+    def __repr__(self) -> str:
+        more = (
+            ""
+            if self.orthogonality is None
+            else f", orthogonality={self.orthogonality}"
+        )
+        return f"{type(self).__name__}(initial_damping={self.initial_damping}{more})"
+
+    @abc.abstractmethod
+    def direction(
+        self,
+        problem: Problem,
+        point: Evaluation,
+        targets: tf.Tensor,
+        J: tf.Tensor,
+        norms: tf.Tensor,
+        mu: tf.Tensor,
+    ) -> tf.Tensor:
+        """Minimises the damped model in scaled parameters `D d`.
+
+        Args:
+            problem: What is fitted.
+            point: Where the step starts.
+            targets: `[..., m]`.
+            J: `[..., m, p]`, the Jacobian with its columns divided by `norms`.
+            norms: `[..., p]`, D.
+            mu: `[...]`, the damping.
+
+        Returns:
+            `[..., p]`.
+        """
+
+    def check(self, problem: Problem) -> None:
+        """Accepts every problem."""
+
+    def init(
+        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> DampedState:
+        """Evaluates the start; see the base class."""
+        point = problem.evaluate(parameters, targets)
+        J = problem.jacobian_at(point)
+        scale = gauss_newton.initial_scale(problem, J)
+        columns = gauss_newton.squared_columns(
+            J / gauss_newton.roots(scale)[..., tf.newaxis, :]
+        )
+        largest = tf.reduce_max(columns, axis=-1)
+        return DampedState(
+            point=point,
+            scale=scale,
+            damping=damping.start(self.initial_damping * largest),
+            code=tf.fill(tf.shape(point.loss), RUNNING),
+        )
+
+    def step(
+        self, problem: Problem, state: DampedState, targets: tf.Tensor
+    ) -> DampedState:
+        """Tries one step and keeps it if the loss falls; see the base class."""
+        point = state.point
+        J = problem.jacobian_at(point)
+        scale = gauss_newton.updated_scale(problem, state.scale, J)
+        norms = gauss_newton.roots(scale)
+        J /= norms[..., tf.newaxis, :]
+        mu = state.damping.mu
+        scaled = self.direction(problem, point, targets, J, norms, mu)
+        half_gradient = gauss_newton.gradient(J, point.residual)
+        predicted = tf.reduce_sum(
+            scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
+        )
+
+        trial = problem.evaluate(point.parameters + scaled / norms, targets)
+        gain = (point.loss - trial.loss) / predicted
+        # False for NaN: a trial outside the structure's domain is refused.
+        accepted = trial.loss < point.loss
+
+        unit = epsilon(scaled.dtype)
+        orthogonality = self.orthogonality or 8 * unit**0.5
+        cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(point.loss)
+        fell = trial.loss < point.loss * (1 - 4 * unit)
+        stationary = ~fell & (cosine <= orthogonality)
+        length = tf.norm(scaled, axis=-1)
+        short = length <= unit * tf.norm(norms * point.parameters, axis=-1)
+        stalled = ~accepted & short
+        code = tf.where(stalled, int(Result.stalled), RUNNING)
+        code = tf.where(stationary, int(Result.stationary), code)
+        # The driver sees the point, not its Jacobian.
+        usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
+        return DampedState(
+            point=select(accepted, trial, point),
+            scale=scale,
+            damping=damping.update(state.damping, gain, accepted),
+            code=tf.where(usable, code, int(Result.nonfinite)),
+        )
+
+    def terminate(self, problem: Problem, state: DampedState) -> tf.Tensor:
+        """Reports what the last step found; see the base class."""
+        return state.code

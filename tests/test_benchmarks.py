@@ -1,0 +1,92 @@
+"""The benchmarks run, and measure the problems they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import problems
+from tests import test_published, zoo
+
+BENCHMARKS = Path(problems.__file__).parent
+
+
+@pytest.mark.parametrize("name", problems.PROBLEMS)
+def test_jacobians_and_shapes(name):
+    data = problems.PROBLEMS[name](True)
+    start = data.starts[0]
+    A = data.assemble(start)
+    np.testing.assert_allclose(A, data.offset + np.tensordot(start, data.basis, 1))
+    J = data.jacobian(np.linalg.eigh(A)[1])
+    if data.order > 8:
+        direction = np.random.default_rng(1).normal(size=len(start))
+    else:
+        direction = np.eye(len(start))[0]
+
+    def residual(r):
+        return (np.linalg.eigvalsh(data.assemble(r)) - data.targets) / data.scale
+
+    # Errors of step^2 |f'''| and eps |f| / step.
+    step = 1e-6
+    difference = residual(start + step * direction) - residual(start - step * direction)
+    np.testing.assert_allclose(
+        difference / (2 * step), J @ direction, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_packed_order_is_that_of_the_library(rng):
+    r = rng.normal(size=10)
+    np.testing.assert_array_equal(
+        problems.packed(4, 1, "").assemble(r), zoo.numpy_symmetric(r, 4)
+    )
+
+
+def test_published_data_are_those_of_the_tests():
+    np.testing.assert_array_equal(problems.FRIEDLAND_OFFSET, test_published.FNO_OFFSET)
+    data = problems.friedland(1, "")
+    np.testing.assert_array_equal(data.starts[0], test_published.FNO_TARGETS)
+    norms = data.residual_norms(np.array([test_published.FNO_ANSWER]))
+    assert norms[0] < 1e-8
+    structure, targets = test_published.frame()
+    data = problems.frame(3, "")
+    np.testing.assert_allclose(data.targets, targets, rtol=1e-14)
+    np.testing.assert_allclose(
+        data.assemble(data.starts), structure.assemble(data.starts), atol=1e-8
+    )
+    actual = problems.frame_matrices()[1]
+    assert data.residual_norms(actual) < 1e-12
+
+
+def test_what_is_not_finite_is_not_solved():
+    data = problems.packed(3, 2, "")
+    starts = data.starts * [[1.0], [np.nan]]
+    assert np.isinf(data.residual_norms(starts)).tolist() == [False, True]
+
+
+def test_comparison_without_peers(tmp_path):
+    options = [
+        "--quick",
+        "--no-peers",
+        "--repeat",
+        "1",
+        "--only",
+        "sym3",
+        "--only",
+        "floor-sym3",
+    ]
+    files = ["--json", tmp_path / "a.json", "--plot", tmp_path / "a.png"]
+    answer = subprocess.run(
+        [sys.executable, BENCHMARKS / "compare.py", *options, *files],
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert record["machine"]["versions"]["tensorflow"]
+    problem, floor = record["results"]
+    assert problem["rows"][0]["solved"] == problem["rows"][0]["count"] == 200
+    assert problem["rows"][0]["per_solved"] > 0
+    assert len(floor["rows"]) == 2
+    assert (tmp_path / "a.png").stat().st_size > 10_000
