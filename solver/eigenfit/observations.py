@@ -136,6 +136,10 @@ class Levels(AbstractObservation):
             return levels
         return levels * self._root(levels.dtype)[..., tf.newaxis]
 
+    def weighted(self, values: tf.Tensor) -> tf.Tensor:
+        """Multiplies by the roots of the weights: `[..., m]`."""
+        return self._scaled(values)
+
     def spread(
         self, targets: tf.Tensor, order: int
     ) -> tuple[tf.Tensor, tf.Tensor | None]:

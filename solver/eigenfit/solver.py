@@ -11,6 +11,7 @@ from eigenfit.arguments import fit_arguments, parameters_of, targets_of
 from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.chunks import history_of, run_in_chunks
 from eigenfit.compilation import MODES, Compiled, Mode
+from eigenfit.implicit import follow_targets
 from eigenfit.methods import AbstractMethod, choose_method
 from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
@@ -115,8 +116,9 @@ class Solver(tf.Module):
 
         Returns:
             The solution. A member with NaN or infinite input gets
-            `Result.invalid_input` and leaves the others alone. It carries no
-            gradient by `initial` or `targets`.
+            `Result.invalid_input` and leaves the others alone. Gradient tapes
+            differentiate it by `targets` given as a tensor (see
+            `implicit.follow_targets`), not by `initial`.
 
         Raises:
             TypeError: If an argument is not numeric or a tensor of another dtype.
@@ -159,6 +161,10 @@ class Solver(tf.Module):
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None
+        if tf.is_tensor(targets) or isinstance(targets, tf.Variable):
+            answer = follow_targets(
+                self.problem, self.method, *arguments[:2], tuple(answer)
+            )
         return Solution._make((*unflatten(answer, batch), history))
 
     def init(self, initial: Any, targets: Any) -> Any:
