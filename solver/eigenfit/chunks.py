@@ -1,4 +1,4 @@
-"""A fit in compiled chunks, for progress and history."""
+"""A fit in compiled chunks: for progress and history, and to let members leave."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from eigenfit.batching import select
 from eigenfit.compilation import Mode
-from eigenfit.loop import Run
+from eigenfit.loop import WORTH_COMPACTING, Run, gather, scatter
 from eigenfit.programs import Programs
 from eigenfit.recording import Recorder
 from eigenfit.results import RUNNING, History, Progress, Result
@@ -66,6 +67,38 @@ def run_in_chunks(
         seconds = time.perf_counter() - started
         # At most doubled, since the first call of a program also traces it.
         chunk = max(1, round(chunk * min(2.0, _SECONDS / seconds)))
+
+
+def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -> Run:
+    """Runs a fit in batches of 2^k members, fewer each time half of them have ended.
+
+    The shapes of a program compiled by XLA are fixed. With sizes that are powers of
+    two it is compiled at most once for each, whatever the batches that come.
+
+    Args:
+        programs: Of the solver.
+        mode: How to run.
+        arguments: Initial, targets, tolerance, max_steps, batch-major.
+
+    Returns:
+        The finished run, its members in order.
+    """
+    begin, advance, _ = (x.variant(mode) for x in programs.chunked(0))
+    run = begin(*arguments, tf.constant(0))
+    limit = tf.reduce_max(arguments[3])
+    members = run.members
+    while True:
+        running = np.flatnonzero(members.result.numpy() == RUNNING)
+        if not running.size:
+            return run._replace(members=members)
+        size = 1 << (len(running) - 1).bit_length()
+        # Filled up with copies of a member, which come out alike.
+        index = tf.constant(np.resize(running, size))
+        part = run._replace(members=gather(members, index))
+        enough = tf.constant(size // 2 if size >= WORTH_COMPACTING else 0)
+        data = gather(arguments[1:], index)
+        run = advance(part, *data, limit, enough)
+        members = scatter(members, index, run.members)
 
 
 def history_of(run: Run) -> History:

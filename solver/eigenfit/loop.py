@@ -20,7 +20,7 @@ from eigenfit.xla import inside_xla
 
 T = TypeVar("T")
 
-_WORTH_COMPACTING = 32
+WORTH_COMPACTING = 32
 """Batch size from which members that have ended are taken out of the loop."""
 
 
@@ -123,14 +123,14 @@ def advance(
         running = tf.reshape(tf.where(members.result == RUNNING), [-1])
         number = tf.size(running)
         size = tf.size(members.result)
-        whole = (number == size) | (size < _WORTH_COMPACTING)
+        whole = (number == size) | (size < WORTH_COMPACTING)
         part = tf.cond(
             whole,
             lambda: (members, data),
             lambda: gather((members, data), running),
         )
         part = tf.nest.map_structure(_of_any_size, part)
-        half = tf.where(number < _WORTH_COMPACTING, 0, number // 2)
+        half = tf.where(number < WORTH_COMPACTING, 0, number // 2)
         inner = _iterate(
             problem,
             method,

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from eigenfit.arguments import fit_arguments, parameters_of, targets_of
 from eigenfit.batching import batch_rank, flatten, unflatten
-from eigenfit.chunks import history_of, run_in_chunks
+from eigenfit.chunks import history_of, run_in_buckets, run_in_chunks
 from eigenfit.compilation import MODES, Compiled, Mode
 from eigenfit.implicit import follow_targets
+from eigenfit.loop import WORTH_COMPACTING
 from eigenfit.methods import AbstractMethod, choose_method
 from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
@@ -158,12 +159,16 @@ class Solver(tf.Module):
                     loss=unflatten(history.loss, batch),
                     eigenvalues=unflatten(history.eigenvalues, batch),
                 )
+        elif self._in_buckets(mode, batch):
+            run = run_in_buckets(self.programs, mode, arguments)
+            finish = self.programs.chunked(0)[2].variant(mode)
+            answer, history = finish(run, arguments[0]), None
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None
         if tf.is_tensor(targets) or isinstance(targets, tf.Variable):
             answer = follow_targets(
-                self.problem, self.method, *arguments[:2], tuple(answer)
+                self.problem, self.method, arguments[0], arguments[1], tuple(answer)
             )
         return Solution._make((*unflatten(answer, batch), history))
 
@@ -259,6 +264,15 @@ class Solver(tf.Module):
         )
         compiled = program.variant(self._mode(batch))
         return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
+
+    def _in_buckets(self, mode: Mode, batch: Any) -> bool:
+        large = (
+            isinstance(batch, tf.TensorShape)
+            and batch.is_fully_defined()
+            and batch.num_elements() >= WORTH_COMPACTING
+        )
+        eager = tf.executing_eagerly()
+        return mode == "xla" and large and eager and not self.method.is_direct
 
     def _mode(self, batch: Any) -> Mode:
         if self.compile != "auto":

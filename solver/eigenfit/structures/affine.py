@@ -67,7 +67,7 @@ class Affine(AbstractLinearStructure):
         rows, columns = self._support
         forms = stack[:, rows, columns] * np.where(rows == columns, 1, 2)
         if self.dtype.is_complex:
-            forms = np.concatenate([forms.real, -forms.imag], axis=1)
+            forms = np.concatenate([np.real(forms), -np.imag(forms)], axis=1)
         self._forms = tf.constant(forms.T, self.parameter_dtype)
 
     def __repr__(self) -> str:
