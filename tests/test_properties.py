@@ -192,6 +192,38 @@ def test_converged_means_that_numpy_finds_the_loss_below_the_tolerance(seed, sca
     assert (loss <= start * (1 + 1e-12)).all()
 
 
+_AUTO = {
+    structure.order: ef.Solver(ef.Problem(structure))
+    for structure in (ef.Toeplitz(3), ef.Toeplitz(5), ef.Tridiagonal(4))
+}
+
+
+@given(
+    order=st.sampled_from(sorted(_AUTO)),
+    seed=SEEDS,
+    exponent=st.floats(-12, 12),
+    digits=st.integers(0, 8),
+    data=st.data(),
+)
+def test_no_start_makes_auto_lie(order, seed, exponent, digits, data):
+    # Rounded starts meet points of symmetry; targets may coincide, or not be met.
+    solver = _AUTO[order]
+    rng = np.random.default_rng(seed)
+    t = data.draw(spectra(order))
+    r = rng.normal(size=[8, solver.problem.num_parameters]).round(digits)
+    r *= 10.0**exponent
+    tolerance = 1e-12 * max(1.0, np.abs(t).max()) ** 2
+    solution = solver.fit(r, t, tolerance=tolerance, max_steps=60)
+    loss = zoo.loss(solver.problem, solution.parameters, t)
+    converged = solution.result.numpy() == ef.Result.converged
+    # An error e of a level changes a sum of squares L by 2 sqrt(L) e.
+    scale = np.abs(zoo.levels(solver.problem, solution.parameters)).max(axis=-1)
+    rounding = 1e-14 * scale * np.sqrt(order * loss) + (1e-14 * scale) ** 2
+    assert (loss[converged] <= tolerance + rounding[converged]).all()
+    assert (loss[~converged] > tolerance - rounding[~converged]).all()
+    assert (np.abs(solution.loss - loss) <= 10 * rounding).all()
+
+
 @settings(max_examples=5)
 @given(order=st.integers(1, 4), seed=SEEDS)
 def test_a_reloaded_solver_gives_the_same_numbers(tmp_path_factory, order, seed):
