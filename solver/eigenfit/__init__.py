@@ -18,12 +18,19 @@ from eigenfit.eigen import (
     spectral_loss,
 )
 from eigenfit.methods import (
+    LBFGS,
     AbstractMethod,
     Adam,
     Alternating,
+    ClusterNewton,
+    GaussNewton,
     IsospectralProjection,
     LevenbergMarquardt,
+    LiftAndProject,
+    LoewnerNewton,
+    Newton,
 )
+from eigenfit.multistart import MultistartResult, multistart
 from eigenfit.observations import Levels
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.programs import Gradient
@@ -47,7 +54,7 @@ from eigenfit.structures import (
 
 __version__ = _version("eigenfit")
 
-__all__ = [
+__all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "AbstractFullStructure",
     "AbstractLinearStructure",
     "AbstractMethod",
@@ -58,16 +65,23 @@ __all__ = [
     "Alternating",
     "Assembly",
     "Banded",
+    "ClusterNewton",
     "Evaluation",
     "FitError",
+    "GaussNewton",
     "Gradient",
     "Hermitian",
     "History",
     "IsospectralProjection",
+    "LBFGS",
     "Laplacian",
     "LevelDerivatives",
     "Levels",
     "LevenbergMarquardt",
+    "LiftAndProject",
+    "LoewnerNewton",
+    "MultistartResult",
+    "Newton",
     "Parametric",
     "Problem",
     "Progress",
@@ -81,6 +95,7 @@ __all__ = [
     "eigvalsh",
     "jacobi_from_two_spectra",
     "level_derivatives",
+    "multistart",
     "persymmetric_jacobi",
     "spectral_loss",
 ]

@@ -4,15 +4,27 @@ from eigenfit.methods.adam import Adam
 from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.auto import choose_method
 from eigenfit.methods.base import AbstractMethod, AbstractState
+from eigenfit.methods.cluster_newton import ClusterNewton
+from eigenfit.methods.gauss_newton_method import GaussNewton
+from eigenfit.methods.lbfgs import LBFGS
 from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
+from eigenfit.methods.lift_and_project import LiftAndProject
+from eigenfit.methods.loewner_newton import LoewnerNewton
+from eigenfit.methods.newton import Newton
 from eigenfit.methods.projection import IsospectralProjection
 
 __all__ = [
+    "LBFGS",
     "AbstractMethod",
     "AbstractState",
     "Adam",
     "Alternating",
+    "ClusterNewton",
+    "GaussNewton",
     "IsospectralProjection",
     "LevenbergMarquardt",
+    "LiftAndProject",
+    "LoewnerNewton",
+    "Newton",
     "choose_method",
 ]

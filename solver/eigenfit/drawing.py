@@ -1,0 +1,63 @@
+"""From where random starts of a linear structure are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.problem import Problem
+from eigenfit.structures import AbstractStructure
+
+_CENTRE_STEPS = 50
+"""Steps of conjugate gradients for the centre of the starts; one is often exact."""
+
+
+def scale_of(structure: AbstractStructure) -> np.ndarray:
+    """Gives the natural scale `|dA/dr_k|` of parameters, 1 where unknown or zero."""
+    squares = structure.squared_norms()
+    if squares is None:
+        return np.ones(structure.num_parameters)
+    return np.where(squares > 0, np.sqrt(squares), 1.0)
+
+
+def starting_cloud(problem: Problem, targets: np.ndarray) -> tuple[np.ndarray, float]:
+    """Finds where a linear structure has spectra like the targets.
+
+    Args:
+        problem: Of a linear structure with known `squared_norms`.
+        targets: `[m]`.
+
+    Returns:
+        Centre `[p]` and standard deviation, that of the parameters times `scale_of`;
+        see `eigenfit.multistart` for the formulas.
+    """
+    # Conjugate gradients on A_k / |A_k|, without the p x p matrix.
+    structure, scale = problem.structure, scale_of(problem.structure)
+    zero = tf.zeros([structure.num_parameters], structure.parameter_dtype)
+
+    def adjoint(G: tf.Tensor) -> np.ndarray:
+        return structure.pullback(zero, G).numpy().astype(np.float64) / scale
+
+    def apply(y: np.ndarray) -> tf.Tensor:
+        vector = tf.constant(y / scale, structure.parameter_dtype)
+        return structure.pushforward(zero, vector)
+
+    identity = tf.eye(problem.order, dtype=structure.dtype)
+    wanted = tf.cast(targets.mean(), structure.dtype) * identity
+    wanted -= structure.assemble(zero)
+    y = np.zeros(structure.num_parameters)
+    direction = residual = adjoint(wanted)
+    square = enough = residual @ residual
+    for _ in range(_CENTRE_STEPS):
+        if square <= 1e-12 * enough:
+            break
+        image = adjoint(apply(direction))
+        step = square / (direction @ image)
+        y, residual = y + step * direction, residual - step * image
+        square, before = residual @ residual, square
+        direction = residual + square / before * direction
+    rest = np.linalg.norm(wanted - apply(y)) ** 2
+    variance = max(targets.var(), targets.mean() ** 2 / 100) or 1.0
+    total = problem.order * variance
+    sigma = np.sqrt(max(total - rest, total / 4) / structure.num_parameters)
+    return y / scale, float(sigma)

@@ -1,0 +1,63 @@
+"""The Gauss-Newton method with a line search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from eigenfit.methods import proposal
+from eigenfit.methods.line_search import AbstractLineSearch
+from eigenfit.methods.proposal import Proposal
+from eigenfit.problem import Evaluation, Problem
+
+
+class GaussNewton(AbstractLineSearch):
+    """Least-squares steps `J d = -residual`, shortened until the loss falls.
+
+    The step of `Newton`, which it is as fast as near an answer, without its jumps: the
+    loss never rises. Where J is nearly singular the line search cuts a long step
+    where `LevenbergMarquardt` turns it; that is usually the better choice. For the way
+    a fit ends see `AbstractLineSearch`.
+
+    Args:
+        name: Of the module.
+
+    Example:
+        >>> GaussNewton()
+        GaussNewton()
+    """
+
+    default_max_steps = 200
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name)
+
+    def __repr__(self) -> str:
+        return "GaussNewton()"
+
+    def first_memory(self, problem: Problem, point: Evaluation) -> tf.Tensor:
+        """Scales the parameters; see the base class."""
+        return proposal.scale_of(problem, point)
+
+    def propose(
+        self,
+        problem: Problem,
+        point: Evaluation,
+        targets: tf.Tensor,
+        memory: tf.Tensor,
+    ) -> Proposal:
+        """Solves for the whole step; see the base class."""
+        del targets
+        return proposal.of_gauss_newton(problem, point, memory)
+
+    def learn(
+        self,
+        problem: Problem,
+        proposed: Proposal,
+        point: Evaluation,
+        trial: Evaluation,
+    ) -> Any:
+        """Keeps the scales; see the base class."""
+        del problem, point, trial
+        return proposed.memory

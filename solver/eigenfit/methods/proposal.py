@@ -1,0 +1,92 @@
+"""What a direction hands to a step control that does not damp it."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.eigen import epsilon
+from eigenfit.methods import gauss_newton
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING, Result
+
+
+class Proposal(NamedTuple):
+    """A whole step from a point, in scaled parameters `D r`."""
+
+    step: tf.Tensor  # [..., p]
+    half_gradient: tf.Tensor  # [..., p] of the loss by the scaled parameters
+    norms: tf.Tensor  # [..., p] D
+    memory: Any  # of the direction, for the next proposal
+
+
+class AbstractProposing(AbstractMethod):
+    """A method made of a direction and a step control that tries it.
+
+    The direction is these two functions; `AbstractUndamped` and `AbstractLineSearch`
+    are the step controls.
+    """
+
+    @abc.abstractmethod
+    def first_memory(self, problem: Problem, point: Evaluation) -> Any:
+        """Makes what the direction remembers: a nest of tensors `[..., *]`."""
+
+    @abc.abstractmethod
+    def propose(
+        self, problem: Problem, point: Evaluation, targets: tf.Tensor, memory: Any
+    ) -> Proposal:
+        """Computes a whole step from a point for `targets` `[..., m]`."""
+
+
+def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
+    """Gives the squares of the scales D at a start, `[..., p]`."""
+    return gauss_newton.initial_scale(problem, problem.jacobian_at(point))
+
+
+def of_gauss_newton(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Proposal:
+    """Solves `J D^-1 d = -residual` in the least-squares sense; its memory is D^2."""
+    J = problem.jacobian_at(point)
+    scale = gauss_newton.updated_scale(problem, scale, J)
+    norms = gauss_newton.roots(scale)
+    J /= norms[..., tf.newaxis, :]
+    return Proposal(
+        step=gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss)),
+        half_gradient=gauss_newton.gradient(J, point.residual),
+        norms=norms,
+        memory=scale,
+    )
+
+
+def ending(
+    point: Evaluation,
+    proposal: Proposal,
+    step: tf.Tensor,
+    level: tf.Tensor,
+    refused: tf.Tensor,
+) -> tf.Tensor:
+    """Says why a member ends, or that it does not: `[...]` int32.
+
+    Args:
+        point: Where the step started.
+        proposal: From there.
+        step: `[..., p]`, the part of it that was tried, scaled.
+        level: `[...]` bool, whether the loss did not change beyond its rounding.
+        refused: `[...]` bool, whether it did not fall.
+
+    Returns:
+        `stationary` for a level loss whose gradient is zero as far as the loss
+        resolves it (see `AbstractDamped`), `stalled` for one that did not fall after
+        a step too short to change the parameters; `nonfinite` without a gradient.
+    """
+    unit = epsilon(step.dtype)
+    slope = tf.reduce_max(tf.abs(proposal.half_gradient), axis=-1)
+    flat = slope <= 8 * unit**0.5 * tf.sqrt(point.loss)
+    size = tf.norm(proposal.norms * point.parameters, axis=-1)
+    short = tf.norm(step, axis=-1) <= 4 * unit * size
+    code = tf.where(refused & short, int(Result.stalled), RUNNING)
+    code = tf.where(level & flat, int(Result.stationary), code)
+    usable = tf.reduce_all(tf.math.is_finite(proposal.half_gradient), axis=-1)
+    return tf.where(usable, code, int(Result.nonfinite))

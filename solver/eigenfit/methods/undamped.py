@@ -1,0 +1,68 @@
+"""Step control of Newton's method: none."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.eigen import epsilon
+from eigenfit.methods import proposal
+from eigenfit.methods.proposal import AbstractProposing
+from eigenfit.problem import Evaluation, Problem
+from eigenfit.results import RUNNING
+
+
+class UndampedState(NamedTuple):
+    """Loop variable of an undamped method."""
+
+    point: Evaluation
+    memory: Any  # of the direction
+    code: tf.Tensor  # [...] int32, a Result or RUNNING
+
+
+class AbstractUndamped(AbstractProposing):
+    """Takes every step whole, also where the loss rises.
+
+    The answer is the last point, not the best. A member ends `stationary` when a step
+    changed the loss by no more than its rounding and the gradient is zero as far as
+    the loss resolves it, and `stalled` when a step was too short to change the
+    parameters and did not lower the loss. One that goes round in circles runs on to
+    the limit of steps.
+    """
+
+    def check(self, problem: Problem) -> None:
+        """Accepts every problem."""
+
+    def init(
+        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> UndampedState:
+        """Evaluates the start; see the base class."""
+        point = problem.evaluate(parameters, targets)
+        return UndampedState(
+            point=point,
+            memory=self.first_memory(problem, point),
+            code=tf.fill(tf.shape(point.loss), RUNNING),
+        )
+
+    def step(
+        self, problem: Problem, state: UndampedState, targets: tf.Tensor
+    ) -> UndampedState:
+        """Takes one step; see the base class."""
+        point = state.point
+        proposed = self.propose(problem, point, targets, state.memory)
+        trial = problem.evaluate(
+            point.parameters + proposed.step / proposed.norms, targets
+        )
+        change = tf.abs(trial.loss - point.loss)
+        level = change <= 4 * epsilon(change.dtype) * point.loss
+        no_fall = trial.loss >= point.loss
+        return UndampedState(
+            point=trial,
+            memory=proposed.memory,
+            code=proposal.ending(point, proposed, proposed.step, level, no_fall),
+        )
+
+    def terminate(self, problem: Problem, state: UndampedState) -> tf.Tensor:
+        """Reports what the last step found; see the base class."""
+        return state.code

@@ -1,0 +1,278 @@
+"""Many starts in one batch, and the distinct solutions that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.arguments import parameters_of, targets_of
+from eigenfit.distinct import canonical, clusters
+from eigenfit.drawing import scale_of, starting_cloud
+from eigenfit.problem import Problem
+from eigenfit.results import Progress, Result, Solution
+from eigenfit.solver import Solver
+from eigenfit.structures.base import positive_int
+
+_POLISH_STEPS = 20
+"""Steps that bring converged members nearer to their solution, to tell them apart."""
+
+
+class MultistartResult(NamedTuple):
+    """What `multistart` found: s distinct solutions, in NumPy."""
+
+    parameters: np.ndarray  # [s, p] canonical, best first
+    eigenvalues: np.ndarray  # [s, n], ascending
+    loss: np.ndarray  # [s]
+    result: np.ndarray  # [s] a Result; not `converged` only if no member converged
+    counts: np.ndarray  # [s] members that led there
+    num_converged: int  # members that converged
+    starts: np.ndarray  # [k, p] that were used
+    solution: Solution  # of all k members, as the fit ended
+
+
+def multistart(
+    solver: Solver,
+    targets: Any,
+    starts: Any = 64,
+    *,
+    seed: int = 0,
+    draw: Callable[[np.random.Generator, int], Any] | None = None,
+    tolerance: float = 1e-8,
+    max_steps: int | None = None,
+    first: bool = False,
+    rtol: float = 1e-4,
+    symmetries: Callable[[np.ndarray], Any] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> MultistartResult:
+    """Fits from many starts in one batch and gives the distinct solutions.
+
+    Members that converged are the same solution if their canonical parameters (see
+    `eigenfit.distinct.canonical`) differ by at most `rtol` of their norm, scaled by
+    `|dA/dr_k|` where that is constant. So that this does not depend on where below
+    the tolerance they ended, each is first improved by up to 20 more steps. Where
+    there are more parameters than targets, solutions usually form a continuum, and
+    each start finds another one.
+
+    Every converged loss is as good as another: solutions found by more members come
+    first, then those with smaller parameters, compared one after the other. If no
+    member converged, the only row is the point of lowest loss, a least-squares answer,
+    with its result code and the number of members that ended there; there is no row
+    if no member has a finite loss.
+
+    Unless `draw` is given, starts are `r_0 + sigma N(0, 1) / d` for a linear structure
+    `A_0 + sum_k r_k A_k` of known `squared_norms`, with `d_k = |A_k|` (Frobenius, 1
+    where it is 0). Here mu and v are mean and variance of the targets, and r_0 is the
+    least-squares solution of `A(r_0) = mu I` (the smallest one in `d_k r_k`). With
+    `sigma^2 = max(n v - |A(r_0) - mu I|^2, n v / 4) / p`, A(r) has on average the sum
+    of squared deviations from mu that the targets ask for. At least `mu^2 / 100` is
+    taken for v (1 if mu and v are 0). For other structures starts are N(0, 1). The
+    first starts of a longer run with the same seed are those of a shorter one.
+
+    Args:
+        solver: Makes the fits.
+        targets: `[m]`, ascending with their levels.
+        starts: How many, or `[k, p]`, the starts themselves.
+        seed: Of the random starts.
+        draw: Gets a NumPy generator and a number k and gives `[k, p]`.
+        tolerance: Loss at which a member has converged.
+        max_steps: Limit for each member; the method's own by default.
+        first: Stops when a member has converged, and gives the solution of the
+            earliest start that did. Starts are fitted in batches of 1, 2, 4, 8, ...
+        rtol: Relative distance up to which solutions are the same.
+        symmetries: Maps parameters `[k, p]`, canonical ones, to representatives of a
+            symmetry of your own, which must not change the spectrum; those are
+            compared and given.
+        progress: Called as by `Solver.fit`; with `first` for each batch anew.
+
+    Returns:
+        The distinct solutions.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a shape does not fit, a number is out of range, targets do not
+            ascend, or `symmetries` changes the spectrum.
+
+    Example:
+        The two orders of the diagonal that give the levels 1 and 4:
+
+        >>> from eigenfit import Additive, Problem
+        >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+        >>> found = multistart(solver, [1.0, 4.0], starts=16)
+        >>> found.parameters[found.parameters[:, 0].argsort()].round(6)
+        array([[1.381966, 3.618034],
+               [3.618034, 1.381966]])
+        >>> int(found.counts.sum()) == found.num_converged
+        True
+    """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"`solver` must be a Solver, got {solver!r}.")
+    problem = solver.problem
+    for name, value in (("draw", draw), ("symmetries", symmetries)):
+        if value is not None and not callable(value):
+            raise TypeError(f"`{name}` must be callable, got {value!r}.")
+    _check_number("tolerance", tolerance)
+    _check_number("rtol", rtol, below=1.0)
+    if max_steps is not None and np.ndim(max_steps):
+        raise ValueError(f"`max_steps` must be one integer, got {max_steps!r}.")
+    target = _one_vector(problem, targets)
+    begin = _starts(problem, target, starts, seed, draw)
+
+    def fit(part: np.ndarray) -> Solution:
+        return solver.fit(
+            part, target, tolerance=tolerance, max_steps=max_steps, progress=progress
+        )
+
+    if not first:
+        solution = fit(begin)
+    else:
+        parts: list[Solution] = []
+        used = 0
+        while used < len(begin):
+            # As many as before and one more.
+            parts.append(fit(begin[used : 2 * used + 1]))
+            used = min(2 * used + 1, len(begin))
+            if (parts[-1].result.numpy() == Result.converged).any():
+                break
+        begin = begin[:used]
+        fields = zip(*(part[:6] for part in parts), strict=True)
+        solution = Solution(*(tf.concat(field, axis=0) for field in fields))
+
+    parameters, eigenvalues, loss = _polished(solver, solution, target, tolerance)
+    converged = solution.result.numpy() == Result.converged
+    found = converged if converged.any() else np.isfinite(loss)
+    member = np.flatnonzero(found)
+    member = member[np.argsort(loss[member], kind="stable")]
+    images = canonical(problem.structure, parameters[member])
+    if symmetries is not None:
+        images = _images(solver, symmetries, images, eigenvalues[member])
+    scaled = images.astype(np.float64) * scale_of(problem.structure)
+    label, leaders = clusters(scaled, rtol)
+    if not converged.any():
+        leaders = leaders[:1]
+    elif first:
+        leaders = leaders[[label[np.argmin(member)]]]
+    counts = np.bincount(label)[label[leaders]]
+    # Rounded, so that it is not noise that decides.
+    size = rtol * np.max(np.linalg.norm(scaled[leaders], axis=1), initial=1e-300)
+    rounded = np.round(scaled[leaders] / size)
+    order = np.lexsort([*rounded.T[::-1], -counts])
+    leaders = leaders[order]
+    return MultistartResult(
+        parameters=images[leaders],
+        eigenvalues=eigenvalues[member[leaders]],
+        loss=loss[member[leaders]],
+        result=solution.result.numpy()[member[leaders]],
+        counts=counts[order],
+        num_converged=int(converged.sum()),
+        starts=begin,
+        solution=solution,
+    )
+
+
+def _polished(
+    solver: Solver, solution: Solution, target: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Parameters, eigenvalues and loss of members, converged ones improved.
+    converged = solution.result.numpy() == Result.converged
+    old = [x.numpy() for x in (solution.parameters, solution.eigenvalues)]
+    loss = solution.loss.numpy()
+    if not converged.any():
+        return old[0], old[1], loss
+    dtype = np.finfo(loss.dtype)
+    finer = solver.fit(
+        old[0],
+        target,
+        tolerance=max(tolerance * dtype.eps, dtype.tiny),
+        max_steps=np.where(converged, _POLISH_STEPS, 0),
+    )
+    better = converged & (finer.loss.numpy() < loss)
+    new = (finer.parameters.numpy(), finer.eigenvalues.numpy())
+    parameters, eigenvalues = (
+        np.where(better[:, None], x, y) for x, y in zip(new, old, strict=True)
+    )
+    return parameters, eigenvalues, np.where(better, finer.loss.numpy(), loss)
+
+
+def _starts(
+    problem: Problem,
+    target: np.ndarray,
+    starts: Any,
+    seed: int,
+    draw: Callable[[np.random.Generator, int], Any] | None,
+) -> np.ndarray:
+    if callable(starts):
+        raise TypeError(
+            "`starts` must be a number or an array. Give a function as `draw`, and "
+            "the number of starts as `starts`."
+        )
+    if tf.is_tensor(starts) or isinstance(starts, tf.Variable) or np.ndim(starts):
+        if draw is not None:
+            raise ValueError("`draw` needs a number as `starts`, not the starts.")
+        return _given(problem, "starts", starts)
+    number = positive_int("starts", starts)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"`seed` must be an integer of at least 0, got {seed!r}.")
+    rng = np.random.default_rng(seed)
+    if draw is not None:
+        return _given(problem, "draw", draw(rng, number), number)
+    normal = rng.standard_normal([number, problem.num_parameters])
+    structure = problem.structure
+    if structure.is_linear and structure.squared_norms() is not None:
+        centre, spread = starting_cloud(problem, target.astype(np.float64))
+        normal = centre + spread * normal / scale_of(structure)
+    return normal.astype(problem.parameter_dtype.as_numpy_dtype)
+
+
+def _images(
+    solver: Solver, symmetries: Any, parameters: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
+    images = symmetries(parameters.copy())
+    images = _given(solver.problem, "symmetries", images, len(parameters))
+    moved = np.abs(solver.eigenvalues(images).numpy() - levels).max(axis=1, initial=0)
+    allowed = np.sqrt(np.finfo(levels.dtype).eps) * np.abs(levels).max(initial=0)
+    if (moved > allowed).any():
+        raise ValueError(
+            f"`symmetries` must not change the spectrum, but moves a level by "
+            f"{moved.max():.3g}. Return parameters of an equivalent matrix."
+        )
+    return images
+
+
+def _given(
+    problem: Problem, name: str, value: Any, number: int | None = None
+) -> np.ndarray:
+    array = np.asarray(parameters_of(problem, name, value))
+    if array.ndim != 2 or not len(array) or len(array) != (number or len(array)):
+        rows = "k" if number is None else number
+        raise ValueError(
+            f"`{name}` must give shape [{rows}, {problem.num_parameters}], a row of "
+            f"parameters for each start, got {list(array.shape)}."
+        )
+    return array
+
+
+def _one_vector(problem: Problem, targets: Any) -> np.ndarray:
+    if tf.is_tensor(targets) and not hasattr(targets, "numpy"):
+        raise TypeError("`multistart` cannot be used inside compiled code.")
+    array = np.asarray(targets_of(problem, targets))
+    if array.ndim != 1:
+        raise ValueError(
+            f"`targets` must be one vector [{problem.num_targets}], got shape "
+            f"{list(array.shape)}. Call `multistart` for each vector."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"`targets` must be finite, got {array.tolist()}.")
+    return array
+
+
+def _check_number(name: str, value: Any, below: float = np.inf) -> None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 < number < below:
+        limit = "" if below == np.inf else f" below {below:g}"
+        raise ValueError(f"`{name}` must be one positive number{limit}, got {value!r}.")
