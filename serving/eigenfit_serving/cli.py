@@ -94,7 +94,9 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, adam, alternating, isospectral-projection or levenberg-marquardt.",
+        help="auto, adam, alternating, cluster-newton, gauss-newton, "
+        "isospectral-projection, lbfgs, levenberg-marquardt, lift-and-project, "
+        "loewner-newton or newton.",
     ),
 ]
 DtypeOption = Annotated[

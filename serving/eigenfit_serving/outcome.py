@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 METHOD_NAMES = {
     "Adam": "adam",
     "Alternating": "alternating",
-    "LevenbergMarquardt": "levenberg-marquardt",
+    "ClusterNewton": "cluster-newton",
+    "GaussNewton": "gauss-newton",
     "IsospectralProjection": "isospectral-projection",
+    "LBFGS": "lbfgs",
+    "LevenbergMarquardt": "levenberg-marquardt",
+    "LiftAndProject": "lift-and-project",
+    "LoewnerNewton": "loewner-newton",
+    "Newton": "newton",
 }
 
 

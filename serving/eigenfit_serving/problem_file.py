@@ -81,6 +81,17 @@ class ProblemFile(Section):
                 "fit.method",
                 self.fit.method,
             )
+        weights = self.observation.weights
+        if (
+            self.fit.method == "lift-and-project"
+            and weights is not None
+            and np.ptp(weights)
+        ):
+            raise BadValue(
+                'needs equal observation.weights. Use "levenberg-marquardt".',
+                "fit.method",
+                self.fit.method,
+            )
         for key, array in (
             ("targets", self.targets),
             ("structure.basis", getattr(self.structure, "basis", None)),

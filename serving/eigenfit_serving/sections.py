@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     import eigenfit as ef
 
 MethodName = Literal[
-    "auto", "adam", "alternating", "isospectral-projection", "levenberg-marquardt"
+    "auto",
+    "adam",
+    "alternating",
+    "cluster-newton",
+    "gauss-newton",
+    "isospectral-projection",
+    "lbfgs",
+    "levenberg-marquardt",
+    "lift-and-project",
+    "loewner-newton",
+    "newton",
 ]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 Fraction = Annotated[float, Field(ge=0, lt=1, description="in [0, 1), e.g. 0.9")]
@@ -196,8 +206,34 @@ class LevenbergMarquardtSection(Section):
     ] = None
 
 
-class IsospectralProjectionSection(Section):
-    """`[fit.isospectral-projection]`, which has no options."""
+class LoewnerNewtonSection(Section):
+    """`[fit.loewner-newton]`."""
+
+    initial_damping: Positive = 1e-6
+    orthogonality: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="a number above 0"),
+    ] = None
+
+
+class LiftAndProjectSection(Section):
+    """`[fit.lift-and-project]`."""
+
+    relaxation: Annotated[
+        float, Field(ge=1, lt=2, description="a number in [1, 2), e.g. 1.5")
+    ] = 1.0
+
+
+class LBFGSSection(Section):
+    """`[fit.lbfgs]`."""
+
+    memory: Annotated[
+        int, Field(ge=1, le=1_000, description="an integer from 1 to 1000")
+    ] = 10
+
+
+class NoOptions(Section):
+    """`[fit.newton]` and the like, for methods without options."""
 
 
 class FitSection(Section):
@@ -205,10 +241,7 @@ class FitSection(Section):
 
     method: Annotated[
         MethodName,
-        Field(
-            description='"auto", "adam", "alternating", "isospectral-projection" or '
-            '"levenberg-marquardt"'
-        ),
+        Field(description=", ".join(f'"{name}"' for name in get_args(MethodName))),
     ] = "auto"
     tolerance: Annotated[
         float, Field(gt=0, description="a number above 0, e.g. 1e-8")
@@ -229,20 +262,37 @@ class FitSection(Section):
     levenberg_marquardt: Annotated[
         LevenbergMarquardtSection, Field(alias="levenberg-marquardt")
     ] = LevenbergMarquardtSection()
+    loewner_newton: Annotated[LoewnerNewtonSection, Field(alias="loewner-newton")] = (
+        LoewnerNewtonSection()
+    )
+    lift_and_project: Annotated[
+        LiftAndProjectSection, Field(alias="lift-and-project")
+    ] = LiftAndProjectSection()
+    lbfgs: LBFGSSection = LBFGSSection()
+    newton: NoOptions = NoOptions()
+    cluster_newton: Annotated[NoOptions, Field(alias="cluster-newton")] = NoOptions()
+    gauss_newton: Annotated[NoOptions, Field(alias="gauss-newton")] = NoOptions()
     isospectral_projection: Annotated[
-        IsospectralProjectionSection, Field(alias="isospectral-projection")
-    ] = IsospectralProjectionSection()
+        NoOptions, Field(alias="isospectral-projection")
+    ] = NoOptions()
 
     def build(self) -> ef.AbstractMethod | Literal["auto"]:
         """Makes the method."""
         import eigenfit as ef
 
-        if self.method == "adam":
-            return ef.Adam(**self.adam.model_dump())
-        if self.method == "alternating":
-            return ef.Alternating(**self.alternating.model_dump())
-        if self.method == "levenberg-marquardt":
-            return ef.LevenbergMarquardt(**self.levenberg_marquardt.model_dump())
-        if self.method == "isospectral-projection":
-            return ef.IsospectralProjection()
-        return "auto"
+        if self.method == "auto":
+            return "auto"
+        options = getattr(self, self.method.replace("-", "_")).model_dump()
+        kinds = {
+            "adam": ef.Adam,
+            "alternating": ef.Alternating,
+            "cluster-newton": ef.ClusterNewton,
+            "gauss-newton": ef.GaussNewton,
+            "isospectral-projection": ef.IsospectralProjection,
+            "lbfgs": ef.LBFGS,
+            "levenberg-marquardt": ef.LevenbergMarquardt,
+            "lift-and-project": ef.LiftAndProject,
+            "loewner-newton": ef.LoewnerNewton,
+            "newton": ef.Newton,
+        }
+        return kinds[self.method](**options)

@@ -177,14 +177,21 @@ BAD_FILES = {
         "a number",
     ),
     "unknown method": (
-        GOOD + '[fit]\nmethod = "newton"',
-        'fit.method = "newton"',
+        GOOD + '[fit]\nmethod = "simplex"',
+        'fit.method = "simplex"',
         '"levenberg-marquardt"',
     ),
     "method and structure": (
         AFFINE + '[fit]\nmethod = "isospectral-projection"',
         'fit.method = "isospectral-projection"',
         'Use "auto"',
+    ),
+    "method and weights": (
+        GOOD
+        + "[observation]\nweights = [1, 1, 2]\n"
+        + '[fit]\nmethod = "lift-and-project"',
+        'fit.method = "lift-and-project"',
+        'Use "levenberg-marquardt"',
     ),
     "unknown dtype": (
         GOOD + '[fit]\ndtype = "float16"',

@@ -81,6 +81,12 @@ def test_one_weight_serves_all_levels(read):
         ("adam", ef.Adam),
         ("levenberg-marquardt", ef.LevenbergMarquardt),
         ("isospectral-projection", ef.IsospectralProjection),
+        ("newton", ef.Newton),
+        ("cluster-newton", ef.ClusterNewton),
+        ("gauss-newton", ef.GaussNewton),
+        ("loewner-newton", ef.LoewnerNewton),
+        ("lift-and-project", ef.LiftAndProject),
+        ("lbfgs", ef.LBFGS),
     ],
 )
 def test_methods(read, name, kind):
@@ -102,19 +108,36 @@ def test_method_options_reach_the_method(read):
     assert isinstance(adam, ef.Adam)
     assert (adam.learning_rate, adam.beta_1) == (0.01, 0.8)
     assert (adam.beta_2, adam.epsilon) == (0.99, 1e-6)
+    lift = read(
+        SYMMETRIC + "[fit.lift-and-project]\nrelaxation = 1.5",
+        method="lift-and-project",
+    )
+    assert repr(lift.solver().method) == "LiftAndProject(relaxation=1.5)"
+    lbfgs = read(SYMMETRIC + "[fit.lbfgs]\nmemory = 3", method="lbfgs")
+    assert repr(lbfgs.solver().method) == "LBFGS(memory=3)"
     other = read(SYMMETRIC + options, method="levenberg-marquardt").solver().method
     assert isinstance(other, ef.LevenbergMarquardt)
     assert (other.initial_damping, other.orthogonality) == (0.5, 1e-9)
 
 
 @pytest.mark.parametrize(
-    "section", ["adam", "levenberg_marquardt", "isospectral_projection"]
+    ("section", "kind"),
+    [
+        ("adam", ef.Adam),
+        ("cluster_newton", ef.ClusterNewton),
+        ("gauss_newton", ef.GaussNewton),
+        ("isospectral_projection", ef.IsospectralProjection),
+        ("lbfgs", ef.LBFGS),
+        ("levenberg_marquardt", ef.LevenbergMarquardt),
+        ("lift_and_project", ef.LiftAndProject),
+        ("loewner_newton", ef.LoewnerNewton),
+        ("newton", ef.Newton),
+    ],
 )
-def test_defaults_of_options_are_those_of_the_core(section):
+def test_defaults_of_options_are_those_of_the_core(section, kind):
     import inspect
 
-    kind = "".join(word.capitalize() for word in section.split("_"))
-    signature = inspect.signature(getattr(ef, kind)).parameters
+    signature = inspect.signature(kind).parameters
     core = {key: p.default for key, p in signature.items() if key != "name"}
     file = ProblemFile.model_fields["fit"].default
     assert getattr(file, section).model_dump() == core
