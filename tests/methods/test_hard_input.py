@@ -226,3 +226,47 @@ def test_lift_and_project_with_the_lowest_levels_only():
     problem = ef.Problem(ef.Additive(np.pad(OFFSET, [(0, 1), (0, 1)])), ef.Levels([0]))
     solution = ef.Solver(problem, ef.LiftAndProject()).fit([3.0, 3.5, 4.0, 5.0], [2.0])
     solution.raise_for_result()
+
+
+@every_method
+def test_a_step_is_short_in_the_units_of_the_matrix(method):
+    unit = 1e12
+    basis = [np.diag(e) * unit for e in np.eye(3)]
+    problem = ef.Problem(ef.Affine(basis, OFFSET))
+    solver = ef.Solver(problem, method, compile="graph")
+    solution = solver.fit(START / unit, TARGETS, tolerance=1e-60)
+    assert solution.result in (ef.Result.stalled, ef.Result.converged)
+    assert solution.num_steps < min(method.default_max_steps, 300)
+
+
+def squares(r):
+    return tf.linalg.diag(tf.square(r))
+
+
+def test_loewner_newton_leaves_a_region_of_negative_curvature():
+    # The loss (r^2 - 1)^2 is concave for |r| < 0.577, with a maximum at 0.
+    problem = ef.Problem(ef.Parametric(squares, 1, 1))
+    solver = ef.Solver(problem, ef.LoewnerNewton(), compile="graph")
+    solution = solver.fit([[0.3], [-0.2], [0.5]], [1.0], tolerance=1e-16)
+    solution.raise_for_result()
+    assert np.max(solution.num_steps) <= 16
+    np.testing.assert_allclose(
+        solution.parameters, [[1.0], [-1.0], [1.0]], rtol=0, atol=1e-8
+    )
+
+
+def test_lbfgs_leaves_out_pairs_of_negative_curvature():
+    problem = ef.Problem(ef.Parametric(squares, 2, 2))
+    method = ef.LBFGS(memory=3)
+    targets = tf.constant([1.0, 4.0], tf.float64)
+    state = method.init(problem, tf.constant([0.02, 1.9], tf.float64), targets)
+    inside = tf.constant([0.05, 1.9], tf.float64)
+    proposed = method.propose(problem, state.point, targets, state.memory)
+    trial = problem.evaluate(inside, targets)
+    kept = method.learn(problem, proposed, state.point, trial)
+    np.testing.assert_array_equal(kept.inverses, np.zeros(3))
+    assert np.any(kept.half_gradient != state.memory.half_gradient)
+    outside = problem.evaluate(tf.constant([1.5, 1.9], tf.float64), targets)
+    learned = method.learn(problem, proposed, trial, outside)
+    assert learned.inverses[0] > 0
+    np.testing.assert_array_equal(learned.inverses[1:], np.zeros(2))

@@ -215,7 +215,9 @@ def test_lift_and_project_needs_the_published_number_of_steps(relaxation, expect
     np.testing.assert_allclose(solution.parameters, ANSWER, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", [ef.LiftAndProject(), ef.Newton()], ids=repr)
+@pytest.mark.parametrize(
+    "method", [ef.LiftAndProject(), ef.Newton(), ef.LBFGS()], ids=repr
+)
 @pytest.mark.parametrize("targets", [[1, 1, 1], [1, 2, 3], [-1, 0, 5]])
 def test_every_symmetric_matrix_in_one_step(rng, method, targets):
     solver = ef.Solver(ef.Problem(ef.Symmetric(3)), method)
