@@ -4,33 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
+from tests.zoo import FNO_ANSWER, FNO_OFFSET, FNO_TARGETS
 
 import eigenfit as ef
-
-# S. Friedland, J. Nocedal, M. L. Overton, SIAM J. Numer. Anal. 24 (1987), Example 1.
-FNO_OFFSET = np.array(
-    [
-        [0, 4, -1, 1, 1, 5, -1, 1],
-        [4, 0, -1, 2, 1, 4, -1, 2],
-        [-1, -1, 0, 3, 1, 3, -1, 3],
-        [1, 2, 3, 0, 1, 2, -1, 4],
-        [1, 1, 1, 1, 0, 1, -1, 5],
-        [5, 4, 3, 2, 1, 0, -1, 6],
-        [-1, -1, -1, -1, -1, -1, 0, 7],
-        [1, 2, 3, 4, 5, 6, 7, 0],
-    ]
-)
-FNO_TARGETS = np.arange(10.0, 81.0, 10.0)
-FNO_ANSWER = [
-    11.90787610,
-    19.70552151,
-    30.54549819,
-    40.06265749,
-    51.58714029,
-    64.70213143,
-    70.17067582,
-    71.31849917,
-]
 
 
 def check(solver, solution, targets, tolerance):

@@ -193,7 +193,7 @@ class AlternatingSection(Section):
 
     num_bursts: Annotated[
         int, Field(ge=1, le=10_000, description="an integer from 1 to 10000")
-    ] = 32
+    ] = 64
 
 
 class LevenbergMarquardtSection(Section):

@@ -84,7 +84,7 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
         nan = tf.constant(float("nan"), by_targets.dtype)
         return tf.where(known[:, tf.newaxis], by_targets, nan)
 
-    return lambda *inputs: backward(*inputs)
+    return backward
 
 
 def _solve(

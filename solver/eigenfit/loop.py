@@ -12,7 +12,7 @@ import tensorflow as tf
 from eigenfit import recording
 from eigenfit.batching import select
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.problem import Point, Problem, answer_at
 from eigenfit.recording import Recorder
 from eigenfit.results import RUNNING, Result
 from eigenfit.starting import start
@@ -204,7 +204,7 @@ def _take_step(
     members = run.members
     targets, limits = data
     state = method.step(problem, members.state, targets)
-    answer = _answer(state.point)
+    answer = answer_at(state.point)
     active = members.result == RUNNING
     finite = _is_finite(answer)
     taken = active & finite
@@ -221,10 +221,6 @@ def _take_step(
     if isinstance(recorder, Recorder):
         recorder = recording.record_when_due(recorder, step, answer)
     return Run(step, Members(state, answer, num_steps, result), recorder)
-
-
-def _answer(point: Evaluation | Point) -> Point:
-    return Point(point.parameters, point.eigenvalues, point.loss)
 
 
 def _is_valid(

@@ -38,6 +38,11 @@ class Evaluation(NamedTuple):
     loss: tf.Tensor  # [...], sum of squares of the residual
 
 
+def answer_at(point: Evaluation | Point) -> Point:
+    """Leaves out what only further steps need."""
+    return Point(point.parameters, point.eigenvalues, point.loss)
+
+
 class Problem(tf.Module):
     """Asks for parameters whose matrix has the observed levels at their targets.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.eigen import cluster_width, epsilon
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.problem import Evaluation, Point, Problem, answer_at
 
 
 def start(
@@ -35,7 +35,7 @@ def start(
     """
     state = method.init(problem, initial, targets)
     point = state.point
-    given = Point(point.parameters, point.eigenvalues, point.loss)
+    given = answer_at(point)
     if method.is_direct or problem.order == 1:
         return state, given
     kink = _at_kink(problem, point, targets)

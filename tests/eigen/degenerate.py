@@ -46,28 +46,6 @@ def affine(basis):
     return structure
 
 
-def triple_eigenvalue() -> np.ndarray:
-    """Friedland, Nocedal, Overton, SIAM J. Numer. Anal. 24 (1987), the second example.
-
-    A(c)_ij = c_max(i,j) b_ij.
-    """
-    V = np.array(
-        [
-            [1, -1, -3, -5, -6],
-            [1, 1, -2, -5, -17],
-            [1, -1, -1, 5, 18],
-            [1, 1, 1, 2, 0],
-            [1, -1, 2, 0, 1],
-            [1, 1, 3, 0, -1],
-            [2.5, 0.2, 0.3, 0.5, 0.6],
-            [2, -0.2, 0.3, 0.5, 0.8],
-        ]
-    )
-    B = np.eye(8) + V @ V.T
-    last = np.maximum(*np.indices([8, 8]))
-    return np.array([np.where(last == k, B, 0) for k in range(8)])
-
-
 def crystal_field() -> np.ndarray:
     """Cubic crystal field of Ce3+, J = 5/2, by Stevens operators.
 
@@ -134,7 +112,7 @@ def made(structure, basis, point, multiplicities, indices=None):
 
 
 _SEED = np.array([zoo.numpy_symmetric(e, 3) for e in np.eye(6)])
-_TRIPLE = triple_eigenvalue()
+_TRIPLE = zoo.fno_multiple_basis()
 _CERIUM = crystal_field()
 _GALLIUM = gallium_arsenide()
 _GALLIUM_POINT = GALLIUM_ARSENIDE + [0.0] * 5

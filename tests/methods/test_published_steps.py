@@ -2,56 +2,19 @@
 
 import numpy as np
 import pytest
+from tests.zoo import FNO_ANSWER, FNO_OFFSET, FNO_TARGETS, fno_multiple_basis
 
 import eigenfit as ef
 
-# S. Friedland, J. Nocedal, M. L. Overton, SIAM J. Numer. Anal. 24 (1987), Example 1.
-OFFSET = np.array(
-    [
-        [0, 4, -1, 1, 1, 5, -1, 1],
-        [4, 0, -1, 2, 1, 4, -1, 2],
-        [-1, -1, 0, 3, 1, 3, -1, 3],
-        [1, 2, 3, 0, 1, 2, -1, 4],
-        [1, 1, 1, 1, 0, 1, -1, 5],
-        [5, 4, 3, 2, 1, 0, -1, 6],
-        [-1, -1, -1, -1, -1, -1, 0, 7],
-        [1, 2, 3, 4, 5, 6, 7, 0],
-    ]
-)
-TARGETS = np.arange(10.0, 81.0, 10.0)
-ANSWER = [
-    11.9078761024727,
-    19.705521508087,
-    30.545498186977,
-    40.062657488448,
-    51.5871402907255,
-    64.7021314321795,
-    70.1706758208911,
-    71.3184991702191,
-]
-
 
 def multiple():
-    """The same paper's example with a triple eigenvalue, `A(c)_ij = c_max(i,j) b_ij`.
+    """The same paper's example with a triple eigenvalue, its start and its levels.
 
-    Its levels at c = (1, ..., 1) are 1, 1, 1, 2.12075361, ..., 722.68079377.
+    They are 1, 1, 1, 2.12075361, ..., 722.68079377 at c = (1, ..., 1).
     """
-    V = np.array(
-        [
-            [1, -1, -3, -5, -6],
-            [1, 1, -2, -5, -17],
-            [1, -1, -1, 5, 18],
-            [1, 1, 1, 2, 0],
-            [1, -1, 2, 0, 1],
-            [1, 1, 3, 0, -1],
-            [2.5, 0.2, 0.3, 0.5, 0.6],
-            [2, -0.2, 0.3, 0.5, 0.8],
-        ]
-    )
-    B = np.eye(8) + V @ V.T
-    larger = np.maximum(*np.indices([8, 8]))
-    basis = np.array([np.where(larger == k, B, 0) for k in range(8)])
-    return ef.Affine(basis), np.repeat([0.99, 1.01], 4), np.linalg.eigvalsh(B)
+    basis = fno_multiple_basis()
+    levels = np.linalg.eigvalsh(basis.sum(axis=0))
+    return ef.Affine(basis), np.repeat([0.99, 1.01], 4), levels
 
 
 def residual_norms(solver, initial, targets, count):
@@ -66,15 +29,15 @@ def residual_norms(solver, initial, targets, count):
 
 @pytest.mark.parametrize("method", [ef.Newton(), ef.ClusterNewton()], ids=repr)
 def test_newton_makes_the_published_steps(method):
-    solver = ef.Solver(ef.Problem(ef.Additive(OFFSET)), method)
-    norms = residual_norms(solver, TARGETS, TARGETS, 6)
+    solver = ef.Solver(ef.Problem(ef.Additive(FNO_OFFSET)), method)
+    norms = residual_norms(solver, FNO_TARGETS, FNO_TARGETS, 6)
     expected = [6.4, 8.9e-1, 1.0e-1, 2.7e-3, 2.3e-6]
     assert [float(f"{norm:.1e}") for norm in norms[:5]] == expected
     # Levels up to 80 have errors of 1e-14 to 1e-13 themselves.
     np.testing.assert_allclose(norms[5], 1.7e-12, rtol=0, atol=3e-13)
-    solution = solver.fit(TARGETS, TARGETS, tolerance=1e-22)
+    solution = solver.fit(FNO_TARGETS, FNO_TARGETS, tolerance=1e-22)
     assert solution.num_steps == 5
-    np.testing.assert_allclose(solution.parameters, ANSWER, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(solution.parameters, FNO_ANSWER, rtol=0, atol=1e-11)
 
 
 def test_newton_goes_uphill_where_the_line_search_does_not(rng):
@@ -207,12 +170,12 @@ def test_gauss_newton_is_linear_at_a_multiple_level(rng):
     ("relaxation", "expected"), [(1.0, 245), (1.5, 159), (1.9, 133)]
 )
 def test_lift_and_project_needs_the_published_number_of_steps(relaxation, expected):
-    problem = ef.Problem(ef.Additive(OFFSET))
+    problem = ef.Problem(ef.Additive(FNO_OFFSET))
     solver = ef.Solver(problem, ef.LiftAndProject(relaxation), compile="graph")
-    solution = solver.fit(TARGETS, TARGETS, tolerance=1e-24)
+    solution = solver.fit(FNO_TARGETS, FNO_TARGETS, tolerance=1e-24)
     solution.raise_for_result()
     assert abs(solution.num_steps.numpy() - expected) <= 2
-    np.testing.assert_allclose(solution.parameters, ANSWER, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(solution.parameters, FNO_ANSWER, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(

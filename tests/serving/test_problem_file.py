@@ -124,6 +124,7 @@ def test_method_options_reach_the_method(read):
     ("section", "kind"),
     [
         ("adam", ef.Adam),
+        ("alternating", ef.Alternating),
         ("cluster_newton", ef.ClusterNewton),
         ("gauss_newton", ef.GaussNewton),
         ("isospectral_projection", ef.IsospectralProjection),

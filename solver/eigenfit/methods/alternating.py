@@ -11,7 +11,7 @@ from eigenfit.batching import select
 from eigenfit.eigen import epsilon
 from eigenfit.methods import damping, gauss_newton
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures.base import positive_int
 
@@ -93,7 +93,7 @@ class Alternating(AbstractMethod):
         scale = gauss_newton.initial_scale(problem, problem.jacobian_at(point))
         zeros = tf.zeros_like(point.loss, tf.int32)
         return AlternatingState(
-            point=_best(point),
+            point=answer_at(point),
             current=point,
             start=point.parameters,
             reach=tf.sqrt(point.loss),
@@ -162,7 +162,7 @@ class Alternating(AbstractMethod):
         )
         fresh = damping.start(tf.ones_like(mu) * _INITIAL_DAMPING)
         return AlternatingState(
-            point=select(better, _best(trial), state.point),
+            point=select(better, answer_at(trial), state.point),
             current=select(taken, trial, current),
             start=state.start,
             reach=state.reach,
@@ -198,7 +198,3 @@ class Alternating(AbstractMethod):
             noise[burst] *= lengths[burst // 2 % len(lengths)]
         noise[:2] = 0  # the first two begin at the start itself
         return noise
-
-
-def _best(point: Evaluation) -> Point:
-    return Point(point.parameters, point.eigenvalues, point.loss)

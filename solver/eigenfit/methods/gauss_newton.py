@@ -36,16 +36,33 @@ def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
     floor = 8 * p * epsilon(S.dtype)
     S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
     right = residual if dual else gradient(J, residual)
-    # Cholesky raises for the whole batch when one member is not finite.
-    total = tf.reduce_sum(S, axis=[-2, -1]) + tf.reduce_sum(right, axis=-1)
-    finite = tf.math.is_finite(total)[..., tf.newaxis]
-    S = tf.where(finite[..., tf.newaxis], S, identity)
-    right = tf.where(finite, right, tf.zeros_like(right))
+    S, right, finite = finite_system(S, right)
     solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(S), -right[..., tf.newaxis])
     if dual:
         J = tf.where(finite[..., tf.newaxis], J, tf.zeros_like(J))
         return tf.linalg.matvec(J, solved[..., 0], transpose_a=True)
     return solved[..., 0]
+
+
+def finite_system(
+    S: tf.Tensor, right: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Puts the identity and zeros in the place of systems that are not finite.
+
+    Cholesky raises for the whole batch when one member is not finite.
+
+    Args:
+        S: `[..., k, k]`.
+        right: `[..., k]`.
+
+    Returns:
+        Both, and `[..., 1]` bool, which members were finite.
+    """
+    total = tf.reduce_sum(S, axis=[-2, -1]) + tf.reduce_sum(right, axis=-1)
+    finite = tf.math.is_finite(total)[..., tf.newaxis]
+    identity = tf.eye(S.shape[-1], dtype=S.dtype)
+    S = tf.where(finite[..., tf.newaxis], S, identity)
+    return S, tf.where(finite, right, tf.zeros_like(right)), finite
 
 
 def initial_scale(problem: Problem, J: tf.Tensor) -> tf.Tensor:

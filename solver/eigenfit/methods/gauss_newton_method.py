@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
-from eigenfit.methods import proposal
 from eigenfit.methods.line_search import AbstractLineSearch
-from eigenfit.methods.proposal import Proposal
+from eigenfit.methods.proposal import AbstractGaussNewton, Proposal
 from eigenfit.problem import Evaluation, Problem
 
 
-class GaussNewton(AbstractLineSearch):
+class GaussNewton(AbstractGaussNewton, AbstractLineSearch):
     """Least-squares steps `J d = -residual`, shortened until the loss falls.
 
     The step of `Newton`, which it is as fast as near an answer, without its jumps: the
@@ -35,21 +32,6 @@ class GaussNewton(AbstractLineSearch):
 
     def __repr__(self) -> str:
         return "GaussNewton()"
-
-    def first_memory(self, problem: Problem, point: Evaluation) -> tf.Tensor:
-        """Scales the parameters; see the base class."""
-        return proposal.scale_of(problem, point)
-
-    def propose(
-        self,
-        problem: Problem,
-        point: Evaluation,
-        targets: tf.Tensor,
-        memory: tf.Tensor,
-    ) -> Proposal:
-        """Solves for the whole step; see the base class."""
-        del targets
-        return proposal.of_gauss_newton(problem, point, memory)
 
     def learn(
         self,

@@ -57,12 +57,7 @@ class LoewnerNewton(AbstractDamped):
         H = problem.hessian_at(point, targets, positive=True)
         H /= 2 * norms[..., :, tf.newaxis] * norms[..., tf.newaxis, :]
         g = gauss_newton.gradient(J, point.residual)
-        finite = tf.math.is_finite(tf.reduce_sum(H, axis=[-2, -1]))
-        finite &= tf.math.is_finite(tf.reduce_sum(g, axis=-1))
-        finite = finite[..., tf.newaxis]
-        identity = tf.eye(problem.num_parameters, dtype=H.dtype)
-        H = tf.where(finite[..., tf.newaxis], H, identity)
-        g = tf.where(finite, g, tf.zeros_like(g))
+        H, g, _ = gauss_newton.finite_system(H, g)
         if problem.structure.is_linear:
             return _solved(H, g, mu)
         return _solved_absolute(H, g, mu)

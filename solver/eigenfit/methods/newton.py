@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-
-from eigenfit.methods import proposal
-from eigenfit.methods.proposal import Proposal
+from eigenfit.methods.proposal import AbstractGaussNewton
 from eigenfit.methods.undamped import AbstractUndamped
-from eigenfit.problem import Evaluation, Problem
 
 
-class Newton(AbstractUndamped):
+class Newton(AbstractGaussNewton, AbstractUndamped):
     """Newton's method, undamped: whole steps `J d = -residual`.
 
     Method I of S. Friedland, J. Nocedal & M. L. Overton, SIAM J. Numer. Anal. 24
@@ -34,18 +30,3 @@ class Newton(AbstractUndamped):
 
     def __repr__(self) -> str:
         return "Newton()"
-
-    def first_memory(self, problem: Problem, point: Evaluation) -> tf.Tensor:
-        """Scales the parameters; see the base class."""
-        return proposal.scale_of(problem, point)
-
-    def propose(
-        self,
-        problem: Problem,
-        point: Evaluation,
-        targets: tf.Tensor,
-        memory: tf.Tensor,
-    ) -> Proposal:
-        """Solves for the whole step; see the base class."""
-        del targets
-        return proposal.of_gauss_newton(problem, point, memory)

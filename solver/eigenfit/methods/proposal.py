@@ -46,18 +46,32 @@ def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
     return gauss_newton.initial_scale(problem, problem.jacobian_at(point))
 
 
-def of_gauss_newton(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Proposal:
-    """Solves `J D^-1 d = -residual` in the least-squares sense; its memory is D^2."""
-    J = problem.jacobian_at(point)
-    scale = gauss_newton.updated_scale(problem, scale, J)
-    norms = gauss_newton.roots(scale)
-    J /= norms[..., tf.newaxis, :]
-    return Proposal(
-        step=gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss)),
-        half_gradient=gauss_newton.gradient(J, point.residual),
-        norms=norms,
-        memory=scale,
-    )
+class AbstractGaussNewton(AbstractProposing):
+    """The direction that solves `J D^-1 d = -residual` in the least-squares sense."""
+
+    def first_memory(self, problem: Problem, point: Evaluation) -> tf.Tensor:
+        """Scales the parameters: the memory is D^2."""
+        return scale_of(problem, point)
+
+    def propose(
+        self,
+        problem: Problem,
+        point: Evaluation,
+        targets: tf.Tensor,
+        memory: tf.Tensor,
+    ) -> Proposal:
+        """Solves for the whole step; see the base class."""
+        del targets
+        J = problem.jacobian_at(point)
+        scale = gauss_newton.updated_scale(problem, memory, J)
+        norms = gauss_newton.roots(scale)
+        J /= norms[..., tf.newaxis, :]
+        return Proposal(
+            step=gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss)),
+            half_gradient=gauss_newton.gradient(J, point.residual),
+            norms=norms,
+            memory=scale,
+        )
 
 
 def ending(
