@@ -164,3 +164,17 @@ def _without(solution, member):
         name: tf.gather(getattr(solution, name), keep)
         for name in ("parameters", "loss", "num_steps", "result")
     }
+
+
+@pytest.mark.parametrize("compile", ["graph", "xla"])
+def test_members_that_leave_the_loop_keep_their_places(rng, compile):
+    # Each has targets of its own, which only its own answer meets.
+    problem = ef.Problem(ef.Additive(FNO_OFFSET[:4, :4] / 4))
+    targets = 3.0 * np.arange(4) + rng.uniform(size=[200, 4])
+    starts = targets + rng.uniform(-2, 2, size=[200, 4])
+    solution = ef.Solver(problem, compile=compile).fit(starts, targets, tolerance=1e-20)
+    assert len(np.unique(solution.num_steps)) > 3  # they leave at different times
+    converged = solution.result.numpy() == ef.Result.converged
+    assert np.mean(converged) > 0.95
+    loss = zoo.loss(problem, solution.parameters, targets)
+    assert (loss[converged] <= 1.01e-20).all()
