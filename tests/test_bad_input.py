@@ -29,7 +29,7 @@ def solver():
             [1.0, 1.0],
             {},
             ValueError,
-            r"`targets` .* \[..., 3\], got \[2\].*observes",
+            r"`targets` .* \[..., 3\], got \[2\].*3 targets",
         ),
         (R, "high", {}, TypeError, "`targets` must be real numbers.*'high'"),
         (R, [], {}, ValueError, r"`targets` must have shape \[..., 3\], got \[0\]"),

@@ -21,6 +21,29 @@ def test_the_three_ways_of_stepping_end_at_the_identity(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("rotational_spectrum", ["34350.54740(250)", "29172.65425(279)", "38.949 kHz"]),
+        ("shear_frame", ["20 of 20 starts converged", "11            +0.300000"]),
+        ("gaas_bands", ["Vss", "-6.4513    -6.4513"]),
+        ("crystal_field", ["B44 = 4.997", "chi-square 0.8"]),
+        ("coupled_masses", ["k3 = 94.29", "k5 = 120.86", "converged"]),
+    ],
+)
+def test_scripts_tell_and_draw(tmp_path, monkeypatch, capsys, name, told):
+    matplotlib = pytest.importorskip("matplotlib.image")
+    picture = tmp_path / "picture.png"
+    monkeypatch.setattr(sys, "argv", [name, "--plot", str(picture)])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    for text in told:
+        assert text in printed
+    pixels = matplotlib.imread(picture)
+    assert min(pixels.shape[:2]) > 500
+    assert pixels[..., :3].std() > 0.05
+
+
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.toml")))
 def test_problem_files_fit(tmp_path, name):
     # Who sets this level wants TensorFlow's messages.

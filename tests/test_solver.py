@@ -58,6 +58,34 @@ def test_nothing_is_traced_anew_for_another_batch(rng, compile):
     assert solver.num_traces() == 1
 
 
+@pytest.mark.parametrize("compile", ["eager", "graph", "xla"])
+def test_a_single_fit_is_that_of_a_batch_of_one(rng, compile):
+    solver = solver_of(METHODS["levenberg-marquardt"], compile=compile)
+    initial = rng.uniform(size=6)
+    batch = solver.fit(initial[np.newaxis], T)
+    for start in (initial, tf.constant(initial)):
+        one = solver.fit(start, T)
+        assert one.num_steps.numpy() == batch.num_steps[0].numpy()
+        np.testing.assert_allclose(one.parameters, batch.parameters[0], atol=1e-12)
+    if compile != "eager":
+        assert solver.num_traces() == 2
+
+
+def test_a_single_fit_sees_the_variables_of_its_structure():
+    scale = tf.Variable(2.0, dtype=tf.float64)
+    structure = ef.Parametric(
+        lambda r: tf.linalg.diag(r * scale), order=2, num_parameters=2
+    )
+    solver = ef.Solver(ef.Problem(structure))
+    with tf.GradientTape() as tape:
+        solution = solver.fit([1.0, 2.0], [3.0, 5.0])
+    np.testing.assert_allclose(solution.parameters, [1.5, 2.5], atol=1e-6)
+    assert tape.gradient(solution.parameters, scale) is None
+    scale.assign(4.0)
+    solution = solver.fit([1.0, 2.0], [3.0, 5.0])
+    np.testing.assert_allclose(solution.parameters, [0.75, 1.25], atol=1e-6)
+
+
 def test_arguments_broadcast(rng):
     solver = solver_of()
     targets = [[0.0, 1.0, 2.0], [1.0, 1.0, 1.0]]
@@ -333,7 +361,8 @@ def test_auto_chooses_method_and_way_of_running():
     full = ef.Solver(ef.Problem(ef.Symmetric(3)))
     assert isinstance(full.method, ef.IsospectralProjection)
     partial = ef.Solver(ef.Problem(ef.Affine([np.eye(2)])))
-    assert isinstance(partial.method, ef.LevenbergMarquardt)
+    assert isinstance(partial.method, ef.Alternating)
+    assert partial.method.descend_first
 
     def mode(method, order, batch):
         solver = ef.Solver(ef.Problem(ef.Symmetric(order)), method)

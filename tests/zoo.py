@@ -7,54 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 import eigenfit as ef
+from eigenfit.gallery.classic import FNO_ANSWER as FNO_ANSWER
+from eigenfit.gallery.classic import FNO_OFFSET as FNO_OFFSET
+from eigenfit.gallery.classic import FNO_TARGETS as FNO_TARGETS
+from eigenfit.gallery.classic import IDENTITY_START
+from eigenfit.gallery.classic import fno_multiple_basis as fno_multiple_basis
 
 SEED_STARTS = np.random.default_rng(2020).uniform(size=[1000, 6])
 """Uniform random starts of the published example."""
-
-# S. Friedland, J. Nocedal, M. L. Overton, SIAM J. Numer. Anal. 24 (1987), Example 1.
-FNO_OFFSET = np.array(
-    [
-        [0, 4, -1, 1, 1, 5, -1, 1],
-        [4, 0, -1, 2, 1, 4, -1, 2],
-        [-1, -1, 0, 3, 1, 3, -1, 3],
-        [1, 2, 3, 0, 1, 2, -1, 4],
-        [1, 1, 1, 1, 0, 1, -1, 5],
-        [5, 4, 3, 2, 1, 0, -1, 6],
-        [-1, -1, -1, -1, -1, -1, 0, 7],
-        [1, 2, 3, 4, 5, 6, 7, 0],
-    ]
-)
-FNO_TARGETS = np.arange(10.0, 81.0, 10.0)
-# Published to eight decimals, refined here.
-FNO_ANSWER = [
-    11.9078761024727,
-    19.705521508087,
-    30.545498186977,
-    40.062657488448,
-    51.5871402907255,
-    64.7021314321795,
-    70.1706758208911,
-    71.3184991702191,
-]
-
-
-def fno_multiple_basis() -> np.ndarray:
-    """The example with a triple eigenvalue: `A(c)_ij = c_max(i,j) b_ij`."""
-    V = np.array(
-        [
-            [1, -1, -3, -5, -6],
-            [1, 1, -2, -5, -17],
-            [1, -1, -1, 5, 18],
-            [1, 1, 1, 2, 0],
-            [1, -1, 2, 0, 1],
-            [1, 1, 3, 0, -1],
-            [2.5, 0.2, 0.3, 0.5, 0.6],
-            [2, -0.2, 0.3, 0.5, 0.8],
-        ]
-    )
-    B = np.eye(8) + V @ V.T
-    last = np.maximum(*np.indices([8, 8]))
-    return np.array([np.where(last == k, B, 0) for k in range(8)])
 
 
 @dataclass(frozen=True)
@@ -138,7 +98,7 @@ CASES = [
         "seed",
         lambda dtype: ef.Symmetric(3, dtype),
         ef.Levels,
-        [0.12108588, 0.8856114, 0.00449729, 0.22199583, 0.8411281, 0.54751956],
+        IDENTITY_START,
         [1.0, 1.0, 1.0],
     ),
     Case(

@@ -9,6 +9,9 @@ Example:
 
 from importlib.metadata import version as _version
 
+from eigenfit import gallery as gallery
+from eigenfit.blocks import Block
+from eigenfit.deflation import DeflationResult, deflate
 from eigenfit.direct import jacobi_from_two_spectra, persymmetric_jacobi
 from eigenfit.eigen import (
     LevelDerivatives,
@@ -17,6 +20,8 @@ from eigenfit.eigen import (
     level_derivatives,
     spectral_loss,
 )
+from eigenfit.joint import JointProblem
+from eigenfit.matching import MatchedFit, fit_matched, match_levels
 from eigenfit.methods import (
     LBFGS,
     AbstractMethod,
@@ -31,7 +36,19 @@ from eigenfit.methods import (
     Newton,
 )
 from eigenfit.multistart import MultistartResult, multistart
-from eigenfit.observations import Levels
+from eigenfit.observations import (
+    MAC,
+    AbstractObservation,
+    ClusterMeans,
+    Differences,
+    FreeShift,
+    Frequencies,
+    Levels,
+    ModeShapes,
+    RelativeTo,
+    mac,
+)
+from eigenfit.parameters import Parameters
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.programs import Gradient
 from eigenfit.results import FitError, History, Progress, Result, Solution
@@ -44,13 +61,17 @@ from eigenfit.structures import (
     Affine,
     Assembly,
     Banded,
+    Bloch,
+    Generalized,
     Hermitian,
     Laplacian,
     Parametric,
+    Reparametrized,
     Symmetric,
     Toeplitz,
     Tridiagonal,
 )
+from eigenfit.uncertainty import Uncertainty, uncertainty
 
 __version__ = _version("eigenfit")
 
@@ -58,6 +79,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "AbstractFullStructure",
     "AbstractLinearStructure",
     "AbstractMethod",
+    "AbstractObservation",
     "AbstractStructure",
     "Adam",
     "Additive",
@@ -65,14 +87,23 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Alternating",
     "Assembly",
     "Banded",
+    "Bloch",
+    "Block",
+    "ClusterMeans",
     "ClusterNewton",
+    "DeflationResult",
+    "Differences",
     "Evaluation",
     "FitError",
+    "FreeShift",
+    "Frequencies",
     "GaussNewton",
+    "Generalized",
     "Gradient",
     "Hermitian",
     "History",
     "IsospectralProjection",
+    "JointProblem",
     "LBFGS",
     "Laplacian",
     "LevelDerivatives",
@@ -80,22 +111,34 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "LevenbergMarquardt",
     "LiftAndProject",
     "LoewnerNewton",
+    "MAC",
+    "MatchedFit",
+    "ModeShapes",
     "MultistartResult",
     "Newton",
+    "Parameters",
     "Parametric",
     "Problem",
     "Progress",
+    "RelativeTo",
+    "Reparametrized",
     "Result",
     "Solution",
     "Solver",
     "Symmetric",
     "Toeplitz",
     "Tridiagonal",
+    "Uncertainty",
+    "deflate",
     "eigh",
     "eigvalsh",
+    "fit_matched",
     "jacobi_from_two_spectra",
     "level_derivatives",
+    "mac",
+    "match_levels",
     "multistart",
     "persymmetric_jacobi",
     "spectral_loss",
+    "uncertainty",
 ]

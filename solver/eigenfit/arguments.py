@@ -13,7 +13,6 @@ from eigenfit.validation import (
     as_array,
     as_tensor,
     broadcast_batch,
-    check_ascending,
     check_not_negative,
     check_positive,
     flat_batch,
@@ -25,7 +24,16 @@ class FitArguments(NamedTuple):
     """What the program of a fit takes."""
 
     batch: tf.TensorShape | tf.Tensor  # the batch shape of the caller
-    flat: list[tf.Tensor]  # initial, targets, tolerance, max_steps, batch-major
+    # Initial, targets, tolerance, max_steps; with one batch dimension, or none for a
+    # batch shape of rank 0.
+    values: list[tf.Tensor]
+    followed: tf.Tensor | None  # the targets as a tape knows them, if it may
+
+    def flat(self) -> list[tf.Tensor]:
+        """Gives the values with one batch dimension."""
+        if batch_rank(self.batch):
+            return self.values
+        return [tf.expand_dims(x, 0) for x in self.values]
 
 
 def fit_arguments(
@@ -33,7 +41,7 @@ def fit_arguments(
 ) -> FitArguments:
     """Prepares the arguments of `Solver.fit`.
 
-    Arrays and numbers are checked and broadcast in NumPy: a handful of eager
+    Whatever has a value now is checked and broadcast in NumPy: a handful of eager
     operations would cost more than a small fit.
 
     Raises:
@@ -42,9 +50,15 @@ def fit_arguments(
             of range.
     """
     dtype = problem.parameter_dtype
-    arrays = all(map(is_array, (initial, targets, tolerance, max_steps)))
-    convert = as_array if arrays else as_tensor
+    given = targets
+    arrays = tf.executing_eagerly() or all(
+        map(is_array, (initial, targets, tolerance, max_steps))
+    )
+    convert = _as_known if arrays else as_tensor
     initial = parameters_of(problem, "initial", initial, convert)
+    start = initial if arrays else getattr(initial, "numpy", lambda: None)()
+    if start is not None:
+        problem.check_parameters("initial", np.asarray(start))
     targets = targets_of(problem, targets, convert)
     tolerance = convert("tolerance", tolerance, dtype, None)
     check_positive("tolerance", tolerance)
@@ -52,7 +66,7 @@ def fit_arguments(
     check_not_negative("max_steps", max_steps)
     known = targets if arrays else getattr(targets, "numpy", lambda: None)()
     if known is not None:
-        check_ascending(np.asarray(known), problem.observation.positions(problem.order))
+        problem.check_targets(np.asarray(known))
     named: dict[str, tuple[Any, int]] = {
         "initial": (initial, 1),
         "targets": (targets, 1),
@@ -60,10 +74,24 @@ def fit_arguments(
         "max_steps": (max_steps, 0),
     }
     if arrays:
-        shape, flat = flat_batch(**named)
-        return FitArguments(tf.TensorShape(shape), flat)
+        shape, values = flat_batch(**named)
+        followed = None
+        if not is_array(given):
+            followed = tf.convert_to_tensor(given)
+            if followed.shape != values[1].shape:
+                followed = tf.broadcast_to(followed, [*shape, problem.num_targets])
+                followed = flatten(followed, len(shape))
+        return FitArguments(tf.TensorShape(shape), values, followed)
     batch, values = broadcast_batch(**named)
-    return FitArguments(batch, flatten(values, batch_rank(batch)))
+    rank = batch_rank(batch)
+    values = flatten(values, rank) if rank else values
+    return FitArguments(batch, values, None if is_array(given) else values[1])
+
+
+def _as_known(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.ndarray:
+    if is_array(value):
+        return as_array(name, value, dtype, last)
+    return as_tensor(name, value, dtype, last).numpy()
 
 
 def parameters_of(
@@ -74,7 +102,7 @@ def parameters_of(
         return convert(name, value, problem.parameter_dtype, problem.num_parameters)
     except ValueError as error:
         raise ValueError(
-            f"{error} {problem.structure!r} has {problem.num_parameters} parameters."
+            f"{error} {problem!r} has {problem.num_parameters} parameters."
         ) from None
 
 
@@ -84,6 +112,5 @@ def targets_of(problem: Problem, value: Any, convert: Any = as_tensor) -> Any:
         return convert("targets", value, problem.parameter_dtype, problem.num_targets)
     except ValueError as error:
         raise ValueError(
-            f"{error} {problem.observation!r} observes {problem.num_targets} levels of "
-            f"a matrix of order {problem.order}."
+            f"{error} {problem!r} has {problem.num_targets} targets."
         ) from None

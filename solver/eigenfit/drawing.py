@@ -6,17 +6,24 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.problem import Problem
-from eigenfit.structures import AbstractStructure
 
 _CENTRE_STEPS = 50
 """Steps of conjugate gradients for the centre of the starts; one is often exact."""
 
 
-def scale_of(structure: AbstractStructure) -> np.ndarray:
-    """Gives the natural scale `|dA/dr_k|` of parameters, 1 where unknown or zero."""
-    squares = structure.squared_norms()
+def scale_of(problem: Problem) -> np.ndarray:
+    """Gives the natural scales of parameters, `[p]`.
+
+    `|dA/dr_k|` where that is constant (1 where it is zero), else the inverse widths of
+    bounds, else 1.
+    """
+    squares = problem.structure.squared_norms() if problem.is_plain else None
     if squares is None:
-        return np.ones(structure.num_parameters)
+        scale = np.ones(problem.num_parameters)
+        if problem.bounds is not None:
+            width = problem.bounds[1] - problem.bounds[0]
+            scale = np.where(np.isfinite(width), 1 / width, 1.0)
+        return scale
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
@@ -32,7 +39,7 @@ def starting_cloud(problem: Problem, targets: np.ndarray) -> tuple[np.ndarray, f
         see `eigenfit.multistart` for the formulas.
     """
     # Conjugate gradients on A_k / |A_k|, without the p x p matrix.
-    structure, scale = problem.structure, scale_of(problem.structure)
+    structure, scale = problem.structure, scale_of(problem)
     zero = tf.zeros([structure.num_parameters], structure.parameter_dtype)
 
     def adjoint(G: tf.Tensor) -> np.ndarray:
@@ -61,3 +68,21 @@ def starting_cloud(problem: Problem, targets: np.ndarray) -> tuple[np.ndarray, f
     total = problem.order * variance
     sigma = np.sqrt(max(total - rest, total / 4) / structure.num_parameters)
     return y / scale, float(sigma)
+
+
+def in_box(
+    rng: np.random.Generator, number: int, lower: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
+    """Draws starts between bounds, `[number, p]`; see `eigenfit.multistart`."""
+    shape = (number, len(lower))
+    first, second, third = rng.spawn(3)
+    uniform, normal = first.uniform(size=shape), second.standard_normal(shape)
+    distance = third.exponential(size=shape)
+    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
+    above = low + distance * np.maximum(1.0, np.abs(low))
+    below = high - distance * np.maximum(1.0, np.abs(high))
+    inside = low + uniform * (high - low)
+    both, none = has_lower & has_upper, ~has_lower & ~has_upper
+    single = np.where(has_lower, above, below)
+    return np.where(both, inside, np.where(none, normal, single))

@@ -32,7 +32,7 @@ def follow_targets(
     Args:
         problem: What was fitted.
         method: That fitted it.
-        initial: `[b, p]`, held constant.
+        initial: `[b, p]`, held constant; here and below `b` may be missing.
         targets: `[b, m]`.
         answer: Parameters, matrix, eigenvalues, loss, number of steps, result.
 
@@ -46,7 +46,10 @@ def follow_targets(
         def backward(*upstream: tf.Tensor):
             floating = upstream[:4]
             inputs = here(initial, targets, answer[0], answer[5], *floating)
-            by_targets = _backward(problem, method)(*inputs)
+            one = targets.shape.rank == 1
+            batch = [tf.expand_dims(x, 0) for x in inputs] if one else inputs
+            by_targets = _backward(problem, method)(*batch)
+            by_targets = by_targets[0] if one else by_targets
             return (by_targets, *(None for _ in answer))
 
         return tuple(tf.identity(x) for x in answer), backward
@@ -71,15 +74,14 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
             # The closed form keeps the eigenvectors of the start.
             V = problem.evaluate(initial, targets).eigenvectors
             point = point._replace(eigenvectors=V)
-        structure = problem.structure
-        levels = structure.level_jacobian(point.parameters, point.eigenvectors)
-        r_bar += structure.pullback(point.parameters, A_bar)
+        levels = problem.level_jacobian_at(point)
+        r_bar += problem.pull_matrix(point.parameters, A_bar)
         r_bar += tf.linalg.matvec(levels, w_bar, transpose_a=True)
-        J = problem.observation.jacobian(levels)
+        J = problem.jacobian_at(point)
         by_residual = _solve(problem, point, targets, J, r_bar)
         # The loss is stationary in r: only its own targets move it.
         by_residual -= 2 * loss_bar[:, tf.newaxis] * point.residual
-        by_targets = problem.observation.weighted(by_residual)
+        by_targets = problem.weighted(by_residual)
         known = (result == Result.converged) | (result == Result.stationary)
         nan = tf.constant(float("nan"), by_targets.dtype)
         return tf.where(known[:, tf.newaxis], by_targets, nan)

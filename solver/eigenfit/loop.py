@@ -113,7 +113,9 @@ def advance(
     data = (targets, limits)
     if method.is_direct:
         return _take_step(problem, method, run, data)
-    if isinstance(run.recorder, Recorder) or inside_xla():
+    size = run.members.result.shape[0]
+    few = size is not None and size < WORTH_COMPACTING
+    if isinstance(run.recorder, Recorder) or inside_xla() or few:
         return _iterate(problem, method, run, data, until, enough)
 
     def unfinished(step: tf.Tensor, members: Members) -> tf.Tensor:
@@ -228,7 +230,7 @@ def _is_valid(
 ) -> tf.Tensor:
     valid = tf.reduce_all(tf.math.is_finite(initial), axis=-1)
     valid &= tf.reduce_all(tf.math.is_finite(targets), axis=-1)
-    valid &= problem.observation.ordered(targets, problem.order)
+    valid &= problem.ordered(targets) & problem.inside(initial)
     return valid & (limits.tolerance > 0) & (limits.max_steps >= 0)
 
 

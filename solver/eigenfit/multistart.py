@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
 from eigenfit.distinct import canonical, clusters
-from eigenfit.drawing import scale_of, starting_cloud
+from eigenfit.drawing import in_box, scale_of, starting_cloud
 from eigenfit.problem import Problem
 from eigenfit.results import Progress, Result, Solution
 from eigenfit.solver import Solver
@@ -68,8 +68,11 @@ def multistart(
     least-squares solution of `A(r_0) = mu I` (the smallest one in `d_k r_k`). With
     `sigma^2 = max(n v - |A(r_0) - mu I|^2, n v / 4) / p`, A(r) has on average the sum
     of squared deviations from mu that the targets ask for. At least `mu^2 / 100` is
-    taken for v (1 if mu and v are 0). For other structures starts are N(0, 1). The
-    first starts of a longer run with the same seed are those of a shorter one.
+    taken for v (1 if mu and v are 0). Where parameters have bounds each start is
+    uniform between them, or at an exponential distance (of mean 1, or the size of the
+    bound if that is larger) from the only one; unbounded parameters are N(0, 1). So
+    are all in other problems: give `draw` where their units differ. The first starts
+    of a longer run with the same seed are those of a shorter one.
 
     Args:
         solver: Makes the fits.
@@ -145,10 +148,12 @@ def multistart(
     found = converged if converged.any() else np.isfinite(loss)
     member = np.flatnonzero(found)
     member = member[np.argsort(loss[member], kind="stable")]
-    images = canonical(problem.structure, parameters[member])
+    images = parameters[member]
+    if problem.is_plain and problem.bounds is None:
+        images = canonical(problem.structure, images)
     if symmetries is not None:
         images = _images(solver, symmetries, images, eigenvalues[member])
-    scaled = images.astype(np.float64) * scale_of(problem.structure)
+    scaled = images.astype(np.float64) * scale_of(problem)
     label, leaders = clusters(scaled, rtol)
     if not converged.any():
         leaders = leaders[:1]
@@ -220,9 +225,12 @@ def _starts(
         return _given(problem, "draw", draw(rng, number), number)
     normal = rng.standard_normal([number, problem.num_parameters])
     structure = problem.structure
-    if structure.is_linear and structure.squared_norms() is not None:
+    known = structure.is_linear and structure.squared_norms() is not None
+    if problem.bounds is not None:
+        normal = in_box(rng, number, *problem.bounds)
+    elif problem.is_plain and known:
         centre, spread = starting_cloud(problem, target.astype(np.float64))
-        normal = centre + spread * normal / scale_of(structure)
+        normal = centre + spread * normal / scale_of(problem)
     return normal.astype(problem.parameter_dtype.as_numpy_dtype)
 
 

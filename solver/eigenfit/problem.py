@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import (
@@ -16,8 +18,9 @@ from eigenfit.eigen import (
     spectral_loss,
     unrotate,
 )
-from eigenfit.observations import Levels
-from eigenfit.structures import AbstractStructure
+from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.parameters import Parameters
+from eigenfit.structures import AbstractStructure, Reparametrized
 
 
 class Point(NamedTuple):
@@ -33,7 +36,7 @@ class Evaluation(NamedTuple):
 
     parameters: tf.Tensor  # [..., p]
     eigenvalues: tf.Tensor  # [..., n], ascending
-    eigenvectors: tf.Tensor  # [..., n, n], in columns
+    eigenvectors: Any  # [..., n, n], in columns; a tuple of a `JointProblem`
     residual: tf.Tensor  # [..., m], weighted
     loss: tf.Tensor  # [...], sum of squares of the residual
 
@@ -47,17 +50,31 @@ class Problem(tf.Module):
     """Asks for parameters whose matrix has the observed levels at their targets.
 
     Targets are arguments of every function, never part of the problem. Arguments of
-    the functions are `parameters [..., p]` and `targets [..., m]` of
+    the functions are `parameters [..., p]`, the unknowns, and `targets [..., m]` of
     `parameter_dtype`, with the same batch dimensions.
 
+    One matrix whose levels are observed is this class; several matrices that share
+    their parameters, other observations and priors make it a `JointProblem`.
+
     Args:
-        structure: What may vary.
-        observation: What is compared with the targets; all levels by default.
+        structure: What may vary, or a list of `Block`s.
+        observation: What is compared with the targets; all levels by default. Of a
+            single structure only.
+        parameters: Names, bounds, ties and the like; all free by default.
+        observations: Joint ones, of the levels of several blocks.
         name: Of the module.
+
+    Attributes:
+        num_targets: Number m of targets.
+        parameter_names: Of the unknowns.
+        all_names: Of all parameters of the structures, fixed and tied ones included.
+        bounds: `(lower, upper)`, `[p]` each, or None.
+        is_plain: Whether it is of one matrix whose levels are observed.
 
     Raises:
         TypeError: If `structure` or `observation` is something else.
-        ValueError: If the observation does not fit the order of the structure.
+        ValueError: If an observation does not fit the order of its structure, or
+            parameters their number.
 
     Example:
         >>> from eigenfit.structures import Symmetric
@@ -66,25 +83,53 @@ class Problem(tf.Module):
         np.float64(4.0)
     """
 
+    is_plain = True
+
+    def __new__(
+        cls,
+        structure: Any = None,
+        observation: Any = None,
+        *,
+        parameters: Parameters | None = None,
+        observations: Any = None,
+        name: str | None = None,
+    ) -> Problem:
+        """Chooses the class, as `pathlib.Path` does."""
+        from eigenfit.joint import JointProblem
+
+        plain = (
+            isinstance(structure, AbstractStructure)
+            and (observation is None or isinstance(observation, Levels))
+            and observations is None
+            and not getattr(parameters, "prior", None)
+        )
+        other = isinstance(structure, (list, tuple, AbstractStructure))
+        if cls is Problem and other and not plain:
+            return super().__new__(JointProblem)
+        return super().__new__(cls)
+
     def __init__(
         self,
-        structure: AbstractStructure,
-        observation: Levels | None = None,
+        structure: AbstractStructure | Sequence[Any],
+        observation: AbstractObservation | None = None,
+        *,
+        parameters: Parameters | None = None,
+        observations: Sequence[AbstractObservation] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
+        del observations
         if not isinstance(structure, AbstractStructure):
             raise TypeError(
-                f"`structure` must be a structure such as Symmetric(3), got "
-                f"{structure!r}."
+                f"`structure` must be a structure such as Symmetric(3), or a list of "
+                f"Blocks, got {structure!r}."
             )
         if observation is None:
             observation = Levels()
-        if not isinstance(observation, Levels):
-            raise TypeError(
-                f"`observation` must be an observation such as Levels(), got "
-                f"{observation!r}."
-            )
+        assert isinstance(observation, Levels)
+        resolved = self._resolve(parameters, structure.num_parameters)
+        if resolved.matrix is not None:
+            structure = Reparametrized(structure, resolved.matrix, resolved.offset)
         self.structure = structure
         self.observation = observation
         self.num_targets = observation.num_targets(structure.order)
@@ -94,18 +139,147 @@ class Problem(tf.Module):
 
     @property
     def order(self) -> int:
-        """Order n of the matrix."""
+        """Order n of the matrix, of the largest one where there are several."""
         return self.structure.order
 
     @property
+    def num_levels(self) -> int:
+        """Number of levels of all matrices."""
+        return self.structure.order
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether all targets have standard deviations."""
+        return self.observation.has_sigma
+
+    @property
     def num_parameters(self) -> int:
-        """Number p of parameters."""
-        return self.structure.num_parameters
+        """Number p of unknowns."""
+        return len(self.parameter_names)
 
     @property
     def parameter_dtype(self) -> tf.DType:
         """The real dtype of parameters, targets, eigenvalues and loss."""
         return self.structure.parameter_dtype
+
+    def expand(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Computes all parameters `[..., P]`, fixed and tied ones included."""
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
+        if self.tie_matrix is None:
+            return parameters
+        T = tf.constant(self.tie_matrix, parameters.dtype)
+        fixed = tf.constant(self.tie_offset, parameters.dtype)
+        return tf.tensordot(parameters, T, axes=[[-1], [1]]) + fixed
+
+    def limit(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Moves parameters `[..., p]` to the nearest ones inside the bounds."""
+        if self.bounds is None:
+            return parameters
+        lower, upper = (tf.constant(x, parameters.dtype) for x in self.bounds)
+        return tf.clip_by_value(parameters, lower, upper)
+
+    def inside(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Says which members have parameters `[..., p]` inside the bounds: `[...]`."""
+        if self.bounds is None:
+            return tf.ones(tf.shape(parameters)[:-1], tf.bool)
+        return tf.reduce_all(self.limit(parameters) == parameters, axis=-1)
+
+    def check_parameters(self, name: str, parameters: np.ndarray) -> None:
+        """Refuses parameters `[..., p]` outside the bounds.
+
+        Raises:
+            ValueError: Naming the first such parameter.
+        """
+        if self.bounds is None:
+            return
+        lower, upper = self.bounds
+        outside = (parameters < lower) | (parameters > upper)
+        if outside.any():
+            index = tuple(int(i) for i in np.argwhere(outside)[0])
+            k = index[-1]
+            where = f" of member {index[:-1]}" if index[:-1] else ""
+            raise ValueError(
+                f"`{name}`{where}: {self.parameter_names[k]} = {parameters[index]:g} "
+                f"lies outside its bounds ({lower[k]:g}, {upper[k]:g}). Start inside."
+            )
+
+    def on_bounds(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Marks parameters `[..., p]` on their lower (-1) or upper (1) bound."""
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
+        if self.bounds is None:
+            return tf.zeros_like(parameters, tf.int32)
+        lower, upper = (tf.constant(x, parameters.dtype) for x in self.bounds)
+        on_upper = tf.cast(parameters >= upper, tf.int32)
+        return on_upper - tf.cast(parameters <= lower, tf.int32)
+
+    def ordered(self, targets: tf.Tensor) -> tf.Tensor:
+        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        return self.observation.ordered(targets, self.order)
+
+    def check_targets(self, targets: np.ndarray) -> None:
+        """Refuses targets `[..., m]` that no spectrum can have."""
+        self.observation.check_targets(targets, self.order)
+
+    def squared_norms(self) -> np.ndarray | None:
+        """Gives constant squares of the scales of the parameters, `[p]`, or None."""
+        if self.observation.weights is not None:
+            return None  # With weights the columns of the Jacobian have other units.
+        return self.structure.squared_norms()
+
+    def matrix(self, parameters: tf.Tensor) -> Any:
+        """Builds the matrix `[..., n, n]`; a tuple of them for several blocks."""
+        return self.structure.assemble(parameters)
+
+    def split(self, eigenvalues: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Splits levels `[..., N]` by block: `[..., n]` each."""
+        return (eigenvalues,)
+
+    def values(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes what is compared with the targets, in their unit: `[..., m]`."""
+        point = self.evaluate(parameters, targets)
+        return self.observation.measure(point.eigenvalues, None, targets)
+
+    def roots(self) -> np.ndarray:
+        """Gives the roots of the weights of all targets, `[m]`."""
+        return self.observation.roots(self.order)
+
+    def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+        """Says which members have levels that coincide but should not: `[...]`."""
+        if self.order == 1:
+            return tf.zeros_like(point.loss, tf.bool)
+        w = point.eigenvalues
+        close = w[..., 1:] - w[..., :-1] <= cluster_width(w)[..., tf.newaxis]
+        t, weights = self.observation.spread(targets, self.order)
+        differ = t[..., 1:] != t[..., :-1]
+        if weights is not None:
+            differ |= weights[..., 1:] != weights[..., :-1]
+        return tf.reduce_any(close & differ, axis=-1)
+
+    def level_jacobian_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes the derivatives of all levels, `[..., N, p]`."""
+        return self.structure.level_jacobian(point.parameters, point.eigenvectors)
+
+    def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
+        """Applies the adjoint of the derivative of `matrix`: `[..., p]`."""
+        return self.structure.pullback(parameters, G)
+
+    def weighted(self, residual: tf.Tensor) -> tf.Tensor:
+        """Gives the part of a residual `[..., m]` due to targets, times the roots."""
+        return self.observation.weighted(residual)
+
+    def _resolve(self, parameters: Parameters | None, number: int) -> Any:
+        if parameters is None:
+            parameters = Parameters()
+        if not isinstance(parameters, Parameters):
+            raise TypeError(
+                f"`parameters` must be Parameters(...), got {parameters!r}."
+            )
+        resolved = parameters.resolve(number)
+        self.all_names = resolved.all_names
+        self.parameter_names = resolved.names
+        self.bounds = resolved.bounds
+        self.tie_matrix, self.tie_offset = resolved.matrix, resolved.offset
+        return resolved
 
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sum_i weight_i (t_i - lambda_i)^2`, `[...]`.
@@ -185,8 +359,7 @@ class Problem(tf.Module):
 
     def jacobian_at(self, point: Evaluation) -> tf.Tensor:
         """Computes the Jacobian, `[..., m, p]`, without a decomposition."""
-        levels = self.structure.level_jacobian(point.parameters, point.eigenvectors)
-        return self.observation.jacobian(levels)
+        return self.observation.jacobian(self.level_jacobian_at(point))
 
     def loewner_at(
         self, point: Evaluation, targets: tf.Tensor, positive: bool = False

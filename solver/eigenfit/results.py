@@ -58,13 +58,15 @@ _TEXTS = {
     Result.nonfinite: (
         "A step or the start produced NaN or infinity; the answer is the last "
         "finite one. Usually the step was too long or the structure is undefined "
-        "there. Try a smaller learning rate, a better scaled problem, or another "
-        "start."
+        "there, a mass matrix is not positive definite, or levels coincide whose mode "
+        "shapes are observed. Try a smaller learning rate, a better scaled problem, "
+        "bounds, or another start."
     ),
     Result.invalid_input: (
         "The fit was not started: a target or start value is NaN or infinite, the "
-        "targets do not ascend, or `tolerance` is not positive or `max_steps` is "
-        "negative. Correct this member's input; the other members are unaffected."
+        "targets do not ascend, a start lies outside its bounds, or `tolerance` is not "
+        "positive or `max_steps` negative. Correct this member's input; the other "
+        "members are unaffected."
     ),
 }
 

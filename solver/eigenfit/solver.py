@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from eigenfit.arguments import fit_arguments, parameters_of, targets_of
+from eigenfit.arguments import FitArguments, fit_arguments, parameters_of, targets_of
 from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.chunks import history_of, run_in_buckets, run_in_chunks
 from eigenfit.compilation import MODES, Compiled, Mode
@@ -33,10 +33,11 @@ class Solver(tf.Module):
         method: How a step is made, or `"auto"`: the closed form where there is one,
             `Alternating` where targets can usually be met, with as many parameters as
             targets or more, else `LevenbergMarquardt`.
-        compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`. XLA compiles anew for
-            each batch size (about a second) and is quick for one small matrix;
-            `"auto"` takes it for a single matrix of order 8 or less with a method of
-            many steps, and graph mode otherwise.
+        compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
+            of order 8 or less with a method of many steps, graph mode otherwise. XLA
+            compiles for 1 to 4 s, anew for each batch size; ask for it where one
+            solver fits thousands of single matrices of order 8 or less, or hundreds
+            of batches of order 3 or 4.
         name: Of the module.
 
     Raises:
@@ -139,10 +140,13 @@ class Solver(tf.Module):
                     f"`{name}` must be an integer of at least {least}, got {value!r}."
                 )
 
-        batch, arguments = fit_arguments(
-            self.problem, initial, targets, tolerance, max_steps
-        )
+        given = fit_arguments(self.problem, initial, targets, tolerance, max_steps)
+        batch = given.batch
         mode = self._mode(batch)
+        if not record_every and not progress and batch_rank(batch) == 0:
+            answer = self.programs.fit_one.call(mode, given.values)
+            return Solution._make((*self._followed(given, answer), None))
+        arguments = given.flat()
         empty = isinstance(batch, tf.TensorShape) and batch.num_elements() == 0
         if (record_every and not empty) or progress:
             record_every = 0 if empty else record_every
@@ -166,11 +170,8 @@ class Solver(tf.Module):
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None
-        if tf.is_tensor(targets) or isinstance(targets, tf.Variable):
-            answer = follow_targets(
-                self.problem, self.method, arguments[0], arguments[1], tuple(answer)
-            )
-        return Solution._make((*unflatten(answer, batch), history))
+        answer = unflatten(self._followed(given, answer), batch)
+        return Solution._make((*answer, history))
 
     def init(self, initial: Any, targets: Any) -> Any:
         """Starts the method: the state for `step`.
@@ -264,6 +265,14 @@ class Solver(tf.Module):
         )
         compiled = program.variant(self._mode(batch))
         return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
+
+    def _followed(self, given: FitArguments, answer: Any) -> tuple[tf.Tensor, ...]:
+        if given.followed is None:
+            return tuple(answer)
+        initial = given.values[0]
+        return follow_targets(
+            self.problem, self.method, initial, given.followed, tuple(answer)
+        )
 
     def _in_buckets(self, mode: Mode, batch: Any) -> bool:
         large = (

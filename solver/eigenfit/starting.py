@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.batching import select
-from eigenfit.eigen import cluster_width, epsilon
+from eigenfit.eigen import epsilon
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Evaluation, Point, Problem, answer_at
 
@@ -38,7 +38,7 @@ def start(
     given = answer_at(point)
     if method.is_direct or problem.order == 1:
         return state, given
-    kink = _at_kink(problem, point, targets)
+    kink = problem.at_kink(point, targets)
     state = tf.cond(
         tf.reduce_any(kink),
         lambda: select(
@@ -51,26 +51,19 @@ def start(
     return state, given
 
 
-def _at_kink(
-    problem: Problem, point: Evaluation | Point, targets: tf.Tensor
-) -> tf.Tensor:
-    w = point.eigenvalues
-    close = w[..., 1:] - w[..., :-1] <= cluster_width(w)[..., tf.newaxis]
-    t, weights = problem.observation.spread(targets, problem.order)
-    differ = t[..., 1:] != t[..., :-1]
-    if weights is not None:
-        differ |= weights[..., 1:] != weights[..., :-1]
-    return tf.reduce_any(close & differ, axis=-1)
-
-
 def _moved(
     problem: Problem, point: Evaluation | Point, targets: tf.Tensor
 ) -> tf.Tensor:
-    norms = problem.structure.squared_norms()
     noise = np.random.default_rng(0).normal(size=problem.num_parameters)
-    if norms is not None:
-        noise /= np.sqrt(np.where(norms > 0, norms, 1))
+    norms = problem.squared_norms()
+    if norms is None:
+        J = problem.level_jacobian_at(problem.evaluate(point.parameters, targets))
+        columns = tf.reduce_sum(J**2, axis=-2)
+        scale = tf.sqrt(tf.where(columns > 0, columns, tf.ones_like(columns)))
+    else:
+        scale = tf.constant(np.sqrt(np.where(norms > 0, norms, 1)), point.loss.dtype)
     numbers = tf.concat([point.eigenvalues, targets], axis=-1)
     size = tf.reduce_max(tf.abs(numbers), axis=-1, keepdims=True)
     length = epsilon(size.dtype) ** 0.5 * size
-    return point.parameters + length * tf.constant(noise, size.dtype)
+    move = length * tf.constant(noise, size.dtype) / scale
+    return problem.limit(point.parameters + move)

@@ -43,6 +43,7 @@ class Adam(AbstractMethod):
 
     default_max_steps = 20_000
     takes_many_steps = True
+    honours_bounds = True
 
     def __init__(
         self,
@@ -64,9 +65,6 @@ class Adam(AbstractMethod):
             f"beta_2={self.beta_2}, epsilon={self.epsilon})"
         )
 
-    def check(self, problem: Problem) -> None:
-        """Accepts every problem."""
-
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
     ) -> AdamState:
@@ -86,7 +84,8 @@ class Adam(AbstractMethod):
         correction = tf.sqrt(1 - self.beta_2**k) / (1 - self.beta_1**k)
         rate = (self.learning_rate * correction)[..., tf.newaxis]
         parameters = state.point.parameters - rate * m / (tf.sqrt(v) + self.epsilon)
-        return AdamState(problem.evaluate(parameters, targets), m, v, num_updates)
+        point = problem.evaluate(problem.limit(parameters), targets)
+        return AdamState(point, m, v, num_updates)
 
     def terminate(self, problem: Problem, state: AdamState) -> tf.Tensor:
         """Never ends by itself: noise in the moments hides a stationary point."""

@@ -17,10 +17,12 @@ from eigenfit.structures.base import positive_int
 
 # Even bursts are of Newton, odd ones damped. BUILD_NOTES.md has what was tried.
 _STEPS = (25, 40)  # longest burst
-_PATIENCE = (8, 5)  # steps in which the loss of a burst must fall by _FALL at least
+_PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by _FALL at least
 _FALL = 0.7
 _DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
 _INITIAL_DAMPING = 1e-2
+_FIRST_DAMPING = 1e-5  # where the first burst is a damped one
+_AGREEMENT = 1e-6  # relative difference of losses that are the same
 # Lengths relative to the residual at the start: of a Newton step at most, and of the
 # moves to the starts of bursts, in turn.
 _LONGEST = 4.0
@@ -37,10 +39,11 @@ class AlternatingState(NamedTuple):
     unit: tf.Tensor  # [..., p] squares of the scales D there
     scale: tf.Tensor  # [..., p] the same in this burst
     damping: damping.Damping
-    burst: tf.Tensor  # [...] int32, even: Newton, odd: damped
+    burst: tf.Tensor  # [...] int32, even: Newton, odd: damped, or the other way round
     num_left: tf.Tensor  # [...] int32, steps left of the burst
     mark: tf.Tensor  # [...] loss of the burst when it last fell by enough
     idle: tf.Tensor  # [...] int32, steps since
+    agreeing: tf.Tensor  # [...] int32, damped bursts that ended at the best loss
     code: tf.Tensor  # [...] int32, a Result for when the bursts are used up
 
 
@@ -58,32 +61,51 @@ class Alternating(AbstractMethod):
     longer falls. The best point is the answer. The random numbers are fixed and the
     same for each member, so that the answer depends on nothing but the input.
 
-    Where no parameters meet the targets all bursts are spent before the answer is
-    `stationary` or `stalled`: use `LevenbergMarquardt` for such problems.
+    Where no parameters meet the targets bursts are spent in vain before the answer is
+    `stationary` or `stalled`. With `agreement` a member ends when that many damped
+    bursts have led to the best loss, and with data that have standard deviations when
+    its loss is no larger than these explain: at most `3 (m - p)` for m targets.
 
     Args:
         num_bursts: Number of bursts.
+        descend_first: Whether the first burst is a damped one.
+        agreement: Number of damped bursts to the same loss; None for all bursts.
         name: Of the module.
 
     Raises:
-        ValueError: If `num_bursts` is not an integer of at least 1.
+        ValueError: If `num_bursts` or `agreement` is not an integer of at least 1.
 
     Example:
         >>> Alternating()
         Alternating(num_bursts=64)
     """
 
-    def __init__(self, num_bursts: int = 64, name: str | None = None) -> None:
+    honours_bounds = True
+
+    def __init__(
+        self,
+        num_bursts: int = 64,
+        descend_first: bool = False,
+        agreement: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name)
         self.num_bursts = positive_int("num_bursts", num_bursts)
+        self.descend_first = bool(descend_first)
+        self.agreement = (
+            None if agreement is None else positive_int("agreement", agreement)
+        )
+        # A least-squares answer is worth the whole descent.
+        self._longest = 200 if descend_first else _STEPS[1]
+        self._patience = 40 if descend_first else _PATIENCE[1]
         # With the step that begins each burst but the first.
-        self.default_max_steps = num_bursts * (max(_STEPS) + 1)
+        self.default_max_steps = num_bursts * (self._longest + 1)
 
     def __repr__(self) -> str:
-        return f"Alternating(num_bursts={self.num_bursts})"
-
-    def check(self, problem: Problem) -> None:
-        """Accepts every problem."""
+        more = ", descend_first=True" if self.descend_first else ""
+        if self.agreement is not None:
+            more += f", agreement={self.agreement}"
+        return f"Alternating(num_bursts={self.num_bursts}{more})"
 
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
@@ -92,6 +114,7 @@ class Alternating(AbstractMethod):
         point = problem.evaluate(parameters, targets)
         scale = gauss_newton.initial_scale(problem, problem.jacobian_at(point))
         zeros = tf.zeros_like(point.loss, tf.int32)
+        mu = _FIRST_DAMPING if self.descend_first else _INITIAL_DAMPING
         return AlternatingState(
             point=answer_at(point),
             current=point,
@@ -99,11 +122,12 @@ class Alternating(AbstractMethod):
             reach=tf.sqrt(point.loss),
             unit=scale,
             scale=scale,
-            damping=damping.start(tf.ones_like(point.loss) * _INITIAL_DAMPING),
+            damping=damping.start(tf.ones_like(point.loss) * mu),
             burst=zeros,
-            num_left=zeros + _STEPS[0],
+            num_left=zeros + (self._longest if self.descend_first else _STEPS[0]),
             mark=point.loss,
             idle=zeros,
+            agreeing=zeros,
             code=zeros + int(Result.stalled),
         )
 
@@ -113,11 +137,11 @@ class Alternating(AbstractMethod):
         """Makes a step of the burst, or begins the next; see the base class."""
         current = state.current
         begins = state.num_left <= 0
-        newton = state.burst % 2 == 0
+        newton = self._is_newton(state.burst)
         J = problem.jacobian_at(current)
         scale = gauss_newton.updated_scale(problem, state.scale, J)
         norms = gauss_newton.roots(scale)
-        J /= norms[..., tf.newaxis, :]
+        J = gauss_newton.hold(problem, current, J) / norms[..., tf.newaxis, :]
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
         scaled = gauss_newton.direction(J, current.residual, mu)
         length = tf.norm(scaled, axis=-1)
@@ -133,6 +157,12 @@ class Alternating(AbstractMethod):
         moved = select(
             begins, self._next_start(state), current.parameters + scaled / norms
         )
+        moved = problem.limit(moved)
+        if problem.bounds is not None:
+            change = tf.linalg.matvec(J, (moved - current.parameters) * norms)
+            predicted = -tf.reduce_sum(
+                change * (2 * current.residual + change), axis=-1
+            )
         trial = problem.evaluate(moved, targets)
         finite = tf.math.is_finite(trial.loss)
         fell = trial.loss < current.loss
@@ -147,16 +177,19 @@ class Alternating(AbstractMethod):
         lost = tf.where(
             newton,
             ~(trial.loss <= _DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
-            flat | (~fell & short) | (idle >= _PATIENCE[1]),
+            flat | (~fell & short) | (idle >= self._patience),
         )
 
         better = finite & (trial.loss < state.point.loss)
-        code = tf.where(better, int(Result.stalled), state.code)
-        at_best = current.loss <= state.point.loss
-        stationary = ~begins & ~newton & flat & at_best
-        code = tf.where(stationary, int(Result.stationary), code)
+        # Losses that differ by rounding are one.
+        lower = better & (trial.loss < (1 - _AGREEMENT) * state.point.loss)
+        code = tf.where(lower, int(Result.stalled), state.code)
+        agrees = current.loss <= (1 + _AGREEMENT) * state.point.loss
+        agrees &= ~begins & ~newton & flat
+        code = tf.where(agrees, int(Result.stationary), code)
+        agreeing = tf.where(lower, 0, state.agreeing + tf.cast(agrees, tf.int32))
         burst = state.burst + tf.cast(begins, tf.int32)
-        whole = tf.where(burst % 2 == 0, *_STEPS)
+        whole = tf.where(self._is_newton(burst), _STEPS[0], self._longest)
         adapted = damping.update(
             state.damping, (current.loss - trial.loss) / predicted, fell
         )
@@ -173,13 +206,22 @@ class Alternating(AbstractMethod):
             num_left=tf.where(begins, whole, tf.where(lost, 0, state.num_left - 1)),
             mark=tf.where(taken & (falls | begins), trial.loss, state.mark),
             idle=idle,
+            agreeing=agreeing,
             code=code,
         )
 
     def terminate(self, problem: Problem, state: AlternatingState) -> tf.Tensor:
         """Ends when the last burst has; see the base class."""
         over = (state.burst + 1 >= self.num_bursts) & (state.num_left <= 0)
+        if self.agreement is not None:
+            enough = tf.where(
+                state.point.loss <= _explained(problem), 1, self.agreement
+            )
+            over |= state.agreeing >= enough
         return tf.where(over, state.code, RUNNING)
+
+    def _is_newton(self, burst: tf.Tensor) -> tf.Tensor:
+        return burst % 2 == int(self.descend_first)
 
     def _next_start(self, state: AlternatingState) -> tf.Tensor:
         burst = state.burst + 1
@@ -194,7 +236,14 @@ class Alternating(AbstractMethod):
         """Tabulates the move to the start of each burst, `[num_bursts, p]`."""
         noise = np.random.default_rng(0).normal(size=[self.num_bursts, p]) / np.sqrt(p)
         for burst in range(self.num_bursts):
-            lengths = _MOVES[burst % 2]
+            lengths = _MOVES[(burst + int(self.descend_first)) % 2]
             noise[burst] *= lengths[burst // 2 % len(lengths)]
         noise[:2] = 0  # the first two begin at the start itself
         return noise
+
+
+def _explained(problem: Problem) -> float:
+    """Gives the loss that the standard deviations of the data explain; 0 without."""
+    if not problem.has_sigma:
+        return 0.0
+    return 3.0 * max(problem.num_targets - problem.num_parameters, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
 from eigenfit.methods.projection import IsospectralProjection
 from eigenfit.problem import Problem
 from eigenfit.structures import AbstractFullStructure
@@ -14,8 +13,9 @@ def choose_method(problem: Problem) -> AbstractMethod:
     """Picks the closed form where there is one, else by the number of parameters.
 
     With at least as many parameters as targets these can usually be met, and
-    `Alternating` goes on until they are. With fewer the answer is one of least
-    squares, by `LevenbergMarquardt`.
+    `Alternating` goes on until they are. With fewer the answer is usually one of
+    least squares: it descends first, and ends when six descents agree or the errors
+    of the data explain the loss.
 
     Example:
         >>> from eigenfit.structures import Affine, Symmetric, Toeplitz
@@ -24,10 +24,11 @@ def choose_method(problem: Problem) -> AbstractMethod:
         >>> choose_method(Problem(Toeplitz(3)))
         Alternating(num_bursts=64)
         >>> choose_method(Problem(Affine([[[1.0, 0.0], [0.0, 2.0]]])))
-        LevenbergMarquardt(initial_damping=0.001)
+        Alternating(num_bursts=32, descend_first=True, agreement=6)
     """
-    if isinstance(problem.structure, AbstractFullStructure):
+    full = isinstance(problem.structure, AbstractFullStructure)
+    if problem.is_plain and full and problem.bounds is None:
         return IsospectralProjection()
     if problem.num_parameters >= problem.num_targets:
         return Alternating()
-    return LevenbergMarquardt()
+    return Alternating(num_bursts=32, descend_first=True, agreement=6)

@@ -30,15 +30,31 @@ class AbstractMethod(tf.Module, abc.ABC):
         takes_many_steps: Whether a fit usually needs hundreds of steps or more.
         is_direct: Whether a single step is all the method can do; after it every
             member has ended.
+        honours_bounds: Whether every step stays inside the bounds of parameters.
+        needs_levels: Whether it is for one matrix whose levels are observed, not for
+            a `JointProblem`.
     """
 
     default_max_steps: int
     takes_many_steps: bool = False
     is_direct: bool = False
+    honours_bounds: bool = False
+    needs_levels: bool = False
 
-    @abc.abstractmethod
     def check(self, problem: Problem) -> None:
         """Raises ValueError if the method cannot solve this kind of problem."""
+        name = type(self).__name__
+        if self.needs_levels and not problem.is_plain:
+            raise ValueError(
+                f"`method` {name} is for one matrix whose levels are observed, without "
+                f"priors. Use LevenbergMarquardt() or Alternating()."
+            )
+        if problem.bounds is not None and not self.honours_bounds:
+            raise ValueError(
+                f"`method` {name} knows no bounds of parameters. Use "
+                f"LevenbergMarquardt(), Alternating(), GaussNewton(), Newton() or "
+                f"Adam()."
+            )
 
     @abc.abstractmethod
     def init(self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor) -> Any:

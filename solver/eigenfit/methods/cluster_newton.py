@@ -33,6 +33,7 @@ class ClusterNewton(AbstractUndamped):
     """
 
     default_max_steps = 100
+    needs_levels = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)

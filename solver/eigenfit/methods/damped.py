@@ -46,6 +46,7 @@ class AbstractDamped(AbstractMethod):
     """
 
     default_max_steps = 200
+    honours_bounds = True
 
     def __init__(
         self,
@@ -91,9 +92,6 @@ class AbstractDamped(AbstractMethod):
             `[..., p]`.
         """
 
-    def check(self, problem: Problem) -> None:
-        """Accepts every problem."""
-
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
     ) -> DampedState:
@@ -120,7 +118,7 @@ class AbstractDamped(AbstractMethod):
         J = problem.jacobian_at(point)
         scale = gauss_newton.updated_scale(problem, state.scale, J)
         norms = gauss_newton.roots(scale)
-        J /= norms[..., tf.newaxis, :]
+        J = gauss_newton.hold(problem, point, J) / norms[..., tf.newaxis, :]
         mu = state.damping.mu
         scaled = self.direction(problem, point, targets, J, norms, mu)
         half_gradient = gauss_newton.gradient(J, point.residual)
@@ -128,7 +126,12 @@ class AbstractDamped(AbstractMethod):
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )
 
-        trial = problem.evaluate(point.parameters + scaled / norms, targets)
+        moved = problem.limit(point.parameters + scaled / norms)
+        if problem.bounds is not None:
+            scaled = (moved - point.parameters) * norms
+            change = tf.linalg.matvec(J, scaled)
+            predicted = -tf.reduce_sum(change * (2 * point.residual + change), axis=-1)
+        trial = problem.evaluate(moved, targets)
         gain = (point.loss - trial.loss) / predicted
         # False for NaN: a trial outside the structure's domain is refused.
         accepted = trial.loss < point.loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.problem import Problem
+from eigenfit.problem import Evaluation, Problem
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
@@ -44,6 +44,25 @@ def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
     return solved[..., 0]
 
 
+def hold(problem: Problem, point: Evaluation, J: tf.Tensor) -> tf.Tensor:
+    """Zeroes the columns of parameters that descent would push over their bounds.
+
+    Without them a direction leaves those parameters where they are, and `gradient` is
+    the projected one, which vanishes at a solution on a bound.
+
+    Args:
+        problem: Whose bounds count.
+        point: Where the step starts.
+        J: `[..., m, p]`.
+    """
+    if problem.bounds is None:
+        return J
+    lower, upper = (tf.constant(x, J.dtype) for x in problem.bounds)
+    g, r = gradient(J, point.residual), point.parameters
+    held = ((r <= lower) & (g > 0)) | ((r >= upper) & (g < 0))
+    return tf.where(held[..., tf.newaxis, :], tf.zeros_like(J), J)
+
+
 def finite_system(
     S: tf.Tensor, right: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -74,23 +93,17 @@ def initial_scale(problem: Problem, J: tf.Tensor) -> tf.Tensor:
     orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
     Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
     """
-    if not _constant_scale(problem):
+    norms = problem.squared_norms()
+    if norms is None:
         return squared_columns(J)
-    norms = problem.structure.squared_norms()
     return tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
 
 
 def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
     """Keeps the largest squared column norm so far, unless the scales are constant."""
-    if _constant_scale(problem):
+    if problem.squared_norms() is not None:
         return scale
     return tf.maximum(scale, squared_columns(J))
-
-
-def _constant_scale(problem: Problem) -> bool:
-    # With weights the columns of J have other units.
-    unweighted = problem.observation.weights is None
-    return unweighted and problem.structure.squared_norms() is not None
 
 
 def squared_columns(J: tf.Tensor) -> tf.Tensor:

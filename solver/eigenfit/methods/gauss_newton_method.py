@@ -26,6 +26,7 @@ class GaussNewton(AbstractGaussNewton, AbstractLineSearch):
     """
 
     default_max_steps = 200
+    honours_bounds = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)

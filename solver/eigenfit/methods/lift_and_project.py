@@ -54,11 +54,14 @@ class LiftAndProject(AbstractUndamped):
         if not 1 <= self.relaxation < 2:
             raise ValueError(f"`relaxation` must lie in [1, 2), got {relaxation!r}.")
 
+    needs_levels = True
+
     def __repr__(self) -> str:
         return f"LiftAndProject(relaxation={self.relaxation})"
 
     def check(self, problem: Problem) -> None:
         """Raises ValueError unless the structure is linear and levels count alike."""
+        super().check(problem)
         if not problem.structure.is_linear:
             raise ValueError(
                 f"`method` LiftAndProject needs a structure that is linear in its "

@@ -39,9 +39,6 @@ class AbstractLineSearch(AbstractProposing):
     when a refused step was too short to change the parameters.
     """
 
-    def check(self, problem: Problem) -> None:
-        """Accepts every problem."""
-
     @abc.abstractmethod
     def learn(
         self,
@@ -71,7 +68,10 @@ class AbstractLineSearch(AbstractProposing):
         point = state.point
         proposed = self.propose(problem, point, targets, state.memory)
         step = state.length[..., tf.newaxis] * proposed.step
-        trial = problem.evaluate(point.parameters + step / proposed.norms, targets)
+        moved = problem.limit(point.parameters + step / proposed.norms)
+        if problem.bounds is not None:
+            step = (moved - point.parameters) * proposed.norms
+        trial = problem.evaluate(moved, targets)
         slope = 2 * tf.reduce_sum(proposed.half_gradient * step, axis=-1)
         fall = point.loss - trial.loss
         # False for NaN: a trial outside the structure's domain is refused.

@@ -36,6 +36,9 @@ class LoewnerNewton(AbstractDamped):
         LoewnerNewton(initial_damping=1e-06)
     """
 
+    honours_bounds = False
+    needs_levels = True
+
     def __init__(
         self,
         initial_damping: float = 1e-6,

@@ -24,6 +24,7 @@ class Newton(AbstractGaussNewton, AbstractUndamped):
     """
 
     default_max_steps = 100
+    honours_bounds = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)

@@ -40,6 +40,7 @@ class IsospectralProjection(AbstractMethod):
 
     default_max_steps = 1
     is_direct = True
+    needs_levels = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -49,6 +50,7 @@ class IsospectralProjection(AbstractMethod):
 
     def check(self, problem: Problem) -> None:
         """Raises ValueError unless the structure reaches every matrix."""
+        super().check(problem)
         if not isinstance(problem.structure, AbstractFullStructure):
             raise ValueError(
                 f"`method` IsospectralProjection needs a structure that reaches every "

@@ -65,7 +65,7 @@ class AbstractGaussNewton(AbstractProposing):
         J = problem.jacobian_at(point)
         scale = gauss_newton.updated_scale(problem, memory, J)
         norms = gauss_newton.roots(scale)
-        J /= norms[..., tf.newaxis, :]
+        J = gauss_newton.hold(problem, point, J) / norms[..., tf.newaxis, :]
         return Proposal(
             step=gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss)),
             half_gradient=gauss_newton.gradient(J, point.residual),

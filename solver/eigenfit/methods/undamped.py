@@ -31,9 +31,6 @@ class AbstractUndamped(AbstractProposing):
     the limit of steps.
     """
 
-    def check(self, problem: Problem) -> None:
-        """Accepts every problem."""
-
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
     ) -> UndampedState:
@@ -51,9 +48,8 @@ class AbstractUndamped(AbstractProposing):
         """Takes one step; see the base class."""
         point = state.point
         proposed = self.propose(problem, point, targets, state.memory)
-        trial = problem.evaluate(
-            point.parameters + proposed.step / proposed.norms, targets
-        )
+        moved = point.parameters + proposed.step / proposed.norms
+        trial = problem.evaluate(problem.limit(moved), targets)
         change = tf.abs(trial.loss - point.loss)
         level = change <= 4 * epsilon(change.dtype) * point.loss
         no_fall = trial.loss >= point.loss

@@ -9,9 +9,12 @@ from eigenfit.structures.base import (
     AbstractLinearStructure,
     AbstractStructure,
 )
+from eigenfit.structures.bloch import Bloch
+from eigenfit.structures.generalized import Generalized
 from eigenfit.structures.hermitian import Hermitian
 from eigenfit.structures.laplacian import Laplacian
 from eigenfit.structures.parametric import Parametric
+from eigenfit.structures.reparametrized import Reparametrized
 from eigenfit.structures.symmetric import Symmetric
 from eigenfit.structures.toeplitz import Toeplitz
 
@@ -23,9 +26,12 @@ __all__ = [
     "Affine",
     "Assembly",
     "Banded",
+    "Bloch",
+    "Generalized",
     "Hermitian",
     "Laplacian",
     "Parametric",
+    "Reparametrized",
     "Symmetric",
     "Toeplitz",
     "Tridiagonal",

@@ -62,7 +62,10 @@ class Affine(AbstractLinearStructure):
             self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
         self._offset = None if offset is None else tf.constant(matrices["offset"])
         # Levels see the entries below the diagonal twice.
-        stack = matrices["basis"]
+        stack = self._matrices = matrices["basis"]
+        self._constant = (
+            np.zeros_like(stack[0]) if offset is None else matrices["offset"]
+        )
         self._support = np.nonzero(np.tril((stack != 0).any(axis=0)))
         rows, columns = self._support
         forms = stack[:, rows, columns] * np.where(rows == columns, 1, 2)
@@ -80,6 +83,16 @@ class Affine(AbstractLinearStructure):
         """Builds A(r); see the base class."""
         A = self.pushforward(parameters, parameters)
         return A if self._offset is None else A + self._offset
+
+    @property
+    def basis(self) -> np.ndarray:
+        """The basis, `[p, n, n]`."""
+        return self._matrices
+
+    @property
+    def offset(self) -> np.ndarray:
+        """The offset, `[n, n]`; zeros if none was given."""
+        return self._constant
 
     def squared_norms(self) -> np.ndarray:
         """Gives the squared Frobenius norms of the basis."""

@@ -155,6 +155,34 @@ class AbstractStructure(tf.Module, abc.ABC):
         copies, directions = self._each_direction(parameters)
         return rotated(self.pushforward(copies, directions), V)
 
+    def modes(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+        """Turns eigenvectors of A(r) into mode shapes, `[..., n, k]`: the same.
+
+        Args:
+            parameters: `[..., p]`.
+            V: `[..., n, k]`, eigenvectors of A(r) in columns.
+        """
+        del parameters
+        return V
+
+    def mode_derivatives(
+        self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Computes what the derivatives of mode shapes are made of.
+
+        `dx_i/dr_k = sum_{j != i} x_j N_kji / (lambda_i - lambda_j) + x_i c_ik`.
+
+        Args:
+            parameters: `[..., p]`, where the derivative is taken.
+            eigenvalues: `[..., n]`, of A(r).
+            X: `[..., n, n]`, mode shapes in columns.
+
+        Returns:
+            N `[..., p, n, n]` and c `[..., n, p]`, None for zero.
+        """
+        del eigenvalues
+        return self.rotated_derivatives(parameters, X), None
+
     def curvature_product(
         self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
     ) -> tf.Tensor:

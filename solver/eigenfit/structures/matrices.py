@@ -28,6 +28,18 @@ def as_array(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def real_array(name: str, value: Any) -> np.ndarray:
+    """Converts a full array of real finite numbers, in double precision.
+
+    Raises:
+        ValueError: If a number is complex or not finite, or as `as_array`.
+    """
+    array = as_array(name, value)
+    if np.any(np.imag(array)) or not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must hold real finite numbers.")
+    return np.real(array).astype(np.float64)
+
+
 def as_matrix(name: str, value: Any) -> np.ndarray:
     """Converts a square matrix of order at least 1.
 

@@ -1,46 +1,20 @@
-"""What is measured of a spectrum."""
+"""Levels themselves."""
 
 from __future__ import annotations
 
-import abc
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-
-class AbstractObservation(tf.Module, abc.ABC):
-    """Turns eigenvalues into m numbers that are compared with m targets.
-
-    The residual is weighted, `sqrt(weight_i) (lambda_i - t_i)`, so that the loss is
-    its sum of squares.
-    """
-
-    @abc.abstractmethod
-    def num_targets(self, order: int) -> int:
-        """Number m of targets for matrices of this order.
-
-        Raises:
-            ValueError: If the observation does not fit this order.
-        """
-
-    @abc.abstractmethod
-    def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
-        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
-
-    @abc.abstractmethod
-    def residual(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the weighted residual: `[..., m]` from `[..., n]`, `[..., m]`."""
-
-    @abc.abstractmethod
-    def slope(self, residual: tf.Tensor, order: int) -> tf.Tensor:
-        """Computes the derivative of the loss by each level: `[..., n]`."""
-
-    @abc.abstractmethod
-    def jacobian(self, levels: tf.Tensor) -> tf.Tensor:
-        """Turns derivatives of the levels `[..., n, p]` into those of the residual."""
+from eigenfit.observations.base import (
+    AbstractObservation,
+    Spectrum,
+    check_count,
+    integers,
+    position,
+)
 
 
 class Levels(AbstractObservation):
@@ -54,6 +28,7 @@ class Levels(AbstractObservation):
             All of them by default.
         weights: Of the squared deviations, one for each target or one for all;
             positive. 1 by default.
+        sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
         name: Of the module.
 
     Raises:
@@ -69,14 +44,14 @@ class Levels(AbstractObservation):
         self,
         indices: Sequence[int] | None = None,
         weights: Any = None,
+        sigma: Any = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name)
-        self.indices = None if indices is None else _indices(indices)
-        self.weights = None if weights is None else _weights(weights)
+        super().__init__(weights, sigma, name)
+        self.indices = None if indices is None else integers("indices", indices)
         given = None if self.indices is None else len(self.indices)
         if self.weights is not None and self.weights.ndim and given is not None:
-            _check_count(self.weights, given)
+            check_count(self.weights, given)
 
     def __repr__(self) -> str:
         indices = "" if self.indices is None else str(list(self.indices))
@@ -85,10 +60,7 @@ class Levels(AbstractObservation):
 
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
-        number = len(self.positions(order))
-        if self.weights is not None and self.weights.ndim:
-            _check_count(self.weights, number)
-        return number
+        return self._check_weights(len(self.positions(order)))
 
     def positions(self, order: int) -> np.ndarray:
         """Resolves `indices` for matrices of an order: `[m]`, each in 0..order-1.
@@ -98,13 +70,7 @@ class Levels(AbstractObservation):
         """
         if self.indices is None:
             return np.arange(order)
-        for k in self.indices:
-            if not -order <= k < order:
-                raise ValueError(
-                    f"`indices` contains {k}, but a matrix of order {order} has levels "
-                    f"0..{order - 1} (or -{order}..-1 from the top)."
-                )
-        positions = np.asarray(self.indices) % order
+        positions = np.array([position("indices", k, order) for k in self.indices])
         if len(np.unique(positions)) != len(positions):
             raise ValueError(
                 f"`indices` {list(self.indices)} names a level twice for order "
@@ -117,28 +83,45 @@ class Levels(AbstractObservation):
         ascending = self._by_level(targets, order)
         return tf.reduce_all(ascending[..., 1:] >= ascending[..., :-1], axis=-1)
 
+    def check_targets(self, targets: np.ndarray, order: int) -> None:
+        """Refuses finite targets that do not ascend; names the first member."""
+        check_ascending(targets, self.positions(order))
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Selects levels; see the base class."""
+        del modes, targets
+        if self.indices is None:
+            return eigenvalues
+        return tf.gather(eigenvalues, self.positions(eigenvalues.shape[-1]), axis=-1)
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Selects rows; see the base class."""
+        del targets
+        J = spectrum.level_jacobian
+        if self.indices is None:
+            return J
+        return tf.gather(J, self.positions(J.shape[-2]), axis=-2)
+
     def residual(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the weighted residual; see the base class."""
+        """Computes the weighted residual, `[..., m]` from `[..., n]`, `[..., m]`."""
         if self.indices is not None:
             order = eigenvalues.shape[-1]
             eigenvalues = tf.gather(eigenvalues, self.positions(order), axis=-1)
-        return self._scaled(eigenvalues - targets)
+        return self.weighted(eigenvalues - targets)
 
     def slope(self, residual: tf.Tensor, order: int) -> tf.Tensor:
         """Computes `2 weight_i (lambda_i - t_i)`, zero for levels not observed."""
-        return self._scatter(2 * self._scaled(residual), order)
+        return self._scatter(2 * self.weighted(residual), order)
 
     def jacobian(self, levels: tf.Tensor) -> tf.Tensor:
-        """Selects and weights rows; see the base class."""
+        """Turns derivatives of the levels `[..., n, p]` into those of the residual."""
         if self.indices is not None:
             levels = tf.gather(levels, self.positions(levels.shape[-2]), axis=-2)
         if self.weights is None:
             return levels
         return levels * self._root(levels.dtype)[..., tf.newaxis]
-
-    def weighted(self, values: tf.Tensor) -> tf.Tensor:
-        """Multiplies by the roots of the weights: `[..., m]`."""
-        return self._scaled(values)
 
     def spread(
         self, targets: tf.Tensor, order: int
@@ -150,7 +133,7 @@ class Levels(AbstractObservation):
         """
         if self.indices is None and self.weights is None:
             return targets, None
-        weights = self._scaled(self._scaled(tf.ones_like(targets)))
+        weights = self.weighted(self.weighted(tf.ones_like(targets)))
         return self._scatter(targets, order), self._scatter(weights, order)
 
     def nearest_spectrum(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -197,46 +180,32 @@ class Levels(AbstractObservation):
         padded = tf.concat([values, tf.zeros_like(values[..., :1])], axis=-1)
         return tf.gather(padded, index, axis=-1)
 
-    def _root(self, dtype: tf.DType) -> tf.Tensor:
-        return tf.constant(np.sqrt(np.asarray(self.weights)), dtype)
-
-    def _scaled(self, values: tf.Tensor) -> tf.Tensor:
-        return values if self.weights is None else values * self._root(values.dtype)
-
 
 def _infinity(dtype: tf.DType) -> tf.Tensor:
     return tf.constant(float("inf"), dtype)
 
 
-def _indices(indices: Any) -> tuple[int, ...]:
-    try:
-        result = tuple(operator.index(k) for k in indices)
-    except TypeError:
-        result = ()
-    if not result:
-        raise ValueError(
-            f"`indices` must be a list of at least one integer, got {indices!r}. Leave "
-            f"it out to observe all levels."
-        )
-    return result
+def check_ascending(targets: np.ndarray, positions: np.ndarray) -> None:
+    """Refuses finite targets that do not ascend with their levels.
 
+    Args:
+        targets: `[..., m]`.
+        positions: `[m]`, the level of each.
 
-def _weights(weights: Any) -> np.ndarray:
-    try:
-        array = np.asarray(weights, np.float64)
-    except (TypeError, ValueError):
-        array = np.full([], np.nan)
-    if array.ndim > 1 or not array.size or not (np.isfinite(array) & (array > 0)).all():
-        raise ValueError(
-            f"`weights` must be one or a list of positive finite numbers, got "
-            f"{weights!r}. To leave a level out, leave it out of `indices`."
-        )
-    return array
-
-
-def _check_count(weights: np.ndarray, number: int) -> None:
-    if len(weights) != number:
-        raise ValueError(
-            f"`weights` has {len(weights)} numbers for {number} observed levels. Give "
-            f"one for each, or a single one for all."
-        )
+    Raises:
+        ValueError: Showing the first such member.
+    """
+    steps = np.diff(targets[..., np.argsort(positions)], axis=-1)
+    if not (steps < 0).any():
+        return
+    bad = (steps < 0).any(axis=-1) & np.isfinite(targets).all(axis=-1)
+    if not bad.any():
+        return
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    where = f" of member {index}" if index else ""
+    shown = repr(targets[index].tolist())
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    raise ValueError(
+        f"`targets`{where} must ascend with their levels, since level i is the i-th "
+        f"smallest eigenvalue; got {shown}. Sort them (and `weights` with them)."
+    )

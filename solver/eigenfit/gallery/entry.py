@@ -1,0 +1,243 @@
+"""What an entry of the gallery holds, and its comparison with what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigenfit.methods import AbstractMethod
+from eigenfit.problem import Problem
+from eigenfit.results import Solution
+
+
+class Row(NamedTuple):
+    """One published number beside the one found."""
+
+    quantity: str  # its name, with its unit if it has one
+    published: float
+    found: float
+    difference: float  # found - published
+    tolerance: float  # largest |difference| that counts as reproduced
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within the tolerance; False for NaN."""
+        return abs(self.difference) <= self.tolerance
+
+
+class Comparison(NamedTuple):
+    """All published numbers of a problem beside those found."""
+
+    reproduced: bool  # whether every line agrees
+    lines: list[Row]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published numbers and how a solution is asked for them.
+
+    Attributes:
+        names: q names, with units.
+        values: `[a, q]`, a equally good answers, of which the one nearest to what was
+            found is compared.
+        tolerances: `[a, q]`, positive: half a unit of the last printed digit.
+        find: Maps an entry and a solution (one member) to the `[q]` numbers found.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    tolerances: np.ndarray
+    find: Callable[[GalleryProblem, Solution], Any]
+
+    def rows(self, entry: GalleryProblem, solution: Solution) -> list[Row]:
+        """Compares a solution with the nearest answer."""
+        found = np.asarray(self.find(entry, solution), np.float64)
+        differences = found - self.values
+        # NaN is far from every answer.
+        nearest = np.argmin(np.nan_to_num(np.sum(differences**2, axis=1), nan=np.inf))
+        columns = (self.values, differences, self.tolerances)
+        values, difference, tolerances = (x[nearest].tolist() for x in columns)
+        numbers = (self.names, values, found.tolist(), difference, tolerances)
+        return [Row(*row) for row in zip(*numbers, strict=True)]
+
+
+@dataclass(frozen=True)
+class GalleryProblem:
+    """A published problem, ready to fit.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> from eigenfit import gallery
+        >>> entry = gallery.load("clement")
+        >>> solver = ef.Solver(entry.problem, entry.method)
+        >>> solution = solver.fit(
+        ...     entry.initial, entry.targets, tolerance=entry.tolerance
+        ... )
+        >>> entry.compare(solution).reproduced
+        True
+
+    Attributes:
+        name: Short, as for `load`.
+        title: For people, one line.
+        source: Where it was published.
+        problem: Structures and observations.
+        targets: `[m]`, in the order of the problem's observations.
+        initial: `[p]`, where to start.
+        answer: `[p]`, published parameters, or None if none were published. Where
+            other parameters meet the targets as well, it is one answer of several.
+        levels: `[m]`, published values of what is observed, or None.
+        published: What `compare` sets beside a solution.
+        tolerance: Loss at which a fit of the targets has converged.
+        max_steps: Of a fit; None for the method's own.
+        start_note: Where the start comes from.
+        method: For `Solver`; "auto" unless the published answer needs another one.
+    """
+
+    name: str
+    title: str
+    source: str
+    problem: Problem
+    targets: np.ndarray
+    initial: np.ndarray
+    answer: np.ndarray | None
+    levels: np.ndarray | None
+    published: tuple[Published, ...]
+    tolerance: float
+    max_steps: int | None = None
+    start_note: str = ""
+    method: AbstractMethod | str = "auto"
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Order of each matrix."""
+        levels = self.problem.split(np.arange(self.problem.num_levels))
+        return tuple(len(own) for own in levels)
+
+    def compare(self, solution: Solution) -> Comparison:
+        """Sets what was published beside what a fit found.
+
+        Args:
+            solution: Of `Solver.fit` for this problem, one member.
+
+        Returns:
+            A line for each published number; the problem is reproduced when all agree.
+
+        Raises:
+            ValueError: If the solution is a batch.
+        """
+        parameters = np.asarray(solution.parameters)
+        if parameters.ndim != 1:
+            raise ValueError(
+                f"`solution` must be one member, with parameters of shape "
+                f"[{self.problem.num_parameters}], got {list(parameters.shape)}. Fit "
+                f"from one start, or take one member out of each of its arrays."
+            )
+        lines = [row for part in self.published for row in part.rows(self, solution)]
+        return Comparison(all(row.agrees for row in lines), lines)
+
+
+def printed(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Reads published numbers with their precision.
+
+    Args:
+        text: Decimal numbers as printed, separated by blanks.
+
+    Returns:
+        The numbers `[q]`, and half a unit of the last printed digit of each `[q]`.
+
+    Example:
+        >>> values, half = printed("11.90 -9.531e-03")
+        >>> values.tolist(), half.tolist()
+        ([11.9, -0.009531], [0.005, 5e-07])
+    """
+    words = text.lower().split()
+    half = []
+    for word in words:
+        digits, _, exponent = word.partition("e")
+        decimals = len(digits.partition(".")[2])
+        half.append(float(f"5e{int(exponent or 0) - decimals - 1}"))
+    return np.array([float(word) for word in words]), np.array(half)
+
+
+def published(
+    names: Sequence[str],
+    values: Any,
+    tolerances: Any,
+    find: Callable[[GalleryProblem, Solution], Any],
+) -> Published:
+    """Publishes numbers of any kind.
+
+    Args:
+        names: q of them.
+        values: `[q]`, or `[a, q]` for several answers.
+        tolerances: Like `values`, or one for all.
+        find: Gives the `[q]` numbers of a solution.
+
+    Raises:
+        ValueError: If a shape does not fit.
+    """
+    values = np.atleast_2d(np.asarray(values, np.float64))
+    tolerances = np.broadcast_to(np.asarray(tolerances, np.float64), values.shape)
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ValueError(
+            f"`values` must have shape [{len(names)}] or [a, {len(names)}] like "
+            f"`names`, got {list(values.shape)}."
+        )
+    return Published(tuple(names), values, tolerances, find)
+
+
+def parameters(
+    names: Sequence[str],
+    values: Any,
+    tolerances: Any,
+    *,
+    indices: Sequence[int] | None = None,
+    signs: bool = True,
+) -> Published:
+    """Publishes unknowns; see `published`.
+
+    Args:
+        names: q of them.
+        values: `[q]` or `[a, q]`.
+        tolerances: Like `values`, or one for all.
+        indices: Which unknowns they are; all by default.
+        signs: False where a sign is convention, so that magnitudes are compared.
+    """
+
+    def find(entry: GalleryProblem, solution: Solution) -> np.ndarray:
+        del entry
+        found = np.asarray(solution.parameters)
+        found = found if indices is None else found[list(indices)]
+        return found if signs else np.abs(found)
+
+    if not signs:
+        names, values = [f"|{name}|" for name in names], np.abs(values)
+    return published(names, values, tolerances, find)
+
+
+def observed(names: Sequence[str], values: Any, tolerances: Any) -> Published:
+    """Publishes what the targets are compared with, `[m]`; see `published`."""
+
+    def find(entry: GalleryProblem, solution: Solution) -> np.ndarray:
+        return calculated(entry, solution)
+
+    return published(names, values, tolerances, find)
+
+
+def calculated(entry: GalleryProblem, solution: Solution) -> np.ndarray:
+    """Computes what a solution gives for the targets: `[m]`, in their units."""
+    return np.asarray(entry.problem.values(solution.parameters, entry.targets))
+
+
+def level_names(count: int, first: int = 0, unit: str = "") -> list[str]:
+    """Names levels in order.
+
+    Example:
+        >>> level_names(2, unit="Hz")
+        ['level 0 (Hz)', 'level 1 (Hz)']
+    """
+    suffix = f" ({unit})" if unit else ""
+    return [f"level {i}{suffix}" for i in range(first, first + count)]

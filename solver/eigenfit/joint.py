@@ -1,0 +1,369 @@
+"""Problems of several matrices, any observations, and priors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.blocks import Block, checked_blocks, group, labels_of
+from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
+from eigenfit.observations import AbstractObservation, Spectrum
+from eigenfit.parameters import Parameters
+from eigenfit.priors import Prior
+from eigenfit.problem import Problem
+from eigenfit.second_order import spectral_hessian
+from eigenfit.structures import AbstractStructure
+from eigenfit.terms import Terms
+
+
+class JointEvaluation(NamedTuple):
+    """A problem at one point; as `Evaluation`, of several matrices."""
+
+    parameters: tf.Tensor  # [..., p]
+    eigenvalues: tf.Tensor  # [..., N], ascending in each block
+    eigenvectors: tuple[tf.Tensor, ...]  # [..., B, n, n] for each order
+    residual: tf.Tensor  # [..., m + q], weighted; q priors at the end
+    loss: tf.Tensor  # [...]
+    targets: tf.Tensor  # [..., m], which decide on signs of mode shapes
+
+
+class JointProblem(Problem):
+    """What `Problem` makes of several blocks, other observations than levels, priors.
+
+    The targets are those of each block in turn, each of its observations in order, and
+    then those of the joint observations. Levels `[..., N]` stand block after block.
+    Matrices of the same order are decomposed in one batch.
+
+    Args:
+        structure: A list of `Block`s with the same parameters, or one structure.
+        observation: Of the single structure.
+        parameters: Names, bounds, ties and the like.
+        observations: Of the levels of several blocks.
+        name: Of the module.
+
+    Raises:
+        TypeError: If an argument is of another kind.
+        ValueError: If blocks have different parameters or the same label, or an
+            observation does not fit.
+
+    Example:
+        Two matrices with a common coupling:
+
+        >>> from eigenfit import Affine, Levels
+        >>> coupling = [[0.0, 1.0], [1.0, 0.0]]
+        >>> blocks = [
+        ...     Block(Affine([coupling], offset=np.diag([0.0, gap])), Levels([0]))
+        ...     for gap in (1.0, 2.0)
+        ... ]
+        >>> problem = Problem(blocks)
+        >>> problem.num_targets, problem.num_levels
+        (2, 4)
+        >>> problem.eigenvalues([0.0]).numpy().tolist()
+        [0.0, 1.0, 0.0, 2.0]
+    """
+
+    is_plain = False
+
+    def __init__(
+        self,
+        structure: AbstractStructure | Sequence[Any],
+        observation: AbstractObservation | None = None,
+        *,
+        parameters: Parameters | None = None,
+        observations: Sequence[AbstractObservation] | None = None,
+        name: str | None = None,
+    ) -> None:
+        tf.Module.__init__(self, name=name)
+        if isinstance(structure, AbstractStructure):
+            structure = [Block(structure, observation)]
+        elif observation is not None:
+            raise TypeError(
+                "`observation` is of a single structure. Give each Block its own, and "
+                "joint ones as `observations=[...]`."
+            )
+        self.blocks = checked_blocks(structure)
+        structures = [block.structure for block in self.blocks]
+        self.labels = labels_of(self.blocks)
+        self.groups, self._places = group(structures)
+        orders = [s.order for s in structures]
+        self._starts = tuple(int(k) for k in np.cumsum([0, *orders]))
+        resolved = self._resolve(parameters, structures[0].num_parameters)
+        self.prior = None if resolved.prior is None else Prior(*resolved.prior)
+        self._terms = Terms(self.blocks, self.labels, observations or ())
+        self.num_targets = self._terms.num_targets
+        self.has_modes = self._terms.has_modes
+
+    def __repr__(self) -> str:
+        blocks = ", ".join(map(repr, self.blocks[:3]))
+        more = f", ... {len(self.blocks)} blocks" if len(self.blocks) > 3 else ""
+        joint = [t.observation for t in self._terms if t.block is None]
+        return f"Problem([{blocks}{more}]{f', observations={joint}' if joint else ''})"
+
+    @property
+    def structure(self) -> AbstractStructure:
+        """The structure of the first block."""
+        return self.blocks[0].structure
+
+    @property
+    def order(self) -> int:
+        """Order of the largest matrix."""
+        return max(block.structure.order for block in self.blocks)
+
+    @property
+    def num_levels(self) -> int:
+        """Number N of levels of all matrices."""
+        return self._starts[-1]
+
+    @property
+    def num_priors(self) -> int:
+        """Number q of priors."""
+        return 0 if self.prior is None else len(self.prior.places)
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether all targets have standard deviations."""
+        return self._terms.has_sigma
+
+    @property
+    def observations(self) -> tuple[AbstractObservation, ...]:
+        """All observations, in the order of their targets."""
+        return tuple(term.observation for term in self._terms)
+
+    @property
+    def terms(self) -> tuple[tuple[str | None, AbstractObservation, slice], ...]:
+        """Label of the block (None: joint), observation and targets of each."""
+        return tuple(
+            (
+                None if t.block is None else self.labels[t.block],
+                t.observation,
+                t.targets,
+            )
+            for t in self._terms
+        )
+
+    def split(self, eigenvalues: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Splits levels by block; see the base class."""
+        return tuple(
+            eigenvalues[..., a:b]
+            for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)
+        )
+
+    def matrix(self, parameters: tf.Tensor) -> Any:
+        """Builds the matrices; see the base class."""
+        r = self.expand(parameters)
+        built = tuple(block.structure.assemble(r) for block in self.blocks)
+        return built[0] if len(built) == 1 else built
+
+    def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
+        """Applies the adjoint of the derivative of `matrix`; see the base class."""
+        r = self.expand(parameters)
+        each = G if isinstance(G, (tuple, list)) else (G,)
+        pulled = [
+            block.structure.pullback(r, g)
+            for block, g in zip(self.blocks, each, strict=True)
+        ]
+        return self._unknowns(tf.add_n(pulled))
+
+    def ordered(self, targets: tf.Tensor) -> tf.Tensor:
+        """Asks each observation; see the base class."""
+        return self._terms.ordered(targets)
+
+    def check_targets(self, targets: np.ndarray) -> None:
+        """Asks each observation; see the base class."""
+        self._terms.check_targets(targets)
+
+    def squared_norms(self) -> None:
+        """None: scales are those of the Jacobian."""
+
+    def roots(self) -> np.ndarray:
+        """Gives the roots of the weights of all targets, `[m]`."""
+        return self._terms.roots
+
+    def weighted(self, residual: tf.Tensor) -> tf.Tensor:
+        """Leaves out priors and multiplies by the roots; see the base class."""
+        own = residual[..., : self.num_targets]
+        return own * tf.constant(self._terms.roots, own.dtype)
+
+    def eigenvalues(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Computes all levels `[..., N]`, block after block; differentiable twice."""
+        r = self.expand(parameters)
+        return self._in_order([eigvalsh(g.assemble(r)) for g in self.groups])
+
+    def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the loss, `[...]`, priors included; differentiable.
+
+        Twice where mode shapes are not observed; the second derivative is NaN where
+        levels of a block coincide (`hessian` is exact there).
+        """
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
+        targets = tf.convert_to_tensor(targets, self.parameter_dtype)
+        r = self.expand(parameters)
+        if self.has_modes:
+            pairs = [eigh(g.assemble(r)) for g in self.groups]
+            w = self._in_order([w for w, _ in pairs])
+            residual = self._residual(parameters, w, [V for _, V in pairs], targets)
+        else:
+            w = self._in_order([eigvalsh(g.assemble(r)) for g in self.groups])
+            residual = self._residual(parameters, w, None, targets)
+        return tf.reduce_sum(tf.square(residual), axis=-1)
+
+    def evaluate(self, parameters: tf.Tensor, targets: tf.Tensor) -> JointEvaluation:  # type: ignore[override]
+        """Decomposes all matrices and compares; see the base class."""
+        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
+        targets = tf.convert_to_tensor(targets, self.parameter_dtype)
+        r = self.expand(parameters)
+        pairs = [decompose(g.assemble(r)) for g in self.groups]
+        w, Vs = self._in_order([w for w, _ in pairs]), tuple(V for _, V in pairs)
+        residual = self._residual(parameters, w, Vs, targets)
+        loss = tf.reduce_sum(tf.square(residual), axis=-1)
+        return JointEvaluation(parameters, w, Vs, residual, loss, targets)
+
+    def values(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes what is compared with the targets; see the base class."""
+        point = self.evaluate(parameters, targets)
+        r = self.expand(point.parameters)
+        return self._values(r, point.eigenvalues, point.eigenvectors, point.targets)
+
+    def gradient_at(self, point: JointEvaluation) -> tf.Tensor:  # type: ignore[override]
+        """Computes `2 J^T residual`, `[..., p]`, without a decomposition."""
+        J = self.jacobian_at(point)
+        return 2 * tf.linalg.matvec(J, point.residual, transpose_a=True)
+
+    def level_jacobian_at(self, point: JointEvaluation) -> tf.Tensor:  # type: ignore[override]
+        """Computes the derivatives of all levels, `[..., N, p]`."""
+        return self._unknowns(self._level_jacobian(point))
+
+    def jacobian_at(self, point: JointEvaluation) -> tf.Tensor:  # type: ignore[override]
+        """Computes the Jacobian of the residual, `[..., m + q, p]`."""
+        r = self.expand(point.parameters)
+        levels = self._level_jacobian(point)
+
+        def spectrum(block: int | None) -> Spectrum:
+            return self._spectrum(block, r, point, levels)
+
+        J = self._terms.differentiate(spectrum, point.targets)
+        roots = tf.constant(self._terms.roots[:, np.newaxis], J.dtype)
+        J = self._unknowns(J * roots)
+        return J if self.prior is None else self.prior.extend_jacobian(J)
+
+    def hessian_at(  # type: ignore[override]
+        self, point: JointEvaluation, targets: tf.Tensor, positive: bool = False
+    ) -> tf.Tensor:
+        """Computes the Hessian of the loss; see the base class.
+
+        Where mode shapes are observed it is that of Gauss and Newton, `2 J^T J`: exact
+        where all targets are met.
+
+        Raises:
+            ValueError: If `positive` is asked for.
+        """
+        del targets
+        if positive:
+            raise ValueError("`positive` is for a single matrix with Levels.")
+        if self.has_modes:
+            J = self.jacobian_at(point)
+            return 2 * tf.linalg.matmul(J, J, transpose_a=True)
+        return spectral_hessian(self, point)
+
+    def hessian_vector_product_at(  # type: ignore[override]
+        self,
+        point: JointEvaluation,
+        targets: tf.Tensor,
+        vector: tf.Tensor,
+        positive: bool = False,
+    ) -> tf.Tensor:
+        """Computes the product of `hessian_at` with a vector; see the base class."""
+        vector = tf.convert_to_tensor(vector, self.parameter_dtype)
+        return tf.linalg.matvec(self.hessian_at(point, targets, positive), vector)
+
+    def at_kink(self, point: JointEvaluation, targets: tf.Tensor) -> tf.Tensor:  # type: ignore[override]
+        """Says which members have levels of a block that coincide: `[...]`."""
+        kink = tf.zeros_like(point.loss, tf.bool)
+        for w in self.split(point.eigenvalues):
+            if w.shape[-1] > 1:
+                close = w[..., 1:] - w[..., :-1] <= cluster_width(w)[..., tf.newaxis]
+                kink |= tf.reduce_any(close, axis=-1)
+        return kink
+
+    def levels_loss(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the loss, without priors, as a function of levels `[..., N]`."""
+        values = self._values(None, w, None, targets)
+        roots = tf.constant(self._terms.roots, w.dtype)
+        return tf.reduce_sum(tf.square(roots * (values - targets)), axis=-1)
+
+    def eigenvectors_of(self, block: int, point: JointEvaluation) -> tf.Tensor:
+        """Gives the eigenvectors of a block, `[..., n, n]` in columns."""
+        number, place = self._places[block]
+        return point.eigenvectors[number][..., place, :, :]
+
+    def modes(self, parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Computes the mode shapes of each block, `[..., n, n]` in columns."""
+        r = self.expand(parameters)
+        pairs = [decompose(g.assemble(r)) for g in self.groups]
+        result = []
+        for block, (number, place) in zip(self.blocks, self._places, strict=True):
+            V = pairs[number][1][..., place, :, :]
+            result.append(block.structure.modes(r, V))
+        return tuple(result)
+
+    def _unknowns(self, by_all: tf.Tensor) -> tf.Tensor:
+        # Derivatives by all parameters [..., P] -> by the unknowns [..., p].
+        if self.tie_matrix is None:
+            return by_all
+        return tf.tensordot(by_all, tf.constant(self.tie_matrix, by_all.dtype), axes=1)
+
+    def _in_order(self, levels: list[tf.Tensor]) -> tf.Tensor:
+        # [..., B, n] for each group -> [..., N], block after block.
+        return tf.concat(
+            [levels[number][..., place, :] for number, place in self._places], axis=-1
+        )
+
+    def _residual(
+        self, parameters: tf.Tensor, w: tf.Tensor, Vs: Any, targets: tf.Tensor
+    ) -> tf.Tensor:
+        values = self._values(self.expand(parameters), w, Vs, targets)
+        residual = (values - targets) * tf.constant(self._terms.roots, w.dtype)
+        return (
+            residual if self.prior is None else self.prior.extend(residual, parameters)
+        )
+
+    def _values(self, r: Any, w: tf.Tensor, Vs: Any, targets: tf.Tensor) -> tf.Tensor:
+        blocks = self.split(w)
+
+        def levels(block: int | None) -> tf.Tensor:
+            return w if block is None else blocks[block]
+
+        def modes(block: int) -> tf.Tensor:
+            number, place = self._places[block]
+            V = Vs[number][..., place, :, :]
+            return self.blocks[block].structure.modes(r, V)
+
+        return self._terms.measure(levels, modes, targets)
+
+    def _level_jacobian(self, point: JointEvaluation) -> tf.Tensor:
+        # By all parameters, [..., N, P].
+        r = self.expand(point.parameters)
+        each = [
+            g.level_jacobian(r, V)
+            for g, V in zip(self.groups, point.eigenvectors, strict=True)
+        ]
+        rows = [each[number][..., place, :, :] for number, place in self._places]
+        return tf.concat(rows, axis=-2)
+
+    def _spectrum(
+        self, block: int | None, r: tf.Tensor, point: JointEvaluation, J: tf.Tensor
+    ) -> Spectrum:
+        if block is None:
+            empty = point.eigenvalues[..., tf.newaxis]
+            return Spectrum(self.structure, r, point.eigenvalues, empty, J)
+        a, b = self._starts[block], self._starts[block + 1]
+        return Spectrum(
+            self.blocks[block].structure,
+            r,
+            point.eigenvalues[..., a:b],
+            self.eigenvectors_of(block, point),
+            J[..., a:b, :],
+        )

@@ -1,0 +1,254 @@
+"""The interface of an observation, and what it looks at."""
+
+from __future__ import annotations
+
+import abc
+import operator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.eigen import cluster_width
+from eigenfit.structures import AbstractStructure
+
+
+class Spectrum:
+    """The levels and mode shapes of one matrix at one point, with derivatives.
+
+    Args:
+        structure: Of the matrix.
+        parameters: `[..., p]`.
+        eigenvalues: `[..., n]`, ascending.
+        eigenvectors: `[..., n, n]`, in columns.
+        level_jacobian: `[..., n, p]`, derivatives of the eigenvalues.
+    """
+
+    def __init__(
+        self,
+        structure: AbstractStructure,
+        parameters: tf.Tensor,
+        eigenvalues: tf.Tensor,
+        eigenvectors: tf.Tensor,
+        level_jacobian: tf.Tensor,
+    ) -> None:
+        self.structure = structure
+        self.parameters = parameters
+        self.eigenvalues = eigenvalues
+        self.eigenvectors = eigenvectors
+        self.level_jacobian = level_jacobian
+
+    @cached_property
+    def modes(self) -> tf.Tensor:
+        """Mode shapes `[..., n, n]` in columns."""
+        return self.structure.modes(self.parameters, self.eigenvectors)
+
+    def mode_jacobian(self, levels: np.ndarray) -> tf.Tensor:
+        """Computes derivatives of mode shapes: `[..., k, n, p]` for k levels.
+
+        NaN where a level belongs to a cluster, in which its mode is not determined.
+        """
+        w, X = self.eigenvalues, self.modes
+        N, lengths = self.structure.mode_derivatives(self.parameters, w, X)
+        N = tf.gather(N, levels, axis=-1)
+        gap = tf.gather(w, levels, axis=-1)[..., tf.newaxis, :] - w[..., tf.newaxis]
+        itself = np.arange(w.shape[-1])[:, None] == levels
+        width = cluster_width(w)[..., tf.newaxis, tf.newaxis]
+        nan = tf.constant(float("nan"), w.dtype)
+        gap = tf.where(tf.abs(gap) <= width, nan, gap)
+        factor = tf.where(itself, tf.zeros_like(gap), 1 / gap)
+        coefficients = N * factor[..., tf.newaxis, :, :]
+        dX = tf.linalg.matmul(X[..., tf.newaxis, :, :], coefficients)
+        # [..., p, n, k] -> [..., k, n, p]
+        rank = dX.shape.rank
+        batch = list(range(rank - 3))
+        dX = tf.transpose(dX, [*batch, rank - 1, rank - 2, rank - 3])
+        if lengths is None:
+            return dX
+        lengths = tf.gather(lengths, levels, axis=-2)[..., tf.newaxis, :]
+        chosen = tf.linalg.matrix_transpose(tf.gather(X, levels, axis=-1))
+        return dX + chosen[..., tf.newaxis] * lengths
+
+
+class AbstractObservation(tf.Module, abc.ABC):
+    """Turns the spectrum of a matrix into m numbers to compare with m targets.
+
+    The residual is weighted, `sqrt(weight_i) (value_i - t_i)`, so that the loss is
+    its sum of squares.
+
+    Args:
+        weights: Of the squared deviations, one for each target or one for all;
+            positive. 1 by default.
+        sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
+        name: Of the module.
+
+    Attributes:
+        weights: As an array, None where all are 1.
+        has_sigma: Whether the weights are those of standard deviations.
+
+    Raises:
+        ValueError: If weights or standard deviations are not positive and finite, or
+            both are given.
+    """
+
+    uses_modes: bool = False
+    """Whether mode shapes matter, not only levels."""
+
+    num_free: int = 0
+    """Number of degrees of freedom of the targets that it takes up by itself."""
+
+    def __init__(
+        self, weights: Any = None, sigma: Any = None, name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
+        if weights is not None and sigma is not None:
+            raise ValueError("Give either `weights` or `sigma`, not both.")
+        self.has_sigma = sigma is not None
+        if sigma is not None:
+            weights = 1 / _positive("sigma", sigma) ** 2
+        self.weights = None if weights is None else _positive("weights", weights)
+
+    @abc.abstractmethod
+    def num_targets(self, order: int) -> int:
+        """Number m of targets for matrices of this order.
+
+        Raises:
+            ValueError: If the observation does not fit this order.
+        """
+
+    @abc.abstractmethod
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the values to compare with targets, `[..., m]`, differentiable.
+
+        Args:
+            eigenvalues: `[..., n]`.
+            modes: `[..., n, n]`, in columns; None unless `uses_modes`.
+            targets: `[..., m]`, which decide on signs and scales of mode shapes.
+        """
+
+    @abc.abstractmethod
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the derivatives of `measure` by the parameters: `[..., m, p]`."""
+
+    def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
+        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        del order
+        return tf.ones(tf.shape(targets)[:-1], tf.bool)
+
+    def check_targets(self, targets: np.ndarray, order: int) -> None:
+        """Refuses targets `[..., m]` that no spectrum can have."""
+
+    def located(self, places: dict[str, tuple[int, int]]) -> AbstractObservation:
+        """Gives the same observation of the levels of all blocks, one after another.
+
+        Args:
+            places: First level and number of levels of each block, by label.
+
+        Raises:
+            ValueError: If it is one of a single matrix.
+        """
+        raise ValueError(
+            f"{self!r} observes one matrix: give it to its Block. Differences of "
+            f"(label, level) pairs may join blocks."
+        )
+
+    def weighted(self, values: tf.Tensor) -> tf.Tensor:
+        """Multiplies by the roots of the weights: `[..., m]`."""
+        return values if self.weights is None else values * self._root(values.dtype)
+
+    def roots(self, order: int) -> np.ndarray:
+        """Gives the roots of the weights, `[m]`."""
+        weights = 1.0 if self.weights is None else self.weights
+        return np.sqrt(np.broadcast_to(weights, [self.num_targets(order)]))
+
+    def _root(self, dtype: tf.DType) -> tf.Tensor:
+        return tf.constant(np.sqrt(np.asarray(self.weights)), dtype)
+
+    def _check_weights(self, number: int) -> int:
+        if self.weights is not None and self.weights.ndim:
+            check_count(self.weights, number)
+        return number
+
+    def _repr(self, *arguments: Any) -> str:
+        shown = [repr(x) for x in arguments if x is not None]
+        if self.weights is not None:
+            shown.append(f"weights={self.weights.tolist()}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class AbstractCombination(AbstractObservation):
+    """Linear combinations of levels."""
+
+    @abc.abstractmethod
+    def matrix(self, order: int) -> np.ndarray:
+        """Gives the combinations, `[m, n]`.
+
+        Raises:
+            ValueError: If the observation does not fit this order.
+        """
+
+    def num_targets(self, order: int) -> int:
+        """Number m of targets; see the base class."""
+        return self._check_weights(len(self.matrix(order)))
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Combines levels; see the base class."""
+        del modes, targets
+        C = tf.constant(self.matrix(eigenvalues.shape[-1]), eigenvalues.dtype)
+        return tf.linalg.matvec(C, eigenvalues)
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Combines the derivatives of levels; see the base class."""
+        del targets
+        J = spectrum.level_jacobian
+        return tf.linalg.matmul(tf.constant(self.matrix(J.shape[-2]), J.dtype), J)
+
+
+def integers(name: str, values: Any) -> tuple[int, ...]:
+    """Checks a list of at least one integer."""
+    try:
+        result = tuple(operator.index(k) for k in values)
+    except TypeError:
+        result = ()
+    if not result:
+        raise ValueError(
+            f"`{name}` must be a list of at least one integer, got {values!r}."
+        )
+    return result
+
+
+def position(name: str, k: int, order: int) -> int:
+    """Resolves the index of a level, negative ones from the top."""
+    if not -order <= k < order:
+        raise ValueError(
+            f"`{name}` contains {k}, but a matrix of order {order} has levels "
+            f"0..{order - 1} (or -{order}..-1 from the top)."
+        )
+    return k % order
+
+
+def check_count(weights: np.ndarray, number: int) -> None:
+    """Checks the number of weights."""
+    if len(weights) != number:
+        raise ValueError(
+            f"`weights` has {len(weights)} numbers for {number} observed levels. Give "
+            f"one for each, or a single one for all."
+        )
+
+
+def _positive(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        array = np.full([], np.nan)
+    if array.ndim > 1 or not array.size or not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(
+            f"`{name}` must be one or a list of positive finite numbers, got "
+            f"{values!r}. To leave a level out, leave it out of `indices`."
+        )
+    return array

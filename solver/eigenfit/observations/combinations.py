@@ -1,0 +1,211 @@
+"""Differences, means and relative positions of levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eigenfit.observations.base import AbstractCombination, integers, position
+
+
+class Differences(AbstractCombination):
+    """Differences `lambda_upper - lambda_lower`, such as lines of a spectrum.
+
+    Args:
+        pairs: `(upper, lower)` for each target: two levels of one matrix, 0 being the
+            lowest, or, to join the blocks of a problem, two `(label, level)`.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: If a pair is not one, or names the same level twice.
+
+    Example:
+        >>> Differences([(1, 0), (2, 0)]).matrix(3)
+        array([[-1.,  1.,  0.],
+               [-1.,  0.,  1.]])
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Any],
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weights, sigma, name)
+        try:
+            self.pairs = tuple((_end(upper), _end(lower)) for upper, lower in pairs)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`pairs` must be a list of (upper, lower) pairs of levels, or of "
+                f"(label, level) pairs: {error}."
+            ) from None
+        if not self.pairs:
+            raise ValueError("`pairs` must hold at least one (upper, lower) pair.")
+        for pair in self.pairs:
+            if pair[0] == pair[1]:
+                raise ValueError(f"`pairs` holds {pair}, a level minus itself.")
+
+    def __repr__(self) -> str:
+        return self._repr(
+            list(self.pairs) if len(self.pairs) < 9 else f"{len(self.pairs)} pairs"
+        )
+
+    def matrix(self, order: int) -> np.ndarray:
+        """Gives a row of 1 and -1 for each pair, `[m, n]`."""
+        C = np.zeros([len(self.pairs), order])
+        for row, pair in zip(C, self.pairs, strict=True):
+            for end, sign in zip(pair, (1.0, -1.0), strict=True):
+                if not isinstance(end, int):
+                    raise ValueError(
+                        f"`pairs` names the block {end[0]!r}: give it to the Problem "
+                        f"as `observations=[...]`, not to one Block."
+                    )
+                row[position("pairs", end, order)] += sign
+            if not row.any():
+                raise ValueError(
+                    f"`pairs` holds {pair}, a level minus itself for order {order}."
+                )
+        return C
+
+    def located(self, places: dict[str, tuple[int, int]]) -> Differences:
+        """Resolves `(label, level)`; see the base class."""
+
+        def place(end: Any) -> int:
+            if isinstance(end, int):
+                raise ValueError(
+                    f"`pairs` holds the level {end} without a block. With several "
+                    f"blocks write (label, {end})."
+                )
+            label, level = end
+            if label not in places:
+                raise ValueError(
+                    f"`pairs` names the block {label!r}, but there are "
+                    f"{', '.join(map(repr, places))}."
+                )
+            first, order = places[label]
+            return first + position("pairs", level, order)
+
+        pairs = [(place(upper), place(lower)) for upper, lower in self.pairs]
+        result = Differences(pairs, self.weights)
+        result.has_sigma = self.has_sigma
+        return result
+
+
+class RelativeTo(AbstractCombination):
+    """Levels measured from one of them: `lambda_i - lambda_level`.
+
+    Args:
+        level: From which, 0 being the lowest.
+        indices: Which others; all of them, ascending, by default.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: If an index is no integer.
+
+    Example:
+        >>> RelativeTo(0).matrix(3)
+        array([[-1.,  1.,  0.],
+               [-1.,  0.,  1.]])
+    """
+
+    def __init__(
+        self,
+        level: int,
+        indices: Sequence[int] | None = None,
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weights, sigma, name)
+        self.level = integers("level", [level])[0]
+        self.indices = None if indices is None else integers("indices", indices)
+
+    def __repr__(self) -> str:
+        return self._repr(
+            self.level, None if self.indices is None else list(self.indices)
+        )
+
+    def matrix(self, order: int) -> np.ndarray:
+        """Gives a row of 1 and -1 for each level, `[m, n]`."""
+        zero = position("level", self.level, order)
+        others = self.indices
+        if others is None:
+            others = [k for k in range(order) if k != zero]
+        if not others:
+            raise ValueError("A matrix of order 1 has no level besides `level`.")
+        places = [position("indices", k, order) for k in others]
+        if zero in places:
+            raise ValueError(f"`indices` contains `level` {self.level} itself.")
+        C = np.eye(order)[places]
+        C[:, zero] = -1
+        return C
+
+
+class ClusterMeans(AbstractCombination):
+    """Means of levels that lie too close to be told apart.
+
+    The mean of a cluster is a smooth function of the parameters also where its levels
+    coincide.
+
+    Args:
+        clusters: Levels of each mean, 0 being the lowest.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: If a cluster is not a list of integers.
+
+    Example:
+        >>> ClusterMeans([[0, 1], [2]]).matrix(3)
+        array([[0.5, 0.5, 0. ],
+               [0. , 0. , 1. ]])
+    """
+
+    def __init__(
+        self,
+        clusters: Sequence[Sequence[int]],
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weights, sigma, name)
+        try:
+            self.clusters = tuple(integers("clusters", x) for x in clusters)
+        except TypeError:
+            self.clusters = ()
+        if not self.clusters:
+            raise ValueError(
+                f"`clusters` must be a list of lists of levels, got {clusters!r}."
+            )
+
+    def __repr__(self) -> str:
+        return self._repr([list(x) for x in self.clusters])
+
+    def matrix(self, order: int) -> np.ndarray:
+        """Gives a row of equal numbers for each cluster, `[m, n]`."""
+        C = np.zeros([len(self.clusters), order])
+        for row, cluster in zip(C, self.clusters, strict=True):
+            places = {position("clusters", k, order) for k in cluster}
+            if len(places) < len(cluster):
+                raise ValueError(
+                    f"`clusters` names a level twice in {list(cluster)} for order "
+                    f"{order}."
+                )
+            row[list(places)] = 1 / len(places)
+        return C
+
+
+def _end(value: Any) -> Any:
+    # A level, or (label, level).
+    if isinstance(value, (tuple, list)):
+        label, level = value
+        return str(label), integers("pairs", [level])[0]
+    return integers("pairs", [value])[0]

@@ -1,0 +1,87 @@
+"""Frequencies of vibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.observations.base import AbstractObservation, Spectrum
+from eigenfit.observations.levels import Levels
+
+
+class Frequencies(AbstractObservation):
+    """Frequencies `f = sqrt(lambda) / 2 pi` of levels that are squared angular ones.
+
+    In hertz where K and M are in newtons, metres and kilograms. Their derivative is
+    `dlambda / (8 pi^2 f)`. A negative level has none: NaN, which the methods step
+    back from. At a level of zero, a rigid motion, the frequency has no derivative:
+    leave it out.
+
+    Args:
+        indices: Which levels, 0 being the lowest; all by default.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: As `Levels`.
+
+    Example:
+        >>> level = tf.constant([(2 * math.pi * 5.0) ** 2], tf.float64)
+        >>> Frequencies().measure(level, None, level).numpy()
+        array([5.])
+    """
+
+    def __init__(
+        self,
+        indices: Sequence[int] | None = None,
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weights, sigma, name)
+        self._levels = Levels(indices)
+
+    @property
+    def indices(self) -> tuple[int, ...] | None:
+        """Which levels; None for all."""
+        return self._levels.indices
+
+    def __repr__(self) -> str:
+        return self._repr(None if self.indices is None else list(self.indices))
+
+    def num_targets(self, order: int) -> int:
+        """Number m of targets; see the base class."""
+        return self._check_weights(self._levels.num_targets(order))
+
+    def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
+        """Says whether targets ascend and none is negative; see the base class."""
+        return self._levels.ordered(targets, order) & tf.reduce_all(
+            targets >= 0, axis=-1
+        )
+
+    def check_targets(self, targets: np.ndarray, order: int) -> None:
+        """Refuses negative targets and those that do not ascend."""
+        self._levels.check_targets(targets, order)
+        if (targets < 0).any():
+            raise ValueError(
+                f"`targets` of Frequencies must not be negative, got "
+                f"{targets[targets < 0].flat[0]}."
+            )
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes frequencies; see the base class."""
+        levels = self._levels.measure(eigenvalues, modes, targets)
+        return tf.sqrt(levels) / (2 * math.pi)
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Computes `dlambda / (8 pi^2 f)`; see the base class."""
+        f = self.measure(spectrum.eigenvalues, None, targets)
+        J = self._levels.differentiate(spectrum, targets)
+        return J / (8 * math.pi**2 * f)[..., tf.newaxis]

@@ -1,0 +1,307 @@
+"""Mode shapes, and how far two of them agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.observations.base import (
+    AbstractObservation,
+    Spectrum,
+    integers,
+    position,
+)
+
+Normalisation = Literal["max", "unit", "mass"]
+
+
+class AbstractShapes(AbstractObservation):
+    """Observes the components of some modes.
+
+    Args:
+        levels: Of the modes, 0 being the lowest.
+        components: Rows of the matrix that were measured; all by default.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+    """
+
+    uses_modes = True
+
+    def __init__(
+        self,
+        levels: Sequence[int],
+        components: Sequence[int] | None = None,
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(weights, sigma, name)
+        self.levels = integers("levels", levels)
+        self.components = (
+            None if components is None else integers("components", components)
+        )
+
+    def places(self, order: int) -> tuple[np.ndarray, np.ndarray]:
+        """Resolves levels `[k]` and components `[c]` for matrices of an order."""
+        levels = [position("levels", k, order) for k in self.levels]
+        rows = range(order) if self.components is None else self.components
+        rows = [position("components", k, order) for k in rows]
+        for name, found in (("levels", levels), ("components", rows)):
+            if len(set(found)) < len(found):
+                raise ValueError(f"`{name}` names {found} for order {order}: repeated.")
+        return np.array(levels), np.array(rows)
+
+    def _chosen(self, modes: tf.Tensor) -> tf.Tensor:
+        # [..., k, c]
+        levels, rows = self.places(modes.shape[-1])
+        return tf.linalg.matrix_transpose(
+            tf.gather(tf.gather(modes, rows, axis=-2), levels, axis=-1)
+        )
+
+    def _chosen_jacobian(self, spectrum: Spectrum) -> tf.Tensor:
+        # [..., k, c, p]
+        levels, rows = self.places(spectrum.eigenvalues.shape[-1])
+        return tf.gather(spectrum.mode_jacobian(levels), rows, axis=-2)
+
+
+class ModeShapes(AbstractShapes):
+    """Measured components of mode shapes, of real matrices.
+
+    Targets are the shapes one after another, each with its components in order. A
+    mode is determined up to its sign and scale, which follow the target:
+
+    - `"max"`: the component whose target is largest in magnitude equals it;
+    - `"unit"`: the measured components have the Euclidean norm 1;
+    - `"mass"`: the whole mode has `x^T M x = 1`.
+
+    In the last two the sign is that which agrees with the target. Derivatives are
+    those of R. L. Nelson, AIAA Journal 14 (1976) 1201-1205, written with all modes;
+    they are NaN for a level that coincides with another one.
+
+    Args:
+        levels: Of the modes, 0 being the lowest.
+        components: Rows of the matrix that were measured; all by default.
+        normalisation: `"max"`, `"unit"` or `"mass"`.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: If an index is no integer, or `normalisation` is unknown.
+
+    Example:
+        >>> ModeShapes([0, 1], components=[0, 2, 5]).num_targets(order=6)
+        6
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[int],
+        components: Sequence[int] | None = None,
+        normalisation: Normalisation = "max",
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(levels, components, weights, sigma, name)
+        if normalisation not in get_args(Normalisation):
+            raise ValueError(
+                f'`normalisation` must be "max", "unit" or "mass", got '
+                f"{normalisation!r}."
+            )
+        self.normalisation = normalisation
+
+    def __repr__(self) -> str:
+        components = None if self.components is None else list(self.components)
+        return self._repr(list(self.levels), components, self.normalisation)
+
+    def num_targets(self, order: int) -> int:
+        """Number m of targets; see the base class."""
+        levels, rows = self.places(order)
+        return self._check_weights(len(levels) * len(rows))
+
+    def check_targets(self, targets: np.ndarray, order: int) -> None:
+        """Refuses shapes that are zero, which decide on no sign and no scale."""
+        levels, rows = self.places(order)
+        shapes = targets.reshape([*targets.shape[:-1], len(levels), len(rows)])
+        zero = np.argwhere(~shapes.any(axis=-1))
+        if len(zero):
+            raise ValueError(
+                f"`targets` of ModeShapes are all zero for level "
+                f"{self.levels[int(zero[0][-1])]}. Give its shape, or leave it out of "
+                f"`levels`."
+            )
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Normalises the components; see the base class."""
+        assert modes is not None
+        X = self._chosen(modes)
+        T = tf.reshape(targets, tf.shape(X))
+        return tf.reshape(X * self._factor(X, T), tf.shape(targets))
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Differentiates the normalised components; see the base class."""
+        X, dX = self._chosen(spectrum.modes), self._chosen_jacobian(spectrum)
+        T = tf.reshape(targets, tf.shape(X))
+        factor = self._factor(X, T)
+        Y = X * factor
+        dY = dX * factor[..., tf.newaxis]
+        if self.normalisation == "max":
+            place = _largest(T)
+            value = tf.reduce_sum(tf.where(place, T, tf.zeros_like(T)), -1)
+            change = tf.where(place[..., tf.newaxis], dY, tf.zeros_like(dY))
+            relative = tf.reduce_sum(change, -2) / value[..., tf.newaxis]
+            dY -= Y[..., tf.newaxis] * relative[..., tf.newaxis, :]
+        elif self.normalisation == "unit":
+            along = tf.reduce_sum(Y[..., tf.newaxis] * dY, axis=-2, keepdims=True)
+            dY -= Y[..., tf.newaxis] * along
+        shape = tf.concat([tf.shape(targets), tf.shape(dY)[-1:]], axis=0)
+        return tf.reshape(dY, shape)
+
+    def _factor(self, X: tf.Tensor, T: tf.Tensor) -> tf.Tensor:
+        # [..., k, 1]
+        if self.normalisation == "max":
+            place = _largest(T)
+            zero = tf.zeros_like(T)
+            own = tf.reduce_sum(tf.where(place, X, zero), -1, keepdims=True)
+            return tf.reduce_sum(tf.where(place, T, zero), -1, keepdims=True) / own
+        overlap = tf.reduce_sum(X * T, axis=-1, keepdims=True)
+        sign = tf.where(overlap < 0, -tf.ones_like(overlap), tf.ones_like(overlap))
+        sign = tf.stop_gradient(sign)
+        if self.normalisation == "mass":
+            return sign
+        return sign / tf.norm(X, axis=-1, keepdims=True)
+
+
+class MAC(AbstractShapes):
+    """Modal assurance criterion of modes with given shapes, 1 for a perfect match.
+
+    `(x^T s)^2 / ((x^T x) (s^T s))` over the measured components (R. J. Allemang,
+    Sound and Vibration 37 (2003) 14-23). Near a match its deviation from 1 is of
+    second order, so that a fit to it converges slowly and resolves shapes to the root
+    of its tolerance: `ModeShapes` says the same in first order.
+
+    Args:
+        levels: Of the modes, 0 being the lowest.
+        shapes: `[k, c]`, real, a row for each level.
+        components: Rows of the matrix that were measured; all by default.
+        weights: Of the squared deviations; 1 by default.
+        sigma: Standard deviations instead.
+        name: Of the module.
+
+    Raises:
+        ValueError: If a shape has no length or their number differs from that of
+            the levels.
+
+    Example:
+        >>> MAC([0], shapes=[[1.0, 2.0, 3.0]]).num_targets(order=3)
+        1
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[int],
+        shapes: Any,
+        components: Sequence[int] | None = None,
+        weights: Any = None,
+        sigma: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(levels, components, weights, sigma, name)
+        self.shapes = _shapes("shapes", shapes)
+        if np.iscomplexobj(self.shapes):
+            raise ValueError("`shapes` must be real, like the modes they go with.")
+        if len(self.shapes) != len(self.levels):
+            raise ValueError(
+                f"`shapes` has {len(self.shapes)} rows for {len(self.levels)} levels."
+            )
+
+    def __repr__(self) -> str:
+        components = None if self.components is None else list(self.components)
+        return self._repr(list(self.levels), components)
+
+    def num_targets(self, order: int) -> int:
+        """Number m of targets; see the base class."""
+        levels, rows = self.places(order)
+        if self.shapes.shape[1] != len(rows):
+            raise ValueError(
+                f"`shapes` has {self.shapes.shape[1]} columns for {len(rows)} measured "
+                f"components."
+            )
+        return self._check_weights(len(levels))
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the criterion; see the base class."""
+        assert modes is not None
+        X = self._chosen(modes)
+        S = self._unit(X.dtype)
+        overlap = tf.reduce_sum(X * S, axis=-1)
+        return overlap**2 / tf.reduce_sum(X**2, axis=-1)
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Differentiates the criterion; see the base class."""
+        X, dX = self._chosen(spectrum.modes), self._chosen_jacobian(spectrum)
+        S = self._unit(X.dtype)
+        quotient = tf.reduce_sum(X * S, axis=-1) / tf.reduce_sum(X**2, axis=-1)
+        quotient = quotient[..., tf.newaxis]
+        gradient = 2 * quotient * (S - quotient * X)
+        return tf.reduce_sum(gradient[..., tf.newaxis] * dX, axis=-2)
+
+    def _unit(self, dtype: tf.DType) -> tf.Tensor:
+        return tf.constant(
+            self.shapes / np.linalg.norm(self.shapes, axis=1, keepdims=True), dtype
+        )
+
+
+def mac(X: Any, Y: Any) -> np.ndarray:
+    """Computes the modal assurance criterion of every pair of two sets of shapes.
+
+    Args:
+        X: `[k, c]`, a shape in each row; real or complex.
+        Y: `[l, c]`.
+
+    Returns:
+        `[k, l]`, in 0..1.
+
+    Raises:
+        ValueError: If a shape has no length, or their lengths differ.
+
+    Example:
+        >>> mac([[1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).round(3)
+        array([[1. , 0. , 0.5]])
+    """
+    X, Y = _shapes("X", X), _shapes("Y", Y)
+    if X.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"`X` and `Y` must have as many components, got {X.shape[1]} and "
+            f"{Y.shape[1]}."
+        )
+    squares = np.sum(np.abs(X) ** 2, axis=1)[:, None] * np.sum(np.abs(Y) ** 2, axis=1)
+    return np.abs(X.conj() @ Y.T) ** 2 / squares
+
+
+def _largest(T: tf.Tensor) -> tf.Tensor:
+    # Marks the first largest component of each target, [..., k, c] bool.
+    return tf.one_hot(
+        tf.argmax(tf.abs(T), axis=-1), T.shape[-1], True, False, dtype=tf.bool
+    )
+
+
+def _shapes(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iufc" or array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"`{name}` must be a full table of numbers, a row a shape.")
+    if not (np.isfinite(array).all() and array.any(axis=1).all()):
+        raise ValueError(f"`{name}` has a row that is zero or not finite.")
+    return array

@@ -1,0 +1,86 @@
+"""A free common shift of what is observed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.observations.base import AbstractObservation, Spectrum
+
+
+class FreeShift(AbstractObservation):
+    """Another observation, up to one number added to all of its values.
+
+    For energies whose zero is unknown. The best shift, the weighted mean of `target -
+    value`, is added to the values; it costs one degree of freedom and no parameter.
+
+    Args:
+        observation: Whose values are shifted; its weights are used.
+        name: Of the module.
+
+    Raises:
+        TypeError: If `observation` is none.
+
+    Example:
+        >>> from eigenfit.observations.levels import Levels
+        >>> w, t = tf.constant([1.0, 2.0, 4.0]), tf.constant([11.0, 12.0, 14.0])
+        >>> FreeShift(Levels()).measure(w, None, t).numpy().tolist()
+        [11.0, 12.0, 14.0]
+    """
+
+    def __init__(
+        self, observation: AbstractObservation, name: str | None = None
+    ) -> None:
+        if not isinstance(observation, AbstractObservation):
+            raise TypeError(
+                f"`observation` must be an observation such as Levels(), got "
+                f"{observation!r}."
+            )
+        super().__init__(observation.weights, name=name)
+        self.has_sigma = observation.has_sigma
+        self.observation = observation
+        self.uses_modes = observation.uses_modes
+        self.num_free = max(observation.num_free, 1)
+
+    def __repr__(self) -> str:
+        return f"FreeShift({self.observation!r})"
+
+    def num_targets(self, order: int) -> int:
+        """Number m of targets; see the base class."""
+        return self.observation.num_targets(order)
+
+    def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
+        """Says what the observation says; see the base class."""
+        return self.observation.ordered(targets, order)
+
+    def check_targets(self, targets: np.ndarray, order: int) -> None:
+        """Checks as the observation does."""
+        self.observation.check_targets(targets, order)
+
+    def located(self, places: dict[str, tuple[int, int]]) -> FreeShift:
+        """Locates the observation; see the base class."""
+        return FreeShift(self.observation.located(places))
+
+    def measure(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes values with the best shift added; see the base class."""
+        values = self.observation.measure(eigenvalues, modes, targets)
+        return values + self._mean(targets - values)
+
+    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
+        """Takes the mean out of each column; see the base class."""
+        J = tf.linalg.matrix_transpose(
+            self.observation.differentiate(spectrum, targets)
+        )
+        return tf.linalg.matrix_transpose(J - self._mean(J))
+
+    def _mean(self, values: tf.Tensor) -> Any:
+        # The weighted mean over the last dimension, which is kept.
+        if self.weights is None:
+            return tf.reduce_mean(values, axis=-1, keepdims=True)
+        share = np.broadcast_to(self.weights, [values.shape[-1]])
+        share = tf.constant(share / share.sum(), values.dtype)
+        return tf.reduce_sum(values * share, axis=-1, keepdims=True)

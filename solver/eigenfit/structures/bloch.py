@@ -1,0 +1,118 @@
+"""Bloch Hamiltonians `H(k) = sum_R H_R e^{ik.R}` at one wave vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eigenfit.structures.affine import Affine
+from eigenfit.structures.matrices import as_array, real_array
+
+
+class Bloch(Affine):
+    """The Hamiltonian of a periodic lattice at a wave vector k.
+
+    `H(k) = sum_R e^{ik.R} (offset_R + sum_j r_j basis_jR)`, and for each R other than
+    zero the Hermitian conjugate as well, which is the hopping to -R: give one of each
+    pair. The Hamiltonians of several k share their parameters as blocks of one
+    `Problem`.
+
+    Args:
+        vectors: `[R, d]`, lattice vectors.
+        basis: `[p, R, n, n]`, real or complex; Hermitian where R is zero.
+        kpoint: `[d]`, such that `kpoint . vector` is an angle in radians.
+        offset: `[R, n, n]`; zero by default.
+        dtype: complex64 or complex128 (default).
+        name: Of the module.
+
+    Raises:
+        ValueError: If a shape does not fit, a number is not finite, two vectors are
+            equal or opposite, or what belongs to R = 0 is not Hermitian.
+
+    Example:
+        A chain with one orbital: `e + 2 t cos k`.
+
+        >>> basis = [[[[1.0]], [[0.0]]], [[[0.0]], [[1.0]]]]
+        >>> chain = Bloch([[0], [1]], basis, kpoint=[np.pi])
+        >>> from tensorflow import constant
+        >>> chain.assemble(constant([3.0, 0.5], "float64")).numpy().real
+        array([[2.]])
+    """
+
+    def __init__(
+        self,
+        vectors: Any,
+        basis: Any,
+        kpoint: Any,
+        offset: Any = None,
+        dtype: Any = "complex128",
+        name: str | None = None,
+    ) -> None:
+        vectors = real_array("vectors", vectors)
+        if vectors.ndim != 2 or 0 in vectors.shape:
+            raise ValueError(
+                f"`vectors` must have shape [R, d], got {list(vectors.shape)}."
+            )
+        self.vectors = vectors
+        self.kpoint = real_array("kpoint", kpoint)
+        if self.kpoint.shape != vectors.shape[1:]:
+            raise ValueError(
+                f"`kpoint` must have shape [{vectors.shape[1]}] like a vector, got "
+                f"{list(self.kpoint.shape)}."
+            )
+        _check_pairs(vectors)
+        basis = _finite("basis", basis)
+        number = len(vectors)
+        if basis.ndim != 4 or basis.shape[1] != number or 0 in basis.shape:
+            raise ValueError(
+                f"`basis` must have shape [p, {number}, n, n], a matrix for each "
+                f"parameter and vector, got {list(basis.shape)}."
+            )
+        matrices = self._at_kpoint(basis)
+        constant = None
+        if offset is not None:
+            offset = _finite("offset", offset)
+            if offset.shape != basis.shape[1:]:
+                raise ValueError(
+                    f"`offset` must have shape {list(basis.shape[1:])}, a matrix for "
+                    f"each vector, got {list(offset.shape)}."
+                )
+            constant = self._at_kpoint(offset[np.newaxis])[0]
+        super().__init__(matrices, constant, dtype, name)
+
+    def __repr__(self) -> str:
+        return (
+            f"Bloch(order={self.order}, num_parameters={self.num_parameters}, "
+            f"kpoint={self.kpoint.tolist()})"
+        )
+
+    def _at_kpoint(self, hoppings: np.ndarray) -> np.ndarray:
+        # [p, R, n, n] -> [p, n, n]; a matrix at R = 0 counts once.
+        phase = np.exp(1j * self.vectors @ self.kpoint)
+        phase = np.where(self.vectors.any(axis=1), phase, 0.5)
+        half = np.einsum("r,prij->pij", phase, hoppings)
+        here = hoppings[:, ~self.vectors.any(axis=1)]
+        if not np.allclose(here, np.conj(np.swapaxes(here, -1, -2))):
+            raise ValueError(
+                "The matrices that belong to the vector 0 must be Hermitian."
+            )
+        return half + np.conj(np.swapaxes(half, -1, -2))
+
+
+def _finite(name: str, value: Any) -> np.ndarray:
+    array = as_array(name, value)
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite; it has a NaN or an infinity.")
+    return array
+
+
+def _check_pairs(vectors: np.ndarray) -> None:
+    for i, a in enumerate(vectors):
+        for j in range(i):
+            if np.allclose(a, vectors[j]) or np.allclose(a, -vectors[j]):
+                raise ValueError(
+                    f"`vectors` {j} and {i} are equal or opposite: "
+                    f"{vectors[j].tolist()} and {a.tolist()}. Give one of each pair; "
+                    f"the conjugate is added."
+                )
