@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import typer.core
 
+from eigenfit_serving import gallery_command
+
 if TYPE_CHECKING:
     import eigenfit as ef
     from eigenfit_serving.problem_file import ProblemFile
@@ -148,9 +150,10 @@ def fit(
     from rich.console import Console
 
     from eigenfit_serving.files import check_writable, replacing
-    from eigenfit_serving.outcome import WRITERS, run_fit
+    from eigenfit_serving.outcome import observed_levels, run_fit
     from eigenfit_serving.problem_file import read_problem
     from eigenfit_serving.report import print_outcome
+    from eigenfit_serving.result_files import WRITERS
     from eigenfit_serving.terminal import fit_progress
 
     content = read_problem(
@@ -182,10 +185,11 @@ def fit(
         from eigenfit.plots import plot_convergence
 
         with replacing("--plot", plot) as path:
+            indices, targets = observed_levels(content)
             plot_convergence(
                 outcome.solution,
-                content.targets,
-                indices=content.observation.indices,
+                targets,
+                indices=indices,
                 tolerance=content.fit.tolerance,
                 title=content.title,
                 path=path,
@@ -195,7 +199,54 @@ def fit(
     if written:
         typer.echo("\n" + "\n".join(written))
     if not outcome.converged:
+        typer.echo(f"\nTo look for reasons: eigenfit check {problem}")
         raise typer.Exit(NOT_CONVERGED)
+
+
+@app.command(epilog="Example:  eigenfit check examples/impossible.toml")
+def check(problem: ProblemArgument) -> None:
+    """Explain a problem file and look for targets that cannot be met.
+
+    Exit code 0: nothing speaks against the targets, though there may be warnings; 2:
+    bad input; 3: some targets cannot be met.
+    """
+    from rich.console import Console
+
+    from eigenfit_serving.problem_file import read_problem
+
+    content = read_problem(problem)
+    with _input_errors(problem):
+        _load_tensorflow()
+        from eigenfit_serving.check import check_problem, print_check
+
+        values, findings = check_problem(content)
+    print_check(content, values, findings, Console())
+    if any(finding.severity == "impossible" for finding in findings):
+        raise typer.Exit(NOT_CONVERGED)
+
+
+@app.command(epilog="Example:  eigenfit schema --output problem.schema.json")
+def schema(
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there (.json); print by default."),
+    ] = None,
+) -> None:
+    """Write the JSON Schema of problem files, for editors.
+
+    An editor that knows it completes keys and marks mistakes. Taplo and the TOML
+    extensions of editors find it by a first line "#:schema problem.schema.json".
+    """
+    from eigenfit_serving.files import check_writable, replacing
+    from eigenfit_serving.schema import schema_text
+
+    if output is None:
+        typer.echo(schema_text(), nl=False)
+        return
+    check_writable("--output", output, (".json",))
+    with replacing("--output", output) as path:
+        path.write_text(schema_text(), encoding="utf-8")
+    typer.echo(f"Wrote {output}")
 
 
 @app.command(epilog="Example:  eigenfit export examples/identity.toml models/identity")
@@ -230,6 +281,9 @@ def export(
         reason = error.strerror or error
         _fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
     print_export(version, Console())
+
+
+app.command(epilog=gallery_command.EPILOG)(gallery_command.gallery)
 
 
 def main() -> None:
@@ -272,13 +326,17 @@ def _input_errors(problem: Path) -> Iterator[None]:
 
 
 def _solver(content: ProblemFile) -> ef.Solver:
+    _load_tensorflow()
+    return content.solver()
+
+
+def _load_tensorflow() -> None:
     from eigenfit_serving.terminal import quiet_import
 
     with quiet_import():
         import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
-    return content.solver()
 
 
 def _require_matplotlib() -> None:

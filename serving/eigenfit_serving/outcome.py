@@ -1,19 +1,17 @@
-"""A finished fit as plain arrays, and the result files made of it."""
+"""A finished fit as plain arrays."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eigenfit_serving.observation_sections import LevelsSection
 from eigenfit_serving.problem_file import ProblemFile
+from eigenfit_serving.ranks import combinations
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -36,34 +34,51 @@ METHOD_NAMES = {
 class Outcome:
     """What a fit of `s` starts gave, in NumPy; made by `run_fit`."""
 
-    problem: ProblemFile
+    content: ProblemFile
     method: str  # as in the problem file, "auto" resolved
     max_steps: int
     initial: np.ndarray  # [s, p]
-    parameters: np.ndarray  # [s, p]
-    matrix: np.ndarray  # [s, n, n]
-    eigenvalues: np.ndarray  # [s, n]
+    parameters: np.ndarray  # [s, p] the unknowns
+    all_parameters: np.ndarray  # [s, P] fixed and tied ones included
+    matrices: dict[str, np.ndarray]  # [s, n, n] by label of the block
+    eigenvalues: np.ndarray  # [s, N] block after block
+    values: np.ndarray  # [s, m] what is compared with the targets
     loss: np.ndarray  # [s]
     num_steps: np.ndarray  # [s] int
     result: np.ndarray  # [s] int, an ef.Result
     result_names: list[str]  # [s]
     result_texts: list[str]  # [s]
     seconds: float
+    uncertainty: ef.Uncertainty | None  # of the best start; None for many unknowns
+    undetermined: str | None  # combinations the data do not determine there
     solution: ef.Solution  # for plots
 
     @property
     def best(self) -> int:
         """Index of the start with the smallest loss."""
-        return int(np.argmin(np.where(np.isnan(self.loss), np.inf, self.loss)))
+        return best_of(self.loss)
 
     @property
     def converged(self) -> bool:
         """Whether the best start converged."""
         return self.result_names[self.best] == "converged"
 
+    @property
+    def levels(self) -> dict[str, np.ndarray]:
+        """Levels `[s, n]` by label of the block."""
+        matrices = self.content.matrices
+        ends = np.cumsum([matrix.structure.order for matrix in matrices])
+        parts = np.split(self.eigenvalues, ends[:-1], axis=-1)
+        return {m.label: part for m, part in zip(matrices, parts, strict=True)}
+
+
+def best_of(loss: np.ndarray) -> int:
+    """Index of the smallest loss, NaN counting as the largest."""
+    return int(np.argmin(np.where(np.isnan(loss), np.inf, loss)))
+
 
 def run_fit(
-    problem: ProblemFile,
+    content: ProblemFile,
     solver: ef.Solver,
     *,
     record_every: int = 0,
@@ -72,8 +87,8 @@ def run_fit(
     """Fits all starts of a problem file in one batch.
 
     Args:
-        problem: What to fit.
-        solver: Made by `problem.solver()`.
+        content: What to fit.
+        solver: Made by `content.solver()`.
         record_every: Steps between snapshots, as in `Solver.fit`.
         progress: Called between chunks, as in `Solver.fit`.
 
@@ -82,138 +97,84 @@ def run_fit(
     """
     import eigenfit as ef
 
-    initial = problem.initial_parameters()
-    max_steps = problem.fit.max_steps
+    problem = solver.problem
+    initial = content.initial_parameters()
+    max_steps = content.fit.max_steps
     if max_steps is None:
         max_steps = solver.method.default_max_steps
     began = time.perf_counter()
     solution = solver.fit(
         initial,
-        problem.targets,
-        tolerance=problem.fit.tolerance,
+        content.targets,
+        tolerance=content.fit.tolerance,
         max_steps=max_steps,
         record_every=record_every,
         progress=progress,
     )
-    arrays = {key: np.asarray(getattr(solution, key)) for key in _ARRAYS}
+    seconds = time.perf_counter() - began
+    arrays = {key: np.asarray(getattr(solution, key)) for key in ARRAYS}
+    matrix = solution.matrix
+    built = matrix if isinstance(matrix, tuple) else (matrix,)
+    labels = [entry.label for entry in content.matrices]
     results = [ef.Result(int(code)) for code in arrays["result"]]
     kind = type(solver.method).__name__
+    parameters = solution.parameters
+    targets = np.broadcast_to(content.targets, [len(initial), len(content.targets)])
+    targets = targets.astype(initial.dtype)
+    uncertainty, undetermined = _determined(problem, content, arrays)
     return Outcome(
-        problem=problem,
+        content=content,
         method=str(METHOD_NAMES.get(kind, kind)),
         max_steps=max_steps,
         initial=initial,
         **arrays,
+        all_parameters=np.asarray(problem.expand(parameters)),
+        matrices={k: np.asarray(A) for k, A in zip(labels, built, strict=True)},
+        values=np.asarray(problem.values(parameters, targets)),
         result_names=[result.name for result in results],
         result_texts=[result.text for result in results],
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
+        uncertainty=uncertainty,
+        undetermined=undetermined,
         solution=solution,
     )
 
 
-_ARRAYS = ("parameters", "matrix", "eigenvalues", "loss", "num_steps", "result")
+ARRAYS = ("parameters", "eigenvalues", "loss", "num_steps", "result")
+_MAX_UNKNOWNS = 300  # more take longer to examine than to fit
 
 
-def as_document(outcome: Outcome) -> dict[str, Any]:
-    """Arranges an outcome for `result.json`: nested dicts, lists and numbers only."""
-    observation = outcome.problem.observation
-    weights = observation.weights
-    return {
-        "schema": 1,
-        "title": outcome.problem.title,
-        "targets": outcome.problem.targets.tolist(),
-        "observation": {
-            "kind": observation.kind,
-            "indices": observation.indices,
-            "weights": None if weights is None else weights.tolist(),
-        },
-        "converged": outcome.converged,
-        "best": outcome.best,
-        "solutions": [
-            {
-                "initial": outcome.initial[start].tolist(),
-                "parameters": outcome.parameters[start].tolist(),
-                "matrix": outcome.matrix[start].tolist(),
-                "eigenvalues": outcome.eigenvalues[start].tolist(),
-                "loss": outcome.loss[start].item(),
-                "num_steps": outcome.num_steps[start].item(),
-                "result": outcome.result_names[start],
-                "text": outcome.result_texts[start],
-            }
-            for start in range(len(outcome.loss))
-        ],
-        "seconds": round(outcome.seconds, 3),
-        "settings": settings_of(outcome),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-    }
+def _determined(
+    problem: ef.Problem, content: ProblemFile, arrays: dict[str, np.ndarray]
+) -> tuple[ef.Uncertainty | None, str | None]:
+    """Uncertainty at the best start, and what the data do not determine there."""
+    import eigenfit as ef
+
+    x = arrays["parameters"][best_of(arrays["loss"])]
+    if len(x) > _MAX_UNKNOWNS or not np.isfinite(arrays["loss"]).any():
+        return None, None
+    targets = content.targets.astype(x.dtype)
+    uncertainty = ef.uncertainty(problem, x, targets)
+    free = uncertainty.on_bounds == 0
+    lost = int(free.sum()) - int(uncertainty.rank)
+    J = np.asarray(problem.jacobian(x, targets))[:, free]
+    if not lost or not np.isfinite(J).all():
+        return uncertainty, None
+    names = [name for name, keep in zip(uncertainty.names, free, strict=True) if keep]
+    return uncertainty, combinations(J, names, number=lost)
 
 
-_PACKAGES = ("eigenfit", "tensorflow", "numpy")
-
-
-def settings_of(outcome: Outcome) -> dict[str, Any]:
-    """The settings that were used, defaults and "auto" filled in."""
-    fit = outcome.problem.fit
-    structure, start = outcome.problem.structure, outcome.problem.start
-    options = getattr(fit, outcome.method.replace("-", "_"), None)
-    random = start.parameters is None
-    return {
-        "structure": {
-            "kind": structure.kind,
-            "order": structure.order,
-            "num_parameters": structure.num_parameters,
-        },
-        "start": {"kind": "uniform", "low": start.low, "high": start.high}
-        if random
-        else {"kind": "given"},
-        "method": outcome.method,
-        "method_options": options.model_dump() if options else {},
-        "tolerance": fit.tolerance,
-        "max_steps": outcome.max_steps,
-        "starts": len(outcome.loss),
-        "seed": fit.seed if random else None,
-        "dtype": fit.dtype,
-    }
-
-
-def write_json(outcome: Outcome, path: Path) -> None:
-    """Writes `result.json`: strict JSON, with null for NaN and infinity."""
-    text = json.dumps(
-        _without_nan(as_document(outcome)),
-        allow_nan=False,
-        ensure_ascii=False,
-        indent=1,
-    )
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def write_npz(outcome: Outcome, path: Path) -> None:
-    """Writes the arrays of the outcome, `[s, ...]`, and the rest as JSON in `meta`."""
-    document = as_document(outcome)
-    del document["solutions"]
-    with path.open("wb") as file:
-        np.savez(
-            file,
-            targets=outcome.problem.targets,
-            initial=outcome.initial,
-            best=outcome.best,
-            result_name=np.array(outcome.result_names),
-            meta=json.dumps(document),
-            **{key: getattr(outcome, key) for key in _ARRAYS},
-        )
-
-
-WRITERS = {".json": write_json, ".npz": write_npz}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(entry) for entry in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+def observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:
+    """Which of all levels, block after block, have targets of their own, and those."""
+    indices: list[int] = []
+    targets: list[float] = []
+    first = 0
+    for matrix in content.matrices:
+        order = matrix.structure.order
+        for term in content.terms:
+            if term.matrix is matrix and isinstance(term.section, LevelsSection):
+                own = first + term.section.positions(order)
+                indices += own.tolist()
+                targets += content.targets[term.part].tolist()
+        first += order
+    return indices, targets

@@ -1,14 +1,16 @@
 """The problem file: TOML in, problem, starts and settings out.
 
-A file says what is searched for (`targets`, `[structure]`, `[observation]`), from where
-(`[start]`) and how (`[fit]`). It is read strictly: unknown keys and wrong types are
-refused, in one line that names file, key, value and remedy. TensorFlow is imported only
-when the solver is asked for.
+A file says what is searched for (`targets`, `[structure]`, `[observation]`, or several
+`[[blocks]]`), what is known of the parameters (`[parameters]`), from where (`[start]`)
+and how (`[fit]`). It is read strictly: unknown keys and wrong types are refused, in one
+line that names file, key, value and remedy. TensorFlow is imported only when the solver
+is asked for.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,16 +18,28 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from eigenfit_serving.arrays import array_of, check_fits
+from eigenfit_serving.block_section import (
+    BlockSection,
+    Matrix,
+    Term,
+    default_observations,
+    terms_of,
+)
+from eigenfit_serving.composed_sections import StructureSection
+from eigenfit_serving.difference_sections import ObservationSection
 from eigenfit_serving.errors import BadValue, InputError
 from eigenfit_serving.explain import explain
-from eigenfit_serving.sections import (
-    AffineSection,
-    FitSection,
-    LevelsSection,
-    Section,
-    StartSection,
-    SymmetricSection,
+from eigenfit_serving.fit_section import FitSection
+from eigenfit_serving.method_checks import check_method
+from eigenfit_serving.parameter_section import ParametersSection, Unknowns
+from eigenfit_serving.problem_checks import (
+    check_blocks,
+    check_form,
+    check_start,
+    check_targets,
 )
+from eigenfit_serving.section import Section
+from eigenfit_serving.start_section import StartSection
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -57,54 +71,34 @@ class ProblemFile(Section):
         Field(alias="schema", description="1, the only format this eigenfit reads"),
     ]
     title: Annotated[str | None, Field(description="a text in quotes")] = None
-    targets: Annotated[
-        np.ndarray, array_of(1), Field(description="a list of ascending numbers")
-    ]
+    given_targets: Annotated[
+        Annotated[np.ndarray, array_of(1)] | None,
+        Field(alias="targets", description="a list of numbers"),
+    ] = None
     structure: Annotated[
-        SymmetricSection | AffineSection,
-        Field(discriminator="kind", description='a table with kind = "symmetric"'),
-    ]
-    observation: LevelsSection = LevelsSection()
+        StructureSection | None, Field(description='a table with kind = "symmetric"')
+    ] = None
+    observation: ObservationSection | None = None
+    observations: Annotated[
+        list[ObservationSection] | None, Field(description="tables [[observations]]")
+    ] = None
+    blocks: Annotated[
+        list[BlockSection] | None,
+        Field(min_length=1, description="at least one table [[blocks]]"),
+    ] = None
+    parameters: ParametersSection = ParametersSection()
     start: StartSection = StartSection()
     fit: FitSection = FitSection()
 
     @model_validator(mode="after")
     def _check(self) -> ProblemFile:
-        self._check_targets()
-        self._check_start()
-        if self.fit.method == "isospectral-projection" and isinstance(
-            self.structure, AffineSection
-        ):
-            raise BadValue(
-                'needs structure.kind = "symmetric". Use "auto" or '
-                '"levenberg-marquardt".',
-                "fit.method",
-                self.fit.method,
-            )
-        weights = self.observation.weights
-        if (
-            self.fit.method == "lift-and-project"
-            and weights is not None
-            and np.ptp(weights)
-        ):
-            raise BadValue(
-                'needs equal observation.weights. Use "levenberg-marquardt".',
-                "fit.method",
-                self.fit.method,
-            )
-        for key, array in (
-            ("targets", self.targets),
-            ("structure.basis", getattr(self.structure, "basis", None)),
-            ("structure.offset", getattr(self.structure, "offset", None)),
-            ("observation.weights", self.observation.weights),
-            ("start.parameters", self.start.parameters),
-            ("start.low", np.asarray(self.start.low)),
-            ("start.high", np.asarray(self.start.high)),
-            ("start.high - start.low", np.asarray(self.start.high - self.start.low)),
-            ("fit.tolerance", np.asarray(self.fit.tolerance)),
-        ):
-            if array is not None:
-                check_fits(array, key, self.fit.dtype)
+        check_form(self)
+        check_blocks(self)
+        check_targets(self)
+        check_start(self)
+        check_method(self.fit.method, self.matrices, self.terms, self.parameters)
+        for key, array in self._numbers():
+            check_fits(array, key, self.fit.dtype)
         if not np.asarray(self.fit.tolerance, self.fit.dtype) > 0:
             raise BadValue(
                 f'is zero in {self.fit.dtype}. Use a larger one, or dtype = "float64".',
@@ -113,59 +107,122 @@ class ProblemFile(Section):
             )
         return self
 
-    def _check_targets(self) -> None:
-        positions = self.observation.positions(self.structure.order)
-        number, weights = len(positions), self.observation.weights
-        if len(self.targets) != number:
-            raise BadValue(
-                f"has {len(self.targets)} numbers for {number} observed levels. Give "
-                f"one for each, or choose levels with observation.indices.",
-                "targets",
-            )
-        if weights is not None and weights.ndim and len(weights) != number:
-            raise BadValue(
-                f"has {len(weights)} numbers for {number} observed levels. Give one "
-                f"for each, or a single number for all.",
-                "observation.weights",
-            )
-        order = np.argsort(positions)
-        falling = np.flatnonzero(np.diff(self.targets[order]) < 0)
-        if len(falling):
-            lower, upper = order[falling[0]], order[falling[0] + 1]
-            raise BadValue(
-                f"is below targets[{lower}] = {self.targets[lower]:g}, the target of "
-                f"a lower level. Targets must ascend with their levels: sort them.",
-                f"targets[{upper}]",
-                float(self.targets[upper]),
-            )
+    @cached_property
+    def matrices(self) -> list[Matrix]:
+        """The matrices of the problem, with what is observed of each."""
+        if self.structure is not None:
+            own = default_observations("observation", not self.observations)
+            if self.observation is not None:
+                own = {"observation": self.observation}
+            listed = enumerate(self.observations or [])
+            own |= {f"observations[{i}]": section for i, section in listed}
+            return [Matrix("0", "structure", self.structure, own)]
+        result = []
+        for i, block in enumerate(self.blocks or []):
+            label = str(i) if block.label is None else block.label
+            key = f"blocks[{i}]"
+            own = default_observations(f"{key}.observations", not self.observations)
+            if block.observations is not None:
+                listed = enumerate(block.observations)
+                own = {f"{key}.observations[{j}]": section for j, section in listed}
+            result.append(Matrix(label, f"{key}.structure", block.structure, own))
+        return result
 
-    def _check_start(self) -> None:
-        given, p = self.start.parameters, self.structure.num_parameters
-        if given is None:
-            return
-        if given.shape[-1] != p:
-            raise BadValue(
-                f"has {given.shape[-1]} numbers for each start, but the structure has "
-                f"{p} parameters. Give {p}.",
-                "start.parameters",
-            )
-        for key in ("starts", "seed"):
-            if key in self.fit.model_fields_set:
-                raise BadValue(
-                    "is for random starts, but start.parameters are given. Remove one "
-                    "of them.",
-                    f"fit.{key}",
-                    getattr(self.fit, key),
-                )
+    @cached_property
+    def terms(self) -> list[Term]:
+        """All observations, in the order of their targets."""
+        joint = {} if self.structure is not None else self.observations or []
+        listed = enumerate(joint)
+        return list(
+            terms_of(self.matrices, {f"observations[{i}]": s for i, s in listed})
+        )
 
-    def initial_parameters(self) -> np.ndarray:
-        """The starts, `[s, p]` of `fit.dtype`; random ones depend on the seed only."""
-        if self.start.parameters is not None:
-            return np.atleast_2d(self.start.parameters).astype(self.fit.dtype)
-        shape = (self.fit.starts, self.structure.num_parameters)
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Targets of all observations, `[m]`."""
+        if self.given_targets is not None:
+            return self.given_targets
+        own = [term.own_targets() for term in self.terms]
+        return np.concatenate([values for values in own if values is not None])
+
+    @property
+    def target_names(self) -> list[str]:
+        """What each target is compared with, `[m]`."""
+        return [name for term in self.terms for name in term.names]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the squared deviations of all targets, `[m]`."""
+        result = np.ones(len(self.target_names))
+        for term in self.terms:
+            section = term.section
+            if section.weights is not None:
+                result[term.part] = section.weights
+            elif section.sigma is not None:
+                result[term.part] = section.sigma**-2.0
+        return result
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether all targets have standard deviations."""
+        return all(term.section.sigma is not None for term in self.terms)
+
+    @cached_property
+    def unknowns(self) -> Unknowns:
+        """The parameters to fit, and their bounds."""
+        return self.parameters.unknowns(self.matrices[0].structure.num_parameters)
+
+    def _numbers(self) -> list[tuple[str, np.ndarray]]:
+        """Arrays that must fit the dtype, by key."""
+        result = [("targets", self.targets)]
+        for matrix in self.matrices:
+            result += matrix.structure.arrays(matrix.key)
+        for term in self.terms:
+            result += term.section.arrays(term.key)
+        result += self.start.arrays("start")
+        if self.start.parameters is None:
+            low, high = self.start.box(self.unknowns)
+            with np.errstate(over="ignore"):
+                result.append(("start.high - start.low", np.max(high - low)))
+        result.append(("fit.tolerance", np.asarray(self.fit.tolerance)))
+        return result
+
+    def initial_parameters(self, starts: int | None = None) -> np.ndarray:
+        """The starts, `[s, p]` of `fit.dtype`; random ones depend on the seed only.
+
+        Args:
+            starts: Number s of them; all by default.
+        """
+        given = self.start.given(self.unknowns)
+        if given is not None:
+            return given[:starts].astype(self.fit.dtype)
+        low, high = self.start.box(self.unknowns)
         generator = np.random.default_rng(self.fit.seed)
-        uniform = generator.uniform(self.start.low, self.start.high, shape)
-        return uniform.astype(self.fit.dtype)
+        shape = (starts or self.fit.starts, len(self.unknowns.names))
+        return generator.uniform(low, high, shape).astype(self.fit.dtype)
+
+    def problem(self, dtype: str | None = None) -> ef.Problem:
+        """Builds the problem; imports TensorFlow.
+
+        Args:
+            dtype: "float32" or "float64"; `fit.dtype` by default.
+
+        Raises:
+            ValueError: If the core refuses it.
+        """
+        import eigenfit as ef
+
+        parameters, dtype = self.parameters.build(), dtype or self.fit.dtype
+        if self.structure is not None and len(self.terms) == 1:
+            observation = self.terms[0].section.build()
+            structure = self.structure.build(dtype)
+            return ef.Problem(structure, observation, parameters=parameters)
+        joint = [term.section.build() for term in self.terms if term.matrix is None]
+        return ef.Problem(
+            [matrix.build(dtype) for matrix in self.matrices],
+            observations=joint or None,
+            parameters=parameters,
+        )
 
     def solver(self) -> ef.Solver:
         """Builds the problem and its solver; imports TensorFlow.
@@ -175,17 +232,14 @@ class ProblemFile(Section):
         """
         import eigenfit as ef
 
-        problem = ef.Problem(
-            self.structure.build(self.fit.dtype), self.observation.build()
-        )
-        return ef.Solver(problem, method=self.fit.build())
+        return ef.Solver(self.problem(), method=self.fit.build())
 
 
 def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
     """Reads a problem file.
 
     Args:
-        path: Of a TOML file.
+        path: Of a TOML file. Data files that it names are relative to its folder.
         **fit: Settings that take precedence over those of `[fit]`; None is no setting.
 
     Raises:
@@ -217,7 +271,9 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
     if isinstance(section, dict):
         section.update(given)
     try:
-        return ProblemFile.model_validate(content)
+        return ProblemFile.model_validate(
+            content, context={"folder": Path(path).parent}
+        )
     except ValidationError as error:
         raise InputError(
             explain(error, ProblemFile, str(path), {f"fit.{key}" for key in given})

@@ -10,11 +10,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from eigenfit_serving.composed_sections import GeneralizedSection
 from eigenfit_serving.outcome import Outcome
+from eigenfit_serving.report_tables import (
+    COLOURS,
+    MAX_STARTS,
+    count,
+    facts,
+    levels_table,
+    parameters_table,
+    starts_table,
+    targets_table,
+)
 
-_MAX_LEVELS = 40  # rows of the table of levels
-_MAX_STARTS = 12  # rows of the table of starts
-_COLOURS = {"converged": "green", "stationary": "yellow", "max_steps": "yellow"}
+_MAX_BLOCKS = 3  # more matrices are not printed
+_MAX_PARAMETERS = 60  # rows of the table of parameters
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
@@ -24,20 +34,42 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         outcome: Of `run_fit`.
         console: Where to; colours only if it is a terminal.
     """
-    best = outcome.best
-    if outcome.problem.title:
-        console.print(Text(outcome.problem.title, style="bold"))
+    best, content = outcome.best, outcome.content
+    if content.title:
+        console.print(Text(content.title, style="bold"))
     _print_summary(outcome, console)
-    _print_heading(console, "Parameters")
-    _print_array(console, outcome.parameters[best])
-    _print_heading(console, "Matrix")
-    _print_array(console, outcome.matrix[best])
-    _print_heading(console, "Levels")
-    console.print(Padding(_levels_table(outcome), (0, 0, 0, 2), expand=False))
+    print_heading(console, "Parameters")
+    names = content.parameters.all_names(outcome.all_parameters.shape[-1])
+    if len(names) <= _MAX_PARAMETERS and _has_names_or_errors(outcome):
+        print_table(console, parameters_table(outcome))
+    else:
+        _print_array(console, outcome.parameters[best])
+    if len(outcome.matrices) <= _MAX_BLOCKS:
+        for matrix in content.matrices:
+            block = f" of block {matrix.label}" * (len(outcome.matrices) > 1)
+            what = " L^-1 K L^-H, where M = L L^H"
+            what *= isinstance(matrix.structure, GeneralizedSection)
+            print_heading(console, f"Matrix{what}{block}")
+            _print_array(console, outcome.matrices[matrix.label][best])
+    if [term.section.kind for term in content.terms] == ["levels"]:
+        print_heading(console, "Levels")
+        print_table(console, levels_table(outcome))
+    else:
+        if len(outcome.matrices) <= _MAX_BLOCKS:
+            for label, w in outcome.levels.items():
+                block = f" of block {label}" * (len(outcome.matrices) > 1)
+                print_heading(console, f"Levels (eigenvalues){block}")
+                _print_array(console, w[best])
+        print_heading(console, "Targets")
+        print_table(console, targets_table(outcome))
     if len(outcome.loss) > 1:
-        _print_heading(console, "Starts")
-        console.print(Padding(_starts_table(outcome), (0, 0, 0, 2), expand=False))
+        print_heading(console, "Starts")
+        print_table(console, starts_table(outcome))
         _print_counts(outcome, console)
+    if outcome.undetermined and len(content.targets) >= outcome.parameters.shape[-1]:
+        text = f"The data do not determine: {outcome.undetermined}."
+        console.print()
+        console.print(Text(text))
     if not outcome.converged:
         console.print()
         console.print(Text(outcome.result_texts[best]))
@@ -69,109 +101,61 @@ def print_export(version: Path, console: Console) -> None:
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
+def _has_names_or_errors(outcome: Outcome) -> bool:
+    content = outcome.content
+    if content.parameters.model_fields_set or content.has_sigma:
+        return True
+    return len(content.targets) > outcome.parameters.shape[-1]
+
+
 def _print_summary(outcome: Outcome, console: Console) -> None:
-    problem, best = outcome.problem, outcome.best
-    structure, fit = problem.structure, problem.fit
+    content, best = outcome.content, outcome.best
+    fit, uncertainty = content.fit, outcome.uncertainty
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
     name = outcome.result_names[best]
-    steps = _count(int(outcome.num_steps[best]), "step")
+    steps = count(int(outcome.num_steps[best]), "step")
     result = Text.assemble(
-        (name, f"bold {_COLOURS.get(name, 'red')}"), f" after {steps}"
+        (name, f"bold {COLOURS.get(name, 'red')}"), f" after {steps}"
     )
     if len(outcome.loss) > 1:
         result.append(f" (start {best}, the best of {len(outcome.loss)})")
     grid.add_row("Result", result)
     loss = f"{outcome.loss[best]:.6e} (tolerance {fit.tolerance:g})"
     grid.add_row("Loss", loss)
-    grid.add_row(
-        "Problem",
-        f"{structure.kind}, order {structure.order}, "
-        f"{_count(structure.num_parameters, 'parameter')}, "
-        f"{_count(len(problem.targets), 'target')}",
-    )
+    if uncertainty is not None and content.has_sigma:
+        freedom = int(uncertainty.degrees_of_freedom)
+        text = f"{count(freedom, 'degree')} of freedom"
+        if freedom > 0:
+            text += f", reduced chi-square {float(uncertainty.reduced_chi_square):.5g}"
+        grid.add_row("Errors", text)
+    grid.add_row("Problem", facts(content))
     grid.add_row("Method", f"{outcome.method}, {fit.dtype}, {outcome.seconds:.2f} s")
     console.print(grid)
 
 
-def _levels_table(outcome: Outcome) -> Table:
-    problem, best = outcome.problem, outcome.best
-    w = outcome.eigenvalues[best]
-    digits = 7 if problem.fit.dtype == "float32" else 10
-    positions = problem.observation.positions(len(w)).tolist()
-    target = dict(zip(positions, problem.targets, strict=True))
-    weights = problem.observation.weights
-    # Levels with targets come first when there is no room for all.
-    shown = list(range(len(w)))
-    if len(shown) > _MAX_LEVELS:
-        others = [level for level in shown if level not in target]
-        shown = sorted((sorted(positions) + others)[:_MAX_LEVELS])
-
-    # A fit that could not begin has no levels.
-    largest = np.abs(w[np.isfinite(w)]).max(initial=1e-300)
-    before = int(np.floor(np.log10(largest))) + 1
-    decimals = digits - max(before, 1)
-
-    def fixed(x: float) -> str:
-        # The same number of decimals for all, unless that shows too few digits.
-        return f"{x:.{decimals}f}" if -3 < before < digits else f"{x:.{digits - 1}e}"
-
-    table = _table()
-    for column in ("level", "eigenvalue", "target", "difference"):
-        table.add_column(column, justify="right")
-    weight: dict[int, float] = {}
-    if weights is not None:
-        table.add_column("weight", justify="right")
-        weight = dict(
-            zip(positions, np.broadcast_to(weights, len(target)), strict=True)
-        )
-    for level in shown:
-        row = [str(level), fixed(w[level])]
-        if level in target:
-            row += [f"{target[level]:.{digits}g}", f"{w[level] - target[level]:+.1e}"]
-            row += [f"{weight[level]:g}"] if weight else []
-        table.add_row(*row)
-    if len(shown) < len(w):
-        table.add_row("...", f"({len(w) - len(shown)} more)")
-    return table
-
-
-def _starts_table(outcome: Outcome) -> Table:
-    table = _table()
-    table.add_column("start", justify="right")
-    table.add_column("loss", justify="right")
-    table.add_column("steps", justify="right")
-    table.add_column("result")
-    ranked = np.argsort(np.where(np.isnan(outcome.loss), np.inf, outcome.loss))
-    shown = range(len(ranked)) if len(ranked) <= _MAX_STARTS else ranked[:_MAX_STARTS]
-    for start in shown:
-        name = outcome.result_names[start]
-        table.add_row(
-            str(start),
-            f"{outcome.loss[start]:.3e}",
-            str(outcome.num_steps[start]),
-            Text(name, style=_COLOURS.get(name, "red")),
-            style="bold" if start == outcome.best else "",
-        )
-    return table
-
-
 def _print_counts(outcome: Outcome, console: Console) -> None:
     names = outcome.result_names
-    if len(names) <= _MAX_STARTS:
+    if len(names) <= MAX_STARTS:
         return
     counts = {name: names.count(name) for name in dict.fromkeys(sorted(names))}
-    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    listed = ", ".join(f"{number} {name}" for name, number in counts.items())
     console.print(
-        f"  These are the {_MAX_STARTS} best of {len(names)} starts: {listed}.",
+        f"  These are the {MAX_STARTS} best of {len(names)} starts: {listed}.",
         highlight=False,
     )
 
 
-def _print_heading(console: Console, text: str) -> None:
+def print_heading(console: Console, text: str) -> None:
+    """Prints an empty line and a heading."""
     console.print()
     console.print(Text(text, style="dim"))
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Prints a table, indented below its heading."""
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _print_array(console: Console, array: np.ndarray) -> None:
@@ -203,11 +187,3 @@ def format_array(array: np.ndarray, width: int = 80) -> str:
     text = text.replace("[", " ").replace("]", "")
     indent = min(len(line) - len(line.lstrip()) for line in text.splitlines())
     return "\n".join("  " + line[indent:].rstrip() for line in text.splitlines())
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

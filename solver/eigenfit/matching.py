@@ -13,7 +13,7 @@ from eigenfit.methods import AbstractMethod
 from eigenfit.observations import ClusterMeans, mac
 from eigenfit.parameters import Parameters
 from eigenfit.problem import Problem
-from eigenfit.results import Solution
+from eigenfit.results import Result, Solution
 from eigenfit.solver import Solver
 from eigenfit.structures import AbstractStructure
 from eigenfit.structures.base import positive_int
@@ -26,7 +26,7 @@ class MatchedFit(NamedTuple):
     indices: np.ndarray  # [m] the level of each target
     solver: Solver  # of the last assignment
     num_fits: int
-    settled: bool  # whether the last fit confirmed its assignment
+    settled: bool  # whether the last fit ended and confirmed its assignment
 
 
 def match_levels(
@@ -96,7 +96,8 @@ def fit_matched(
     Targets are assigned to the levels at the start, the parameters fitted with that
     assignment, targets assigned anew, and so on until nothing changes. Measured mode
     shapes follow their modes through crossings: targets then go to the levels whose
-    shapes overlap most.
+    shapes overlap most. A fit whose levels would have to cross ends where they meet;
+    with a small `max_steps` targets are assigned anew before that.
 
     Args:
         structure: Of the matrix.
@@ -162,8 +163,9 @@ def fit_matched(
         number += 1
         r = solution.parameters.numpy()
         found = assigned(r)
-        settled = bool((found == indices).all())
-        if not settled and number < max_fits:
+        same = bool((found == indices).all())
+        settled = same and int(solution.result) != Result.max_steps
+        if not same and number < max_fits:
             indices = found
     assert solution is not None
     return MatchedFit(solution, indices, solvers[key], number, settled)

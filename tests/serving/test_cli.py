@@ -283,7 +283,7 @@ def test_a_file_that_is_not_text(invoke):
 
 
 def test_what_the_core_refuses_names_the_file(invoke, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise ValueError("`basis` is odd.\nTry another.")
 
     monkeypatch.setattr(ef, "Problem", refuse)
@@ -412,13 +412,13 @@ def test_json_holds_everything(invoke):
     document = json.loads(Path("a.json").read_text())
     assert document["targets"] == [1.0, 2.0, 3.0]
     assert document["title"] is None
-    assert document["observation"] == {
-        "kind": "levels",
-        "indices": None,
-        "weights": None,
-    }
+    assert document["target_names"] == ["level 0", "level 1", "level 2"]
+    assert document["weights"] == [1.0, 1.0, 1.0]
+    assert document["parameter_names"] == [f"r{k}" for k in range(6)]
     assert document["settings"] == {
-        "structure": {"kind": "symmetric", "order": 3, "num_parameters": 6},
+        "blocks": [
+            {"label": "0", "kind": "symmetric", "order": 3, "num_parameters": 6}
+        ],
         "start": {"kind": "uniform", "low": 0.0, "high": 1.0},
         "method": "isospectral-projection",
         "method_options": {},
@@ -556,7 +556,7 @@ def test_export_that_cannot_be_written(invoke, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("command", [[], ["fit"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["fit"], ["export"], ["check"], ["schema"]])
 def test_every_help_has_an_example(invoke, command):
     answer = invoke(*command, "--help")
     assert answer.exit_code == 0

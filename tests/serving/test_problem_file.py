@@ -27,16 +27,6 @@ order = 3
 """
 
 
-@pytest.fixture
-def read(tmp_path):
-    def write_and_read(text: str, **fit) -> ProblemFile:
-        path = tmp_path / "problem.toml"
-        path.write_text(text, encoding="utf-8")
-        return read_problem(path, **fit)
-
-    return write_and_read
-
-
 def test_defaults(read):
     problem = read(SYMMETRIC)
     assert problem.title is None

@@ -58,7 +58,8 @@ class Alternating(AbstractMethod):
     than 4 times the residual at the start, then up to 40 steps of
     Levenberg-Marquardt, both from the start; and so on from random points around the
     start and around the best point in turn. A burst ends early when its loss no
-    longer falls. The best point is the answer. The random numbers are fixed and the
+    longer falls. The last one descends from the best point to where nothing falls any
+    more. The best point is the answer. The random numbers are fixed and the
     same for each member, so that the answer depends on nothing but the input.
 
     Where no parameters meet the targets bursts are spent in vain before the answer is
@@ -174,10 +175,13 @@ class Alternating(AbstractMethod):
         flat = ~(trial.loss < current.loss * (1 - 4 * unit)) & (cosine <= 8 * unit**0.5)
         falls = trial.loss < _FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
+        patience = tf.where(
+            self._is_last(state.burst), self._longest, self._patience
+        )
         lost = tf.where(
             newton,
             ~(trial.loss <= _DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
-            flat | (~fell & short) | (idle >= self._patience),
+            flat | (~fell & short) | (idle >= patience),
         )
 
         better = finite & (trial.loss < state.point.loss)
@@ -221,14 +225,18 @@ class Alternating(AbstractMethod):
         return tf.where(over, state.code, RUNNING)
 
     def _is_newton(self, burst: tf.Tensor) -> tf.Tensor:
-        return burst % 2 == int(self.descend_first)
+        return (burst % 2 == int(self.descend_first)) & ~self._is_last(burst)
+
+    def _is_last(self, burst: tf.Tensor) -> tf.Tensor:
+        # The last of a few bursts has nothing to finish.
+        return burst == (self.num_bursts - 1 if self.num_bursts > 2 else -1)
 
     def _next_start(self, state: AlternatingState) -> tf.Tensor:
         burst = state.burst + 1
+        around_start = (burst % 4 < 2) & ~self._is_last(burst)
         table = tf.constant(self._moves(state.start.shape[-1]), state.start.dtype)
         moves = tf.gather(table, tf.minimum(burst, self.num_bursts - 1))
         moves *= state.reach[..., tf.newaxis] / gauss_newton.roots(state.unit)
-        around_start = burst % 4 < 2
         base = select(around_start, state.start, state.point.parameters)
         return base + moves
 
@@ -239,6 +247,8 @@ class Alternating(AbstractMethod):
             lengths = _MOVES[(burst + int(self.descend_first)) % 2]
             noise[burst] *= lengths[burst // 2 % len(lengths)]
         noise[:2] = 0  # the first two begin at the start itself
+        if self.num_bursts > 2:
+            noise[-1] = 0  # and the last at the best point
         return noise
 
 

@@ -1,0 +1,118 @@
+"""`[[blocks]]`, and where the observations of a file stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from eigenfit_serving.composed_sections import StructureSection
+from eigenfit_serving.difference_sections import (
+    DifferencesSection,
+    FreeShiftSection,
+    ObservationSection,
+    only_differences,
+)
+from eigenfit_serving.observation_sections import LevelsSection
+from eigenfit_serving.section import Name, Section
+
+if TYPE_CHECKING:
+    import eigenfit as ef
+
+
+class BlockSection(Section):
+    """`[[blocks]]`: one matrix of several that share their parameters."""
+
+    label: Name | None = None
+    structure: Annotated[
+        StructureSection, Field(description='a table with kind = "affine" or another')
+    ]
+    observations: Annotated[
+        list[ObservationSection] | None,
+        Field(description="tables [[blocks.observations]]"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of the problem: of `[structure]`, or of a table of `[[blocks]]`."""
+
+    label: str
+    key: str  # of its structure
+    structure: StructureSection
+    observations: dict[str, ObservationSection]  # by key
+
+    def build(self, dtype: str) -> ef.Block:
+        """Makes the block."""
+        import eigenfit as ef
+
+        observations = [section.build() for section in self.observations.values()]
+        return ef.Block(self.structure.build(dtype), observations, self.label)
+
+
+@dataclass(frozen=True)
+class Term:
+    """An observation and the part of the targets that belongs to it."""
+
+    key: str  # of the observation
+    section: ObservationSection
+    matrix: Matrix | None  # None if it joins several
+    first: int
+    names: list[str]  # of its targets
+
+    @property
+    def part(self) -> slice:
+        """Which of the targets are its own."""
+        return slice(self.first, self.first + len(self.names))
+
+    @property
+    def targets_key(self) -> str:
+        """Key of targets that are given with the observation."""
+        inner = ".observation" * isinstance(self.section, FreeShiftSection)
+        return f"{self.key}{inner}.targets"
+
+    def own_targets(self) -> np.ndarray | None:
+        """Targets given with the observation; 1 for a MAC."""
+        given = self.section.targets
+        if given is None and self.section.kind == "mac":
+            return np.ones(len(self.names))
+        return None if given is None else given.ravel()
+
+
+def terms_of(
+    matrices: list[Matrix], joint: dict[str, ObservationSection]
+) -> Iterator[Term]:
+    """Checks all observations and puts them in the order of their targets.
+
+    Args:
+        matrices: Of the problem.
+        joint: Observations that join them, by key.
+
+    Raises:
+        BadValue: If an observation does not fit.
+    """
+    first = 0
+    for matrix in matrices:
+        for key, section in matrix.observations.items():
+            section.check(matrix.structure, key)
+            names = section.names(matrix.structure.order)
+            if len(matrices) > 1:
+                names = [f"{matrix.label}: {name}" for name in names]
+            yield Term(key, section, matrix, first, names)
+            first += len(names)
+    orders = {matrix.label: matrix.structure.order for matrix in matrices}
+    for key, section in joint.items():
+        if not isinstance(section, (DifferencesSection, FreeShiftSection)):
+            raise only_differences(f"{key}.kind", section.kind)
+        section.check_joint(orders, key)
+        names = section.names(1)
+        yield Term(key, section, None, first, names)
+        first += len(names)
+
+
+def default_observations(key: str, is_alone: bool) -> dict[str, ObservationSection]:
+    """What is observed of a matrix of which nothing is said: all levels, or nothing."""
+    return {key: LevelsSection()} if is_alone else {}

@@ -1,0 +1,263 @@
+"""Ranks of the Jacobian: which unknowns the targets determine, which targets move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import eigenfit as ef
+
+_SMALL = 1e-9
+"""Singular value, relative to the largest, below which a direction counts as lost."""
+_MAX_NUMBERS = 2**20
+"""Numbers `m p` up to which a Jacobian is examined."""
+_MAX_SHOWN = 4
+_MAX_TERMS = 6
+
+
+class _Point(NamedTuple):
+    x: np.ndarray  # [p]
+    values: np.ndarray  # [m]
+    J: np.ndarray  # [m, p], derivatives of the values
+    held: np.ndarray  # unknowns with a prior
+
+
+def rank_findings(
+    problem: ef.Problem, targets: np.ndarray, x: np.ndarray, tolerance: float
+) -> tuple[list[tuple[Any, Any, str]], set[int]]:
+    """Examines the Jacobian at the start and at two points beside it.
+
+    Returns:
+        Kind, severity and text of each finding, and the numbers of the targets that do
+        not depend on the unknowns.
+    """
+    m, p = len(targets), problem.num_parameters
+    if m * p > _MAX_NUMBERS:
+        return [], set()
+    start = _point(problem, targets, x)
+    if not np.isfinite(start.J).all():
+        text = (
+            "The targets have no derivatives at the start: a level with a mode shape "
+            "coincides with another one there, or a frequency is zero. Start elsewhere "
+            "(start.parameters), or leave that target out."
+        )
+        return [("derivative", "warning", text)], set()
+    beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
+    points = [start, *(point for point in beside if np.isfinite(point.J).all())]
+    scale = _row_scale(problem, points)
+    found, fixed = _fixed(problem, targets, points, scale, tolerance)
+    seen = [_with_priors(point, scale) for point in points]
+    ranks = [_rank(J) for J in seen]
+    here, generic = ranks[0], max(ranks)
+    names = problem.parameter_names
+    if generic < p and m >= p:
+        lost = combinations(seen[ranks.index(generic)], names)
+        text = (
+            f"The data determine only {generic} of {_count(p, 'unknown')}, though "
+            f"there are {_count(m, 'target')}. Not determined near the start: "
+            f"{lost}. Fix or tie parameters, give a prior, or observe more."
+        )
+        found.append(("rank", "warning", text))
+    elif generic < p:
+        text = (
+            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: many "
+            f"answers meet the targets, and the start decides which is found."
+        )
+        found.append(("rank", "note", text))
+    if m > p:
+        text = (
+            f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
+            f"they come from this very structure; otherwise the fit ends stationary "
+            f"with the least-squares answer."
+        )
+        found.append(("overdetermined", "note", text))
+    kept = np.setdiff1d(np.arange(m), sorted(fixed))
+    moving = max(_rank((point.J / scale[:, None])[kept]) for point in points)
+    wanted = len(kept) - _num_shifts(problem)
+    if moving < wanted <= p and not _has_modes(problem):
+        text = (
+            f"Of {_count(len(kept), 'target')} only {moving} move independently: the "
+            f"others follow from them, and must fit to be met. Leave them out."
+        )
+        found.append(("relations", "warning", text))
+    if here < generic:
+        text = (
+            f"The start is a point of symmetry: to first order the targets see only "
+            f"{here} of {_count(generic, 'direction')} of the unknowns there, not "
+            f"{combinations(seen[0], names)}. A fit may be unable to leave it: start "
+            f"elsewhere (start.parameters)."
+        )
+        found.append(("start", "warning", text))
+    return found, fixed
+
+
+def combinations(J: np.ndarray, names: Sequence[str], number: int | None = None) -> str:
+    """Writes the combinations of unknowns that a Jacobian `[m, p]` does not see.
+
+    Args:
+        J: Its rows in units that can be compared.
+        names: Of the p unknowns.
+        number: Of the combinations; by default p less the rank.
+
+    Example:
+        >>> combinations(np.array([[1.0, 1.0, 0.0]]), ("A", "B", "C"))
+        'A - B; C'
+    """
+    scale = _column_scale(J)
+    _, s, Vh = np.linalg.svd(J / scale)
+    if number is None:
+        number = len(names) - int((s > max(_SMALL * s.max(), 1e-250)).sum())
+    rows = _echelon(Vh[len(Vh) - number :] / scale)
+    shown = [_combination(row, names) for row in rows[:_MAX_SHOWN]]
+    if len(rows) > _MAX_SHOWN:
+        shown.append(f"and {len(rows) - _MAX_SHOWN} more")
+    return "; ".join(shown)
+
+
+def _echelon(rows: np.ndarray) -> np.ndarray:
+    """Combines rows so that each has an unknown of its own, with factor 1.
+
+    They are put in the order of these unknowns.
+    """
+    rows, owners = rows.copy(), []
+    for k in range(len(rows)):
+        size = np.abs(rows[k:]).max(axis=0)
+        # The first of the largest entries, so that A - B does not become B - A.
+        column = int(np.argmax(size > 0.999 * size.max()))
+        best = k + int(np.argmax(np.abs(rows[k:, column])))
+        rows[[k, best]] = rows[[best, k]]
+        rows[k] /= rows[k, column]
+        owners.append(column)
+        for other in range(len(rows)):
+            if other != k:
+                rows[other] -= rows[other, column] * rows[k]
+    return rows[np.argsort(owners)]
+
+
+def _combination(row: np.ndarray, names: Sequence[str]) -> str:
+    large = np.flatnonzero(np.abs(row) > 1e-6 * np.abs(row).max())
+    text = ""
+    for k in large[:_MAX_TERMS]:
+        sign = "-" if row[k] < 0 else "+"
+        size = "" if abs(abs(row[k]) - 1) < 1e-6 else f"{abs(row[k]):.4g} "
+        text += f" {sign} {size}{names[k]}"
+    text += " + ..." * (len(large) > _MAX_TERMS)
+    return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
+
+
+def _fixed(
+    problem: ef.Problem,
+    targets: np.ndarray,
+    points: list[_Point],
+    scale: np.ndarray,
+    tolerance: float,
+) -> tuple[list[tuple[Any, Any, str]], set[int]]:
+    """Finds targets whose value is the same at all points."""
+    values = np.array([point.values for point in points])
+    sizes = np.abs([*values, targets]).max(axis=0)
+    sizes = _by_group(problem, sizes)
+    still = np.ptp(values, axis=0) <= _SMALL * sizes
+    flat = [np.abs(point.J).max(axis=1) <= _SMALL * scale for point in points]
+    fixed = set(np.flatnonzero(still & np.all(flat, axis=0)).tolist())
+    weights = problem.roots() ** 2
+    found = []
+    for i in sorted(fixed):
+        value = 0.0 if abs(values[0, i]) <= _SMALL * sizes[i] else values[0, i]
+        least = weights[i] * (value - targets[i]) ** 2
+        if least > tolerance:
+            text = (
+                f"Target {i} is {targets[i]:.8g}, but what is observed there is "
+                f"{value:.8g} whatever the unknowns are. Leave it out, or correct it. "
+                f"The loss cannot fall below {least:.3g} (tolerance {tolerance:g})."
+            )
+            found.append(("fixed", "impossible", text))
+    return found, fixed
+
+
+def _point(problem: ef.Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
+    full = np.asarray(problem.jacobian(x, targets))
+    values = np.asarray(problem.values(x, targets))
+    J = full[: len(targets)] / problem.roots()[:, None]
+    return _Point(x, values, J, np.flatnonzero(full[len(targets) :].any(axis=0)))
+
+
+def _beside(
+    problem: ef.Problem, start: _Point, targets: np.ndarray
+) -> list[np.ndarray]:
+    """Two random points near the start, inside the bounds."""
+    point = problem.evaluate(start.x, targets)
+    columns = np.linalg.norm(np.asarray(problem.level_jacobian_at(point)), axis=0)
+    length = np.linalg.norm(np.asarray(point.eigenvalues)) / np.sqrt(len(start.x))
+    seen = columns > 1e-12 * columns.max()
+    natural = np.ones_like(columns)
+    if seen.any() and length > 0:
+        natural[seen] = length / columns[seen]
+        natural[~seen] = np.median(natural[seen])
+    step = 0.05 * np.maximum(np.abs(start.x), natural)
+    generator = np.random.default_rng(0)
+    points = [start.x + step * generator.normal(size=len(step)) for _ in range(2)]
+    if problem.bounds is None:
+        return points
+    low, high = (np.asarray(bound) for bound in problem.bounds)
+    # Reflected, not clipped: on a bound all points would meet.
+    points = [np.where(y < low, low + (low - y), y) for y in points]
+    points = [np.where(y > high, high - (y - high), y) for y in points]
+    return [np.clip(y, low, high) for y in points]
+
+
+def _groups(problem: ef.Problem) -> list[slice]:
+    """The targets of each observation, which have one unit."""
+    terms = getattr(problem, "terms", None)
+    if terms is None:
+        return [slice(0, problem.num_targets)]
+    return [part for _, _, part in terms]
+
+
+def _by_group(problem: ef.Problem, sizes: np.ndarray) -> np.ndarray:
+    """Largest of the sizes `[m]` of an observation, for each of its targets."""
+    result = sizes.copy()
+    for part in _groups(problem):
+        result[part] = max(sizes[part].max(), 1e-300)
+    return result
+
+
+def _row_scale(problem: ef.Problem, points: list[_Point]) -> np.ndarray:
+    sizes = np.max([np.abs(point.J).max(axis=1) for point in points], axis=0)
+    return _by_group(problem, sizes)
+
+
+def _with_priors(point: _Point, scale: np.ndarray) -> np.ndarray:
+    """Scales rows, and adds one for each prior, which determines its unknown."""
+    J = point.J / scale[:, None]
+    return np.vstack([J, np.diag(_column_scale(J))[point.held]])
+
+
+def _num_shifts(problem: ef.Problem) -> int:
+    import eigenfit as ef
+
+    terms = getattr(problem, "terms", ())
+    return sum(isinstance(observation, ef.FreeShift) for _, observation, _ in terms)
+
+
+def _has_modes(problem: ef.Problem) -> bool:
+    # Shapes have lengths, and are orthogonal: they depend on each other.
+    return getattr(problem, "has_modes", False)
+
+
+def _rank(J: np.ndarray) -> int:
+    if not J.size:
+        return 0
+    s = np.linalg.svd(J / _column_scale(J), compute_uv=False)
+    return int((s > max(_SMALL * s.max(), 1e-250)).sum())
+
+
+def _column_scale(J: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(J, axis=0)
+    return np.where(norms > 1e-12 * norms.max(initial=0), norms, 1.0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,259 @@
+"""Each finding is made where it belongs, and not beside it."""
+
+import numpy as np
+import pytest
+
+import eigenfit as ef
+from eigenfit_serving.feasibility import find
+from eigenfit_serving.ranks import combinations
+
+CHAIN = ef.Laplacian([(0, 1), (1, 2)])
+TRACELESS = ef.Affine([[[1, 0], [0, -1]], [[0, 1], [1, 0]]])
+HOPPING = 4 * (np.ones([3, 3]) - np.eye(3))
+RING = ef.Laplacian([(i, j) for i in range(6) for j in range(i)])
+# O40 + 5 O44 of J = 5/2, a cubic crystal field: always a doublet and a quartet.
+CUBIC = np.diag([60.0, -180, 120, 120, -180, 60])
+CUBIC[[0, 4, 1, 5], [4, 0, 5, 1]] = 60 * np.sqrt(5)
+
+
+def kinds(problem, targets, initial, **options) -> list[str]:
+    return [f.kind for f in find(problem, targets, initial, **options)]
+
+
+def blocks(*parts) -> ef.Problem:
+    return ef.Problem([ef.Block(*part) for part in parts])
+
+
+# Problem, start, targets that cannot be met, targets beside them that can.
+IMPOSSIBLE = {
+    "trace of a structure": (
+        ef.Problem(TRACELESS),
+        [0.3, 0.4],
+        ("trace", [0.5, 2.5]),
+        [-1.5, 1.5],
+    ),
+    "trace from means of clusters": (
+        ef.Problem(ef.Affine([np.diag([1.0, 1, -2])]), ef.ClusterMeans([[0, 2], [1]])),
+        [0.5],
+        ("trace", [0.0, 1.0]),
+        [-0.25, 0.5],
+    ),
+    "trace from frequencies": (
+        ef.Problem(ef.Affine([np.diag([1.0, -1.0])], np.eye(2)), ef.Frequencies()),
+        [0.5],
+        ("trace", [0.1, 0.2]),
+        (np.sqrt([0.5, 1.5]) / (2 * np.pi)).tolist(),
+    ),
+    "trace of several blocks": (
+        blocks((ef.Toeplitz(2),), (ef.Toeplitz(2),)),
+        [1.0, 0.5],
+        ("trace", [1.0, 2.0, 1.0, 2.5]),
+        [1.0, 2.0, 1.0, 2.0],
+    ),
+    "trace inside of bounds": (
+        ef.Problem(ef.Tridiagonal(2), parameters=ef.Parameters(bounds=(0, 1))),
+        [0.4, 0.5, 0.5],
+        ("trace", [1.0, 2.0]),
+        [0.1, 1.5],
+    ),
+    "trace of fixed parameters": (
+        ef.Problem(ef.Toeplitz(2), parameters=ef.Parameters(fixed={"r0": 1.0})),
+        [0.5],
+        ("trace", [0.0, 1.0]),
+        [0.0, 2.0],
+    ),
+    "least norm": (
+        ef.Problem(ef.Additive(HOPPING)),
+        [1.0, 2.0, 3.0],
+        ("norm", [1.0, 2.0, 3.0]),
+        [-11.0, 0.0, 3.0],
+    ),
+    "least norm inside of bounds": (
+        ef.Problem(
+            ef.Affine([HOPPING, np.diag([1.0, 0, -1])]),
+            parameters=ef.Parameters(bounds={"r0": (1, 2)}),
+        ),
+        [1.5, 0.0],
+        ("norm", [-1.0, 0.0, 1.0]),
+        [-8.0, -8.0, 16.0],
+    ),
+    "norm of a structure": (
+        ef.Problem(ef.Affine([np.eye(3)], np.diag([1.0, 2.0, 4.0]))),
+        [0.5],
+        ("norm", [1.0, 2.0, 5.0]),
+        [2.0, 3.0, 5.0],
+    ),
+    "level that stays": (
+        ef.Problem(CHAIN),
+        [1.0, 1.5],
+        ("fixed", [0.5, 1.0, 3.0]),
+        [0.0, 1.0, 3.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_impossible_targets(name):
+    problem, start, (kind, bad), good = IMPOSSIBLE[name]
+    first, *_ = find(problem, bad, start)
+    assert (first.kind, first.severity) == (kind, "impossible")
+    assert "The loss cannot fall below" in first.text
+    assert "\n" not in first.text
+    assert all(f.severity != "impossible" for f in find(problem, good, start))
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_the_loss_does_not_fall_below_what_is_said(name):
+    problem, start, (_, bad), _ = IMPOSSIBLE[name]
+    text = find(problem, bad, start)[0].text
+    least = float(text.split("cannot fall below ")[1].split(" (")[0])
+    generator = np.random.default_rng(0)
+    points = np.asarray(start) + 3 * generator.normal(size=[300, len(start)])
+    if problem.bounds is not None:
+        points = np.clip(points, *problem.bounds)
+    losses = problem.loss(points, np.tile(bad, [300, 1])).numpy()
+    assert np.nanmin(losses) >= 0.99 * least
+
+
+def test_a_tolerance_decides_what_is_met():
+    problem, targets = ef.Problem(TRACELESS), [-1.0, 1.001]
+    assert "trace" in kinds(problem, targets, [0.3, 0.4])
+    assert "trace" not in kinds(problem, targets, [0.3, 0.4], tolerance=1e-5)
+
+
+def test_weights_count():
+    weighted = ef.Problem(TRACELESS, ef.Levels(sigma=0.1))
+    text = find(weighted, [0.5, 2.5], [0.3, 0.4])[0].text
+    assert "cannot fall below 450 " in text
+
+
+def test_parts_of_a_spectrum_are_not_compared():
+    problem = ef.Problem(TRACELESS, ef.Levels([1]))
+    assert kinds(problem, [2.5], [0.3, 0.4]) == ["rank"]
+    relative = ef.Problem(ef.Affine([np.diag([1.0, 2, -3])]), ef.RelativeTo(0))
+    assert "trace" not in kinds(relative, [1.0, 2.0], [0.5])
+
+
+def test_equal_targets():
+    eight = np.arange(10.0, 81.0, 10.0)
+    matrix = np.random.default_rng(0).normal(size=[8, 8])
+    problem = ef.Problem(ef.Additive(matrix + matrix.T))
+    assert kinds(problem, eight, eight) == []
+    triple = eight.copy()
+    triple[:3] = 10
+    found = find(problem, triple, eight)
+    assert [f.kind for f in found] == ["multiplicity"]
+    assert "3-fold level only where 5 conditions hold" in found[0].text
+    assert "11 conditions on 8 unknowns" in found[0].text
+    # Fewer of the other levels leave room.
+    few = ef.Problem(ef.Additive(matrix + matrix.T), ef.Levels([0, 1, 2, 3, 4]))
+    assert "multiplicity" not in kinds(few, triple[:5], eight)
+
+
+def test_equal_targets_of_a_hermitian_matrix():
+    generator = np.random.default_rng(0)
+    basis = generator.normal(size=[4, 3, 3]) + 1j * generator.normal(size=[4, 3, 3])
+    problem = ef.Problem(ef.Affine(basis + basis.conj().swapaxes(1, 2)))
+    found = find(problem, [1.0, 1.0, 2.0], np.ones(4))
+    assert "2-fold level only where 3 conditions hold" in found[0].text
+    assert "multiplicity" not in kinds(problem, [1.0, 1.5, 2.0], np.ones(4))
+    real = ef.Problem(ef.Affine(basis.real + basis.real.swapaxes(1, 2)))
+    assert "multiplicity" not in kinds(real, [1.0, 1.0, 2.0], np.ones(4))
+
+
+def test_levels_between_equal_ones_are_equal():
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=[5, 4, 4])
+    problem = ef.Problem(ef.Affine(matrix + matrix.swapaxes(1, 2)), ef.Levels([0, 3]))
+    text = find(problem, [1.0, 1.0], np.ones(5))[0].text
+    assert "Levels 0 to 3" in text
+    assert "4-fold level only where 9 conditions" in text
+
+
+def test_symmetry_makes_multiple_levels_cheap():
+    # A doublet and a quartet for every B40: nothing to ask for.
+    problem = ef.Problem(ef.Affine([CUBIC]), ef.RelativeTo(0))
+    assert kinds(problem, [0.0, 360, 360, 360, 360], [0.5]) == ["overdetermined"]
+    # Two uncoupled levels cross where one number says so.
+    crossing = ef.Affine([np.diag([1.0, -1.0]), np.eye(2)])
+    assert kinds(ef.Problem(crossing), [1.0, 1.0], [0.5, 1.0]) == []
+    coupled = ef.Affine([np.diag([1.0, -1.0]), np.eye(2)], [[0, 1.0], [1.0, 0]])
+    assert "multiplicity" in kinds(ef.Problem(coupled), [1.0, 1.0], [0.5, 1.0])
+    # The complete graph: its zero level is no condition.
+    assert kinds(ef.Problem(RING), [0, 6, 6, 6, 6, 6.0], np.ones(15)) == ["rank"]
+
+
+def test_what_the_data_do_not_determine():
+    def problem(second):
+        basis = [np.diag([1.0, 0, 0]), second, np.diag([0, 1.0, 1])]
+        names = ef.Parameters(["A", "B", "C"])
+        return ef.Problem(ef.Affine(basis, 0.1 * np.ones([3, 3])), parameters=names)
+
+    found = find(problem(np.diag([2.0, 0, 0])), [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    [rank] = [f for f in found if f.kind == "rank"]
+    assert rank.severity == "warning"
+    assert "only 2 of 3 unknowns" in rank.text
+    assert "Not determined near the start: A - 0.5 B." in rank.text
+    assert {f.kind for f in found} == {"rank", "relations"}
+    other = problem(np.diag([0.0, 1, 0]))
+    assert kinds(other, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == []
+
+
+def test_a_prior_determines():
+    basis = [np.diag([1.0, 0]), np.diag([2.0, 0])]
+    prior = ef.Parameters(prior={"r1": (1.0, 0.1)})
+    structure = ef.Affine(basis, [[0.0, 0.1], [0.1, 1.0]])
+    assert "rank" in kinds(ef.Problem(structure), [1.0, 2.0], [1.0, 2.0])
+    problem = ef.Problem(structure, parameters=prior)
+    assert "rank" not in kinds(problem, [1.0, 2.0], [1.0, 2.0])
+
+
+def test_more_unknowns_than_targets_are_a_note():
+    [found] = find(ef.Problem(ef.Symmetric(3)), [1.0, 2.0, 3.0], np.arange(6.0))
+    assert (found.kind, found.severity) == ("rank", "note")
+    assert "6 unknowns for 3 independent targets" in found.text
+
+
+def test_a_start_of_symmetry():
+    problem = ef.Problem(ef.Toeplitz(4))
+    targets = [1.0, 2.0, 3.0, 4.0]
+    found = find(problem, targets, [2.5, 0.0, 0.0, 0.0])
+    assert [f.kind for f in found] == ["start"]
+    assert "only 1 of 4 directions" in found[0].text
+    assert kinds(problem, targets, [2.5, 0.1, 0.2, 0.3]) == []
+
+
+def test_couplings_that_are_zero_are_seen_as_a_start_of_symmetry():
+    structure = ef.Affine([np.diag([1.0, 2.0]), [[0.0, 1.0], [1.0, 0.0]]])
+    problem = ef.Problem(structure, parameters=ef.Parameters(["E", "V"]))
+    found = find(problem, [0.5, 3.0], [1.0, 0.0])
+    assert [f.kind for f in found] == ["start"]
+    assert "not V." in found[0].text
+    assert kinds(problem, [0.5, 3.0], [1.0, 0.3]) == []
+
+
+def test_derivatives_that_do_not_exist():
+    shapes = ef.Problem(ef.Symmetric(2), ef.ModeShapes([0]))
+    assert kinds(shapes, [1.0, 0.5], [1.0, 1.0, 0.0]) == ["derivative"]
+    assert "derivative" not in kinds(shapes, [1.0, 0.5], [1.0, 2.0, 0.3])
+
+
+def test_units_of_observations_do_not_matter():
+    frame = ef.Generalized(CHAIN, [1e-5, 2e-5, 1e-5])
+    block = ef.Block(frame, [ef.Levels([1, 2]), ef.ModeShapes([1, 2])])
+    targets = [1e9, 3e9, 1.0, 0.1, -0.9, 0.4, -1.0, 0.3]
+    assert kinds(ef.Problem([block]), targets, [1e4, 1.4e4]) == ["overdetermined"]
+
+
+def test_a_free_shift_is_no_relation():
+    generator = np.random.default_rng(0)
+    basis = generator.normal(size=[3, 3, 3])
+    structure = ef.Affine(basis + basis.swapaxes(1, 2))
+    problem = ef.Problem(structure, ef.FreeShift(ef.Levels()))
+    assert "relations" not in kinds(problem, [0.0, 1.0, 2.0], np.ones(3))
+
+
+def test_combinations_are_written_with_names():
+    J = np.array([[1.0, -2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    assert combinations(J, "ABCD") == "A + 0.5 B; C - D"
+    assert combinations(np.zeros([1, 6]), "ABCDEF").endswith("; and 2 more")
