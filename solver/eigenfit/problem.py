@@ -192,7 +192,9 @@ class Problem(tf.Module):
         """
         if self.bounds is None:
             return
-        lower, upper = self.bounds
+        # In the precision of the parameters: a solution on a bound may be a start.
+        dtype = self.parameter_dtype.as_numpy_dtype
+        lower, upper = (x.astype(dtype) for x in self.bounds)
         outside = (parameters < lower) | (parameters > upper)
         if outside.any():
             index = tuple(int(i) for i in np.argwhere(outside)[0])

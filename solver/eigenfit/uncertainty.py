@@ -10,10 +10,14 @@ import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
 from eigenfit.eigen import epsilon
+from eigenfit.observations import AbstractCombination, Levels
 from eigenfit.problem import Problem
 from eigenfit.results import Solution
 
 Scale = Literal["sigma", "residual"]
+
+_NO_INFLUENCE = 1e-7
+"""Relative norm of a column of the Jacobian that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ def uncertainty(
     weights of unknown size. Parameters on a bound count as held there. Directions
     whose singular values, of the columns scaled to norm 1, are below `rtol` of the
     largest are not determined: they are left out of the covariance, and parameters
-    with a share in one have infinite errors. Errors of levels are those of
-    `J_levels C J_levels^T`, their prediction band.
+    with a share in one have infinite errors. So has one whose column is below 1e-7 of
+    what it can be, such as a coupling at 0, which moves levels in second order only.
+    Errors of levels are those of `J_levels C J_levels^T`, their prediction band.
 
     Args:
         problem: That was fitted.
@@ -136,7 +141,8 @@ def uncertainty(
     levels = problem.level_jacobian_at(point).numpy().astype(np.float64)
     on_bounds = problem.on_bounds(r).numpy()
     held = on_bounds != 0
-    J = np.where(held[..., np.newaxis, :], 0.0, J)
+    idle = np.linalg.norm(J, axis=-2) <= _NO_INFLUENCE * _largest_columns(problem)
+    J = np.where((held | idle)[..., np.newaxis, :], 0.0, J)
 
     if rtol is None:
         rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
@@ -203,6 +209,24 @@ def with_error(value: float, error: float) -> str:
     if digits > 12:
         return f"{value:.6e} +- {error:.2e}"
     return f"{value:.{digits}f}({round(error * 10**digits)})"
+
+
+def _largest_columns(problem: Problem) -> np.ndarray:
+    # Norms that the columns of the Jacobian have at most: [p], 0 where unknown.
+    blocks = getattr(problem, "blocks", (problem,))
+    linear = all(
+        isinstance(x, Levels | AbstractCombination)
+        for x in getattr(problem, "observations", ())
+    )
+    total = np.zeros(blocks[0].structure.num_parameters)
+    for block in blocks:
+        squares = block.structure.squared_norms()
+        if squares is None or not linear:
+            return np.zeros(problem.num_parameters)
+        total = total + squares
+    if not problem.is_plain and problem.tie_matrix is not None:
+        total = (problem.tie_matrix**2).T @ total
+    return np.sqrt(total) * problem.roots().max()
 
 
 def _decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> tuple[np.ndarray, ...]:

@@ -507,16 +507,17 @@ def test_files_are_replaced_whole_or_not_at_all():
     assert sorted(path.name for path in Path().iterdir()) == ["a.json", "good.toml"]
 
 
-def test_export_calls_save_model_and_says_how_to_load(invoke, monkeypatch):
+def test_export_writes_a_version_and_says_how_to_load(invoke, monkeypatch):
     import eigenfit_export
 
     saved = []
 
-    def save_model(solver, path):
+    def export_solver(solver, path, formats, **options):
+        assert formats == ["savedmodel"]
         saved.append((solver, path))
         return Path(path) / "1"
 
-    monkeypatch.setattr(eigenfit_export, "save_model", save_model)
+    monkeypatch.setattr(eigenfit_export, "export_solver", export_solver)
     answer = invoke("export", "good.toml", "models/m", "--dtype", "float32")
     assert answer.exit_code == 0
     [(solver, path)] = saved
@@ -544,10 +545,10 @@ def test_an_exported_model_fits(invoke):
 def test_export_that_cannot_be_written(invoke, monkeypatch):
     import eigenfit_export
 
-    def fail(solver, path):
+    def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(eigenfit_export, "save_model", fail)
+    monkeypatch.setattr(eigenfit_export, "export_solver", fail)
     check_bad_input(
         invoke("export", "good.toml", "m"),
         "FOLDER = m",
@@ -556,7 +557,9 @@ def test_export_that_cannot_be_written(invoke, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("command", [[], ["fit"], ["export"], ["check"], ["schema"]])
+@pytest.mark.parametrize(
+    "command", [[], ["fit"], ["export"], ["verify"], ["check"], ["schema"]]
+)
 def test_every_help_has_an_example(invoke, command):
     answer = invoke(*command, "--help")
     assert answer.exit_code == 0

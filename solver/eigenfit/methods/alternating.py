@@ -175,9 +175,7 @@ class Alternating(AbstractMethod):
         flat = ~(trial.loss < current.loss * (1 - 4 * unit)) & (cosine <= 8 * unit**0.5)
         falls = trial.loss < _FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
-        patience = tf.where(
-            self._is_last(state.burst), self._longest, self._patience
-        )
+        patience = tf.where(self._is_last(state.burst), self._longest, self._patience)
         lost = tf.where(
             newton,
             ~(trial.loss <= _DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
@@ -256,4 +254,6 @@ def _explained(problem: Problem) -> float:
     """Gives the loss that the standard deviations of the data explain; 0 without."""
     if not problem.has_sigma:
         return 0.0
-    return 3.0 * max(problem.num_targets - problem.num_parameters, 0)
+    shifts = sum(item.num_free for item in getattr(problem, "observations", ()))
+    number = problem.num_targets + getattr(problem, "num_priors", 0) - shifts
+    return 3.0 * max(number - problem.num_parameters, 0)
