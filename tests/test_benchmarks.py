@@ -88,5 +88,23 @@ def test_comparison_without_peers(tmp_path):
     problem, floor = record["results"]
     assert problem["rows"][0]["solved"] == problem["rows"][0]["count"] == 200
     assert problem["rows"][0]["per_solved"] > 0
-    assert len(floor["rows"]) == 2
+    titles = [row["title"] for row in floor["rows"]]
+    assert len(titles) == 3
+    assert "graph" in titles[0]
+    assert "xla" in titles[1]
+    assert titles[2].startswith("floor")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_frame_from_ten_starts(tmp_path):
+    answer = subprocess.run(
+        [sys.executable, BENCHMARKS / "frame.py", "--quick", "--json", "frame.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    figures = json.loads((tmp_path / "frame.json").read_text("utf-8"))
+    assert figures["solved"] == figures["starts"] == 10
+    assert figures["published"] == 23.6
+    assert figures["first call"] > figures["seconds"] > 0

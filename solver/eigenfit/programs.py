@@ -20,6 +20,10 @@ from eigenfit.results import Result
 from eigenfit.starting import start
 
 
+_FEW_LEVELS = 64
+"""Number of levels up to which one thread runs the operations of a single fit."""
+
+
 class Gradient(NamedTuple):
     """What `Solver.gradient` returns."""
 
@@ -90,7 +94,8 @@ class Programs:
         signature = [
             tf.TensorSpec(x.shape[1:], x.dtype, x.name) for x in self._fit_signature
         ]
-        return Compiled(fit_one, signature, small=True)
+        small = self.problem.num_levels <= _FEW_LEVELS
+        return Compiled(fit_one, signature, small=small)
 
     @cached_property
     def init(self) -> Compiled:
