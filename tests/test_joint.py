@@ -187,10 +187,17 @@ def test_hessian(both):
         joint.hessian_at(joint.evaluate(R, t), t, positive=True)
 
 
-def test_the_hessian_with_shapes_is_that_of_gauss_and_newton(both):
-    J = both[True].jacobian(R, targets(True)).numpy()
-    H = both[True].hessian(R, targets(True))
-    np.testing.assert_allclose(H, 2 * J.T @ J, rtol=1e-12)
+def test_the_hessian_with_shapes_is_that_of_gauss_and_newton_where_they_are_met(both):
+    met = both[True].values(R, targets(True))
+    point = both[True].evaluate(R, met)
+    J = both[True].jacobian_at(point).numpy()
+    H = both[True].hessian_at_solution(point, met)
+    if both[True].num_priors:
+        assert np.isfinite(H).all() or np.isnan(H).all()
+    far = both[True].evaluate(R, targets(True))
+    assert np.isnan(both[True].hessian_at_solution(far, targets(True))).all()
+    if np.isfinite(H).all():
+        np.testing.assert_allclose(H, 2 * J.T @ J, rtol=1e-12)
 
 
 def test_a_block_without_observation_has_no_targets_beside_joint_ones(both):
@@ -536,3 +543,43 @@ def test_impossible_targets_name_the_block():
         joint.check_targets(np.array([1.0, 2.0, 2.0, 1.0]))
     t = np.array([[1.0, 2.0, 2.0, 1.0], [1.0, 2.0, 0.0, 0.0]])
     np.testing.assert_array_equal(joint.ordered(t), [False, True])
+
+
+def shapes_only():
+    return ef.Problem(
+        [ef.Block(ef.Symmetric(2), [ef.ModeShapes([0], normalisation="unit")])]
+    )
+
+
+def test_no_hessian_where_mode_shapes_are_observed():
+    r, t = tf.constant([1.0, 2.0, 0.3], tf.float64), [0.5, -0.7]
+    with pytest.raises(ValueError, match="mode shapes are not computed"):
+        shapes_only().hessian(r, t)
+    with pytest.raises(ValueError, match="mode shapes are not computed"):
+        shapes_only().hessian_vector_product(r, t, r)
+
+
+def test_the_hessian_of_met_shapes_is_that_of_finite_differences():
+    problem, r = shapes_only(), np.array([1.0, 2.0, 0.3])
+    met = problem.values(r, [0.5, -0.7])
+    H = problem.hessian_at_solution(problem.evaluate(r, met), met).numpy()
+    step = 1e-5 * np.eye(3)
+    rise = [(problem.gradient(r + d, met) - problem.gradient(r - d, met)) for d in step]
+    np.testing.assert_allclose(H, np.stack(rise) / 2e-5, atol=1e-8)
+
+
+def test_a_start_without_a_derivative_is_told():
+    """The mode of a level that coincides with another one has none."""
+    frozen = ef.Affine([np.eye(2)])
+    problem = ef.Problem([ef.Block(frozen, [ef.ModeShapes([0])])])
+    solution = ef.Solver(problem).fit([0.0], [1.0, 0.5])
+    assert solution.result == ef.Result.nonfinite
+
+
+def test_complex_matrices_raise_no_warning_of_lost_parts(caplog):
+    K = np.array([[1.0, 0.5j], [-0.5j, 2.0]])
+    mass = ef.Affine([0 * K, np.eye(2)], offset=2 * np.eye(2), dtype="complex128")
+    problem = ef.Problem(ef.Generalized(ef.Affine([K, np.eye(2)]), mass))
+    problem.gradient([0.3, 0.5], [0.1, 0.2])
+    problem.hessian([0.3, 0.5], [0.1, 0.2])
+    assert "discard the imaginary part" not in caplog.text

@@ -262,3 +262,20 @@ def test_bounds_for_all_unknowns_at_once():
 def test_how_they_are_shown():
     known = ef.Parameters(["A", "B"], fixed={"A": 1.0})
     assert repr(known) == "Parameters(names=('A', 'B'), fixed={'A': 1.0})"
+
+
+def test_scales_are_the_sizes_of_random_starts():
+    problem = ef.Problem(
+        ef.Affine([np.diag([1.0, 0.0]), np.diag([0.0, 1.0])]),
+        parameters=ef.Parameters(["a", "b"], scales={"b": 1e6}),
+    )
+    found = ef.multistart(ef.Solver(problem), [1.0, 2e6], starts=64, max_steps=0)
+    size = found.starts.std(axis=0)
+    assert 0.5 < size[0] < 2
+    assert 0.5e6 < size[1] < 2e6
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, np.nan, "large"])
+def test_scales_must_be_positive(size):
+    with pytest.raises(ValueError, match=r"`scales\['r0'\]` must be"):
+        ef.Parameters(scales={"r0": size})

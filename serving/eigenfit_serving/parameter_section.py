@@ -139,6 +139,9 @@ class ParametersSection(Section):
     prior: Annotated[dict[str, tuple[float, float]], _PairOf("[mean, sigma]")] = Field(
         default_factory=dict
     )
+    scales: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        description="a table: {name = typical size}, above 0", default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ParametersSection:
@@ -181,8 +184,8 @@ class ParametersSection(Section):
                         f"are not.",
                         f".ties.{name}.{other}",
                     )
-        for where in ("bounds", "prior"):
-            named = self._bounds() if where == "bounds" else self.prior
+        for where in ("bounds", "prior", "scales"):
+            named = self._bounds() if where == "bounds" else getattr(self, where)
             for name in named:
                 if name in self.fixed or name in self.ties:
                     raise BadValue(
@@ -212,7 +215,7 @@ class ParametersSection(Section):
                 f"Give a name to each.",
                 "parameters.names",
             )
-        for where in ("bounds", "fixed", "ties", "prior"):
+        for where in ("bounds", "fixed", "ties", "prior", "scales"):
             for name in getattr(self, where):
                 if isinstance(name, str):
                     _check_known(name, names, f"parameters.{where}.{name}")
@@ -245,6 +248,7 @@ class ParametersSection(Section):
             fixed=self.fixed or None,
             ties=self.ties or None,
             prior=self.prior or None,
+            scales=self.scales or None,
         )
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation
 from eigenfit.structures import AbstractStructure, Affine, Bloch
+from eigenfit.structures.base import as_entries
 
 
 class Block:
@@ -156,7 +157,9 @@ class DenseGroup(Group):
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
         """Combines all bases by one matrix product; see the base class."""
-        flat = tf.tensordot(tf.cast(parameters, self._flat.dtype), self._flat, axes=1)
+        flat = tf.tensordot(
+            as_entries(parameters, self._flat.dtype), self._flat, axes=1
+        )
         shape = tf.concat([tf.shape(parameters)[:-1], self._shape], axis=0)
         return tf.reshape(flat, shape) + self._offset
 

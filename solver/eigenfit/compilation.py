@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ class Compiled:
         self._concrete: dict[Mode, Any] = {}
         self._direct: dict[Mode, Callable[..., list[tf.Tensor]] | None] = {}
         self._num_traces = 0
+        self._lock = threading.RLock()
 
     def variant(self, mode: Mode) -> Callable[..., Any]:
         """Gives the function as it runs in a mode.
@@ -54,6 +56,10 @@ class Compiled:
             return self._function
         if inside_xla():
             mode = "xla"
+        with self._lock:
+            return self._variant(mode)
+
+    def _variant(self, mode: Mode) -> Callable[..., Any]:
         if mode not in self._concrete:
             compiled = tf.function(
                 self._traced,
@@ -76,8 +82,9 @@ class Compiled:
         """
         if not tf.executing_eagerly() or mode == "eager":
             return list(self.variant(mode)(*arguments))
-        if mode not in self._direct:
-            self._direct[mode] = self._made_direct(mode)
+        with self._lock:
+            if mode not in self._direct:
+                self._direct[mode] = self._made_direct(mode)
         direct = self._direct[mode]
         return direct(arguments) if direct else list(self.variant(mode)(*arguments))
 

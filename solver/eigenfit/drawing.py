@@ -14,9 +14,11 @@ _CENTRE_STEPS = 50
 def scale_of(problem: Problem) -> np.ndarray:
     """Gives the natural scales of parameters, `[p]`.
 
-    `|dA/dr_k|` where that is constant (1 where it is zero), else the inverse widths of
-    bounds, else 1.
+    One over the sizes that were given for them; else `|dA/dr_k|` where that is constant
+    (1 where it is zero), else the inverse widths of bounds, else 1.
     """
+    if problem.scales is not None:
+        return 1 / problem.scales
     squares = problem.structure.squared_norms() if problem.is_plain else None
     if squares is None:
         scale = np.ones(problem.num_parameters)

@@ -103,7 +103,7 @@ def _solve(
     if problem.num_parameters > problem.num_targets:
         S = tf.linalg.matmul(J, J, transpose_b=True)
         return _pseudo_solve(S, tf.linalg.matvec(J, s_bar))
-    H = problem.hessian_at(point, targets) / 2
+    H = problem.hessian_at_solution(point, targets) / 2
     H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
     return tf.linalg.matvec(J, _pseudo_solve(H, s_bar))
 

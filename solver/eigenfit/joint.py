@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.blocks import Block, checked_blocks, group, labels_of
 from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
-from eigenfit.observations import AbstractObservation, Spectrum
+from eigenfit.evaluations import JointEvaluation
+from eigenfit.observations import (
+    AbstractCombination,
+    AbstractObservation,
+    Levels,
+    Spectrum,
+)
 from eigenfit.parameters import Parameters
 from eigenfit.priors import Prior
 from eigenfit.problem import Problem
-from eigenfit.second_order import spectral_hessian
+from eigenfit.second_order import met_hessian, spectral_hessian
 from eigenfit.structures import AbstractStructure
 from eigenfit.terms import Terms
-
-
-class JointEvaluation(NamedTuple):
-    """A problem at one point; as `Evaluation`, of several matrices."""
-
-    parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., N], ascending in each block
-    eigenvectors: tuple[tf.Tensor, ...]  # [..., B, n, n] for each order
-    residual: tf.Tensor  # [..., m + q], weighted; q priors at the end
-    loss: tf.Tensor  # [...]
-    targets: tf.Tensor  # [..., m], which decide on signs of mode shapes
 
 
 class JointProblem(Problem):
@@ -182,6 +177,13 @@ class JointProblem(Problem):
         """Gives the roots of the weights of all targets, `[m]`."""
         return self._terms.roots
 
+    def rounding(self, eigenvalues: tf.Tensor) -> tf.Tensor | None:
+        """As the base class, where the values are combinations of levels."""
+        linear = (Levels, AbstractCombination)
+        if all(isinstance(x, linear) for x in self.observations):
+            return super().rounding(eigenvalues)
+        return None
+
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
         """Leaves out priors and multiplies by the roots; see the base class."""
         own = residual[..., : self.num_targets]
@@ -254,19 +256,29 @@ class JointProblem(Problem):
     ) -> tf.Tensor:
         """Computes the Hessian of the loss; see the base class.
 
-        Where mode shapes are observed it is that of Gauss and Newton, `2 J^T J`: exact
-        where all targets are met.
-
         Raises:
-            ValueError: If `positive` is asked for.
+            ValueError: If mode shapes are observed, or `positive` is asked for.
         """
         del targets
         if positive:
             raise ValueError("`positive` is for a single matrix with Levels.")
         if self.has_modes:
-            J = self.jacobian_at(point)
-            return 2 * tf.linalg.matmul(J, J, transpose_a=True)
+            raise ValueError(
+                "Second derivatives of mode shapes are not computed. Near a solution "
+                "that meets its targets, 2 J^T J of `jacobian` is the Hessian."
+            )
         return spectral_hessian(self, point)
+
+    def hessian_at_solution(  # type: ignore[override]
+        self, point: JointEvaluation, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the Hessian where the gradient vanishes; see the base class.
+
+        With mode shapes it is that of `second_order.met_hessian`.
+        """
+        if self.has_modes:
+            return met_hessian(self, point)
+        return self.hessian_at(point, targets)
 
     def hessian_vector_product_at(  # type: ignore[override]
         self,

@@ -73,7 +73,7 @@ def begin(
     """
     valid = _is_valid(problem, initial, targets, limits)
     state, answer = start(problem, method, *sanitise(valid, initial, targets))
-    result = _classify(answer, limits, tf.zeros_like(limits.max_steps))
+    result = _classify(problem, answer, limits, tf.zeros_like(limits.max_steps))
     result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
     recorder: Recorder | tuple[()] = ()
@@ -211,7 +211,7 @@ def _take_step(
     finite = _is_finite(answer)
     taken = active & finite
     num_steps = members.num_steps + tf.cast(taken, tf.int32)
-    result = _classify(answer, limits, num_steps)
+    result = _classify(problem, answer, limits, num_steps)
     code = method.terminate(problem, state)
     ends = (code != RUNNING) & (result != Result.converged)
     result = tf.where(ends, code, result)
@@ -251,8 +251,14 @@ def _is_finite(answer: Point) -> tf.Tensor:
     return finite & tf.reduce_all(tf.math.is_finite(answer.eigenvalues), axis=-1)
 
 
-def _classify(answer: Point, limits: Limits, num_steps: tf.Tensor) -> tf.Tensor:
+def _classify(
+    problem: Problem, answer: Point, limits: Limits, num_steps: tf.Tensor
+) -> tf.Tensor:
     over = num_steps >= limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
     met = answer.loss <= limits.tolerance
+    rounding = problem.rounding(answer.eigenvalues)
+    if rounding is not None:
+        # A loss that is small by luck alone is none.
+        met &= (rounding <= limits.tolerance) | (answer.loss == 0)
     return tf.where(met, int(Result.converged), result)

@@ -71,7 +71,7 @@ def multistart(
     taken for v (1 if mu and v are 0). Where parameters have bounds each start is
     uniform between them, or at an exponential distance (of mean 1, or the size of the
     bound if that is larger) from the only one; unbounded parameters are N(0, 1). So
-    are all in other problems: give `draw` where their units differ. The first starts
+    are all in other problems, times their `scales`. The first starts
     of a longer run with the same seed are those of a shorter one.
 
     Args:
@@ -228,6 +228,8 @@ def _starts(
     known = structure.is_linear and structure.squared_norms() is not None
     if problem.bounds is not None:
         normal = in_box(rng, number, *problem.bounds)
+    elif problem.scales is not None:
+        normal *= problem.scales
     elif problem.is_plain and known:
         centre, spread = starting_cloud(problem, target.astype(np.float64))
         normal = centre + spread * normal / scale_of(problem)

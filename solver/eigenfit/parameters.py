@@ -17,6 +17,7 @@ class Resolved(NamedTuple):
     offset: np.ndarray  # [P]
     bounds: tuple[np.ndarray, np.ndarray] | None  # [p] each, infinite where open
     prior: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # index, mean, sigma
+    scales: np.ndarray | None  # [p], typical sizes, 1 where none was given
 
 
 class Parameters:
@@ -33,6 +34,8 @@ class Parameters:
         ties: `{name: {other: factor}}` for `name = sum factor * other`, with `""` for
             the other where a number is added; or `{name: (other, factor)}`. The others
             may be unknown or fixed.
+        scales: `{name: size}`, typical sizes of unknowns, 1 by default, for random
+            starts and for telling solutions apart. Steps need none.
         prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss.
 
     Raises:
@@ -55,12 +58,14 @@ class Parameters:
         fixed: Mapping[str, float] | None = None,
         ties: Mapping[str, Any] | None = None,
         prior: Mapping[str, tuple[float, float]] | None = None,
+        scales: Mapping[str, float] | None = None,
     ) -> None:
         self.names = None if names is None else _names(names)
         self.bounds = _bounds(bounds)
         self.fixed = {k: _number(f"fixed[{k!r}]", v) for k, v in _map("fixed", fixed)}
         self.ties = {k: _tie(k, v) for k, v in _map("ties", ties)}
         self.prior = {k: _prior(k, v) for k, v in _map("prior", prior)}
+        self.scales = {k: _size(k, v) for k, v in _map("scales", scales)}
         both = set(self.fixed) & set(self.ties)
         if both:
             raise ValueError(
@@ -69,7 +74,7 @@ class Parameters:
 
     def __repr__(self) -> str:
         shown = []
-        for name in ("names", "bounds", "fixed", "ties", "prior"):
+        for name in ("names", "bounds", "fixed", "ties", "prior", "scales"):
             value = getattr(self, name)
             if value:
                 shown.append(f"{name}={value!r}")
@@ -109,7 +114,10 @@ class Parameters:
             index = np.array([unknowns.index(k) for k in self.prior])
             numbers = np.array(list(self.prior.values()))
             prior = (index, numbers[:, 0], numbers[:, 1])
-        return Resolved(everything, unknowns, matrix, offset, bounds, prior)
+        scales = None
+        if self.scales:
+            scales = np.array([self.scales.get(k, 1.0) for k in unknowns])
+        return Resolved(everything, unknowns, matrix, offset, bounds, prior, scales)
 
     def _fill(
         self, name: str, unknowns: tuple[str, ...], row: np.ndarray, offset: np.ndarray
@@ -136,6 +144,7 @@ class Parameters:
             ("ties", self.ties),
             ("ties", others),
             ("prior", self.prior),
+            ("scales", self.scales),
         ):
             for name in names:
                 if name not in everything:
@@ -150,7 +159,11 @@ class Parameters:
                     f"`ties` makes a parameter depend on {name!r}, which is tied "
                     f"itself. Write it in terms of unknown parameters."
                 )
-        for where, names in (("bounds", bounded), ("prior", self.prior)):
+        for where, names in (
+            ("bounds", bounded),
+            ("prior", self.prior),
+            ("scales", self.scales),
+        ):
             for name in names:
                 if name in self.fixed or name in self.ties:
                     raise ValueError(
@@ -256,3 +269,10 @@ def _prior(name: str, value: Any) -> tuple[float, float]:
             f"`prior[{name!r}]` must be (mean, sigma) with sigma > 0, got {value!r}."
         )
     return mean, sigma
+
+
+def _size(name: str, value: Any) -> float:
+    size = _number(f"scales[{name!r}]", value)
+    if size <= 0:
+        raise ValueError(f"`scales[{name!r}]` must be positive, got {value!r}.")
+    return size

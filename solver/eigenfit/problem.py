@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,41 +12,23 @@ from eigenfit.eigen import (
     cluster_width,
     decompose,
     eigvalsh,
+    epsilon,
     from_spectrum,
     loewner,
     rotate,
     spectral_loss,
     unrotate,
 )
+from eigenfit.evaluations import Evaluation, Point, answer_at
 from eigenfit.observations import AbstractObservation, Levels
 from eigenfit.parameters import Parameters
 from eigenfit.structures import AbstractStructure, Reparametrized
+from eigenfit.unknowns import Unknowns
+
+__all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
 
-class Point(NamedTuple):
-    """What is known of one point: the answer of a fit that ends there."""
-
-    parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., n], ascending
-    loss: tf.Tensor  # [...]
-
-
-class Evaluation(NamedTuple):
-    """A problem at one point: all that one eigendecomposition tells."""
-
-    parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., n], ascending
-    eigenvectors: Any  # [..., n, n], in columns; a tuple of a `JointProblem`
-    residual: tf.Tensor  # [..., m], weighted
-    loss: tf.Tensor  # [...], sum of squares of the residual
-
-
-def answer_at(point: Evaluation | Point) -> Point:
-    """Leaves out what only further steps need."""
-    return Point(point.parameters, point.eigenvalues, point.loss)
-
-
-class Problem(tf.Module):
+class Problem(Unknowns):
     """Asks for parameters whose matrix has the observed levels at their targets.
 
     Targets are arguments of every function, never part of the problem. Arguments of
@@ -66,9 +48,6 @@ class Problem(tf.Module):
 
     Attributes:
         num_targets: Number m of targets.
-        parameter_names: Of the unknowns.
-        all_names: Of all parameters of the structures, fixed and tied ones included.
-        bounds: `(lower, upper)`, `[p]` each, or None.
         is_plain: Whether it is of one matrix whose levels are observed.
 
     Raises:
@@ -153,66 +132,9 @@ class Problem(tf.Module):
         return self.observation.has_sigma
 
     @property
-    def num_parameters(self) -> int:
-        """Number p of unknowns."""
-        return len(self.parameter_names)
-
-    @property
     def parameter_dtype(self) -> tf.DType:
         """The real dtype of parameters, targets, eigenvalues and loss."""
         return self.structure.parameter_dtype
-
-    def expand(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Computes all parameters `[..., P]`, fixed and tied ones included."""
-        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
-        if self.tie_matrix is None:
-            return parameters
-        T = tf.constant(self.tie_matrix, parameters.dtype)
-        fixed = tf.constant(self.tie_offset, parameters.dtype)
-        return tf.tensordot(parameters, T, axes=[[-1], [1]]) + fixed
-
-    def limit(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Moves parameters `[..., p]` to the nearest ones inside the bounds."""
-        if self.bounds is None:
-            return parameters
-        lower, upper = (tf.constant(x, parameters.dtype) for x in self.bounds)
-        return tf.clip_by_value(parameters, lower, upper)
-
-    def inside(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Says which members have parameters `[..., p]` inside the bounds: `[...]`."""
-        if self.bounds is None:
-            return tf.ones(tf.shape(parameters)[:-1], tf.bool)
-        return tf.reduce_all(self.limit(parameters) == parameters, axis=-1)
-
-    def check_parameters(self, name: str, parameters: np.ndarray) -> None:
-        """Refuses parameters `[..., p]` outside the bounds.
-
-        Raises:
-            ValueError: Naming the first such parameter.
-        """
-        if self.bounds is None:
-            return
-        # In the precision of the parameters: a solution on a bound may be a start.
-        dtype = self.parameter_dtype.as_numpy_dtype
-        lower, upper = (x.astype(dtype) for x in self.bounds)
-        outside = (parameters < lower) | (parameters > upper)
-        if outside.any():
-            index = tuple(int(i) for i in np.argwhere(outside)[0])
-            k = index[-1]
-            where = f" of member {index[:-1]}" if index[:-1] else ""
-            raise ValueError(
-                f"`{name}`{where}: {self.parameter_names[k]} = {parameters[index]:g} "
-                f"lies outside its bounds ({lower[k]:g}, {upper[k]:g}). Start inside."
-            )
-
-    def on_bounds(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Marks parameters `[..., p]` on their lower (-1) or upper (1) bound."""
-        parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
-        if self.bounds is None:
-            return tf.zeros_like(parameters, tf.int32)
-        lower, upper = (tf.constant(x, parameters.dtype) for x in self.bounds)
-        on_upper = tf.cast(parameters >= upper, tf.int32)
-        return on_upper - tf.cast(parameters <= lower, tf.int32)
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Says which members have targets `[..., m]` in a possible order: `[...]`."""
@@ -261,6 +183,21 @@ class Problem(tf.Module):
         """Computes the derivatives of all levels, `[..., N, p]`."""
         return self.structure.level_jacobian(point.parameters, point.eigenvectors)
 
+    def modes(self, parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Computes the mode shapes of each matrix, `[..., n, n]` in columns."""
+        r = tf.convert_to_tensor(parameters, self.parameter_dtype)
+        V = decompose(self.structure.assemble(r))[1]
+        return (self.structure.modes(r, V),)
+
+    def rounding(self, eigenvalues: tf.Tensor) -> tf.Tensor | None:
+        """Gives a loss that rounding of the levels may hide, `[...]`.
+
+        `sum_i weight_i (2 eps max |lambda|)^2`; None where it is not known.
+        """
+        weight = float(np.sum(self.roots() ** 2))
+        largest = tf.reduce_max(tf.abs(eigenvalues), axis=-1)
+        return weight * (2 * epsilon(largest.dtype) * largest) ** 2
+
     def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
         """Applies the adjoint of the derivative of `matrix`: `[..., p]`."""
         return self.structure.pullback(parameters, G)
@@ -268,20 +205,6 @@ class Problem(tf.Module):
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
         """Gives the part of a residual `[..., m]` due to targets, times the roots."""
         return self.observation.weighted(residual)
-
-    def _resolve(self, parameters: Parameters | None, number: int) -> Any:
-        if parameters is None:
-            parameters = Parameters()
-        if not isinstance(parameters, Parameters):
-            raise TypeError(
-                f"`parameters` must be Parameters(...), got {parameters!r}."
-            )
-        resolved = parameters.resolve(number)
-        self.all_names = resolved.all_names
-        self.parameter_names = resolved.names
-        self.bounds = resolved.bounds
-        self.tie_matrix, self.tie_offset = resolved.matrix, resolved.offset
-        return resolved
 
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sum_i weight_i (t_i - lambda_i)^2`, `[...]`.
@@ -322,6 +245,10 @@ class Problem(tf.Module):
         Anal. Appl. 23 (2001)): exact where eigenvalues coincide. NaN for a member at a
         kink, where targets or weights differ inside a cluster (its width is that of
         `eigenfit.eigvalsh` by default).
+
+        Raises:
+            ValueError: If mode shapes are observed, whose second derivatives are not
+                computed.
         """
         return self.hessian_at(self.evaluate(parameters, targets), targets)
 
@@ -406,6 +333,10 @@ class Problem(tf.Module):
         if self.structure.is_linear:
             return H
         return H + self.structure.curvature(point.parameters, self._gradient(point))
+
+    def hessian_at_solution(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the Hessian where the gradient vanishes: `[..., p, p]`."""
+        return self.hessian_at(point, targets)
 
     def hessian_vector_product_at(
         self,

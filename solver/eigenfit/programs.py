@@ -19,7 +19,6 @@ from eigenfit.problem import Problem
 from eigenfit.results import Result
 from eigenfit.starting import start
 
-
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
 

@@ -40,9 +40,10 @@ _TEXTS = {
     Result.stationary: (
         "To first order no change of the parameters lowers the loss any further, yet "
         "the targets are not met: this is a least-squares answer. Usually no matrix "
-        "of this structure has these eigenvalues, the start led to a local minimum, "
-        "or it was a point of symmetry, such as couplings that are all zero. Try "
-        "other starts, a structure with more parameters, or accept the answer."
+        "of this structure has these eigenvalues, parameters are held on their bounds, "
+        "the start led to a local minimum, or it was a point of symmetry, such as "
+        "couplings that are all zero. Try other starts, a structure with more "
+        "parameters, or accept the answer."
     ),
     Result.max_steps: (
         "The step limit was reached before the loss fell to the tolerance. Usually "
@@ -52,8 +53,9 @@ _TEXTS = {
     Result.stalled: (
         "The steps became too small to change the parameters while the loss was "
         "still above the tolerance. Usually the tolerance is below what the dtype "
-        "resolves (try float64 or a larger `tolerance`), or two levels met whose "
-        "targets differ (try another start)."
+        "resolves (try float64 or a larger `tolerance`), two levels met whose targets "
+        "differ (try another start), or targets coincide (try ClusterNewton or "
+        "LoewnerNewton)."
     ),
     Result.nonfinite: (
         "A step or the start produced NaN or infinity; the answer is the last "

@@ -31,8 +31,8 @@ class Solver(tf.Module):
     Args:
         problem: Structure and observation.
         method: How a step is made, or `"auto"`: the closed form where there is one,
-            `Alternating` where targets can usually be met, with as many parameters as
-            targets or more, else `LevenbergMarquardt`.
+            else `Alternating`, which descends first where there are fewer parameters
+            than targets.
         compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
             of order 8 or less with a method of many steps, graph mode otherwise. XLA
             compiles for 1 to 4 s, anew for each batch size; ask for it where one
@@ -135,7 +135,7 @@ class Solver(tf.Module):
             ("record_every", record_every, 0),
             ("record_limit", record_limit, 2),
         ):
-            if not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(
                     f"`{name}` must be an integer of at least {least}, got {value!r}."
                 )

@@ -176,7 +176,7 @@ def _check_all(name: str, value: Any, test: Any, wanted: str) -> None:
     array = value if isinstance(value, np.ndarray) else tf.get_static_value(value)
     if array is not None and not np.all(test(array)):
         bad = np.asarray(array)[~test(np.asarray(array))].flat[0]
-        raise ValueError(f"`{name}` must be {wanted}, got {bad!r}.")
+        raise ValueError(f"`{name}` must be {wanted}, got {bad}.")
 
 
 def _short(value: Any) -> str:

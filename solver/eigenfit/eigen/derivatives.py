@@ -80,9 +80,13 @@ def final(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @tf.custom_gradient
     def finished(*inputs: tf.Tensor):
-        def backward(*upstream: tf.Tensor):
+        def backward(*upstream: tf.Tensor, variables: Any = None):
             quiet = tf.add_n([_magnitude(x) for x in upstream]) == 0
-            return [nan_where(~quiet, tf.zeros_like(x)) for x in inputs]
+            by_inputs = [nan_where(~quiet, tf.zeros_like(x)) for x in inputs]
+            if variables is None:
+                return by_inputs
+            # Of a structure that reads them.
+            return by_inputs, [nan_where(~quiet, tf.zeros_like(x)) for x in variables]
 
         return function(*inputs), backward
 

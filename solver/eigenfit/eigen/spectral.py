@@ -85,9 +85,11 @@ def eigh(
     Where only eigenvalues enter a loss, `eigvalsh` is cheaper. The gradient through
     the eigenvectors exists for a loss that does not depend on the basis chosen inside
     a cluster of eigenvalues, nor on the phase of a complex eigenvector (Kasim,
-    arXiv:2011.04366). For a loss that does depend on them `tape.gradient` raises a
-    `ValueError` when executing eagerly, and compiled code gives the members concerned
-    a NaN gradient. Second derivatives are defined for the eigenvalues only; where a
+    arXiv:2011.04366), to the root of the machine epsilon relative to the largest
+    derivative by the eigenvectors. For a loss that does depend on them
+    `tape.gradient` raises a `ValueError` when executing eagerly, and compiled code
+    gives the members concerned a NaN gradient. Second derivatives are defined for the
+    eigenvalues only; where a
     loss uses the eigenvectors of any member they are NaN for the whole batch.
 
     Args:

@@ -21,6 +21,8 @@ _PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by _FALL at l
 _FALL = 0.7
 _DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
 _INITIAL_DAMPING = 1e-2
+_LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
+_FIRST_PATIENCE = 150
 _FIRST_DAMPING = 1e-5  # where the first burst is a damped one
 _AGREEMENT = 1e-6  # relative difference of losses that are the same
 # Lengths relative to the residual at the start: of a Newton step at most, and of the
@@ -59,13 +61,15 @@ class Alternating(AbstractMethod):
     Levenberg-Marquardt, both from the start; and so on from random points around the
     start and around the best point in turn. A burst ends early when its loss no
     longer falls. The last one descends from the best point to where nothing falls any
-    more. The best point is the answer. The random numbers are fixed and the
-    same for each member, so that the answer depends on nothing but the input.
+    more, for 2000 steps at most. The best point is the answer. The random numbers are
+    fixed and the same for each member, so that the answer depends on nothing but the
+    input.
 
     Where no parameters meet the targets bursts are spent in vain before the answer is
-    `stationary` or `stalled`. With `agreement` a member ends when that many damped
-    bursts have led to the best loss, and with data that have standard deviations when
-    its loss is no larger than these explain: at most `3 (m - p)` for m targets.
+    `stationary`, `stalled`, or `max_steps` where the last descent has not ended. With
+    `agreement` a member ends when that many damped bursts have led to the best loss,
+    and with data that have standard deviations when its loss is no larger than these
+    explain: at most 3 for each degree of freedom.
 
     Args:
         num_bursts: Number of bursts.
@@ -100,7 +104,7 @@ class Alternating(AbstractMethod):
         self._longest = 200 if descend_first else _STEPS[1]
         self._patience = 40 if descend_first else _PATIENCE[1]
         # With the step that begins each burst but the first.
-        self.default_max_steps = num_bursts * (self._longest + 1)
+        self.default_max_steps = num_bursts * (self._longest + 1) + 2 * _LAST_DESCENT
 
     def __repr__(self) -> str:
         more = ", descend_first=True" if self.descend_first else ""
@@ -125,11 +129,11 @@ class Alternating(AbstractMethod):
             scale=scale,
             damping=damping.start(tf.ones_like(point.loss) * mu),
             burst=zeros,
-            num_left=zeros + (self._longest if self.descend_first else _STEPS[0]),
+            num_left=zeros + (_LAST_DESCENT if self.descend_first else _STEPS[0]),
             mark=point.loss,
             idle=zeros,
             agreeing=zeros,
-            code=zeros + int(Result.stalled),
+            code=zeros + int(Result.max_steps),
         )
 
     def step(
@@ -175,23 +179,31 @@ class Alternating(AbstractMethod):
         flat = ~(trial.loss < current.loss * (1 - 4 * unit)) & (cosine <= 8 * unit**0.5)
         falls = trial.loss < _FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
-        patience = tf.where(self._is_last(state.burst), self._longest, self._patience)
+        patience = tf.where(self._is_last(state.burst), _LAST_DESCENT, self._patience)
+        if self.descend_first:
+            patience = tf.where(state.burst == 0, _FIRST_PATIENCE, patience)
+        usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         lost = tf.where(
             newton,
             ~(trial.loss <= _DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
             flat | (~fell & short) | (idle >= patience),
         )
+        lost |= ~usable
 
         better = finite & (trial.loss < state.point.loss)
         # Losses that differ by rounding are one.
         lower = better & (trial.loss < (1 - _AGREEMENT) * state.point.loss)
-        code = tf.where(lower, int(Result.stalled), state.code)
-        agrees = current.loss <= (1 + _AGREEMENT) * state.point.loss
-        agrees &= ~begins & ~newton & flat
+        code = tf.where(lower, int(Result.max_steps), state.code)
+        at_best = ~begins & (current.loss <= (1 + _AGREEMENT) * state.point.loss)
+        agrees = at_best & ~newton & flat
+        ended = at_best & ~newton & ~fell & short & (code == int(Result.max_steps))
+        code = tf.where(ended, int(Result.stalled), code)
         code = tf.where(agrees, int(Result.stationary), code)
+        code = tf.where(at_best & ~usable, int(Result.nonfinite), code)
         agreeing = tf.where(lower, 0, state.agreeing + tf.cast(agrees, tf.int32))
         burst = state.burst + tf.cast(begins, tf.int32)
         whole = tf.where(self._is_newton(burst), _STEPS[0], self._longest)
+        whole = tf.where(self._is_last(burst), _LAST_DESCENT, whole)
         adapted = damping.update(
             state.damping, (current.loss - trial.loss) / predicted, fell
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractLinearStructure
+from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.matrices import as_matrix, hermitian
 
 
@@ -60,7 +60,7 @@ class Additive(AbstractLinearStructure):
         """Builds `diag(vector)`."""
         del parameters
         identity = tf.eye(self.order, dtype=self.dtype)
-        return tf.cast(vector, self.dtype)[..., tf.newaxis] * identity
+        return as_entries(vector, self.dtype)[..., tf.newaxis] * identity
 
     def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
         """Computes `conj(v_ki) v_kj`."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractLinearStructure
+from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 
 
@@ -124,7 +124,7 @@ class Affine(AbstractLinearStructure):
     def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
         """Combines the basis by one matrix product."""
         del parameters
-        flat = tf.tensordot(tf.cast(vector, self.dtype), self._basis, axes=1)
+        flat = tf.tensordot(as_entries(vector, self.dtype), self._basis, axes=1)
         shape = tf.concat([tf.shape(vector)[:-1], [self.order] * 2], axis=0)
         return tf.reshape(flat, shape)
 

@@ -293,6 +293,16 @@ def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
     return tf.linalg.matrix_transpose(both)
 
 
+def as_entries(parameters: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Converts real numbers to entries of a matrix.
+
+    As `tf.cast`, whose gradient warns that it drops an imaginary part.
+    """
+    if dtype.is_complex:
+        return tf.complex(parameters, tf.zeros_like(parameters))
+    return parameters
+
+
 def positive_int(name: str, value: Any) -> int:
     """Checks an integer of at least 1 (bool is refused)."""
     try:

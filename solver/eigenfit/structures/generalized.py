@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.base import AbstractStructure, as_entries
 from eigenfit.structures.matrices import as_array, hermitian
 
 
@@ -129,7 +129,7 @@ class Generalized(AbstractStructure):
         if self.mass is None:
             return D, None
         M = self.mass.rotated_derivatives(parameters, X)
-        w = tf.cast(eigenvalues, self.dtype)[..., tf.newaxis, tf.newaxis, :]
+        w = as_entries(eigenvalues, self.dtype)[..., tf.newaxis, tf.newaxis, :]
         lengths = -tf.math.real(tf.linalg.diag_part(M)) / 2
         return D - M * w, tf.linalg.matrix_transpose(lengths)
 
