@@ -89,8 +89,8 @@ def eigh(
     derivative by the eigenvectors. For a loss that does depend on them
     `tape.gradient` raises a `ValueError` when executing eagerly, and compiled code
     gives the members concerned a NaN gradient. Second derivatives are defined for the
-    eigenvalues only; where a
-    loss uses the eigenvectors of any member they are NaN for the whole batch.
+    eigenvalues only; where a loss uses the eigenvectors of any member they are NaN for
+    the whole batch.
 
     Args:
         A: As for `eigvalsh`.
