@@ -1,8 +1,12 @@
 """Hands a solver to other programs.
 
+Names are imported when they are first used: the loader of StableHLO works where
+TensorFlow is not installed.
+
 Example:
     >>> import tempfile
     >>> import eigenfit as ef
+    >>> from eigenfit_export import load_model, save_model
     >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     version = save_model(solver, folder)
@@ -11,6 +15,47 @@ Example:
     ('1', 1)
 """
 
-from eigenfit_export.savedmodel import LoadedSolver, load_model, save_model
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LoadedSolver", "load_model", "save_model"]
+if TYPE_CHECKING:
+    from eigenfit_export.exporting import export_solver
+    from eigenfit_export.loaded import LoadedSolver, load_model
+    from eigenfit_export.savedmodel import save_model
+    from eigenfit_export.stablehlo import save_stablehlo
+    from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
+    from eigenfit_export.verify import Finding, verify_export
+
+_HOMES = {
+    "export_solver": "exporting",
+    "LoadedSolver": "loaded",
+    "load_model": "loaded",
+    "save_model": "savedmodel",
+    "save_stablehlo": "stablehlo",
+    "StableHlo": "stablehlo_loader",
+    "run_stablehlo": "stablehlo_loader",
+    "Finding": "verify",
+    "verify_export": "verify",
+}
+
+__all__ = [
+    "Finding",
+    "LoadedSolver",
+    "StableHlo",
+    "export_solver",
+    "load_model",
+    "run_stablehlo",
+    "save_model",
+    "save_stablehlo",
+    "verify_export",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,17 +1,33 @@
-"""The exported functions: their names, inputs and outputs, all batch-major."""
+"""The exported functions: their names, inputs and outputs, all batch-major.
+
+This is the one definition that SavedModel, ONNX, StableHLO and the server share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from eigenfit import Evaluation, Solution, Solver
+from eigenfit import Solution, Solver
+from eigenfit.compilation import Mode
 from eigenfit.eigen import decompose
+from eigenfit_export.drawing import drawing
+from eigenfit_export.naming import (
+    IMAG,
+    REAL,
+    join_complex,
+    matrix_names,
+    split_complex,
+    state_names,
+)
 
 SERVING_DEFAULT = "serving_default"
+
+FLOAT32 = "_float32"
+"""Suffix of the functions that take and give float32, for JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -23,81 +39,195 @@ class Signature:
         inputs: Named specs, each `[batch, ...]` with an unknown batch size.
         function: Takes the inputs in this order, gives a dict of outputs, each
             `[batch, ...]`.
+        is_compiled: Whether XLA compiles it.
     """
 
     name: str
     inputs: tuple[tf.TensorSpec, ...]
     function: Callable[..., dict[str, tf.Tensor]]
+    is_compiled: bool = False
 
 
-def signatures_of(solver: Solver) -> list[Signature]:
+def signatures_of(
+    solver: Solver, max_steps_limit: int | None = None, mode: Mode = "graph"
+) -> list[Signature]:
     """Lists what is exported of a solver.
 
-    - `serving_default`, the whole fit: `initial [b, p]`, `targets [b, m]`,
-      `tolerance [b]`, `max_steps [b]` -> the fields of `eigenfit.Solution`;
-    - `eigenvalues`: `parameters [b, p]` -> `eigenvalues [b, n]`;
-    - `gradient`: `parameters`, `targets` -> `loss`, `gradient`, `eigenvalues`;
+    With b members, p parameters, m targets, N levels, matrices of order n:
+
+    - `serving_default`, also called `fit`: `initial [b, p]`, `targets [b, m]`,
+      `tolerance [b]`, `max_steps [b]` int32 -> the fields of `eigenfit.Solution`:
+      `parameters`, `matrix [b, n, n]`, `eigenvalues [b, N]`, `loss [b]`, `num_steps`,
+      `result [b]` int32;
+    - `fit_from_random`: `seed [b]` int32 in the place of `initial`, which becomes an
+      output;
+    - `eigenvalues`: `parameters [b, p]` -> `eigenvalues [b, N]`;
+    - `gradient`: `parameters`, `targets` -> `loss`, `gradient [b, p]`, `eigenvalues`;
+    - `eigengradient`: `matrix [b, n, n]` of any order, of which the lower triangle is
+      read, `level [b]` int32 (negative ones count from the top) -> `eigenvalues
+      [b, n]`, and the derivative of that level by the matrix, `gradient [b, n, n]`
+      (symmetric, `v v^H`) and `gradient_lower` (by the entries of the lower triangle,
+      as TensorFlow counts them);
+    - `hessian_vector_product`: `parameters`, `targets`, `vector [b, p]` -> `product`;
     - `init`: `initial`, `targets` -> the state of the method, a tensor a field;
-    - `step`: the state and `targets` -> the new state.
+    - `step`: the state and `targets` -> the new state;
+    - `fit_xla`: the fit compiled by XLA;
+    - all but `serving_default` and `fit_xla` once more with the suffix `_float32`,
+      which take and give float32 and compute in the dtype of the problem.
 
-    Each is the graph-mode program: TensorFlow Serving refuses functions compiled by
-    XLA unless it is started with a flag.
+    A bad member gets a result code or NaN, and never disturbs the others. Names of
+    complex tensors and of several matrices are those of `naming`.
+
+    Args:
+        solver: What to export.
+        max_steps_limit: Largest `max_steps`; more are cut to it inside the graph. The
+            method's own limit by default.
+        mode: How the functions run; the graph-mode programs are exported, since
+            TensorFlow Serving refuses what XLA compiles unless started with a flag.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> found = signatures_of(ef.Solver(ef.Problem(ef.Symmetric(2))))
+        >>> [s.name for s in found][:4]
+        ['serving_default', 'fit', 'fit_from_random', 'eigenvalues']
     """
-    programs = solver.programs
+    if max_steps_limit is None:
+        max_steps_limit = solver.method.default_max_steps
+    own = _Functions(solver, max_steps_limit, mode)
+    programs, problem = solver.programs, solver.problem
+    initial, targets, tolerance, max_steps = programs.fit.signature
+    parameters = tf.TensorSpec(initial.shape, initial.dtype, "parameters")
+    vector = tf.TensorSpec(initial.shape, initial.dtype, "vector")
+    seed = tf.TensorSpec([None], tf.int32, "seed")
+    level = tf.TensorSpec([None], tf.int32, "level")
+    square = tf.TensorSpec([None, None, None], initial.dtype)
+    parts = [REAL, IMAG] if own.is_complex else [""]
+    matrix = [tf.TensorSpec(square.shape, square.dtype, f"matrix{x}") for x in parts]
+    fit = (initial, targets, tolerance, max_steps)
+    random = (seed, targets, tolerance, max_steps)
+    pointwise = [
+        Signature("fit", fit, own.fit),
+        Signature("fit_from_random", random, own.fit_from_random),
+        Signature("eigenvalues", (parameters,), own.eigenvalues),
+        Signature("gradient", (parameters, targets), own.gradient),
+        Signature("eigengradient", (*matrix, level), own.eigengradient),
+        Signature("hessian_vector_product", (parameters, targets, vector), own.product),
+        Signature("init", (initial, targets), own.init),
+        Signature("step", (*own.state_specs, targets), own.step),
+    ]
+    default = Signature(SERVING_DEFAULT, fit, pointwise[0].function)
+    compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
+    dtype = problem.parameter_dtype
+    narrow = [_in_float32(signature, dtype) for signature in pointwise]
+    return [default, *pointwise, compiled, *narrow]
 
-    def fit(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = programs.fit.variant("graph")(*arguments)
-        return dict(zip(Solution._fields, answer, strict=False))
 
-    def eigenvalues(parameters: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Without the gradient of our own, which a SavedModel cannot hold.
-        A = solver.problem.structure.assemble(parameters)
-        return {"eigenvalues": decompose(A)[0]}
+class _Functions:
+    """The functions of a solver, each of one batch dimension."""
 
-    def gradient(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
-        return programs.gradient.variant("graph")(*arguments)._asdict()
+    def __init__(self, solver: Solver, max_steps_limit: int, mode: Mode) -> None:
+        self._programs, self._problem = solver.programs, solver.problem
+        self._limit = max_steps_limit
+        self._mode: Mode = mode
+        blocks = getattr(solver.problem, "blocks", (solver.problem,))
+        self.is_complex = any(b.structure.dtype.is_complex for b in blocks)
+        self._matrices = matrix_names(solver.problem)
+        self._draw = drawing(solver.problem)
+        self._state = self._programs.init.output_specs()
+        self._names = state_names(self._state)
+        flat = zip(self._names, tf.nest.flatten(self._state), strict=True)
+        self.state_specs = [spec for pair in flat for spec in _real_specs(*pair)]
 
-    state_specs = programs.init.output_specs()
-    names = state_names(state_specs)
+    def fit(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._fit(self._mode, arguments)
 
-    def init(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
-        state = programs.init.variant("graph")(*arguments)
-        return dict(zip(names, tf.nest.flatten(state), strict=True))
+    def fit_xla(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._fit("eager" if self._mode == "eager" else "xla", arguments)
 
-    def step(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+    def fit_from_random(
+        self, seed: tf.Tensor, targets: tf.Tensor, *limits: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        initial = self._draw(seed, targets)
+        return {
+            "initial": initial,
+            **self._fit(self._mode, (initial, targets, *limits)),
+        }
+
+    def eigenvalues(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Not by the differentiable function: a SavedModel cannot hold its gradient.
+        shape = [tf.shape(parameters)[0], self._problem.num_targets]
+        point = self._problem.evaluate(parameters, tf.zeros(shape, parameters.dtype))
+        return {"eigenvalues": point.eigenvalues}
+
+    def gradient(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._programs.gradient.variant(self._mode)(*arguments)._asdict()
+
+    def eigengradient(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        *parts, level = arguments
+        A = tf.complex(*parts) if self.is_complex else parts[0]
+        w, V = decompose(A)
+        n = tf.shape(A)[-1]
+        place = tf.where(level < 0, level + n, level)
+        known = (place >= 0) & (place < n)
+        place = tf.clip_by_value(place, 0, n - 1)
+        v = tf.gather(V, place, axis=2, batch_dims=1)
+        G = v[:, :, tf.newaxis] * tf.math.conj(v)[:, tf.newaxis, :]
+        lower = tf.linalg.band_part(2 * G, -1, 0) - tf.linalg.band_part(G, 0, 0)
+        nan = tf.constant(float("nan"), w.dtype)
+        known = known[:, tf.newaxis, tf.newaxis]
+        G, lower = (tf.where(known, x, tf.cast(nan, x.dtype)) for x in (G, lower))
+        return split_complex({"eigenvalues": w, "gradient": G, "gradient_lower": lower})
+
+    def product(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"product": self._problem.hessian_vector_product(*arguments)}
+
+    def init(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._named(self._programs.init.variant(self._mode)(*arguments))
+
+    def step(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         *fields, targets = arguments
-        state = tf.nest.pack_sequence_as(state_specs, fields)
-        state = programs.step.variant("graph")(state, targets)
-        return dict(zip(names, tf.nest.flatten(state), strict=True))
+        names = [spec.name for spec in self.state_specs]
+        joined = join_complex(dict(zip(names, fields, strict=True)))
+        flat = [joined[name] for name in self._names]
+        state = tf.nest.pack_sequence_as(self._state, flat)
+        program = self._programs.step.variant(self._mode)
+        return self._named(program(state, targets))
 
-    parameters = programs.eigenvalues.signature[0]
-    initial, targets = programs.init.signature
-    fields = [
-        tf.TensorSpec(spec.shape, spec.dtype, name)
-        for name, spec in zip(names, tf.nest.flatten(state_specs), strict=True)
-    ]
-    return [
-        Signature(SERVING_DEFAULT, tuple(programs.fit.signature), fit),
-        Signature("eigenvalues", (parameters,), eigenvalues),
-        Signature("gradient", (parameters, targets), gradient),
-        Signature("init", (initial, targets), init),
-        Signature("step", (*fields, targets), step),
-    ]
+    def _fit(self, mode: Mode, arguments: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        *others, max_steps = arguments
+        max_steps = tf.minimum(max_steps, self._limit)
+        answer = self._programs.fit.variant(mode)(*others, max_steps)
+        named: dict[str, Any] = dict(zip(Solution._fields, answer, strict=False))
+        matrices = tf.nest.flatten(named.pop("matrix"))
+        named.update(zip(self._matrices, matrices, strict=True))
+        return split_complex(named)
+
+    def _named(self, state: Any) -> dict[str, tf.Tensor]:
+        flat = tf.nest.flatten(state)
+        return split_complex(dict(zip(self._names, flat, strict=True)))
 
 
-def state_names(state: Any) -> list[str]:
-    """Names the tensors of a method's state, in the order of `tf.nest.flatten`.
+def _real_specs(name: str, spec: tf.TensorSpec) -> list[tf.TensorSpec]:
+    if not spec.dtype.is_complex:
+        return [tf.TensorSpec(spec.shape, spec.dtype, name)]
+    dtype = spec.dtype.real_dtype
+    return [tf.TensorSpec(spec.shape, dtype, name + part) for part in (REAL, IMAG)]
 
-    Fields of the evaluated point keep their names, others join theirs: a state
-    `(point, damping(mu, growth))` has `parameters`, ..., `damping_mu`,
-    `damping_growth`.
-    """
-    names = []
-    for field, value in state._asdict().items():
-        if isinstance(value, Evaluation):
-            names.extend(value._fields)
-        elif hasattr(value, "_asdict"):
-            names.extend(f"{field}_{name}" for name in state_names(value))
-        else:
-            names.append(field)
-    return names
+
+def _in_float32(signature: Signature, dtype: tf.DType) -> Signature:
+    # JavaScript bindings of TensorFlow know no float64 tensors.
+    def function(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        wide = [tf.cast(x, dtype) if x.dtype.is_floating else x for x in arguments]
+        outputs = signature.function(*wide)
+        return {
+            name: tf.cast(x, tf.float32) if x.dtype.is_floating else x
+            for name, x in outputs.items()
+        }
+
+    inputs = tuple(
+        tf.TensorSpec(
+            spec.shape, tf.float32 if spec.dtype.is_floating else spec.dtype, spec.name
+        )
+        for spec in signature.inputs
+    )
+    return Signature(signature.name + FLOAT32, inputs, function)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import typer.core
 
-from eigenfit_serving import gallery_command
+from eigenfit_serving import export_command, gallery_command, verify_command
+from eigenfit_serving.options import DtypeOption, MethodOption, ProblemArgument
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -87,23 +88,6 @@ def root(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(BAD_INPUT)
-
-
-ProblemArgument = Annotated[
-    Path, typer.Argument(metavar="PROBLEM.toml", help="The problem file.")
-]
-MethodOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="auto, adam, alternating, cluster-newton, gauss-newton, "
-        "isospectral-projection, lbfgs, levenberg-marquardt, lift-and-project, "
-        "loewner-newton or newton.",
-    ),
-]
-DtypeOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="float32 or float64.")
-]
 
 
 @app.command(
@@ -249,40 +233,8 @@ def schema(
     typer.echo(f"Wrote {output}")
 
 
-@app.command(epilog="Example:  eigenfit export examples/identity.toml models/identity")
-def export(
-    problem: ProblemArgument,
-    path: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="Of the model; versions go below it."),
-    ],
-    method: MethodOption = None,
-    dtype: DtypeOption = None,
-) -> None:
-    """Export the solver of a problem as a TensorFlow SavedModel.
-
-    The model fits any targets from any starts: those of the file are not part of it.
-    """
-    from rich.console import Console
-
-    from eigenfit_serving.files import check_folder
-    from eigenfit_serving.problem_file import read_problem
-    from eigenfit_serving.report import print_export
-
-    content = read_problem(problem, method=method, dtype=dtype)
-    check_folder("FOLDER", path)
-    with _input_errors(problem):
-        solver = _solver(content)
-    from eigenfit_export import save_model
-
-    try:
-        version = save_model(solver, path)
-    except OSError as error:
-        reason = error.strerror or error
-        _fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
-    print_export(version, Console())
-
-
+app.command(epilog=export_command.EPILOG)(export_command.export)
+app.command(epilog=verify_command.EPILOG)(verify_command.verify)
 app.command(epilog=gallery_command.EPILOG)(gallery_command.gallery)
 
 

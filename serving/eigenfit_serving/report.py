@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from rich.console import Console
 from rich.padding import Padding
@@ -73,32 +71,6 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     if not outcome.converged:
         console.print()
         console.print(Text(outcome.result_texts[best]))
-
-
-def print_export(version: Path, console: Console) -> None:
-    """Prints where a model went and how to load it.
-
-    Args:
-        version: Folder of the version, `models/identity/1`.
-        console: Where to.
-    """
-    base, name = version.parent, version.parent.name
-    console.print(Text(f"Exported to {version}\n"), soft_wrap=True)
-    for what, command in (
-        ("Load it with eigenfit", f'eigenfit_export.load_model("{version}")'),
-        (
-            "Load it with TensorFlow alone",
-            f'tf.saved_model.load("{version}").signatures["serving_default"]',
-        ),
-        (
-            "Serve it",
-            f"tensorflow_model_server --rest_api_port=8501 --model_name={name} "
-            f'--model_base_path="{base.absolute()}"',
-        ),
-        ("See its signatures", f'saved_model_cli show --all --dir "{version}"'),
-    ):
-        console.print(Text(what, style="dim"))
-        console.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def _has_names_or_errors(outcome: Outcome) -> bool:

@@ -1,0 +1,111 @@
+"""Random starts drawn inside the exported graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit import Problem
+from eigenfit.drawing import scale_of, starting_cloud
+
+
+def drawing(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Makes the function that draws a start for each member.
+
+    The distribution is that of `eigenfit.multistart`; the numbers are others: Philox
+    counters (Salmon et al., SC 2011), the same on every device. What a member draws
+    depends on its own seed and targets only.
+
+    Args:
+        problem: What is fitted.
+
+    Returns:
+        A function of `seed [b]` int32 and `targets [b, m]` that gives `[b, p]`.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> draw = drawing(ef.Problem(ef.Symmetric(2)))
+        >>> r = draw(tf.constant([7, 8, 7]), tf.constant([[0.0, 1.0]] * 3, tf.float64))
+        >>> r.shape.as_list(), bool(tf.reduce_all(r[0] == r[2]))
+        ([3, 3], True)
+    """
+    if problem.bounds is not None:
+        return _in_box(problem, *problem.bounds)
+    structure = problem.structure
+    known = structure.is_linear and structure.squared_norms() is not None
+    if problem.is_plain and known:
+        return _in_cloud(problem)
+    return lambda seed, targets: _normal(problem, seed)
+
+
+def _in_cloud(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    # The centre, a least-squares solution of A(r) = mu I, is linear in mu.
+    m, dtype = problem.num_targets, problem.parameter_dtype
+    at_zero = starting_cloud(problem, np.zeros(m))[0]
+    slope = starting_cloud(problem, np.ones(m))[0] - at_zero
+    scale = scale_of(problem)
+
+    def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        mean = tf.reduce_mean(targets, axis=-1)
+        square = tf.math.reduce_variance(targets, axis=-1)
+        variance = tf.maximum(square, tf.square(mean) / 100)
+        variance = tf.where(variance > 0, variance, tf.ones_like(variance))
+        centre = tf.constant(at_zero, dtype)
+        centre += mean[:, tf.newaxis] * tf.constant(slope, dtype)
+        A = problem.structure.assemble(centre)
+        identity = tf.eye(problem.order, dtype=A.dtype)
+        off = A - tf.cast(mean, A.dtype)[:, tf.newaxis, tf.newaxis] * identity
+        rest = tf.reduce_sum(tf.square(tf.abs(off)), axis=[-2, -1])
+        total = problem.order * variance
+        share = tf.maximum(total - rest, total / 4) / problem.num_parameters
+        spread = tf.sqrt(share)[:, tf.newaxis]
+        return centre + spread * _normal(problem, seed) / tf.constant(scale, dtype)
+
+    return draw
+
+
+def _in_box(
+    problem: Problem, lower: np.ndarray, upper: np.ndarray
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    dtype = problem.parameter_dtype
+    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
+    sizes = [np.maximum(1.0, np.abs(x)) for x in (low, high)]
+    # At r below, at r above the only bound: of the same exponential distance.
+    base = np.where(has_lower, low, high)
+    reach = np.where(has_lower, sizes[0], -sizes[1])
+
+    def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        del targets
+        uniform = _uniform(problem, seed, 1)
+        distance = -tf.math.log1p(-_uniform(problem, seed, 2))
+        single = tf.constant(base, dtype) + distance * tf.constant(reach, dtype)
+        inside = tf.constant(low, dtype) + uniform * tf.constant(high - low, dtype)
+        bounded = tf.where(has_lower & has_upper, inside, single)
+        free = ~has_lower & ~has_upper
+        # Rounding may end on the other side of a bound.
+        return problem.limit(tf.where(free, _normal(problem, seed), bounded))
+
+    return draw
+
+
+def _normal(problem: Problem, seed: tf.Tensor) -> tf.Tensor:
+    return _drawn(tf.random.stateless_normal, problem, seed, 0)
+
+
+def _uniform(problem: Problem, seed: tf.Tensor, stream: int) -> tf.Tensor:
+    return _drawn(tf.random.stateless_uniform, problem, seed, stream)
+
+
+def _drawn(
+    function: Callable[..., tf.Tensor], problem: Problem, seed: tf.Tensor, stream: int
+) -> tf.Tensor:
+    p, dtype = problem.num_parameters, problem.parameter_dtype
+
+    def one(own: tf.Tensor) -> tf.Tensor:
+        return function([p], tf.stack([own, stream]), dtype=dtype, alg="philox")
+
+    row = tf.TensorSpec([p], dtype)
+    return tf.map_fn(one, seed, fn_output_signature=row)

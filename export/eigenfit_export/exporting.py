@@ -1,0 +1,150 @@
+"""Writes a solver as the next version of a model, in one or several formats."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from eigenfit import Solver
+from eigenfit_export.manifest import Artefact, write_manifest
+from eigenfit_export.probes import Probe, record_probes
+from eigenfit_export.versions import new_version
+from eigenfit_export.warmup import BATCHES
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a writer of a format is told.
+
+    Attributes:
+        solver: To export.
+        folder: Of the version.
+        probes: Inputs and answers of every function, three members each.
+        max_steps_limit: Largest `max_steps` of a caller.
+        warmup_batches: Sizes of the batches that a server runs first.
+        stablehlo_batches: Sizes of the batches for which StableHLO is made.
+    """
+
+    solver: Solver
+    folder: Path
+    probes: dict[str, Probe]
+    max_steps_limit: int
+    warmup_batches: Sequence[int]
+    stablehlo_batches: Sequence[int]
+
+
+Writer = Callable[[Job], Sequence[Artefact]]
+
+
+def _savedmodel(job: Job) -> Sequence[Artefact]:
+    from eigenfit_export.savedmodel import write_savedmodel
+
+    return write_savedmodel(job)
+
+
+def _stablehlo(job: Job) -> Sequence[Artefact]:
+    from eigenfit_export.stablehlo import write_stablehlo
+
+    return write_stablehlo(job)
+
+
+def _onnx(job: Job) -> Sequence[Artefact]:
+    from eigenfit_export.artefacts_onnx import write_onnx
+
+    return write_onnx(job)
+
+
+FORMATS: dict[str, Writer] = {
+    "savedmodel": _savedmodel,
+    "onnx": _onnx,
+    "stablehlo": _stablehlo,
+}
+"""Writers by name."""
+
+
+def export_solver(
+    solver: Solver,
+    base_path: str | os.PathLike[str],
+    formats: Sequence[str] = ("savedmodel",),
+    *,
+    max_steps_limit: int | None = None,
+    warmup_batches: Sequence[int] = BATCHES,
+    stablehlo_batches: Sequence[int] = (1,),
+) -> Path:
+    """Writes a solver as the next version below a folder, all at once.
+
+    Args:
+        solver: What to export.
+        base_path: Folder of the versions `1`, `2`, ...; made if missing.
+        formats: Of `FORMATS`.
+        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+            the exported functions. The method's own limit by default.
+        warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
+            offers the version; none for no such requests.
+        stablehlo_batches: Sizes of the batches for which StableHLO is made.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        TypeError: If `solver` is not a Solver.
+        ValueError: If a format is unknown, or a number out of range.
+        OSError: If the folder cannot be written, or the disk is full. Whatever
+            happens, no part of a version is left.
+    """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"`solver` must be an eigenfit.Solver, got {solver!r}.")
+    if not formats or not set(formats) <= set(FORMATS):
+        known = ", ".join(FORMATS)
+        raise ValueError(f"`formats` must be some of {known}; got {list(formats)!r}.")
+    if max_steps_limit is None:
+        max_steps_limit = solver.method.default_max_steps
+    _check_sizes("max_steps_limit", [max_steps_limit])
+    _check_sizes("warmup_batches", warmup_batches)
+    _check_sizes("stablehlo_batches", stablehlo_batches)
+    base = Path(base_path)
+    try:
+        with new_version(base) as draft:
+            probes = record_probes(solver, max_steps_limit)
+            job = Job(
+                solver,
+                draft.folder,
+                probes,
+                max_steps_limit,
+                tuple(warmup_batches),
+                tuple(stablehlo_batches),
+            )
+            artefacts = [x for name in formats for x in FORMATS[name](job)]
+            limits = {"max_steps": max_steps_limit}
+            write_manifest(draft.folder, solver, artefacts, probes, limits)
+    except tf.errors.OpError as error:
+        raise _as_os_error(error, base) from error
+    assert draft.version is not None
+    return draft.version
+
+
+def _check_sizes(name: str, values: Sequence[int]) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be positive integers, got {value!r}.")
+
+
+def _as_os_error(error: tf.errors.OpError, base: Path) -> OSError:
+    # TensorFlow's file system reports with errors of its own.
+    text = str(error)
+    kinds = {
+        "No space left": errno.ENOSPC,
+        "quota exceeded": errno.EDQUOT,
+        "File too large": errno.EFBIG,
+        "Permission denied": errno.EACCES,
+        "Read-only file system": errno.EROFS,
+    }
+    for words, number in kinds.items():
+        if words in text:
+            return OSError(number, os.strerror(number), str(base))
+    return OSError(errno.EIO, text.splitlines()[0], str(base))

@@ -1,0 +1,186 @@
+"""Reads SavedModels back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from eigenfit import Gradient, Solution
+from eigenfit.batching import batch_rank, flatten, unflatten
+from eigenfit.validation import as_tensor, broadcast_batch
+from eigenfit_export.manifest import MANIFEST, read_manifest
+from eigenfit_export.naming import join_complex, split_complex
+from eigenfit_export.signatures import SERVING_DEFAULT
+from eigenfit_export.versions import is_version
+
+
+def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
+    """Reads a solver back.
+
+    Args:
+        path: The folder of a version, or the one above, for the newest version.
+
+    Raises:
+        FileNotFoundError: If there is no model.
+        ValueError: If it is a SavedModel of something else.
+    """
+    folder = Path(path)
+    if not (folder / "saved_model.pb").is_file():
+        versions = {
+            int(child.name): child
+            for child in (folder.iterdir() if folder.is_dir() else ())
+            if is_version(child) and (child / "saved_model.pb").is_file()
+        }
+        if not versions:
+            raise FileNotFoundError(
+                f"No SavedModel in {folder}: it has neither saved_model.pb nor a "
+                f"version folder such as {folder / '1'}. Write one with save_model."
+            )
+        folder = versions[max(versions)]
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder} is not a model of eigenfit: it has no {MANIFEST}. Write one "
+            f"with save_model."
+        ) from None
+    return LoadedSolver(tf.saved_model.load(str(folder)), manifest)
+
+
+class LoadedSolver:
+    """The functions of a Solver, read from a SavedModel.
+
+    Attributes:
+        signatures: The exported functions by name; see `signatures_of`.
+        manifest: What the model was made from.
+    """
+
+    def __init__(self, model: Any, manifest: dict[str, Any]) -> None:
+        self._model = model  # keeps alive what the functions capture
+        self.signatures = dict(model.signatures)
+        self.manifest = manifest
+
+    def fit(
+        self,
+        initial: Any,
+        targets: Any,
+        *,
+        tolerance: Any = 1e-8,
+        max_steps: Any = None,
+    ) -> Solution:
+        """Fits parameters to targets; see `eigenfit.Solver.fit`.
+
+        Targets that do not ascend, and limits out of range, give
+        `Result.invalid_input` for their member. `max_steps` above the limit of the
+        export are cut to it.
+        """
+        return self._solution(
+            self._call(
+                SERVING_DEFAULT,
+                initial=initial,
+                targets=targets,
+                tolerance=tolerance,
+                max_steps=self._steps(max_steps),
+            )
+        )
+
+    def fit_from_random(
+        self,
+        seed: Any,
+        targets: Any,
+        *,
+        tolerance: Any = 1e-8,
+        max_steps: Any = None,
+    ) -> tuple[tf.Tensor, Solution]:
+        """Fits from starts drawn inside the model.
+
+        Args:
+            seed: `[...]` integer; a member draws the same whatever its neighbours.
+            targets: `[..., m]`.
+            tolerance: As for `fit`.
+            max_steps: As for `fit`.
+
+        Returns:
+            The starts `[..., p]`, and the solution.
+        """
+        answer = self._call(
+            "fit_from_random",
+            seed=seed,
+            targets=targets,
+            tolerance=tolerance,
+            max_steps=self._steps(max_steps),
+        )
+        return answer.pop("initial"), self._solution(answer)
+
+    def eigenvalues(self, parameters: Any) -> tf.Tensor:
+        """Computes `[..., N]` from `[..., p]`; see `eigenfit.Solver.eigenvalues`."""
+        return self._call("eigenvalues", parameters=parameters)["eigenvalues"]
+
+    def gradient(self, parameters: Any, targets: Any) -> Gradient:
+        """Computes loss, gradient, eigenvalues; see `eigenfit.Solver.gradient`."""
+        return Gradient(
+            **self._call("gradient", parameters=parameters, targets=targets)
+        )
+
+    def eigengradient(self, matrix: Any, level: Any) -> dict[str, tf.Tensor]:
+        """Computes the derivative of a level by the matrix.
+
+        Args:
+            matrix: `[..., n, n]`, of which the lower triangle is read.
+            level: `[...]` integer; negative ones count from the top.
+
+        Returns:
+            `eigenvalues` `[..., n]`, `gradient` and `gradient_lower` `[..., n, n]`,
+            NaN where there is no such level; see `signatures_of`.
+        """
+        specs = self.signatures["eigengradient"].structured_input_signature[1]
+        arguments = {"matrix": matrix}
+        if "matrix" not in specs:
+            dtype = specs["matrix_real"].dtype
+            wide = tf.complex128 if dtype == tf.float64 else tf.complex64
+            arguments = split_complex({"matrix": tf.convert_to_tensor(matrix, wide)})
+        return join_complex(self._call("eigengradient", **arguments, level=level))
+
+    def hessian_vector_product(
+        self, parameters: Any, targets: Any, vector: Any
+    ) -> tf.Tensor:
+        """Computes the Hessian of the loss times a vector, `[..., p]`."""
+        return self._call(
+            "hessian_vector_product",
+            parameters=parameters,
+            targets=targets,
+            vector=vector,
+        )["product"]
+
+    def init(self, initial: Any, targets: Any) -> dict[str, tf.Tensor]:
+        """Starts the method: its state, by name; see `eigenfit.Solver.init`."""
+        return self._call("init", initial=initial, targets=targets)
+
+    def step(self, state: dict[str, tf.Tensor], targets: Any) -> dict[str, tf.Tensor]:
+        """Makes one step of the method; see `eigenfit.Solver.step`."""
+        return self._call("step", **state, targets=targets)
+
+    def _steps(self, max_steps: Any) -> Any:
+        return self.manifest["default_max_steps"] if max_steps is None else max_steps
+
+    def _solution(self, answer: dict[str, tf.Tensor]) -> Solution:
+        answer = join_complex(answer)
+        names = [block["matrix"] for block in self.manifest["blocks"]]
+        matrices = tuple(answer.pop(name) for name in names)
+        (matrix,) = matrices if len(matrices) == 1 else (matrices,)
+        return Solution(matrix=matrix, **answer)
+
+    def _call(self, name: str, **arguments: Any) -> dict[str, tf.Tensor]:
+        function = self.signatures[name]
+        named: dict[str, tuple[tf.Tensor, int]] = {}
+        for key, spec in function.structured_input_signature[1].items():
+            event = spec.shape[1:]
+            last = event[-1] if event.rank else None
+            value = as_tensor(key, arguments[key], spec.dtype, last)
+            named[key] = (value, event.rank)
+        batch, values = broadcast_batch(**named)
+        flat = flatten(values, batch_rank(batch))
+        return unflatten(function(**dict(zip(named, flat, strict=True))), batch)

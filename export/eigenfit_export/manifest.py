@@ -1,0 +1,171 @@
+"""The manifest of an export: what it was made from, its limits, its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import eigenfit
+from eigenfit import Solver
+from eigenfit.joint import JointProblem
+from eigenfit_export.naming import matrix_names
+from eigenfit_export.probes import Probe, flatten_probes
+
+MANIFEST = PurePath("assets.extra", "eigenfit.json")
+PROBES = PurePath("assets.extra", "eigenfit_probes.npz")
+
+FORMAT = 1
+"""Of the manifest; readers refuse a higher one."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One function of an artefact and the probe that it must reproduce.
+
+    Attributes:
+        function: Its name in the artefact; empty where there is only one.
+        probe: Name of the probe.
+        tolerance: Largest difference, relative to the largest number of an output.
+    """
+
+    function: str
+    probe: str
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One thing that another program can load.
+
+    Attributes:
+        kind: `savedmodel`, `onnx` or `stablehlo`: a key of `verify.RUNTIMES`.
+        path: In the folder of the version, with slashes.
+        checks: What `verify` runs.
+        signatures: Names, dtypes and shapes of inputs and outputs by function.
+    """
+
+    kind: str
+    path: str
+    checks: tuple[Check, ...]
+    signatures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def describe(name: str, dtype: Any, shape: Sequence[int | None]) -> dict[str, Any]:
+    """Describes a tensor: `{"name", "dtype", "shape"}`, None for any size."""
+    return {"name": name, "dtype": tf.as_dtype(dtype).name, "shape": list(shape)}
+
+
+def write_manifest(
+    folder: Path,
+    solver: Solver,
+    artefacts: Iterable[Artefact],
+    probes: Mapping[str, Probe],
+    limits: Mapping[str, Any],
+) -> None:
+    """Writes the probes and the manifest, with digests of all files in the folder.
+
+    Args:
+        folder: Of the version, complete but for these two files.
+        solver: What was exported.
+        artefacts: What the folder holds.
+        probes: Inputs and answers by name.
+        limits: What the exported functions hold callers to.
+    """
+    problem = solver.problem
+    blocks = getattr(problem, "blocks", (problem,))
+    labels = getattr(problem, "labels", ("",))
+    content = {
+        "format": FORMAT,
+        "eigenfit": eigenfit.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "problem": repr(problem),
+        "blocks": [
+            {
+                "label": label,
+                "structure": repr(block.structure),
+                "order": block.structure.order,
+                "dtype": block.structure.dtype.name,
+                "matrix": name,
+            }
+            for block, label, name in zip(
+                blocks, labels, matrix_names(problem), strict=True
+            )
+        ],
+        "observations": [repr(x) for x in _observations(problem)],
+        "method": repr(solver.method),
+        "order": problem.order,
+        "num_levels": problem.num_levels,
+        "num_parameters": problem.num_parameters,
+        "num_targets": problem.num_targets,
+        "parameter_names": list(problem.parameter_names),
+        "parameter_dtype": problem.parameter_dtype.name,
+        "default_max_steps": solver.method.default_max_steps,
+        "limits": dict(limits),
+        "artefacts": [asdict(artefact) for artefact in artefacts],
+    }
+    (folder / PROBES).parent.mkdir(exist_ok=True)
+    np.savez(folder / PROBES, **flatten_probes(dict(probes)))  # type: ignore[arg-type]
+    content["files"] = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
+        for name in files_in(folder)
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _observations(problem: eigenfit.Problem) -> Sequence[Any]:
+    if isinstance(problem, JointProblem):
+        return problem.observations
+    return (problem.observation,)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads the manifest of a version.
+
+    Raises:
+        FileNotFoundError: If it has none.
+        ValueError: If it cannot be read, or is of a later format.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        number = content["format"]
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}). Export again.") from None
+    if number > FORMAT:
+        raise ValueError(
+            f"{path} is of format {number}; this eigenfit reads up to {FORMAT}. "
+            f"Install a newer one."
+        )
+    return content
+
+
+def files_in(folder: Path) -> list[str]:
+    """Lists the files of a version but for the manifest, with slashes."""
+    names = (
+        PurePosixPath(path.relative_to(folder)).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+    return sorted(name for name in names if name != MANIFEST.as_posix())
+
+
+def digest(path: Path) -> str:
+    """Computes the SHA-256 of a file, in hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()

@@ -1,0 +1,238 @@
+"""From a TensorFlow function to an ONNX model of standard operators only."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit_export.onnx import basic, graphs
+from eigenfit_export.onnx.eigensolver import symmetric_eigh
+
+OPSET = 18
+"""The newest that tf2onnx writes."""
+
+# Of onnx.TensorProto, which is not there without the extra.
+_BOOL, _DOUBLE = 9, 11
+
+Function = Callable[..., dict[str, tf.Tensor]]
+
+
+def convert(
+    function: Function,
+    inputs: Sequence[tf.TensorSpec],
+    name: str,
+    facts: Mapping[str, str] | None = None,
+) -> Any:
+    """Converts a function to a model; what ONNX lacks becomes basic operations.
+
+    Decompositions, Cholesky factors, triangular solves, diagonals and sorts become
+    those of `eigensolver` and `basic`; `tf.where` becomes `Where`, instead of the
+    arithmetic with masks that lets through a NaN of the branch not taken; sums run
+    over leading axes, since ONNX Runtime adds up a last axis in an order that depends
+    on where in memory a member lies.
+
+    Args:
+        function: Takes the inputs, gives its outputs by name; traced once.
+        inputs: Specs with names. None is a dimension that stays open:
+            `batch` if it is the first one, else `n`.
+        name: Of the graph.
+        facts: Metadata.
+
+    Returns:
+        An `onnx.ModelProto`, not checked yet; its outputs are in the order of names.
+
+    Raises:
+        ImportError: If the packages of the extra `onnx` are missing.
+        ValueError: If tf2onnx fails.
+    """
+    traced = tf.function(function, input_signature=list(inputs), autograph=False)
+    concrete = traced.get_concrete_function()
+    handlers = {"SelectV2": (_where, []), "Sum": (_sum, [])}
+    handlers |= {operator: (_keep, []) for operator in _BASIC}
+    try:
+        model = _converted(concrete, [x.name for x in inputs], handlers)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(f"tf2onnx cannot convert {name}: {error}") from error
+    model.graph.name = name
+    graphs.substitute(model, _basic_model)
+    graphs.rewrite_fragile_constants(model)
+    graphs.drop_unused_domains(model)
+    graphs.shorten_names(model)
+    ends = {x.name: x for x in inputs} | concrete.structured_outputs
+    graphs.name_dimensions(model, {k: _dimensions(x) for k, x in ends.items()})
+    for key, value in (facts or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    return model
+
+
+def _dimensions(spec: Any) -> tuple[int | str, ...]:
+    first, *others = spec.shape.as_list()
+    return ("batch" if first is None else first, *(x or "n" for x in others))
+
+
+def _converted(concrete: Any, names: list[str], handlers: Any) -> Any:
+    # `tf2onnx.convert.from_function` would make inputs of the constants that a
+    # function holds, and go on where a conversion failed.
+    tf2onnx = graphs.required("tf2onnx")
+    inputs = [x.name for x in concrete.inputs[: len(names)]]
+    outputs = [x.name for x in concrete.outputs]
+    renamed = dict(zip(inputs, names, strict=True))
+    renamed |= {x.name: key for key, x in concrete.structured_outputs.items()}
+    with _quiet(), tf.device("/cpu:0"):
+        frozen = tf2onnx.tf_loader.from_function(concrete, inputs, outputs)
+        _tell_shapes(frozen)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(frozen, name="")
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                opset=OPSET,
+                custom_op_handlers=handlers,
+                input_names=inputs,
+                output_names=outputs,
+                tensors_to_rename=renamed,
+            )
+        return tf2onnx.optimizer.optimize_graph(converted).make_model("")
+
+
+def _tell_shapes(graph: Any) -> None:
+    """Writes the shapes of constants into the loops of a graph that use them.
+
+    Freezing loses them, and with them the rank of all that is computed from there.
+    """
+    constants = {x.name: x.attr["value"].tensor for x in graph.node if x.op == "Const"}
+    functions = {x.signature.name: x for x in graph.library.function}
+    for node in graph.node:
+        if node.op not in ("While", "StatelessWhile"):
+            continue
+        for part in ("body", "cond"):
+            function = functions[node.attr[part].func.name]
+            for k, name in enumerate(node.input):
+                if name in constants:
+                    shapes = function.arg_attr[k].attr["_output_shapes"].list.shape
+                    del shapes[:]
+                    shapes.append(constants[name].tensor_shape)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Of an operation that it does not know tf2onnx only logs; see `check`.
+    logger = logging.getLogger("tf2onnx")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+# Handlers of tf2onnx: they change the graph `context` at `node`.
+
+
+def _where(context: Any, node: Any, name: str, args: Any) -> None:
+    del args
+    if context.get_dtype(node.output[0]) != _BOOL:
+        node.type = "Where"
+        return
+    # ONNX Runtime has no Where of booleans.
+    mask, yes, no = node.input
+    shape = context.get_shape(node.output[0])
+
+    def made(operator: str, *inputs: str) -> str:
+        new = context.make_node(
+            operator, list(inputs), dtypes=[_BOOL], shapes=[shape], op_name_scope=name
+        )
+        return new.output[0]
+
+    other = made("And", made("Not", mask), no)
+    chosen = made("And", mask, yes)
+    node.type = "Or"
+    context.replace_inputs(node, [chosen, other])
+
+
+def _sum(context: Any, node: Any, name: str, args: Any) -> None:
+    del args
+    shape = context.get_shape(node.input[0])
+    if shape is None:
+        raise ValueError(f"sum of a tensor of unknown rank, {name}")
+    rank = len(shape)
+    axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1)
+    axes = sorted({int(axis) % rank for axis in axes})
+    order = axes + [k for k in range(rank) if k not in axes]
+    if order != list(range(rank)):
+        moved = context.insert_new_node_on_input(
+            node, "Transpose", node.input[0], perm=order
+        )
+        context.set_shape(moved.output[0], [shape[k] for k in order])
+        context.copy_dtype(node.input[0], moved.output[0])
+    leading = context.make_const(f"{name}_axes", np.arange(len(axes)))
+    context.replace_input(node, node.input[1], leading.output[0], 1)
+    if node.get_attr_int("keep_dims"):
+        places = context.make_const(f"{name}_places", np.array(axes, np.int64))
+        context.insert_new_node_on_output(
+            "Unsqueeze", node.output[0], inputs=[node.output[0], places.output[0]]
+        )
+    node.type = "ReduceSum"
+    node.set_attr("keepdims", 0)
+    node.set_attr("noop_with_empty_axes", 1)
+
+
+def _keep(context: Any, node: Any, name: str, args: Any) -> None:
+    # Replaced after the conversion, by what these attributes say.
+    del name, args
+    rank, *_ = _BASIC[node.type]
+    shape = context.get_shape(node.input[0])
+    if shape is None or len(shape) != rank:
+        raise ValueError(f"{node.type} of shape {shape}, not of {rank} dimensions")
+    if node.type in _SECOND and node.inputs[1].is_const():
+        value = node.inputs[1].get_tensor_value()
+        if value != (shape[-1] if _SECOND[node.type] == "order" else 0):
+            raise ValueError(f"{node.type} of shape {shape} with {value}")
+    double = context.get_dtype(node.input[0]) == _DOUBLE
+    node.set_attr("order", shape[-1])
+    node.set_attr("dtype", "float64" if double else "float32")
+
+
+def _basic_model(node: Any) -> Any:
+    if node.op_type not in _BASIC:
+        return None
+    attributes = {x.name: x.s.decode() or x.i for x in node.attribute}
+    flags = tuple(bool(attributes[name]) for name in _BASIC[node.op_type][1])
+    order = attributes["order"] if attributes["order"] > 0 else None
+    return _part(node.op_type, order, attributes["dtype"], flags)
+
+
+# Operations of TensorFlow: the rank of the input, attributes, what they become.
+_BASIC: dict[str, tuple[int, tuple[str, ...], Callable[..., Any]]] = {
+    "SelfAdjointEigV2": (3, (), symmetric_eigh),
+    "Cholesky": (3, (), basic.cholesky),
+    "MatrixTriangularSolve": (3, ("lower", "adjoint"), basic.triangular_solve),
+    "MatrixDiagPartV3": (3, (), basic.diagonal),
+    "TopKV2": (2, (), basic.sort_descending),
+}
+
+# A sort is the TopK of all numbers; of diagonals only the main one is taken.
+_SECOND = {"TopKV2": "order", "MatrixDiagPartV3": "offset"}
+
+
+@functools.cache
+def _part(operator: str, order: int | None, dtype: str, flags: tuple[bool, ...]) -> Any:
+    """Converts what takes the place of an operation."""
+    rank, _, function = _BASIC[operator]
+    shapes = [[None, *[order] * (rank - 1)]]
+    if operator == "MatrixTriangularSolve":
+        shapes.append([None, order, None])
+
+    def replacement(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = tf.nest.flatten(function(*tensors, *flags))
+        return {f"output_{k}": x for k, x in enumerate(outputs)}
+
+    specs = [tf.TensorSpec(x, dtype, f"input_{k}") for k, x in enumerate(shapes)]
+    return convert(replacement, specs, operator)

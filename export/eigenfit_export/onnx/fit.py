@@ -1,0 +1,183 @@
+"""The whole fit as one function without branches, which ONNX cannot take from us.
+
+The method is the solver's own, and so are the result codes. What differs from
+`eigenfit.loop`: members that have ended stay in the batch, and the start is moved off
+a kink without asking first whether any member sits on one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit import Result, Solution
+from eigenfit.batching import select
+from eigenfit.eigen import epsilon
+from eigenfit.methods import AbstractMethod
+from eigenfit.problem import Point, Problem, answer_at
+from eigenfit.results import RUNNING
+
+
+class _Limits(NamedTuple):
+    tolerance: tf.Tensor  # [b]
+    max_steps: tf.Tensor  # [b] int32
+
+
+class _Members(NamedTuple):
+    state: Any  # of the method; goes on changing after a member has ended
+    answer: Point  # frozen when a member has ended
+    num_steps: tf.Tensor  # [b] int32
+    result: tf.Tensor  # [b] int32, a Result or RUNNING
+
+
+def fit(
+    problem: Problem,
+    method: AbstractMethod,
+    initial: tf.Tensor,
+    targets: tf.Tensor,
+    tolerance: tf.Tensor,
+    max_steps: tf.Tensor,
+) -> dict[str, tf.Tensor]:
+    """Fits a batch as `eigenfit.Solver.fit` does.
+
+    Args:
+        problem: What is fitted.
+        method: How a step is made.
+        initial: `[b, p]`.
+        targets: `[b, m]`.
+        tolerance: `[b]`.
+        max_steps: `[b]` int32.
+
+    Returns:
+        The fields of `eigenfit.Solution`.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2, tf.float32)))
+        >>> start, targets = tf.ones([1, 3]), tf.constant([[2.0, 3.0]])
+        >>> limits = tf.constant([1e-9]), tf.constant([5])
+        >>> answer = fit(solver.problem, solver.method, start, targets, *limits)
+        >>> answer["result"].numpy().tolist(), answer["num_steps"].numpy().tolist()
+        ([0], [1])
+    """
+    limits = _Limits(tolerance, max_steps)
+    valid = _is_valid(problem, initial, targets, limits)
+    start = select(valid, initial, tf.zeros_like(initial))
+    targets = select(valid, targets, tf.zeros_like(targets))
+    state, answer = _started(problem, method, start, targets)
+    result = _classify(answer, limits, tf.zeros_like(max_steps))
+    result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
+    result = tf.where(valid, result, int(Result.invalid_input))
+    members = _Members(state, answer, tf.zeros_like(max_steps), result)
+
+    def unfinished(members: _Members) -> tf.Tensor:
+        return tf.reduce_any(tf.equal(members.result, RUNNING))
+
+    def body(members: _Members) -> tuple[_Members]:
+        return (_stepped(problem, method, members, targets, limits),)
+
+    if method.is_direct:
+        (members,) = body(members)
+    else:
+        (members,) = tf.while_loop(unfinished, body, (members,))
+    return _answered(problem, members, initial)
+
+
+def _is_valid(
+    problem: Problem, initial: tf.Tensor, targets: tf.Tensor, limits: _Limits
+) -> tf.Tensor:
+    valid = _all_finite(initial) & _all_finite(targets)
+    valid &= problem.ordered(targets) & problem.inside(initial)
+    return valid & (limits.tolerance > 0) & (limits.max_steps >= 0)
+
+
+def _started(
+    problem: Problem, method: AbstractMethod, initial: tf.Tensor, targets: tf.Tensor
+) -> tuple[Any, Point]:
+    """Starts a method; see `eigenfit.starting.start`.
+
+    The given and the moved start are one batch, so that the model holds a single
+    decomposition for both.
+    """
+    if method.is_direct or problem.order == 1:
+        state = method.init(problem, initial, targets)
+        return state, answer_at(state.point)
+    both = tf.concat([initial, _moved(problem, initial, targets)], axis=0)
+    states = method.init(problem, both, tf.concat([targets, targets], axis=0))
+    size = tf.shape(initial)[0]
+    given = tf.nest.map_structure(lambda x: x[:size], states)
+    moved = tf.nest.map_structure(lambda x: x[size:], states)
+    kink = problem.at_kink(given.point, targets)
+    return select(kink, moved, given), answer_at(given.point)
+
+
+def _moved(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    noise = np.random.default_rng(0).normal(size=problem.num_parameters)
+    norms = problem.squared_norms()
+    scale = np.ones_like(noise) if norms is None else np.sqrt(norms)
+    # Norms of matrices instead of their largest level, which is not known yet.
+    length = tf.reduce_max(tf.abs(targets), axis=-1)
+    for A in tf.nest.flatten(problem.matrix(initial)):
+        norm = tf.sqrt(tf.reduce_sum(A * A, axis=[-2, -1]))
+        length = tf.maximum(length, norm)
+    length *= epsilon(initial.dtype) ** 0.5
+    direction = tf.constant(noise / np.where(scale > 0, scale, 1), initial.dtype)
+    return problem.limit(initial + length[:, tf.newaxis] * direction)
+
+
+def _stepped(
+    problem: Problem,
+    method: AbstractMethod,
+    members: _Members,
+    targets: tf.Tensor,
+    limits: _Limits,
+) -> _Members:
+    state = method.step(problem, members.state, targets)
+    answer = answer_at(state.point)
+    active = tf.equal(members.result, RUNNING)
+    finite = _is_finite(answer)
+    taken = active & finite
+    num_steps = members.num_steps + tf.cast(taken, tf.int32)
+    result = _classify(answer, limits, num_steps)
+    code = method.terminate(problem, state)
+    ends = tf.not_equal(code, RUNNING) & tf.not_equal(result, int(Result.converged))
+    result = tf.where(ends, code, result)
+    result = tf.where(finite, result, int(Result.nonfinite))
+    return _Members(
+        state=state,
+        answer=select(taken, answer, members.answer),
+        num_steps=num_steps,
+        result=tf.where(active, result, members.result),
+    )
+
+
+def _classify(answer: Point, limits: _Limits, num_steps: tf.Tensor) -> tf.Tensor:
+    over = num_steps >= limits.max_steps
+    result = tf.where(over, int(Result.max_steps), RUNNING)
+    met = answer.loss <= limits.tolerance
+    return tf.where(met, int(Result.converged), result)
+
+
+def _is_finite(answer: Point) -> tf.Tensor:
+    finite = _all_finite(answer.parameters) & _all_finite(answer.eigenvalues)
+    return finite & tf.math.is_finite(answer.loss)
+
+
+def _all_finite(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all(tf.math.is_finite(x), axis=-1)
+
+
+def _answered(
+    problem: Problem, members: _Members, initial: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    point, result = members.answer, members.result
+    started = tf.not_equal(result, int(Result.invalid_input))
+    nan = tf.constant(float("nan"), initial.dtype)
+    computed = (problem.matrix(point.parameters), point.eigenvalues, point.loss)
+    nothing = tf.nest.map_structure(lambda x: x * 0 + nan, computed)
+    matrix, eigenvalues, loss = select(started, computed, nothing)
+    parameters = select(started, point.parameters, initial)
+    fields = (parameters, matrix, eigenvalues, loss, members.num_steps, result)
+    return dict(zip(Solution._fields, fields, strict=False))

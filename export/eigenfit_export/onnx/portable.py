@@ -1,0 +1,51 @@
+"""Writes a structure in matrix products where its own formulas do not convert."""
+
+from __future__ import annotations
+
+import copy
+
+import tensorflow as tf
+
+from eigenfit import Problem
+from eigenfit.structures import AbstractFullStructure, Additive, Affine, Laplacian
+from eigenfit.structures.base import AbstractStructure
+from eigenfit.structures.packed import AbstractPacked
+
+_AS_THEY_ARE = (AbstractFullStructure, AbstractPacked, Additive, Affine, Laplacian)
+
+_LARGEST = 2**14
+"""Numbers in a basis up to which it becomes part of a model: 128 KB in float64."""
+
+
+def portable(problem: Problem) -> Problem:
+    """Gives a problem of one matrix a structure whose operations ONNX has.
+
+    Linear structures that use Fourier transforms (Toeplitz), sums over segments
+    (Assembly) or automatic differentiation (those of users) become `Affine`, with the
+    matrices `dA/dr_k` written out, unless these are too large.
+
+    Args:
+        problem: Any; one that needs no change, or for which this is no help, is
+            returned itself.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> portable(ef.Problem(ef.Toeplitz(3))).structure
+        Affine(order=3, num_parameters=3, dtype=float64)
+    """
+    structure = problem.structure if problem.is_plain else None
+    if structure is None or isinstance(structure, _AS_THEY_ARE):
+        return problem
+    size = structure.num_parameters * structure.order**2
+    if not structure.is_linear or size > _LARGEST:
+        return problem
+    changed = copy.copy(problem)
+    changed.structure = _written_out(structure)
+    return changed
+
+
+def _written_out(structure: AbstractStructure) -> Affine:
+    p, dtype = structure.num_parameters, structure.parameter_dtype
+    offset = structure.assemble(tf.zeros([p], dtype))
+    basis = structure.assemble(tf.eye(p, dtype=dtype)) - offset
+    return Affine(basis.numpy(), offset.numpy(), structure.dtype)

@@ -1,0 +1,153 @@
+"""Writes the ONNX models of a solver."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from eigenfit import Solver
+from eigenfit.eigen.jacobi_small import SMALL
+from eigenfit_export.onnx import programs
+from eigenfit_export.onnx.compare import compare
+from eigenfit_export.onnx.programs import Program
+
+FUNCTIONS = (
+    "eigh",
+    "eigengradient",
+    "loss_gradient",
+    "gradient",
+    "weighted_gradient",
+    "fit",
+)
+"""Names of what can be exported."""
+
+_OF_PLAIN_PROBLEMS = ("gradient", "weighted_gradient")
+
+
+def save_onnx(
+    solver: Solver,
+    folder: str | os.PathLike[str],
+    *,
+    functions: Sequence[str] | None = None,
+    any_order: bool = False,
+    max_steps_limit: int | None = None,
+) -> dict[str, Path]:
+    """Writes a solver as ONNX models, for any language that has ONNX Runtime.
+
+    With b members, matrices of order n, p parameters, m targets:
+
+    - `eigh`: `matrix [b, n, n]`, of which the lower triangle is read, ->
+      `eigenvalues [b, n]`, `eigenvectors [b, n, n]`;
+    - `eigengradient`: `matrix`, `level [b]` int32 -> `eigenvalues` and the derivative
+      of that level by the matrix, `gradient` (symmetric, `v v^T`) and
+      `gradient_lower` (by the entries of the lower triangle, as TensorFlow counts);
+    - `loss_gradient`: `matrix`, `targets [b, n]`, `weights [b, n]` -> `loss [b]`,
+      `eigenvalues`, `gradient`, `gradient_lower`;
+    - `gradient`: `parameters [b, p]`, `targets [b, m]` -> `loss`, `gradient [b, p]`,
+      `eigenvalues`;
+    - `weighted_gradient`: the same with `weights [b, m]` as a third input;
+    - `fit`: `initial [b, p]`, `targets [b, m]`, `tolerance [b]`, `max_steps [b]`
+      int32 -> the fields of `eigenfit.Solution`.
+
+    The first three know nothing of the problem and come in float32 and float64: of
+    matrices of any order, or for problems of order 4 or less of this order only, which
+    is three times as fast. The others have the dtype of the problem. A bad member
+    gets NaN or a result code and never disturbs the others. Every model holds
+    standard operators only, has passed the full check of onnx and gave the right
+    numbers in ONNX Runtime.
+
+    Args:
+        solver: What to export.
+        folder: Where to; made if missing. Each file appears whole or not at all.
+        functions: Of `FUNCTIONS`; by default all that there are for the problem:
+            gradients by parameters need one matrix whose levels are observed.
+        any_order: Whether the first three take any order in any case.
+        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+            the model. The method's own limit by default.
+
+    Returns:
+        The files, by name such as `fit_float64`.
+
+    Raises:
+        ImportError: If the packages of the extra `onnx` are missing.
+        TypeError: If `solver` is not a Solver.
+        ValueError: If a function is unknown, the matrices are complex, or the problem
+            or method needs an operation for which there is nothing in ONNX.
+        OSError: If the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import eigenfit as ef
+        >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = save_onnx(solver, folder, functions=["fit"])
+        >>> written["fit_float64"].name
+        'fit_float64.onnx'
+    """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"`solver` must be an eigenfit.Solver, got {solver!r}.")
+    wanted = programs_of(solver, functions, any_order, max_steps_limit)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for program in wanted:
+        model = program.model()
+        compare(program, model, solver)
+        path = folder / program.file_name
+        _write(path, model.SerializeToString())
+        written[path.stem] = path
+    return written
+
+
+def programs_of(
+    solver: Solver,
+    functions: Sequence[str] | None = None,
+    any_order: bool = False,
+    max_steps_limit: int | None = None,
+) -> list[Program]:
+    """Lists what `save_onnx` writes; see there."""
+    problem = solver.problem
+    blocks = getattr(problem, "blocks", (problem,))
+    if any(block.structure.dtype.is_complex for block in blocks):
+        raise ValueError(
+            "ONNX has no complex numbers. Export problems of complex matrices as a "
+            "SavedModel."
+        )
+    available = [
+        x for x in FUNCTIONS if problem.is_plain or x not in _OF_PLAIN_PROBLEMS
+    ]
+    if functions is None:
+        functions = available
+    if not set(functions) <= set(available):
+        raise ValueError(
+            f"`functions` must be some of {', '.join(available)}; got "
+            f"{list(functions)!r}."
+        )
+    small = len(blocks) == 1 and problem.order <= SMALL
+    order = problem.order if small and not any_order else None
+    found: list[Program] = []
+    for name in functions:
+        make = getattr(programs, name)
+        if name == "fit":
+            found.append(make(solver, max_steps_limit))
+        elif name in _OF_PLAIN_PROBLEMS:
+            found.append(make(solver))
+        else:
+            found.extend(make(dtype, order) for dtype in ("float32", "float64"))
+    return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=".eigenfit-", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

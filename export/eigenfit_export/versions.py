@@ -1,0 +1,135 @@
+"""Version folders that appear whole or not at all, however the writer ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+STAGING = ".eigenfit-"
+"""Begins the names of folders that are being written."""
+
+
+@dataclass
+class Draft:
+    """A version that is being written.
+
+    Attributes:
+        folder: Where to write; empty at first.
+        version: Where it has gone, once it is published.
+    """
+
+    folder: Path
+    version: Path | None = None
+
+
+@contextlib.contextmanager
+def new_version(base: Path) -> Iterator[Draft]:
+    """Gives an empty folder that becomes the next version when all went well.
+
+    It is filled under a temporary name, written through to the disk and renamed, so
+    that who watches `base` never sees half of it. What a killed writer left behind is
+    removed by the next one.
+
+    Args:
+        base: Folder of the versions `1`, `2`, ...; made if missing.
+
+    Yields:
+        The draft, whose folder is to be filled.
+
+    Raises:
+        OSError: If it cannot be written; the reason is in `strerror`.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for text in ("old", "new"):
+        ...         with new_version(Path(name)) as draft:
+        ...             _ = (draft.folder / "a.txt").write_text(text)
+        ...     sorted(os.listdir(name)), (draft.version / "a.txt").read_text()
+        (['1', '2'], 'new')
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(base)
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=base))
+    lock = _locked(staging, wait=True)
+    try:
+        draft = Draft(staging / "model")
+        draft.folder.mkdir()
+        yield draft
+        _write_through(draft.folder)
+        draft.version = _publish(draft.folder, base)
+        _sync(base)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def is_version(path: Path) -> bool:
+    """Says whether a name is that of a version, as TensorFlow Serving reads it."""
+    return path.name.isascii() and path.name.isdigit()
+
+
+def version_numbers(base: Path) -> list[int]:
+    """Lists numbers that are taken, also by a file or an unfinished folder."""
+    return [int(child.name) for child in base.iterdir() if is_version(child)]
+
+
+def _publish(folder: Path, base: Path) -> Path:
+    while True:
+        version = base / str(max(version_numbers(base), default=0) + 1)
+        try:
+            # Fails if another process took this number in the meantime.
+            os.rename(folder, version)
+        except OSError:
+            if not version.exists():
+                raise
+            continue
+        return version
+
+
+def _write_through(folder: Path) -> None:
+    for parent, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders.
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _locked(folder: Path, wait: bool = False) -> int | None:
+    # The lock ends with the process that holds it, however that ends.
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _remove_abandoned(base: Path) -> None:
+    for folder in base.glob(STAGING + "*"):
+        with contextlib.suppress(OSError):
+            lock = _locked(folder)
+            if lock is not None:
+                # One just made, not yet locked by its writer, is still empty.
+                if any(folder.iterdir()):
+                    shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
