@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eigenfit_export.exporting import export_solver
     from eigenfit_export.loaded import LoadedSolver, load_model
+    from eigenfit_export.onnx import save_onnx
     from eigenfit_export.savedmodel import save_model
     from eigenfit_export.stablehlo import save_stablehlo
     from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
@@ -31,6 +32,7 @@ _HOMES = {
     "LoadedSolver": "loaded",
     "load_model": "loaded",
     "save_model": "savedmodel",
+    "save_onnx": "onnx",
     "save_stablehlo": "stablehlo",
     "StableHlo": "stablehlo_loader",
     "run_stablehlo": "stablehlo_loader",
@@ -46,6 +48,7 @@ __all__ = [
     "load_model",
     "run_stablehlo",
     "save_model",
+    "save_onnx",
     "save_stablehlo",
     "verify_export",
 ]

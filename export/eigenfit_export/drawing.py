@@ -15,8 +15,8 @@ def drawing(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Makes the function that draws a start for each member.
 
     The distribution is that of `eigenfit.multistart`; the numbers are others: Philox
-    counters (Salmon et al., SC 2011), the same on every device. What a member draws
-    depends on its own seed and targets only.
+    counters (Salmon et al., SC 2011), the same on every device and under XLA. What a
+    member draws depends on its own seed and targets only.
 
     Args:
         problem: What is fitted.
@@ -79,8 +79,9 @@ def _in_box(
 
     def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         del targets
-        uniform = _uniform(problem, seed, 1)
-        distance = -tf.math.log1p(-_uniform(problem, seed, 2))
+        uniform = tf.cast(_unit(problem, seed, 1), dtype)
+        # In float64, where what is drawn is never 1.
+        distance = tf.cast(-tf.math.log1p(-_unit(problem, seed, 2)), dtype)
         single = tf.constant(base, dtype) + distance * tf.constant(reach, dtype)
         inside = tf.constant(low, dtype) + uniform * tf.constant(high - low, dtype)
         bounded = tf.where(has_lower & has_upper, inside, single)
@@ -92,20 +93,31 @@ def _in_box(
 
 
 def _normal(problem: Problem, seed: tf.Tensor) -> tf.Tensor:
-    return _drawn(tf.random.stateless_normal, problem, seed, 0)
+    # Box and Muller, Ann. Math. Statist. 29 (1958).
+    first, second = _unit(problem, seed, 0), _unit(problem, seed, 3)
+    normal = tf.sqrt(-2 * tf.math.log(first)) * tf.cos(2 * np.pi * second)
+    return tf.cast(normal, problem.parameter_dtype)
 
 
-def _uniform(problem: Problem, seed: tf.Tensor, stream: int) -> tf.Tensor:
-    return _drawn(tf.random.stateless_uniform, problem, seed, stream)
+def _unit(problem: Problem, seed: tf.Tensor, stream: int) -> tf.Tensor:
+    """Draws float64 numbers between 0 and 1, never 0 or 1, `[b, p]`.
 
-
-def _drawn(
-    function: Callable[..., tf.Tensor], problem: Problem, seed: tf.Tensor, stream: int
-) -> tf.Tensor:
-    p, dtype = problem.num_parameters, problem.parameter_dtype
+    TensorFlow's kernels and XLA agree on random integers, but make different numbers
+    of them.
+    """
+    shape = [problem.num_parameters, 2]
 
     def one(own: tf.Tensor) -> tf.Tensor:
-        return function([p], tf.stack([own, stream]), dtype=dtype, alg="philox")
+        return tf.random.stateless_uniform(
+            shape,
+            tf.stack([own, stream]),
+            minval=None,
+            maxval=None,
+            dtype=tf.uint32,
+            alg="philox",
+        )
 
-    row = tf.TensorSpec([p], dtype)
-    return tf.map_fn(one, seed, fn_output_signature=row)
+    bits = tf.map_fn(one, seed, fn_output_signature=tf.TensorSpec(shape, tf.uint32))
+    high = tf.cast(tf.bitwise.right_shift(bits[..., 0], 6), tf.float64)  # 26 bits
+    low = tf.cast(tf.bitwise.right_shift(bits[..., 1], 6), tf.float64)
+    return (high * 2**26 + low + 0.5) / 2**52

@@ -69,6 +69,7 @@ def signatures_of(
       (symmetric, `v v^H`) and `gradient_lower` (by the entries of the lower triangle,
       as TensorFlow counts them);
     - `hessian_vector_product`: `parameters`, `targets`, `vector [b, p]` -> `product`;
+      not of problems that observe mode shapes;
     - `init`: `initial`, `targets` -> the state of the method, a tensor a field;
     - `step`: the state and `targets` -> the new state;
     - `fit_xla`: the fit compiled by XLA;
@@ -115,6 +116,8 @@ def signatures_of(
         Signature("init", (initial, targets), own.init),
         Signature("step", (*own.state_specs, targets), own.step),
     ]
+    if getattr(problem, "has_modes", False):
+        pointwise = [x for x in pointwise if x.name != "hessian_vector_product"]
     default = Signature(SERVING_DEFAULT, fit, pointwise[0].function)
     compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
     dtype = problem.parameter_dtype

@@ -54,8 +54,7 @@ def new_version(base: Path) -> Iterator[Draft]:
     """
     base.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(base)
-    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=base))
-    lock = _locked(staging, wait=True)
+    staging, lock = _staging(base)
     try:
         draft = Draft(staging / "model")
         draft.folder.mkdir()
@@ -109,6 +108,18 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _staging(base: Path) -> tuple[Path, int | None]:
+    while True:
+        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=base))
+        with contextlib.suppress(FileNotFoundError):
+            lock = _locked(staging, wait=True)
+            # Another writer may have taken it for abandoned before it was locked.
+            if staging.exists():
+                return staging, lock
+            if lock is not None:
+                os.close(lock)
+
+
 def _locked(folder: Path, wait: bool = False) -> int | None:
     # The lock ends with the process that holds it, however that ends.
     try:
@@ -129,7 +140,5 @@ def _remove_abandoned(base: Path) -> None:
         with contextlib.suppress(OSError):
             lock = _locked(folder)
             if lock is not None:
-                # One just made, not yet locked by its writer, is still empty.
-                if any(folder.iterdir()):
-                    shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)

@@ -2,12 +2,16 @@
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
+
+_SECONDS = 180
 
 
 def executable():
@@ -75,6 +79,8 @@ def browse(size="900,900"):
     """Starts the browser and gives its page."""
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
+    # Away from 3 and 4, which the browser reads and writes.
+    theirs_in, theirs_out = map(_moved, (theirs_in, theirs_out))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = (
             f"--headless --no-sandbox --disable-gpu --no-first-run "
@@ -90,9 +96,19 @@ def browse(size="900,900"):
         )
         os.close(theirs_in)
         os.close(theirs_out)
+        # A browser that hangs ends, and with it the wait for its answer.
+        watch = threading.Timer(_SECONDS, browser.kill)
+        watch.start()
         try:
             with open(ours_out, "wb") as write, open(ours_in, "rb") as read:
                 yield Page(write, read)
         finally:
-            browser.terminate()
-            browser.wait(30)
+            watch.cancel()
+            browser.kill()
+            browser.wait()
+
+
+def _moved(handle):
+    moved = fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(handle)
+    return moved

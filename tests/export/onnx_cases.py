@@ -12,8 +12,13 @@ DTYPES = ["float32", "float64"]
 
 
 @functools.cache
+def model(name, dtype, order=None):
+    return getattr(programs, name)(dtype, order).model()
+
+
+@functools.cache
 def session(name, dtype, order=None):
-    return Session(getattr(programs, name)(dtype, order).model())
+    return Session(model(name, dtype, order))
 
 
 def symmetric(rng, n, batch):

@@ -39,7 +39,11 @@ def saved(tmp_path_factory):
     return save_model(solver_of(), tmp_path_factory.mktemp("model"))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(METHODS[0], marks=pytest.mark.slow), *METHODS[1:]],
+    ids=lambda method: type(method).__name__,
+)
 def test_reloaded_functions_give_the_same_numbers(tmp_path, rng, caplog, method):
     solver = solver_of(method, tf.float32)
     loaded = load_model(save_model(solver, tmp_path, warmup_batches=()))

@@ -1,12 +1,12 @@
 """Versions appear whole or not at all: kills, full disks, several writers."""
 
+import ast
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -114,67 +114,64 @@ def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
     assert (tmp_path / "2" / "a.txt").read_text() == "first"
 
 
-# Forks after TensorFlow is imported, which takes most of the time, and before it has
-# started its threads; each child exports until it is killed.
+# Each child exports until it comes to a moment, named by an event that Python reports
+# to audit hooks and the end of its path, and kills itself there. Importing TensorFlow
+# takes most of the time: children are forked after it, before it starts threads.
 KILLED = """
-import os, sys
+import os, signal, sys
 import eigenfit as ef
-from eigenfit_export import export_solver
 import eigenfit_export.savedmodel
+from eigenfit_export import export_solver
 
-for line in sys.stdin:
+for moment in sys.argv[2:]:
     child = os.fork()
     if child == 0:
+        event, _, end = moment.partition(" ")
+
+        def hook(name, arguments):
+            if name == event and str(arguments[0]).endswith(end):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
         solver = ef.Solver(ef.Problem(ef.Symmetric(2)), compile="graph")
         export_solver(solver, sys.argv[1])
         os._exit(0)
-    print(child, flush=True)
     _, status = os.waitpid(child, 0)
-    print(status, flush=True)
+    print(moment, status, sorted(os.listdir(sys.argv[1])), sep="|", flush=True)
 """
 
 MOMENTS = [
-    "model",  # nothing written yet
-    "model/saved_model.pb",
-    "model/assets.extra/eigenfit.json",
+    "os.mkdir /model",  # nothing written
+    "open eigenfit_probes.npz",  # the SavedModel is complete
+    "open eigenfit.json",  # so is all but the manifest
+    "os.rename /model",  # on the disk, without its name
+    "",  # not killed
 ]
 
 
 def test_killing_an_export_leaves_the_old_version_and_no_new_one(tmp_path):
-    base = tmp_path / "model"
+    base = tmp_path / "base"
     export_solver(solver_of(), base)
     before = snapshot(base / "1")
-    driver = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(base)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED, str(base), *MOMENTS],
+        capture_output=True,
         text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    for moment in MOMENTS:
-        driver.stdin.write("go\n")
-        driver.stdin.flush()
-        child = int(driver.stdout.readline())
-        deadline = time.monotonic() + 60
-        while not list(base.glob(f"{STAGING}*/{moment}")):
-            assert time.monotonic() < deadline, moment
-            time.sleep(0.0005)
-        os.kill(child, signal.SIGKILL)
-        assert int(driver.stdout.readline()) == signal.SIGKILL, moment
-        visible = [x for x in os.listdir(base) if not x.startswith(".")]
-        assert visible == ["1"], moment
-        assert snapshot(base / "1") == before
-        assert list(base.glob(f"{STAGING}*"))  # it was killed while it wrote
-    driver.stdin.write("go\n")
-    driver.stdin.close()
-    driver.stdout.readline()
-    assert int(driver.stdout.readline()) == 0
-    driver.wait(60)
-    driver.stdout.close()
-    driver.stderr.close()
-    assert sorted(os.listdir(base)) == ["1", "2"]  # and no rubbish of the killed
+    assert run.returncode == 0, run.stderr
+    *killed, last = (line.split("|") for line in run.stdout.splitlines())
+    assert [moment for moment, *_ in killed] == MOMENTS[:-1]
+    for moment, status, names in killed:
+        assert int(status) == signal.SIGKILL, moment
+        staging, version = ast.literal_eval(names)
+        assert staging.startswith(STAGING), moment  # it was killed while it wrote
+        assert version == "1", moment
+    # What the killed left behind is gone, and the next export is whole.
+    assert last == ["", "0", "['1', '2']"]
+    assert snapshot(base / "1") == before
     assert [x.status for x in verify_export(base / "2")] == ["ok", "ok"]
 
 

@@ -46,9 +46,9 @@ for name, signature in sorted(meta.signature_def.items()):
 """
 
 
-def test_every_function_but_fit_xla_works_where_xla_is_switched_off(fno):
+def test_every_function_but_fit_xla_works_where_xla_is_switched_off(identity):
     run = subprocess.run(
-        [sys.executable, "-c", SERVER, str(fno), str(fno / PROBES)],
+        [sys.executable, "-c", SERVER, str(identity), str(identity / PROBES)],
         capture_output=True,
         text=True,
         check=False,
@@ -61,8 +61,8 @@ def test_every_function_but_fit_xla_works_where_xla_is_switched_off(fno):
         assert float(worst) <= (1e-5 if name.endswith("_float32") else 1e-12), name
 
 
-def test_there_is_a_request_for_each_function_and_batch(fno):
-    requests = read_warmup(fno / WARMUP)
+def test_there_is_a_request_for_each_function_and_batch(identity):
+    requests = read_warmup(identity / WARMUP)
     assert len(requests) == 17 * len(BATCHES)
     assert not any("xla" in name for name, _ in requests)
     for k, (name, inputs) in enumerate(requests):
@@ -73,7 +73,7 @@ def test_there_is_a_request_for_each_function_and_batch(fno):
     assert names[:3] == ["serving_default", "fit", "fit_from_random"]
 
 
-def test_requests_are_those_of_tensorflow_serving(fno):
+def test_requests_are_those_of_tensorflow_serving(identity):
     # Its own classes read them, where they are installed.
     log = pytest.importorskip(
         "tensorflow_serving.apis.prediction_log_pb2",
@@ -81,11 +81,11 @@ def test_requests_are_those_of_tensorflow_serving(fno):
     )
     import tensorflow as tf
 
-    raw = next(tf.data.TFRecordDataset(str(fno / WARMUP)).as_numpy_iterator())
+    raw = next(tf.data.TFRecordDataset(str(identity / WARMUP)).as_numpy_iterator())
     request = log.PredictionLog.FromString(raw).predict_log.request
     assert request.model_spec.signature_name == "serving_default"
     assert sorted(request.inputs) == ["initial", "max_steps", "targets", "tolerance"]
-    assert tf.make_ndarray(request.inputs["targets"]).shape == (1, 8)
+    assert tf.make_ndarray(request.inputs["targets"]).shape == (1, 3)
 
 
 def test_requests_on_the_wire(tmp_path):

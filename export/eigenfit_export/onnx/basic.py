@@ -2,7 +2,7 @@
 
 Loops over columns, element-wise in the batch: a member that is not finite or not
 positive definite gives NaN and leaves the others alone, where TensorFlow's own
-operations raise for the whole batch. Sums run over leading axes, see `eigensolver`.
+operations raise for the whole batch.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from eigenfit_export.onnx import basic, graphs
@@ -33,9 +32,7 @@ def convert(
 
     Decompositions, Cholesky factors, triangular solves, diagonals and sorts become
     those of `eigensolver` and `basic`; `tf.where` becomes `Where`, instead of the
-    arithmetic with masks that lets through a NaN of the branch not taken; sums run
-    over leading axes, since ONNX Runtime adds up a last axis in an order that depends
-    on where in memory a member lies.
+    arithmetic with masks that lets through a NaN of the branch not taken.
 
     Args:
         function: Takes the inputs, gives its outputs by name; traced once.
@@ -53,7 +50,7 @@ def convert(
     """
     traced = tf.function(function, input_signature=list(inputs), autograph=False)
     concrete = traced.get_concrete_function()
-    handlers = {"SelectV2": (_where, []), "Sum": (_sum, [])}
+    handlers = {"SelectV2": (_where, [])}
     handlers |= {operator: (_keep, []) for operator in _BASIC}
     try:
         model = _converted(concrete, [x.name for x in inputs], handlers)
@@ -155,33 +152,6 @@ def _where(context: Any, node: Any, name: str, args: Any) -> None:
     chosen = made("And", mask, yes)
     node.type = "Or"
     context.replace_inputs(node, [chosen, other])
-
-
-def _sum(context: Any, node: Any, name: str, args: Any) -> None:
-    del args
-    shape = context.get_shape(node.input[0])
-    if shape is None:
-        raise ValueError(f"sum of a tensor of unknown rank, {name}")
-    rank = len(shape)
-    axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1)
-    axes = sorted({int(axis) % rank for axis in axes})
-    order = axes + [k for k in range(rank) if k not in axes]
-    if order != list(range(rank)):
-        moved = context.insert_new_node_on_input(
-            node, "Transpose", node.input[0], perm=order
-        )
-        context.set_shape(moved.output[0], [shape[k] for k in order])
-        context.copy_dtype(node.input[0], moved.output[0])
-    leading = context.make_const(f"{name}_axes", np.arange(len(axes)))
-    context.replace_input(node, node.input[1], leading.output[0], 1)
-    if node.get_attr_int("keep_dims"):
-        places = context.make_const(f"{name}_places", np.array(axes, np.int64))
-        context.insert_new_node_on_output(
-            "Unsqueeze", node.output[0], inputs=[node.output[0], places.output[0]]
-        )
-    node.type = "ReduceSum"
-    node.set_attr("keepdims", 0)
-    node.set_attr("noop_with_empty_axes", 1)
 
 
 def _keep(context: Any, node: Any, name: str, args: Any) -> None:

@@ -6,9 +6,10 @@ round has 45 here. It is traced, never executed by TensorFlow, whose reciprocals
 biased in float32: that a pair at rest gets `c = 1` exactly relies on a square root and
 a division that are rounded as IEEE 754 asks.
 
-Layout. Inside, the batch is the last axis. Every sum runs over a leading axis, or is
-a matrix product of one member, or is one of small integers, so that what a member
-gets does not depend on its neighbours, to the bit.
+Layout. Inside, the batch is the last axis. ONNX Runtime adds up the last axis of a
+tensor in an order that depends on where in memory a member lies, and moves a transpose
+that should prevent this behind the sum. So what rounds is summed by matrix products,
+each of one member: what a member gets does not depend on its neighbours, to the bit.
 """
 
 from __future__ import annotations
@@ -148,10 +149,12 @@ def _polished(A: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     gram = tf.linalg.matmul(rows, tf.transpose(rows, [0, 2, 1]))
     rows = 1.5 * rows - 0.5 * tf.linalg.matmul(gram, rows)
-    products = rows * tf.linalg.matmul(rows, A)
-    # The order of a sum over the last axis would depend on where a member lies.
-    w = tf.reduce_sum(tf.transpose(products, [2, 1, 0]), axis=0)
-    return tf.transpose(w), rows
+    image = tf.linalg.matmul(rows, A)
+    quotients = tf.linalg.matmul(image, tf.transpose(rows, [0, 2, 1]))
+    # Only the diagonal counts. The sum adds zeros to it, in whatever order.
+    i = tf.range(tf.shape(A)[1])
+    identity = tf.cast(tf.equal(i[:, tf.newaxis], i), A.dtype)
+    return tf.reduce_sum(identity * quotients, axis=2), rows
 
 
 def _sorted(

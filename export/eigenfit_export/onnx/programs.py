@@ -282,7 +282,9 @@ def _loss(
     # The loss, and its derivatives by the levels w.
     residual = w - targets
     slope = weights * residual
-    return tf.reduce_sum(slope * residual, axis=1), 2 * slope
+    # A product of one member, see `eigensolver`.
+    loss = tf.linalg.matmul(slope[:, tf.newaxis], residual[:, :, tf.newaxis])
+    return loss[:, 0, 0], 2 * slope
 
 
 def _nan(like: tf.Tensor) -> tf.Tensor:
