@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import typer.core
 
-from eigenfit_serving import export_command, gallery_command, verify_command
+from eigenfit_serving import (
+    batch_command,
+    export_command,
+    gallery_command,
+    serve_command,
+    verify_command,
+)
 from eigenfit_serving.options import DtypeOption, MethodOption, ProblemArgument
 
 if TYPE_CHECKING:
@@ -125,6 +131,19 @@ def fit(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the convergence: .png, .svg or .pdf."),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Fit there: grpc://host:8500 or http://host:8501, see eigenfit serve.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of the server's model; that of the file by default."
+        ),
+    ] = None,
 ) -> None:
     """Fit a problem and print the answer.
 
@@ -136,6 +155,7 @@ def fit(
     from eigenfit_serving.files import check_writable, replacing
     from eigenfit_serving.outcome import observed_levels, run_fit
     from eigenfit_serving.problem_file import read_problem
+    from eigenfit_serving.remote_fit import RemoteFit, connect
     from eigenfit_serving.report import print_outcome
     from eigenfit_serving.result_files import WRITERS
     from eigenfit_serving.terminal import fit_progress
@@ -154,11 +174,21 @@ def fit(
     if plot:
         check_writable("--plot", plot, (".png", ".svg", ".pdf"))
         _require_matplotlib()
-    with _input_errors(problem):
+    if server and plot:
+        _fail("--plot: a server keeps no history. Leave out --server or --plot.")
+    if model and not server:
+        _fail("--model: needs --server.")
+    client = connect(server, model, problem.stem) if server else None
+    with _input_errors(problem), client or contextlib.nullcontext():
         solver = _solver(content)
+        remote = RemoteFit(client, solver, str(server)) if client else None
         with fit_progress(Console(stderr=True)) as progress:
             outcome = run_fit(
-                content, solver, record_every=1 if plot else 0, progress=progress
+                content,
+                solver,
+                record_every=1 if plot else 0,
+                progress=progress,
+                remote=remote,
             )
 
     # Before printing, which may end early: `eigenfit fit ... | head`.
@@ -235,6 +265,8 @@ def schema(
 
 app.command(epilog=export_command.EPILOG)(export_command.export)
 app.command(epilog=verify_command.EPILOG)(verify_command.verify)
+app.command(epilog=serve_command.EPILOG)(serve_command.serve)
+app.command(epilog=batch_command.EPILOG)(batch_command.batch)
 app.command(epilog=gallery_command.EPILOG)(gallery_command.gallery)
 
 
@@ -262,6 +294,8 @@ def _input_errors(problem: Path) -> Iterator[None]:
 
     try:
         yield
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{problem}: {error}") from error
     except Exception as error:

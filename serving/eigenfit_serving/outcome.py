@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,12 +31,16 @@ METHOD_NAMES = {
 }
 
 
+AS_SERVED = "as served"
+"""In the place of the method's name: a served model does not tell it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a fit of `s` starts gave, in NumPy; made by `run_fit`."""
 
     content: ProblemFile
-    method: str  # as in the problem file, "auto" resolved
+    method: str  # as in the problem file, "auto" resolved; or AS_SERVED
     max_steps: int
     initial: np.ndarray  # [s, p]
     parameters: np.ndarray  # [s, p] the unknowns
@@ -83,6 +88,7 @@ def run_fit(
     *,
     record_every: int = 0,
     progress: Callable[[ef.Progress], None] | None = None,
+    remote: Callable[..., ef.Solution] | None = None,
 ) -> Outcome:
     """Fits all starts of a problem file in one batch.
 
@@ -91,6 +97,7 @@ def run_fit(
         solver: Made by `content.solver()`.
         record_every: Steps between snapshots, as in `Solver.fit`.
         progress: Called between chunks, as in `Solver.fit`.
+        remote: Fits elsewhere, in the place of `Solver.fit`.
 
     Returns:
         The outcome, whether it converged or not.
@@ -102,14 +109,15 @@ def run_fit(
     max_steps = content.fit.max_steps
     if max_steps is None:
         max_steps = solver.method.default_max_steps
+    fit = remote or functools.partial(
+        solver.fit, record_every=record_every, progress=progress
+    )
     began = time.perf_counter()
-    solution = solver.fit(
+    solution = fit(
         initial,
         content.targets,
         tolerance=content.fit.tolerance,
         max_steps=max_steps,
-        record_every=record_every,
-        progress=progress,
     )
     seconds = time.perf_counter() - began
     arrays = {key: np.asarray(getattr(solution, key)) for key in ARRAYS}
@@ -124,7 +132,7 @@ def run_fit(
     uncertainty, undetermined = _determined(problem, content, arrays)
     return Outcome(
         content=content,
-        method=str(METHOD_NAMES.get(kind, kind)),
+        method=AS_SERVED if remote else str(METHOD_NAMES.get(kind, kind)),
         max_steps=max_steps,
         initial=initial,
         **arrays,

@@ -1,0 +1,13 @@
+"""Takes tables of problems of any size through an exported solver.
+
+Example:
+    >>> from eigenfit_serving.batch import run_batch
+    >>> report = run_batch("models/seed", "in.parquet", "out.parquet")  # doctest: +SKIP
+    >>> report.counts  # doctest: +SKIP
+    {'converged': 999000, 'invalid_input': 1000}
+"""
+
+from eigenfit_serving.batch.report import BatchReport
+from eigenfit_serving.batch.run import run_batch
+
+__all__ = ["BatchReport", "run_batch"]

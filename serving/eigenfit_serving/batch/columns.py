@@ -1,0 +1,106 @@
+"""The columns of an input table, checked before any work.
+
+`id` is any scalar and is kept as it is; several rows may have the same. `targets` is a
+list of m numbers. Optional are `initial`, a list of p numbers, where the fit starts
+(where it is null or missing a start is drawn), `tolerance` and `max_steps`, numbers,
+and `weights`, a list of m positive numbers, which needs a problem file. Other columns
+are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eigenfit_serving.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LISTS = ("targets", "initial", "weights")
+NUMBERS = ("tolerance", "max_steps")
+REQUIRED = ("id", "targets")
+COLUMNS = (*REQUIRED, "initial", *NUMBERS, "weights")
+
+_HELP = (
+    "Columns are id, targets (a list of numbers) and, where wanted, initial (a list), "
+    "tolerance, max_steps (numbers) and weights (a list)."
+)
+
+
+def check_columns(
+    schema: pa.Schema, path: Path, *, weights: bool, argument: str = "INPUT"
+) -> pa.DataType:
+    """Checks names and types of columns.
+
+    Args:
+        schema: Of a file.
+        path: Of it, for messages.
+        weights: Whether rows may have weights of their own.
+        argument: Named in messages.
+
+    Returns:
+        The type of the ids, as they are written.
+
+    Raises:
+        InputError: Naming all columns that are missing or of a wrong type.
+    """
+    import pyarrow as pa
+
+    found = []
+    for name in REQUIRED:
+        if name not in schema.names:
+            found.append(f"column {name} is missing")
+    for name in COLUMNS:
+        number = schema.names.count(name)
+        if number > 1:
+            found.append(f"column {name} is there {number} times")
+        if number != 1:
+            continue
+        kind = schema.field(name).type
+        check, wanted = _CHECKS.get(name, (_is_scalar, "numbers or texts"))
+        if not check(kind):
+            found.append(f"column {name} is {kind}, must be {wanted}")
+    if "weights" in schema.names and not weights:
+        found.append(
+            "column weights: an exported model has its weights built in; give the "
+            "problem file in its place, or leave the column out"
+        )
+    if found:
+        raise InputError(f"{argument} = {path}: {'; '.join(found)}. {_HELP}")
+    kind = schema.field("id").type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    checks: tuple[Callable[[pa.DataType], bool], ...] = (
+        types.is_integer,
+        types.is_floating,
+        types.is_decimal,
+        types.is_null,
+    )
+    return any(check(kind) for check in checks)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    if types.is_null(kind):
+        return True
+    checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    return any(check(kind) for check in checks) and _is_number(kind.value_type)
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return not (types.is_nested(kind) or types.is_null(kind))
+
+
+_CHECKS: dict[str, tuple[Callable[[pa.DataType], bool], str]] = {
+    **dict.fromkeys(LISTS, (_is_list, "a list of numbers")),
+    **dict.fromkeys(NUMBERS, (_is_number, "numbers")),
+}

@@ -1,0 +1,42 @@
+"""Chooses the engine of a run and how many cores each of its workers has."""
+
+from __future__ import annotations
+
+import os
+
+from eigenfit_serving.batch.engines import Engine
+from eigenfit_serving.batch.local import LocalEngine
+from eigenfit_serving.batch.ray_engine import RayEngine
+from eigenfit_serving.errors import InputError
+
+
+def cores() -> int:
+    """Counts the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def make_engine(
+    name: str, workers: int | None, gpus: int, address: str | None
+) -> Engine:
+    """Makes the engine that was asked for.
+
+    Args:
+        name: `local` or `ray`.
+        workers: Number of them; None for one a GPU, or else a core.
+        gpus: Number of GPUs to use.
+        address: Of a Ray cluster.
+
+    Raises:
+        InputError: If there is an address for the wrong engine.
+    """
+    if address is not None and name != "ray":
+        raise InputError(f"address = {address!r}: is for engine = ray.")
+    if name == "local":
+        number = workers or gpus or cores()
+        return LocalEngine(number, gpus, max(1, cores() // number))
+    if address is not None:
+        return RayEngine(workers or gpus or None, gpus, 1, address)
+    number = workers or gpus or cores()
+    return RayEngine(number, gpus, max(1, cores() // number))

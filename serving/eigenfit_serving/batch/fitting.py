@@ -1,0 +1,140 @@
+"""Calls a model with batches of fixed sizes, whatever the number of fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigenfit_serving.batch.model import ModelFacts
+
+_SMALLEST = 32
+
+
+class Members(NamedTuple):
+    """Fits to make, `b` of them."""
+
+    targets: np.ndarray  # [b, m]
+    initial: np.ndarray | None  # [b, p]
+    has_initial: np.ndarray  # [b] bool; the others start where their seed says
+    seeds: np.ndarray  # [b] int32
+    tolerance: np.ndarray  # [b]
+    max_steps: np.ndarray  # [b] int32
+    weights: np.ndarray  # [b] int, number of the model
+
+    def take(self, index: np.ndarray | slice) -> Members:
+        """Takes some of them."""
+        return self._each(lambda x: x[index])
+
+    def padded(self, size: int) -> Members:
+        """Fills up with copies of the last one that may not make a step."""
+        missing = size - len(self.targets)
+        if not missing:
+            return self
+        whole = self._each(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, 0)]))
+        whole.max_steps[-missing:] = 0
+        return whole
+
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Members:
+        fields: dict[str, Any] = self._asdict()
+        fields = {k: x if x is None else change(x) for k, x in fields.items()}
+        return Members(**fields)
+
+
+class Fits(NamedTuple):
+    """How they ended."""
+
+    parameters: np.ndarray  # [b, p]
+    eigenvalues: np.ndarray  # [b, N]
+    loss: np.ndarray  # [b]
+    num_steps: np.ndarray  # [b] int32
+    result: np.ndarray  # [b] int32
+
+
+class Fitter:
+    """Models, loaded once.
+
+    Args:
+        folders: Of the models, which differ in their weights only; each is loaded when
+            first used, but the first at once.
+        facts: Of all of them.
+        batch_size: Fits in one call.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[str | os.PathLike[str]],
+        facts: ModelFacts,
+        batch_size: int,
+    ) -> None:
+        self.facts = facts
+        self.batch_size = batch_size
+        self._folders = list(folders)
+        self._models: dict[int, Any] = {}
+        self._model(0)
+
+    def fit(self, members: Members) -> Fits:
+        """Makes fits, in calls of `batch_size` or, at the end, of a power of two.
+
+        Calls are filled up with copies of their last member that may not make a step.
+        """
+        facts, number = self.facts, len(members.targets)
+        dtype = np.dtype(facts.dtype)
+        whole = Fits(
+            np.empty([number, facts.parameters], dtype),
+            np.empty([number, facts.levels], dtype),
+            np.empty(number, dtype),
+            np.empty(number, np.int32),
+            np.empty(number, np.int32),
+        )
+        kind = members.weights * 2 + members.has_initial
+        for value in np.unique(kind):
+            # Seldom more than one kind in a batch.
+            index = np.flatnonzero(kind == value)
+            for k in range(0, len(index), self.batch_size):
+                part = index[k : k + self.batch_size]
+                contiguous = part[-1] - part[0] + 1 == len(part)
+                place = slice(part[0], part[-1] + 1) if contiguous else part
+                fits = self._call(members.take(place), bool(value % 2))
+                for full, own in zip(whole, fits, strict=True):
+                    full[place] = own
+        return whole
+
+    def warm_up(self) -> None:
+        """Makes calls whose answers are of no use, so that the next ones are fast."""
+        facts, size = self.facts, 2
+        members = Members(
+            targets=np.tile(np.arange(1.0, facts.targets + 1), [size, 1]),
+            initial=np.zeros([size, facts.parameters]),
+            has_initial=np.array([False, True]),
+            seeds=np.zeros(size, np.int32),
+            tolerance=np.ones(size),
+            max_steps=np.zeros(size, np.int32),
+            weights=np.zeros(size, int),
+        )
+        self.fit(members)
+
+    def _call(self, members: Members, has_initial: bool) -> Fits:
+        number = len(members.targets)
+        size = max(_SMALLEST, 1 << (number - 1).bit_length())
+        size = min(size, max(self.batch_size, number))
+        members = members.padded(size)
+        model = self._model(int(members.weights[0]))
+        limits = {"tolerance": members.tolerance, "max_steps": members.max_steps}
+        if has_initial:
+            solution = model.fit(members.initial, members.targets, **limits)
+        else:
+            _, solution = model.fit_from_random(
+                members.seeds, members.targets, **limits
+            )
+        named = (getattr(solution, name) for name in Fits._fields)
+        return Fits(*(x.numpy()[:number] for x in named))
+
+    def _model(self, number: int) -> Any:
+        if number not in self._models:
+            import eigenfit_export
+
+            self._models[number] = eigenfit_export.load_model(self._folders[number])
+        return self._models[number]

@@ -1,0 +1,199 @@
+"""The engine of clusters: Ray Data, with an actor for each GPU or share of the cores.
+
+The data set is the list of parts. Each actor reads its parts and writes the answers
+itself, so that rows never pass through the driver or the object store; all machines
+must see model, input and output under the same paths.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from eigenfit_serving.batch.engines import EngineError, Event
+from eigenfit_serving.batch.parts import Part
+from eigenfit_serving.batch.pending import TRIES, Pending
+from eigenfit_serving.batch.reading import Reader
+from eigenfit_serving.batch.settings import Job
+from eigenfit_serving.batch.worker import exit_if_memory, load_kernel, one_line, work
+from eigenfit_serving.batch.writing import unwritable
+from eigenfit_serving.errors import InputError
+
+
+class RayEngine:
+    """Has parts done by actors.
+
+    Args:
+        workers: Number of actors; None for as many as the cluster has shares.
+        gpus: Number of GPUs that they share; 0 for none.
+        cores: Of each actor.
+        address: Of a cluster, "auto" or "ray://host:10001"; None begins a local one,
+            which ends with the run.
+    """
+
+    name = "ray"
+
+    def __init__(
+        self,
+        workers: int | None,
+        gpus: int = 0,
+        cores: int = 1,
+        address: str | None = None,
+    ) -> None:
+        self.workers, self.cores = workers, cores
+        self._gpus, self._address = gpus, address
+
+    def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
+        """Has all parts done; see `Engine.run`."""
+        ray = _imported()
+        began_here = not ray.is_initialized()
+        try:
+            if began_here:
+                self._start(ray)
+            if self.workers is None:
+                found = ray.cluster_resources().get("CPU", 1)
+                self.workers = max(1, int(found) // self.cores)
+            yield Event(ready=True)
+            # Another pass for parts that killed their actors.
+            while parts := pending.take_all():
+                by_first = {part.first: part for part in parts}
+                for answer in self._pass(ray, job, parts):
+                    if "failed" in answer:
+                        raise InputError(answer["failed"])
+                    part = by_first[answer["first"]]
+                    if "lost" in answer:
+                        pending.lost(part, answer["lost"])
+                        continue
+                    pending.deaths += answer.pop("deaths")
+                    pending.done(part)
+                    yield Event(answer["rows"], answer["counts"], answer)
+        except ray.exceptions.RayError as error:
+            text = " ".join(str(error).split())[-300:]
+            raise EngineError(
+                f"engine = ray: failed; go on with --resume. Its last words: {text}"
+            ) from error
+        finally:
+            if began_here and ray.is_initialized():
+                ray.shutdown()
+
+    def _start(self, ray: Any) -> None:
+        local: dict[str, Any] = {
+            "num_cpus": max(1, (self.workers or 1) * self.cores),
+            "num_gpus": self._gpus or None,
+            "include_dashboard": False,
+        }
+        try:
+            ray.init(
+                address=self._address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+                **({} if self._address else local),
+            )
+        except Exception as error:
+            where = self._address or "this machine"
+            text = " ".join(str(error).split())[:300]
+            raise EngineError(f"engine = ray: cannot use {where}: {text}") from error
+
+    def _pass(self, ray: Any, job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
+        from ray.data import ActorPoolStrategy, DataContext
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        workers = self.workers or 1
+        items = [{"part": json.dumps(asdict(part))} for part in parts]
+        rows = ray.data.from_items(items, override_num_blocks=len(items))
+        answers = rows.map_batches(
+            PartActor,
+            fn_constructor_args=[asdict(job)],
+            batch_size=1,
+            batch_format="numpy",
+            # Ray replaces actors that die, and repeats what they were doing.
+            compute=ActorPoolStrategy(
+                size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=self.cores,
+            num_gpus=self._gpus / workers if self._gpus else None,
+            runtime_env={"env_vars": _environment(job)},
+        )
+        for batch in answers.iter_batches(
+            batch_size=None, batch_format="numpy", prefetch_batches=0
+        ):
+            yield from (json.loads(str(text)) for text in batch["answer"])
+
+
+class PartActor:
+    """Loads the models once and works on parts.
+
+    Args:
+        job: What is to be done, as a dict.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._job = Job.from_json(job)
+        self._reader = Reader()
+        self._kernel = load_kernel(self._job, f"{platform.node()}/{os.getpid()}")
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Works on the parts of a batch; gives what the ledger keeps of each."""
+        parts = [Part.from_json(json.loads(str(text))) for text in batch["part"]]
+        return {"answer": [json.dumps(self._answer(part)) for part in parts]}
+
+    def _answer(self, part: Part) -> dict[str, Any]:
+        # Ray repeats what killed an actor without end: each try leaves a mark.
+        marks = Path(self._job.drafts, f"{part.name}.tries")
+        try:
+            with marks.open("ab") as file:
+                file.write(b".")
+                deaths = file.tell() - 1
+            if deaths == TRIES:
+                marks.unlink()
+                return {"first": part.first, "lost": deaths}
+            done = work(self._kernel, self._reader, part, self._job)
+            marks.unlink(missing_ok=True)
+        except OSError as error:
+            return {"failed": str(unwritable(Path(self._job.parts), error))}
+        except InputError as error:
+            return {"failed": str(error)}
+        except Exception as error:
+            exit_if_memory(error)
+            return {"failed": one_line(error)}
+        return {**done, "deaths": deaths}
+
+
+def _environment(job: Job) -> dict[str, str]:
+    # Of the actors; Ray itself says which GPUs they see.
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": str(job.threads),
+        "OPENBLAS_NUM_THREADS": str(job.threads),
+        **({} if job.gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
+    }
+
+
+def _imported() -> Any:
+    # Before Ray is imported: it sends nothing anywhere, neither figures about its use
+    # nor the working folder.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineError(
+            f"engine = ray: needs Ray ({error}). Install it: "
+            f'pip install "eigenfit[batch]"'
+        ) from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return ray

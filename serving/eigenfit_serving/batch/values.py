@@ -1,0 +1,193 @@
+"""Columns as NumPy arrays, and what is wrong with which row.
+
+`b` rows; a row that has something wrong gets one text, of what was found first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eigenfit_serving.batch.arrow import compute
+from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Complaints:
+    """What is wrong with rows.
+
+    Args:
+        number: Of rows.
+
+    Attributes:
+        bad: `[b]` bool, which rows something is wrong with.
+
+    Example:
+        >>> found = Complaints(3)
+        >>> found.add(np.array([False, True, True]), "first")
+        >>> found.add(np.array([True, True, False]), "second")
+        >>> found.texts()
+        ['second', 'first', 'first']
+    """
+
+    def __init__(self, number: int) -> None:
+        self.bad = np.zeros(number, bool)
+        self._found: list[tuple[np.ndarray, str]] = []
+
+    def add(self, mask: np.ndarray, text: str) -> None:
+        """Adds what is wrong with the rows of a mask, if nothing was before."""
+        new = np.flatnonzero(mask & ~self.bad)
+        if new.size:
+            self._found.append((new, text))
+            self.bad[new] = True
+
+    def texts(self) -> list[str | None]:
+        """Gives a text or None for each row."""
+        result: list[str | None] = [None] * len(self.bad)
+        for rows, text in self._found:
+            for k in rows:
+                result[k] = text
+        return result
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Problems, one a row; what a bad row has is arbitrary."""
+
+    ids: pa.Array  # [b] of any type
+    targets: np.ndarray  # [b, m]
+    initial: np.ndarray | None  # [b, p]
+    has_initial: np.ndarray  # [b] bool
+    tolerance: np.ndarray  # [b]
+    max_steps: np.ndarray  # [b] int32
+    weights: np.ndarray  # [b] int, which model has the weights of the row
+    complaints: Complaints
+
+
+def rows_of(
+    batch: pa.RecordBatch,
+    facts: ModelFacts,
+    settings: Settings,
+    weights: tuple[tuple[float, ...], ...] = (),
+) -> Rows:
+    """Reads problems from the columns of a batch.
+
+    Args:
+        batch: With columns that `check_columns` has found right.
+        facts: Of the model.
+        settings: For what rows do not say.
+        weights: Sets of weights for which there are models, from number 1 on.
+    """
+    number = batch.num_rows
+    found = Complaints(number)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    ids = columns["id"]
+    if hasattr(ids, "dictionary_decode"):
+        ids = ids.dictionary_decode()
+    if ids.null_count:
+        found.add(_nulls(ids), "`id` is null")
+    m, p = facts.targets, facts.parameters
+    targets, _ = _vectors("targets", columns["targets"], m, found, required=True)
+    initial, has_initial = None, np.zeros(number, bool)
+    if "initial" in columns:
+        initial, has_initial = _vectors("initial", columns["initial"], p, found)
+    tolerance = np.full(number, settings.tolerance)
+    if "tolerance" in columns:
+        given, is_there = _numbers(columns["tolerance"])
+        wrong = is_there & ~((given > 0) & np.isfinite(given))
+        found.add(wrong, "`tolerance` is no positive number")
+        tolerance = np.where(is_there & ~wrong, given, tolerance)
+    steps = np.full(number, settings.max_steps, np.float64)
+    if "max_steps" in columns:
+        given, is_there = _numbers(columns["max_steps"])
+        wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
+        found.add(wrong, "`max_steps` is no integer of at least 0")
+        steps = np.where(is_there & ~wrong, given, steps)
+    which = np.zeros(number, int)
+    if "weights" in columns:
+        which = _which(columns["weights"], m, found, weights)
+    steps = np.minimum(steps, facts.max_steps_limit).astype(np.int32)
+    return Rows(ids, targets, initial, has_initial, tolerance, steps, which, found)
+
+
+def distinct_weights(batch: pa.RecordBatch, m: int) -> set[tuple[float, ...]]:
+    """Collects the sets of weights of the rows of a batch, of those that are right."""
+    found = Complaints(batch.num_rows)
+    values, is_there = _weights(batch.column("weights"), m, found)
+    return set(map(tuple, np.unique(values[is_there & ~found.bad], axis=0).tolist()))
+
+
+def _which(
+    column: Any, m: int, found: Complaints, known: tuple[tuple[float, ...], ...]
+) -> np.ndarray:
+    values, is_there = _weights(column, m, found)
+    rows = np.flatnonzero(is_there & ~found.bad)
+    result = np.zeros(len(values), int)
+    if rows.size:
+        sets, index = np.unique(values[rows], axis=0, return_inverse=True)
+        numbers = [known.index(tuple(x)) + 1 for x in sets.tolist()]
+        result[rows] = np.array(numbers)[index.ravel()]
+    return result
+
+
+def _weights(column: Any, m: int, found: Complaints) -> tuple[np.ndarray, np.ndarray]:
+    values, is_there = _vectors("weights", column, m, found)
+    found.add(
+        is_there & (values <= 0).any(axis=1),
+        "`weights` has a number that is not positive",
+    )
+    return values, is_there
+
+
+def _vectors(
+    name: str, column: Any, width: int, found: Complaints, required: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    # Numbers [b, width], and which rows have any.
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_null(kind):
+        column = column.cast(pa.list_(pa.float64()))
+    elif types.is_fixed_size_list(kind):
+        # Its values do not follow from offsets.
+        column = column.cast(pa.list_(kind.value_type))
+    lengths = compute().fill_null(compute().list_value_length(column), -1)
+    lengths = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+    is_there = lengths >= 0
+    if required:
+        found.add(~is_there, f"`{name}` is null")
+    fits = lengths == width
+    all_fit = bool(fits.all())
+    for length in () if all_fit else np.unique(lengths[is_there & ~fits]).tolist():
+        found.add(
+            np.equal(lengths, length),
+            f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}",
+        )
+    chosen = column if all_fit else column.filter(pa.array(fits))
+    flat = compute().cast(chosen.flatten(), pa.float64(), safe=False)
+    values = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    if not all_fit:
+        whole = np.zeros([len(fits), width])
+        whole[fits] = values
+        values = whole
+    finite = np.asarray(np.isfinite(values).all(axis=1))
+    if not finite.all():
+        found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
+    return values, is_there
+
+
+def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
+    import pyarrow as pa
+
+    values = compute().cast(column, pa.float64(), safe=False)
+    return values.to_numpy(zero_copy_only=False), ~_nulls(column)
+
+
+def _nulls(column: Any) -> np.ndarray:
+    return column.is_null().to_numpy(zero_copy_only=False)

@@ -1,0 +1,175 @@
+"""Output files: parts written whole or not at all, and put together at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eigenfit_serving.batch.arrow import compute
+from eigenfit_serving.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
+"""Of single output files; any other name is that of a folder of Parquet files."""
+
+_DICTIONARIES = ["text", "message", "worker", "steps", "result", "seconds"]
+_STATISTICS = ["id", "row", "result"]
+
+
+class OutputError(InputError):
+    """The output cannot be written; what has been written can be resumed."""
+
+
+def write_part(table: pa.Table, path: Path, drafts: Path) -> int:
+    """Writes a Parquet file so that it is there whole or not at all.
+
+    Args:
+        table: Its rows.
+        path: Of the file; one that is there is replaced.
+        drafts: Folder on the same disk, for the file until it is whole.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    draft = drafts / f"{path.name}.{os.getpid()}"
+    try:
+        try:
+            with draft.open("wb") as file:
+                _write_parquet(table, file)
+                file.flush()
+                os.fsync(file.fileno())
+                size = file.tell()
+            os.replace(draft, path)
+            sync_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return size
+
+
+def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) -> None:
+    """Puts parts together in one file, which is there whole or not at all.
+
+    Args:
+        parts: Parquet files, in the order of their rows.
+        schema: Of their rows.
+        path: Of the file; its suffix is the format.
+        draft: The file until it is whole, on the same disk.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    writers = {".csv": _write_csv, ".parquet": _write_all, ".pq": _write_all}
+    writer = writers.get(path.suffix.lower(), _write_arrow)
+    try:
+        try:
+            with draft.open("wb") as file:
+                writer(_tables(parts, schema), schema, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+            sync_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Says that the output cannot be written, and what to do."""
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"OUTPUT = {path}: cannot be written ({reason}). Make room or give rights, and "
+        f"go on with --resume: nothing that is done is lost."
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder outlast a failure of power."""
+    if os.name == "nt":
+        return  # Windows opens no folders.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _tables(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    for part in parts:
+        yield pq.ParquetFile(part).read().cast(schema)
+
+
+def _write_parquet(table: pa.Table, file: Any) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, file, **_options(table.schema))
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    return {
+        "compression": "snappy",
+        # Others hardly repeat: looking for it would take as long as the fits.
+        "use_dictionary": [x for x in _DICTIONARIES if x in schema.names],
+        "write_statistics": [x for x in _STATISTICS if x in schema.names],
+    }
+
+
+def _write_all(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+        for table in tables:
+            writer.write_table(table)
+
+
+def _write_arrow(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
+    import pyarrow as pa
+
+    # A file may not replace a dictionary, and each part has its own.
+    plain = pa.schema([(x.name, _decoded(x.type)) for x in schema])
+    with pa.ipc.new_file(file, plain) as writer:
+        for table in tables:
+            writer.write_table(table.cast(plain))
+
+
+def _write_csv(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    kinds = [
+        (x.name, pa.string() if pa.types.is_list(x.type) else _decoded(x.type))
+        for x in schema
+    ]
+    plain = pa.schema(kinds)
+    with csv.CSVWriter(file, plain) as writer:
+        for table in tables:
+            columns = [_as_text(column) for column in table.columns]
+            writer.write_table(pa.table(columns, names=table.column_names).cast(plain))
+
+
+def _as_text(column: pa.ChunkedArray) -> Any:
+    # "[1.0, 2.0]" for lists.
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type):
+        return column
+    texts = column.cast(pa.list_(pa.string()))
+    joined = compute().binary_join(texts, ", ")
+    return compute().binary_join_element_wise("[", joined, "]", "")
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

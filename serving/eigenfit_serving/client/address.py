@@ -1,0 +1,100 @@
+"""Where a server is, and what a caller shows to be let in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_SCHEMES = ("grpc", "grpcs", "http", "https")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files for an encrypted connection, in PEM.
+
+    Attributes:
+        ca: Certificates that the server's must lead to; those of the system if None.
+        cert: Of the client, where the server asks for one; with `key`.
+        key: The private key of `cert`.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    cert: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("`tls` must have both `cert` and `key`, or none of them.")
+
+    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """Reads `ca`, `cert` and `key`."""
+        ca, cert, key = (
+            None if path is None else Path(path).read_bytes()
+            for path in (self.ca, self.cert, self.key)
+        )
+        return ca, cert, key
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's address, taken apart.
+
+    Attributes:
+        protocol: `grpc` or `http`.
+        target: What the library of that protocol is given.
+        secure: Whether the connection is encrypted.
+        shown: For messages, without a password.
+    """
+
+    protocol: str
+    target: str
+    secure: bool
+    shown: str
+
+
+def parse_address(url: str) -> Address:
+    """Takes a URL apart.
+
+    Args:
+        url: `grpc://host:8500`, `grpcs://...` (encrypted), `unix:/path/of/socket` (gRPC
+            too), `http://host:8501` or `https://...`.
+
+    Raises:
+        ValueError: If it is none of these.
+
+    Example:
+        >>> parse_address("grpc://localhost").target
+        'localhost:8500'
+        >>> parse_address("http://me:secret@host:80/models/").shown
+        'http://***@host:80/models'
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"`server` must be a URL or a transport, got {url!r}.")
+    if url.startswith("unix:"):
+        return Address("grpc", url, False, url)
+    parts = urlsplit(url)
+    try:
+        port, is_port = parts.port, True
+    except ValueError:
+        port, is_port = None, False
+    name = parts.hostname or ""
+    if parts.scheme not in _SCHEMES or not name or not is_port or parts.query:
+        raise ValueError(
+            f"`server` must be like grpc://host:8500, http://host:8501 or unix:/path, "
+            f"got {_masked(url)!r}."
+        )
+    secure = parts.scheme in ("grpcs", "https")
+    if parts.scheme.startswith("http"):
+        url = url.rstrip("/")
+        return Address("http", url, secure, _masked(url))
+    host = f"[{name}]" if ":" in name else name
+    target = f"{host}:{port or 8500}"
+    return Address("grpc", target, secure, f"{parts.scheme}://{target}")
+
+
+def _masked(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}***@{host}" if at and user else url

@@ -1,0 +1,132 @@
+"""What goes wrong between a client and a server.
+
+RuntimeError
++-- ClientError
+    +-- ServerError             the server's answer: a code and a text
+    |   +-- InvalidRequest      it cannot be answered as it is: shapes, names, dtypes
+    |   +-- NotFound            no such model, version, label or signature
+    |   +-- AccessDenied        the API key or the certificate is missing or wrong
+    |   +-- Overloaded          too many requests, or one that is too large for now
+    |   +-- DeadlineExceeded    the timeout ended first
+    |   +-- Unavailable         try again: draining, a full queue, no model yet
+    |   |   +-- ConnectionFailed    there was no answer at all
+    |   +-- Unsupported         the server has no such call
+    |   +-- ServerFault         its own fault
+    +-- BadReply                what came is not the protocol
+    +-- FitError                `Solution.raise_for_result`: members did not converge
+
+Misuse that is seen before anything is sent raises ValueError or TypeError.
+"""
+
+from __future__ import annotations
+
+from eigenfit_serving.server.status import HTTP_STATUS, Code
+
+
+class ClientError(RuntimeError):
+    """Anything that the client raises once a call is under way."""
+
+
+class BadReply(ClientError):  # noqa: N818
+    """The answer is not the protocol: another kind of server, or a proxy's page."""
+
+
+class FitError(ClientError):
+    """Members of a fit did not converge."""
+
+
+class ServerError(ClientError):
+    """The server's answer, or its absence.
+
+    Attributes:
+        code: Of the protocol, whichever of gRPC and REST was used.
+        message: The server's text.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(f"{message} ({code.name})" if message else code.name)
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[ServerError], tuple[Code, str]]:
+        return type(self), (self.code, self.message)
+
+
+class InvalidRequest(ServerError):  # noqa: N818
+    """The request cannot be answered as it is."""
+
+
+class NotFound(ServerError):  # noqa: N818
+    """There is no such model, version, label or signature."""
+
+
+class AccessDenied(ServerError):  # noqa: N818
+    """The API key or the certificate is missing or wrong."""
+
+
+class Overloaded(ServerError):  # noqa: N818
+    """The server has too much to do."""
+
+
+class DeadlineExceeded(ServerError):  # noqa: N818
+    """The timeout ended before the answer came."""
+
+
+class Unavailable(ServerError):  # noqa: N818
+    """Not now: trying again may help, and the client has."""
+
+
+class ConnectionFailed(Unavailable):
+    """There was no answer at all."""
+
+
+class Unsupported(ServerError):  # noqa: N818
+    """The server has no such call."""
+
+
+class ServerFault(ServerError):  # noqa: N818
+    """The server failed."""
+
+
+_CLASSES: dict[Code, type[ServerError]] = {
+    Code.INVALID_ARGUMENT: InvalidRequest,
+    Code.FAILED_PRECONDITION: InvalidRequest,
+    Code.OUT_OF_RANGE: InvalidRequest,
+    Code.NOT_FOUND: NotFound,
+    Code.UNAUTHENTICATED: AccessDenied,
+    Code.PERMISSION_DENIED: AccessDenied,
+    Code.RESOURCE_EXHAUSTED: Overloaded,
+    Code.DEADLINE_EXCEEDED: DeadlineExceeded,
+    Code.UNAVAILABLE: Unavailable,
+    Code.UNIMPLEMENTED: Unsupported,
+}
+
+_FROM_HTTP = {
+    **{status: code for code, status in reversed(HTTP_STATUS.items())},
+    405: Code.UNIMPLEMENTED,
+    408: Code.DEADLINE_EXCEEDED,
+    413: Code.INVALID_ARGUMENT,
+    500: Code.INTERNAL,
+    502: Code.UNAVAILABLE,
+}
+
+
+def error_of(code: Code, message: str) -> ServerError:
+    """Makes the error for a code.
+
+    Example:
+        >>> error_of(Code.NOT_FOUND, "Servable not found")
+        NotFound('Servable not found (NOT_FOUND)')
+    """
+    return _CLASSES.get(code, ServerFault)(code, message)
+
+
+def error_of_http(status: int, message: str) -> ServerError:
+    """Makes the error for a status of HTTP.
+
+    Example:
+        >>> error_of_http(503, "draining").code.name
+        'UNAVAILABLE'
+    """
+    fallback = Code.INVALID_ARGUMENT if 400 <= status < 500 else Code.UNKNOWN
+    return error_of(_FROM_HTTP.get(status, fallback), message)

@@ -1,0 +1,162 @@
+"""A transport without a network: the server's own code, called directly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eigenfit_serving.client.calls import (
+    Call,
+    GetMetadata,
+    GetStatus,
+    ListModels,
+    Metadata,
+    Outputs,
+    Predict,
+    Target,
+    VersionStatus,
+)
+from eigenfit_serving.client.errors import error_of
+from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.status import Code, ServingError
+
+if TYPE_CHECKING:
+    from eigenfit_serving.server.interfaces import Servable
+    from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
+
+
+class InProcess:
+    """Answers calls in this process, with the checks and errors of the server.
+
+    Args:
+        models: What a server has (a `ModelSource`), or a folder as `serve` takes it,
+            of which the newest version of each model is loaded.
+        options: Of the server: limits, strict shapes, ...
+
+    Example:
+        >>> client = Client(InProcess("models"), model="chain")  # doctest: +SKIP
+        >>> client.eigenvalues([1.0, 2.0, 3.0, 4.0, 5.0])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        models: ModelSource | str | os.PathLike[str],
+        options: Options | None = None,
+    ) -> None:
+        self._options = options or Options()
+        self._own: _Loaded | None = None
+        if isinstance(models, (str, os.PathLike)):
+            models = self._own = _Loaded(Path(models), self._options)
+        self._models: ModelSource = models
+
+    def __repr__(self) -> str:
+        return f"InProcess({', '.join(self._models.names())})"
+
+    def send(self, call: Call, timeout: float | None) -> Any:
+        """Carries one call."""
+        try:
+            return self._answer(call, timeout)
+        except ServingError as error:
+            raise error_of(error.code, error.message) from error
+
+    def close(self) -> None:
+        """Unloads the models, if they were loaded from a folder."""
+        if self._own is not None:
+            self._own.close()
+
+    def _answer(self, call: Call, timeout: float | None) -> Any:
+        match call:
+            case ListModels():
+                return sorted(self._models.names())
+            case GetStatus(target):
+                found = self._models.status(target.name, target.version)
+                return [
+                    VersionStatus(x.version, x.state, x.code.name, x.message)
+                    for x in found
+                ]
+            case GetMetadata(target):
+                from eigenfit_serving.client.grpc_wire import signature_of
+
+                with self._models.acquire(_spec(target)) as servable:
+                    signatures = {
+                        name: signature_of(entry)
+                        for name, entry in servable.signatures.items()
+                    }
+                    return Metadata(target.name, servable.version, signatures)
+            case Predict():
+                return self._predict(call, timeout)
+
+    def _predict(self, call: Predict, timeout: float | None) -> Outputs:
+        from eigenfit_serving.server.predict import predict
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        context = RequestContext("predict", "GRPC", uuid.uuid4().hex, deadline)
+        with self._models.acquire(_spec(call.target)) as servable:
+            _, arrays = predict(
+                servable, call.signature, dict(call.inputs), (), context, self._options
+            )
+            return Outputs(arrays, servable.version)
+
+
+class _Loaded:
+    """The newest version of each model of a folder."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        from eigenfit_serving.launch_models import find_models
+        from eigenfit_serving.server.executor import load_servable
+
+        self._servables: dict[str, Any] = {}
+        try:
+            for model in find_models(path).models:
+                folder, version = model.newest()
+                self._servables[model.name] = load_servable(
+                    str(folder), model.name, version, options
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def acquire(self, spec: ModelSpec) -> Iterator[Servable]:
+        own = self._servables.get(spec.name)
+        if own is None or spec.version not in (None, own.version):
+            wanted = f"Latest({spec.name})"
+            if spec.version is not None:
+                wanted = f"Specific({spec.name}, {spec.version})"
+            raise ServingError(
+                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
+            )
+        if spec.label is not None:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"Unrecognized servable version label: {spec.label}",
+            )
+        yield own
+
+    def status(self, name: str, version: int | None = None) -> list[ServedStatus]:
+        from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
+
+        with self.acquire(ModelSpec(name, version)) as servable:
+            return [ServedStatus(servable.version, "AVAILABLE")]
+
+    def names(self) -> list[str]:
+        return list(self._servables)
+
+    def reload(self, config: Any) -> None:
+        raise ServingError(Code.UNIMPLEMENTED, "These models are fixed.")
+
+    def close(self) -> None:
+        servables: Mapping[str, Any] = self._servables
+        self._servables = {}
+        for servable in servables.values():
+            servable.close()
+
+
+def _spec(target: Target) -> ModelSpec:
+    return ModelSpec(target.name, target.version, target.label)

@@ -1,0 +1,211 @@
+"""Between `TensorProto` and NumPy, by TensorFlow's rules, without TensorFlow.
+
+Of its rules (tensor.cc): values that are missing at the end repeat the last one, or are
+zero if there is none; surplus ones are ignored; `tensor_content` must fit exactly.
+
+Exception
++-- ValueError
+    +-- TooManyElements    the shape claims more than the reader allows
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from eigenfit_serving.protocol import messages
+from eigenfit_serving.protocol.dtypes import Kind, kind_of_dtype, kind_of_number
+from eigenfit_serving.protocol.string_content import (
+    read_strings,
+    write_strings,
+    write_varint,
+)
+
+MAX_ELEMENTS = 2**31 - 1
+"""What one tensor may hold unless the caller sets another limit."""
+
+_MAX_RANK = 64  # of NumPy; TensorFlow has 254
+_SWAPPED = sys.byteorder != "little"
+_LENGTH_DELIMITED = 2
+
+
+class TooManyElements(ValueError):  # noqa: N818 - an error by its base
+    """A tensor is larger than allowed.
+
+    Attributes:
+        elements: That its shape claims.
+        limit: What is allowed.
+    """
+
+    def __init__(self, elements: int, limit: int) -> None:
+        super().__init__(
+            f"The tensor has {elements} elements; at most {limit} are allowed."
+        )
+        self.elements = elements
+        self.limit = limit
+
+
+def shape_of(proto: Any, max_elements: int = MAX_ELEMENTS) -> tuple[int, ...]:
+    """Reads and checks the shape of a `TensorProto`.
+
+    Raises:
+        ValueError: If it is unknown, negative, too long or too large.
+    """
+    shape = proto.tensor_shape
+    if shape.unknown_rank:
+        raise ValueError("The rank of the tensor is unknown.")
+    sizes = tuple([dim.size for dim in shape.dim])
+    if len(sizes) > _MAX_RANK:
+        raise ValueError(
+            f"The tensor has {len(sizes)} dimensions; at most {_MAX_RANK} are allowed."
+        )
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"The shape {list(sizes)} has a negative dimension.")
+    # A dimension of zero must not hide that the others overflow.
+    elements = math.prod(size for size in sizes if size)
+    if elements > max_elements:
+        raise TooManyElements(elements, max_elements)
+    return sizes
+
+
+def to_array(proto: Any, max_elements: int = MAX_ELEMENTS) -> np.ndarray:
+    """Reads a tensor.
+
+    Args:
+        proto: A `TensorProto`, of this package or of TensorFlow.
+        max_elements: What its shape may claim at most; memory is taken only after this
+            was checked.
+
+    Returns:
+        An array; strings as objects of type bytes. It may be read-only.
+
+    Raises:
+        ValueError: If type, shape and content do not make an array.
+    """
+    kind = kind_of_number(proto.dtype)
+    shape = shape_of(proto, max_elements)
+    count = math.prod(shape)
+    content = proto.tensor_content
+    if kind.dtype == object:
+        values = read_strings(content, count) if content else list(proto.string_val)
+        return _strings(values, count).reshape(shape)
+    if count == 0:
+        return np.empty(shape, kind.dtype)
+    if content:
+        wanted = count * kind.dtype.itemsize
+        if len(content) != wanted:
+            raise ValueError(
+                f"The content has {len(content)} bytes; the shape {list(shape)} of "
+                f"{kind.name} needs {wanted}."
+            )
+        return _native(np.frombuffer(content, kind.dtype)).reshape(shape)
+    return _filled(_values(proto, kind), count, kind.dtype).reshape(shape)
+
+
+def from_array(array: Any, as_content: bool = False) -> Any:
+    """Makes a tensor.
+
+    Args:
+        array: What `numpy.asarray` understands; strings are str or bytes.
+        as_content: Whether values go into `tensor_content` as raw bytes, and not into
+            the field of their type.
+
+    Raises:
+        ValueError: If the type has no `DataType`.
+    """
+    proto = messages.TensorProto()
+    write_array(proto, np.asarray(array), as_content)
+    return proto
+
+
+def write_array(proto: Any, array: np.ndarray, as_content: bool = False) -> None:
+    """Writes an array into an empty `TensorProto`; see `from_array`.
+
+    Raises:
+        ValueError: If the type has no `DataType`.
+    """
+    kind = kind_of_dtype(array.dtype)
+    proto.dtype = kind.number
+    # A scalar has a shape too, without dimensions.
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    if not array.size:
+        return
+    if kind.dtype == object:
+        _write_strings(proto, array, as_content)
+        return
+    flat = np.ascontiguousarray(array, kind.dtype).reshape(-1)
+    if as_content:
+        proto.tensor_content = _native(flat).tobytes()
+    elif kind.field == "float8_val":
+        proto.float8_val = flat.tobytes()
+    elif kind.bits or kind.dtype.kind not in "fc":
+        bits = flat.view(np.uint16) if kind.bits else flat
+        getattr(proto, kind.field).extend(bits.tolist())
+    else:
+        # Floating-point values are in the message as they are in memory.
+        data = _native(flat).tobytes()
+        proto.MergeFromString(_packed_head(kind.field, len(data)) + data)
+
+
+def _values(proto: Any, kind: Kind) -> np.ndarray:
+    field = getattr(proto, kind.field)
+    if kind.field == "float8_val":
+        return np.frombuffer(field, kind.dtype)
+    if kind.dtype.kind == "c":
+        part = np.dtype(f"f{kind.dtype.itemsize // 2}")
+        parts = np.array(field, part)
+        return parts[: len(parts) // 2 * 2].view(kind.dtype)
+    if kind.bits:
+        return np.array(field, np.int32).astype(np.uint16).view(kind.dtype)
+    if kind.field == "int_val":
+        return np.array(field, np.int32).astype(kind.dtype)
+    return np.array(field, kind.dtype)
+
+
+def _filled(values: np.ndarray, count: int, dtype: np.dtype) -> np.ndarray:
+    if len(values) >= count:
+        return values[:count]
+    if not len(values):
+        return np.zeros(count, dtype)
+    filled = np.empty(count, dtype)
+    filled[: len(values)] = values
+    filled[len(values) :] = values[-1]
+    return filled
+
+
+def _strings(values: list[bytes], count: int) -> np.ndarray:
+    last = values[-1] if values else b""
+    array = np.empty(count, object)
+    given = min(len(values), count)
+    array[given:] = last
+    array[:given] = values[:given]
+    return array
+
+
+def _write_strings(proto: Any, array: np.ndarray, as_content: bool) -> None:
+    values = []
+    for item in array.reshape(-1).tolist():
+        value = item.encode() if isinstance(item, str) else item
+        if not isinstance(value, bytes):
+            raise ValueError(f"A string is expected and not {type(item).__name__}.")
+        values.append(value)
+    if as_content:
+        proto.tensor_content = write_strings(values)
+    else:
+        proto.string_val.extend(values)
+
+
+def _packed_head(field: str, length: int) -> bytes:
+    """Writes what precedes packed values."""
+    number = messages.TensorProto.DESCRIPTOR.fields_by_name[field].number
+    return write_varint(number << 3 | _LENGTH_DELIMITED) + write_varint(length)
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """Swaps between the bytes of this machine and those of the wire."""
+    return array.byteswap() if _SWAPPED else array

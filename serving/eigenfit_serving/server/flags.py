@@ -1,0 +1,192 @@
+"""The command line, which is that of tensorflow_model_server and more."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from eigenfit_serving.server.flag_texts import OURS, THEIRS, UNSUPPORTED
+from eigenfit_serving.server.options import Options
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Options)}
+
+_ACTIONS = ("help", "version")
+
+EXAMPLE = """\
+python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\
+    --model_name=identity --model_base_path=/models/identity"""
+
+
+class FlagError(ValueError):
+    """A flag whose value cannot be read; the text says which."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line asks for.
+
+    Attributes:
+        options: All settings.
+        given: Names of the flags that were there.
+        action: `help` or `version`, or empty to serve.
+        unknown: Arguments that mean nothing.
+        unsupported: Flags that have no effect here.
+    """
+
+    options: Options
+    given: frozenset[str] = frozenset()
+    action: str = ""
+    unknown: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether REST is offered."""
+        return "rest_api_port" in self.given or bool(self.options.rest_api_port)
+
+    def warnings(self) -> Iterator[str]:
+        """Lists what is to be said about flags that mean nothing here."""
+        for argument in self.unknown:
+            yield f"unknown argument: {argument}"
+        for name in self.unsupported:
+            yield f"--{name} has no effect here: {UNSUPPORTED[name]}"
+
+
+def parse_flags(arguments: Sequence[str]) -> Command:
+    """Reads `--flag=value`, `--flag value`, `--flag`, `--noflag` and `--no-flag`.
+
+    Args:
+        arguments: Without the name of the program.
+
+    Raises:
+        FlagError: If a value is missing or cannot be read.
+
+    Example:
+        >>> command = parse_flags(["--port=9000", "--enable_batching", "--what=1"])
+        >>> command.options.port, command.options.enable_batching, command.unknown
+        (9000, True, ('--what=1',))
+    """
+    settings: dict[str, Any] = {}
+    unknown, unsupported, action = [], [], ""
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        if argument == "-h":
+            argument = "--help"
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--"):
+            unknown.append(argument)
+        elif name in _ACTIONS:
+            if _read_bool(name, value if equals else "true"):
+                action = action or name
+        elif name in _DEFAULTS:
+            if not equals:
+                value = _next_value(name, left)
+            settings[name] = _read(name, value)
+        elif not equals and (positive := _negated(name)) is not None:
+            settings[positive] = False
+        elif name in UNSUPPORTED:
+            if not equals and left and not left[0].startswith("-"):
+                left.pop(0)
+            unsupported.append(name)
+        else:
+            unknown.append(argument)
+    return Command(
+        Options(**settings),
+        frozenset(settings),
+        action,
+        tuple(unknown),
+        tuple(dict.fromkeys(unsupported)),
+    )
+
+
+def help_text() -> str:
+    """Writes what `--help` prints."""
+    lines = [
+        "usage: python -m eigenfit_serving.server [--flag=value ...]",
+        "",
+        "Serves SavedModels over gRPC and REST, as tensorflow_model_server does.",
+        "",
+        "For example:",
+        f"  {EXAMPLE}",
+    ]
+    for title, texts in (
+        ("Flags of tensorflow_model_server", THEIRS),
+        ("Flags of this server", OURS),
+    ):
+        lines += ["", f"{title}:"]
+        for name, text in texts.items():
+            default = _DEFAULTS[name]
+            shown = str(default).lower() if isinstance(default, bool) else default
+            suffix = f" [{shown}]" if shown != "" else ""
+            lines.append(f"  --{name}\n        {text}{suffix}")
+    lines += ["", "Understood, but without effect:"]
+    lines += [f"  --{name}" for name in UNSUPPORTED]
+    lines += ["", "  --version", "  --help"]
+    return "\n".join(lines)
+
+
+def version_text() -> str:
+    """Writes what `--version` prints, without importing TensorFlow."""
+    return (
+        f"eigenfit ModelServer: {_version_of('eigenfit')}\n"
+        f"TensorFlow Library: {_version_of('tensorflow', 'tensorflow-cpu')}"
+    )
+
+
+def _version_of(*packages: str) -> str:
+    for package in packages:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def _next_value(name: str, left: list[str]) -> str:
+    is_bool = isinstance(_DEFAULTS[name], bool)
+    follows = bool(left) and not left[0].startswith("--")
+    if follows and (not is_bool or left[0].lower() in _TRUE + _FALSE):
+        return left.pop(0)
+    if is_bool:
+        return "true"
+    raise FlagError(f"--{name} needs a value, such as --{name}={_DEFAULTS[name]}.")
+
+
+def _negated(name: str) -> str | None:
+    for prefix in ("no-", "no_", "no"):
+        positive = name.removeprefix(prefix)
+        if positive != name and isinstance(_DEFAULTS.get(positive), bool):
+            return positive
+    return None
+
+
+def _read(name: str, text: str) -> Any:
+    default = _DEFAULTS[name]
+    if isinstance(default, bool):
+        return _read_bool(name, text)
+    if isinstance(default, str):
+        return text
+    try:
+        value = type(default)(text)
+    except ValueError:
+        raise _unreadable(name, text) from None
+    if value != value or (value < 0 and name != "file_system_poll_wait_seconds"):
+        raise _unreadable(name, text)
+    return value
+
+
+def _read_bool(name: str, text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise _unreadable(name, text)
+
+
+def _unreadable(name: str, text: str) -> FlagError:
+    return FlagError(f"Couldn't interpret value {text} for flag {name}.")

@@ -1,0 +1,125 @@
+"""What all methods of the gRPC services have in common.
+
+Requests are parsed here and not by the gRPC library, which would report a malformed one
+as an error of the server.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, EncodeError
+
+from eigenfit_serving.protocol.grpc_api import Method
+from eigenfit_serving.server.interfaces import Gate, ModelSpec, RequestContext
+from eigenfit_serving.server.status import Code, ServingError
+
+Work = Callable[[Any, RequestContext], Any]
+"""Answers a request."""
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 1024
+_TRUNCATED = "...TRUNCATED"
+_REQUEST_ID = "x-request-id"
+_CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
+# What a client without a deadline seems to have: hundreds of years.
+_NO_DEADLINE = 1e9
+
+
+def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
+    """Makes a handler of a method.
+
+    Args:
+        method: Gives the classes of the messages.
+        api: For metrics and logs.
+        work: Answers the request.
+        gate: Lets it in.
+    """
+
+    def behave(data: bytes, call: grpc.ServicerContext) -> Any:
+        context = make_context(api, call)
+        try:
+            with gate.admit(context):
+                return work(parse(method.request, data), context).SerializeToString()
+        except ServingError as error:
+            code, message = error.code, error.message
+        except EncodeError as error:
+            code, message = Code.RESOURCE_EXHAUSTED, f"The answer is too large: {error}"
+        except Exception as error:
+            _log.exception("A request of %s failed.", method.path)
+            code, message = Code.INTERNAL, f"Internal error: {type(error).__name__}"
+        call.abort(_CODES[code], truncated(message))
+
+    return grpc.unary_unary_rpc_method_handler(behave)
+
+
+def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
+    """Collects what accompanies a call; its end cancels what still runs for it."""
+    remaining = call.time_remaining()
+    deadline = None
+    if remaining is not None and remaining < _NO_DEADLINE:
+        deadline = time.monotonic() + max(0.0, remaining)
+    request_id = ""
+    for key, value in call.invocation_metadata():
+        if key == _REQUEST_ID:
+            request_id = str(value)
+    context = RequestContext(api, "GRPC", request_id or uuid.uuid4().hex, deadline)
+    if not call.add_callback(context.cancel):
+        context.cancel()
+    return context
+
+
+def parse(message_class: Any, data: bytes) -> Any:
+    """Reads a message.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    try:
+        return message_class.FromString(data)
+    except DecodeError:
+        name = message_class.DESCRIPTOR.full_name
+        raise ServingError(
+            Code.INVALID_ARGUMENT, f"The request is no {name}: it cannot be parsed."
+        ) from None
+
+
+def truncated(message: str) -> str:
+    """Cuts a message as TensorFlow Serving does (grpc_status_util.cc)."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return message[:_LONGEST_MESSAGE] + _TRUNCATED
+
+
+def model_spec(request: Any) -> ModelSpec:
+    """Reads the `model_spec` of a request.
+
+    Raises:
+        ServingError: If there is none.
+    """
+    if not request.HasField("model_spec"):
+        raise ServingError(Code.INVALID_ARGUMENT, "Missing ModelSpec")
+    return read_spec(request.model_spec)
+
+
+def read_spec(proto: Any) -> ModelSpec:
+    """Reads a `ModelSpec`.
+
+    Raises:
+        ServingError: If it has no name.
+    """
+    if not proto.name:
+        raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+    choice = proto.WhichOneof("version_choice")
+    return ModelSpec(
+        proto.name,
+        proto.version.value if choice == "version" else None,
+        proto.version_label if choice == "version_label" else None,
+        proto.signature_name,
+    )

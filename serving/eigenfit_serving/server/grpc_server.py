@@ -1,0 +1,141 @@
+"""The gRPC server."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from eigenfit_serving.protocol import grpc_api
+from eigenfit_serving.server.grpc_health import HealthService
+from eigenfit_serving.server.grpc_keys import KeyInterceptor, read_key
+from eigenfit_serving.server.grpc_model import ModelService
+from eigenfit_serving.server.grpc_prediction import PredictionService
+from eigenfit_serving.server.grpc_profiler import SERVICE as PROFILER_SERVICE
+from eigenfit_serving.server.grpc_profiler import profiler_handlers
+from eigenfit_serving.server.grpc_reflection import reflection_handlers
+from eigenfit_serving.server.grpc_tls import read_credentials
+from eigenfit_serving.server.interfaces import Gate, ModelSource
+from eigenfit_serving.server.options import Options
+
+_LARGEST_MESSAGE = 2**31 - 1
+# For what is beside the requests that are let in: refusals, the health check.
+_MORE_THREADS = 40
+
+
+class GrpcServer:
+    """Serves models over TCP and a UNIX socket.
+
+    Args:
+        models: Where they are found.
+        gate: Lets requests in.
+        options: Ports, certificates, key, limits.
+
+    Raises:
+        ValueError: If a file or an argument cannot be understood.
+        OSError: If a file cannot be read.
+    """
+
+    def __init__(self, models: ModelSource, gate: Gate, options: Options) -> None:
+        self._options = options
+        threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
+        self._threads = ThreadPoolExecutor(threads, "grpc")
+        self._health = HealthService(
+            models, lambda: bool(getattr(gate, "draining", False))
+        )
+        key = options.api_key_file
+        interceptors: list[grpc.ServerInterceptor] = (
+            [KeyInterceptor(read_key(key), gate)] if key else []
+        )
+        self._credentials = (
+            read_credentials(options.ssl_config_file)
+            if options.ssl_config_file
+            else None
+        )
+        self._server = grpc.server(
+            self._threads, interceptors=interceptors, options=_arguments(options)
+        )
+        services: dict[str, Any] = {
+            grpc_api.PREDICTION_SERVICE: PredictionService(models, options).handlers(
+                gate
+            ),
+            grpc_api.MODEL_SERVICE: ModelService(models).handlers(gate),
+        }
+        if options.enable_grpc_healthcheck_service:
+            services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
+        if options.enable_profiler:
+            services[PROFILER_SERVICE] = profiler_handlers()
+        services.update(reflection_handlers(list(services)))
+        self._server.add_generic_rpc_handlers(
+            [
+                grpc.method_handlers_generic_handler(name, handlers)
+                for name, handlers in services.items()
+            ]
+        )
+
+    def start(self) -> int:
+        """Binds and serves.
+
+        Returns:
+            The TCP port.
+
+        Raises:
+            OSError: If an address cannot be bound.
+        """
+        options = self._options
+        port = self._bind(f"{_host(options.host)}:{options.port}")
+        if options.grpc_socket_path:
+            self._bind(f"unix:{options.grpc_socket_path}")
+        self._server.start()
+        return port
+
+    def stop(self, grace: float | None = None) -> None:
+        """Refuses new calls and waits for those that run.
+
+        Args:
+            grace: Seconds after which they are cancelled; None for at once.
+        """
+        self._health.stop()
+        self._server.stop(grace).wait()
+        self._threads.shutdown(wait=False)
+
+    def _bind(self, address: str) -> int:
+        try:
+            if self._credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, self._credentials)
+        except RuntimeError as error:
+            raise OSError(f"Cannot listen on {address}: {error}") from error
+        if not port:
+            raise OSError(f"Cannot listen on {address}.")
+        return port
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _arguments(options: Options) -> list[tuple[str, Any]]:
+    """Collects the arguments of the channel; those of the caller come last.
+
+    Raises:
+        ValueError: If one is not `key=value`.
+    """
+    arguments: list[tuple[str, Any]] = [
+        (
+            "grpc.max_receive_message_length",
+            options.max_body_bytes or _LARGEST_MESSAGE,
+        ),
+        ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+        # A port in use is an error, and not shared.
+        ("grpc.so_reuseport", 0),
+    ]
+    for text in filter(None, options.grpc_channel_arguments.split(",")):
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--grpc_channel_arguments: {text} is not key=value.")
+        number = value.lstrip("-").isdecimal()
+        arguments.append((key.strip(), int(value) if number else value))
+    return arguments

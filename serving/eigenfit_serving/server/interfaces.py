@@ -1,0 +1,225 @@
+"""What the parts of the server know of each other.
+
+gRPC and REST turn a request into arrays, ask a `ModelSource` for a `Servable`, run it,
+and turn the answer back. They see nothing else of models.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from eigenfit_serving.server.status import Code, ServingError
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which version of which model a caller means.
+
+    Attributes:
+        name: Of the model.
+        version: Its number; None for the newest that is available.
+        label: Of a version; not together with `version`.
+        signature_name: Empty for `serving_default`.
+    """
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+    signature_name: str = ""
+
+
+@dataclass
+class RequestContext:
+    """What accompanies one request through the server; safe to share between threads.
+
+    Attributes:
+        api: `predict`, `classify`, `regress`, `multi_inference`, `metadata`, `status`.
+        entrypoint: `GRPC` or `REST`.
+        request_id: As the caller gave it, or a new one.
+        deadline: In seconds of `time.monotonic`; None for none.
+        model: Name of the model, once it is known; for metrics and logs.
+        version: Of the model that answered.
+        signature: That was run.
+        rows: First dimension of the inputs.
+        queue_seconds: Spent waiting for a batch.
+        run_seconds: Spent in TensorFlow.
+        extra: More fields of the access log.
+    """
+
+    api: str
+    entrypoint: str
+    request_id: str
+    deadline: float | None = None
+    model: str = ""
+    version: int | None = None
+    signature: str = ""
+    rows: int | None = None
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _cancelled: bool = False
+    _callbacks: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def remaining(self) -> float | None:
+        """Computes the seconds left, not negative; None without a deadline."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raises if the caller has gone or the deadline has passed."""
+        if self._cancelled:
+            raise ServingError(Code.CANCELLED, "The request was cancelled.")
+        if self.remaining() == 0.0:
+            raise ServingError(
+                Code.DEADLINE_EXCEEDED, "Timed out waiting for the model to run."
+            )
+
+    def cancel(self) -> None:
+        """Tells whoever works for the request to stop; may be called repeatedly."""
+        with self._lock:
+            if self._cancelled:
+                return
+            self._cancelled = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Registers what to call when the request is cancelled, at once if it is.
+
+        Returns:
+            A function that takes the registration back.
+        """
+        with self._lock:
+            if not self._cancelled:
+                self._callbacks.append(callback)
+                return lambda: self._forget(callback)
+        callback()
+        return lambda: None
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+
+class Servable(Protocol):
+    """One version of a model, ready to run.
+
+    Attributes:
+        name: Of the model.
+        version: Its number.
+        path: Folder of the version.
+        signatures: `tensorflow.core.protobuf.meta_graph_pb2.SignatureDef` by name, as
+            in the SavedModel, with `defaults` where it has them.
+    """
+
+    name: str
+    version: int
+    path: str
+    signatures: Mapping[str, Any]
+
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        context: RequestContext,
+    ) -> list[np.ndarray]:
+        """Runs the graph, in a batch with other callers' rows where that is on.
+
+        Args:
+            feeds: Arrays by tensor name ("serving_default_initial:0"), uncast: what
+                does not fit is reported by the runtime. Strings are object arrays of
+                bytes.
+            fetches: Tensor names.
+            context: Its deadline and cancellation stop the run.
+
+        Raises:
+            ServingError: With the code of the runtime.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """State of one version.
+
+    Attributes:
+        version: Its number.
+        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
+        code: Why it ended.
+        message: Why it ended.
+    """
+
+    version: int
+    state: str
+    code: Code = Code.OK
+    message: str = ""
+
+
+class ModelSource(Protocol):
+    """Where requests find models."""
+
+    def acquire(self, spec: ModelSpec) -> AbstractContextManager[Servable]:
+        """Holds a version: it is not unloaded before the context ends.
+
+        Raises:
+            ServingError: NOT_FOUND, with the texts of the protocol.
+        """
+        ...
+
+    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
+        """Lists states, highest version first.
+
+        Raises:
+            ServingError: NOT_FOUND.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """Lists the configured models."""
+        ...
+
+    def reload(self, config: Any) -> None:
+        """Replaces the configuration; waits until the new models are available.
+
+        Args:
+            config: A `ModelServerConfig` of `eigenfit_serving.protocol`.
+
+        Raises:
+            ServingError: With the texts of the protocol; nothing has changed then.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """Lets requests in, counts and logs them."""
+
+    def admit(self, context: RequestContext) -> AbstractContextManager[None]:
+        """Surrounds the work for a request.
+
+        Counts it as in flight, and when it ends, with an error or not, records metrics
+        and writes the line of the access log.
+
+        Raises:
+            ServingError: UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED if too
+                many are in flight.
+        """
+        ...
+
+    def reject(self, reason: str) -> None:
+        """Counts a request refused before `admit`: `body_size`, `api_key`, ..."""
+        ...
+
+    def render(self) -> bytes:
+        """Writes all metrics in the text format of Prometheus."""
+        ...

@@ -1,0 +1,186 @@
+"""Arrays become JSON: rows under `predictions`, whole tensors under `outputs`.
+
+NaN and infinity are the bare tokens `NaN`, `Infinity` and `-Infinity`, which orjson
+does not write; answers that hold one are written by the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from eigenfit_serving.server.json_dtypes import WRITABLE, name_of_array
+from eigenfit_serving.server.json_values import invalid
+
+_BYTES_SUFFIX = "_bytes"
+
+
+def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """Writes outputs row by row: values if there is one output, objects if several.
+
+    Args:
+        outputs: By name, all of one first dimension.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, if they are not, or their dtype has no JSON.
+
+    Example:
+        >>> predictions({"y": np.array([[1.0], [np.inf]])})
+        b'{"predictions":[[1.0],[Infinity]]}'
+    """
+    _check_some(outputs)
+    size = None
+    for name, array in outputs.items():
+        if array.ndim == 0:
+            raise invalid(f"Tensor name: {name} has no shape information ")
+        if size is not None and len(array) != size:
+            raise invalid(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} "
+                f"expecting: {size}"
+            )
+        size = len(array)
+    finite = _all_finite(outputs.values())
+    names = sorted(outputs)
+    columns = [_rows(name, outputs[name], finite) for name in names]
+    if len(names) == 1:
+        return _write({"predictions": columns[0]}, finite)
+    rows = [
+        dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)
+    ]
+    return _write({"predictions": rows}, finite)
+
+
+def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """Writes outputs as they are: the value if there is one, an object if several.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, if a dtype has no JSON.
+
+    Example:
+        >>> columns({"y": np.float64(2)})
+        b'{"outputs":2.0}'
+    """
+    _check_some(outputs)
+    finite = _all_finite(outputs.values())
+    values = {
+        name: _whole(name, np.asarray(outputs[name]), finite)
+        for name in sorted(outputs)
+    }
+    answer = values if len(values) > 1 else next(iter(values.values()))
+    return _write({"outputs": answer}, finite)
+
+
+def classifications(results: Iterable[Iterable[tuple[str | bytes, float]]]) -> bytes:
+    """Writes labels and scores, a list an example.
+
+    Raises:
+        ServingError: There are none.
+
+    Example:
+        >>> classifications([[("cat", 0.5)]])
+        b'{"results":[[["cat",0.5]]]}'
+    """
+    rows = [[[_text(label), _score(score)] for label, score in row] for row in results]
+    if not rows:
+        raise invalid("Cannot convert empty ClassificationResults to JSON")
+    scores = [score for row in rows for _, score in row]
+    return _write({"results": rows}, bool(np.isfinite(scores).all()))
+
+
+def regressions(values: Iterable[float]) -> bytes:
+    """Writes a number an example.
+
+    Raises:
+        ServingError: There are none.
+
+    Example:
+        >>> regressions([np.float32(0.1)])
+        b'{"results":[0.1]}'
+    """
+    scores = [_score(value) for value in values]
+    if not scores:
+        raise invalid("Cannot convert empty RegressionResults to JSON")
+    return _write({"results": scores}, bool(np.isfinite(scores).all()))
+
+
+def error_body(message: str) -> bytes:
+    """Writes what every failed request gets."""
+    text = json.dumps(message, ensure_ascii=False)
+    return f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
+
+
+def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
+    if not outputs:
+        raise invalid("Cannot convert empty tensor map to JSON")
+    for array in outputs.values():
+        dtype = array.dtype
+        if dtype not in WRITABLE and dtype.kind not in "SU":
+            raise invalid(
+                f"Failed to write JSON value for tensor type: {name_of_array(dtype)}"
+            )
+
+
+def _all_finite(arrays: Iterable[np.ndarray]) -> bool:
+    return all(x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays)
+
+
+def _rows(name: str, array: np.ndarray, finite: bool) -> list[Any]:
+    if finite and array.dtype == np.float32:
+        # orjson writes single precision as short as it is; `tolist` would widen it.
+        return list(np.ascontiguousarray(array))
+    return _plain(name, array)
+
+
+def _whole(name: str, array: np.ndarray, finite: bool) -> Any:
+    if finite and array.ndim and array.dtype.kind != "O":
+        return np.ascontiguousarray(array)
+    return _plain(name, array)
+
+
+def _plain(name: str, array: np.ndarray) -> Any:
+    if array.dtype == np.float32:
+        # By the shortest text, so that 0.1 does not become 0.10000000149011612.
+        return array.astype("U32").astype(np.float64).tolist()
+    if array.dtype.kind in "OSU":
+        as_bytes = name.endswith(_BYTES_SUFFIX)
+        return _strings(array.tolist(), as_bytes)
+    return array.tolist()
+
+
+def _strings(value: Any, as_bytes: bool) -> Any:
+    if isinstance(value, list):
+        return [_strings(element, as_bytes) for element in value]
+    if as_bytes:
+        raw = value if isinstance(value, bytes) else str(value).encode()
+        return {"b64": b64encode(raw).decode("ascii")}
+    return _text(value)
+
+
+def _text(value: str | bytes) -> str:
+    # Bytes that are not UTF-8 pass through, as in TensorFlow Serving.
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)
+
+
+def _score(value: float) -> float:
+    return float(str(np.float32(value)))
+
+
+def _write(answer: Mapping[str, Any], finite: bool) -> bytes:
+    if finite:
+        try:
+            return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError:  # Text that is not UTF-8.
+            pass
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), default=_list)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _list(value: Any) -> Any:
+    return _plain("", np.asarray(value))

@@ -1,0 +1,275 @@
+"""Puts the server together, runs it until it is told to stop, and takes it apart."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eigenfit_serving.server.flags import (
+    Command,
+    FlagError,
+    help_text,
+    parse_flags,
+    version_text,
+)
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.signals import Control, StopRequest
+from eigenfit_serving.server.status import Code, ServingError
+
+logger = logging.getLogger(__name__)
+
+FAILED = 255
+"""Exit code of tensorflow_model_server when it cannot start."""
+
+_STOP_SECONDS = 5.0
+"""For connections to be closed when no request is being worked on."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the server.
+
+    Args:
+        arguments: Without the name of the program.
+
+    Returns:
+        The exit code: 0 after SIGTERM or SIGINT, 255 if it cannot start.
+    """
+    try:
+        command = parse_flags(arguments)
+    except FlagError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    if command.action == "help":
+        print(help_text())
+        return 0
+    if command.action == "version":
+        print(version_text())
+        return 0
+    _start_logging()
+    if command.options.supervise:
+        from eigenfit_serving.server.supervisor import (
+            Supervisor,
+            fixed_ports,
+            worker_command,
+        )
+
+        try:
+            flags = fixed_ports(command)
+        except OSError as error:
+            return _fail(_server_error(command.options.host, error))
+        return Supervisor(worker_command([*arguments, *flags])).run()
+    for warning in command.warnings():
+        print(warning, file=sys.stderr, flush=True)
+    stop = StopRequest()
+    control = Control(stop)
+    stop.listen_to_signals(control.is_supervised)
+    try:
+        return Application(command, stop.event, control.say_ready).run()
+    except ServingError as error:
+        return _fail(error)
+
+
+class Application:
+    """The parts of a server, in the order in which they start.
+
+    Args:
+        command: What is to be run.
+        stop: Set when it is to stop.
+        when_ready: Called when requests are answered.
+        raw_load: Loads a SavedModel; that of TensorFlow if not given.
+        servers: Makes the servers for gRPC and REST; the real ones if not given.
+        say: Prints the line that tells where the server is.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        stop: threading.Event,
+        when_ready: Callable[[], None] = lambda: None,
+        raw_load: Any = None,
+        servers: Callable[..., dict[str, Any]] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        from eigenfit_serving.server.access_log import AccessLog
+        from eigenfit_serving.server.config_files import (
+            batching_parameters,
+            model_config,
+            read_message,
+        )
+        from eigenfit_serving.server.gate import RequestGate
+        from eigenfit_serving.server.loading import Loader
+        from eigenfit_serving.server.metrics import Metrics
+        from eigenfit_serving.server.registry import Registry
+
+        options = command.options
+        self._command, self._options, self._stop = command, options, stop
+        self._when_ready = when_ready
+        self._make_servers = servers or make_servers
+        self._say = say or (lambda line: print(line, flush=True))
+        parameters = batching_parameters(options)
+        if options.monitoring_config_file:
+            from eigenfit_serving.protocol.messages import MonitoringConfig
+
+            read_message(MonitoringConfig, options.monitoring_config_file)
+        self._config = model_config(options)
+        metrics = Metrics()
+        self._log = AccessLog() if options.access_log else None
+        self.gate = RequestGate(metrics, self._log, options.max_in_flight)
+        loader = Loader(options, metrics, parameters, raw_load)
+        metrics.watch_depth(lambda: loader.queue_depth)
+        self.registry = Registry(options, loader)
+
+    def run(self) -> int:
+        """Runs until `stop` is set.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            ServingError: If it cannot start.
+        """
+        servers: dict[str, Any] = {}
+        poller = None
+        try:
+            self.registry.start(self._config)
+            if not self._wait_first_load():
+                return 0
+            servers, urls = self._start_servers()
+            poller = self._start_poller()
+            self._say(json.dumps({"event": "ready", **urls}))
+            self._when_ready()
+            self._stop.wait()
+            self._drain()
+            return 0
+        finally:
+            if poller is not None:
+                poller.stop()
+            self.gate.close()
+            _stop_servers(servers)
+            _within(2 * _STOP_SECONDS, self.registry.close)
+            if self._log is not None:
+                self._log.close()
+
+    def _wait_first_load(self) -> bool:
+        while not self.registry.check_started():
+            if self._stop.is_set():
+                return False
+            self.registry.wait_changed(0.1)
+        return not self._stop.is_set()
+
+    def _start_servers(self) -> tuple[dict[str, Any], dict[str, str | None]]:
+        started: dict[str, Any] = {}
+        urls: dict[str, str | None] = {"grpc": None, "rest": None}
+        try:
+            made = self._make_servers(self.registry, self.gate, self._command)
+            for kind, server in made.items():
+                port = server.start()
+                started[kind] = server
+                urls[kind] = url_of(kind, port, self._options)
+        except (OSError, RuntimeError, ValueError) as error:
+            _stop_servers(started)
+            raise _server_error(self._options.host, error) from None
+        return started, urls
+
+    def _start_poller(self) -> Any:
+        from eigenfit_serving.server.config_files import ConfigPoller
+
+        options = self._options
+        seconds = options.model_config_file_poll_wait_seconds
+        if not options.model_config_file or seconds <= 0:
+            return None
+        poller = ConfigPoller(options.model_config_file, seconds, self.registry.reload)
+        poller.start(self._config)
+        return poller
+
+    def _drain(self) -> None:
+        options = self._options
+        logger.info("Stopping: %d requests are being worked on", self.gate.in_flight)
+        self.gate.announce_drain()
+        if options.drain_delay_seconds:
+            threading.Event().wait(options.drain_delay_seconds)
+        self.gate.close()
+        if not self.gate.wait_empty(options.drain_timeout_seconds):
+            logger.warning(
+                "%d requests have not ended after %g s and are given up",
+                self.gate.in_flight,
+                options.drain_timeout_seconds,
+            )
+
+
+def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
+    """Makes the servers that are asked for."""
+    from eigenfit_serving.server.grpc_server import GrpcServer
+
+    options = command.options
+    servers: dict[str, Any] = {"grpc": GrpcServer(models, gate, options)}
+    if command.has_rest:
+        if options.rest_api_port and options.rest_api_port == options.port:
+            logger.error(
+                "server_options.http_port cannot be same as grpc_port. Please use a "
+                "different port for HTTP/REST API. Skipped exporting HTTP/REST API."
+            )
+            return servers
+        from eigenfit_serving.server.rest_server import RestServer
+
+        servers["rest"] = RestServer(models, gate, options)
+    return servers
+
+
+def url_of(kind: str, port: int, options: Options) -> str:
+    """Writes where a server is found.
+
+    Example:
+        >>> url_of("rest", 8501, Options(host="0.0.0.0"))
+        'http://127.0.0.1:8501'
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+    if ":" in host:
+        host = f"[{host}]"
+    if kind == "grpc":
+        return f"grpc{'s' * bool(options.ssl_config_file)}://{host}:{port}"
+    return f"http{'s' * bool(options.rest_ssl_config_file)}://{host}:{port}"
+
+
+def _stop_servers(servers: dict[str, Any]) -> None:
+    stops = [lambda x=server: x.stop(_STOP_SECONDS) for server in servers.values()]
+    _within(2 * _STOP_SECONDS, *stops)
+
+
+def _within(seconds: float, *works: Callable[[], object]) -> None:
+    """Does several things at once, and does not wait longer than that."""
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+
+
+def _server_error(host: str, error: Exception) -> ServingError:
+    reason = str(getattr(error, "strerror", None) or error)
+    if isinstance(error, OSError) and "listen" not in reason:
+        reason = f"Cannot listen on {host}: {reason}"
+    return ServingError(Code.INVALID_ARGUMENT, reason)
+
+
+def _fail(error: ServingError) -> int:
+    print(
+        f"Failed to start server. Error: {error.code.name}: {error.message}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return FAILED
+
+
+def _start_logging() -> None:
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
+    )
+    for noisy in ("tensorflow", "h5py", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

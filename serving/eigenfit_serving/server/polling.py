@@ -1,0 +1,170 @@
+"""Finds the versions in a folder, and waits for those that are still being copied."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eigenfit_serving.server.versions import parse_version
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+
+SETTLED_SECONDS = 2.0
+"""Files that have not changed for so long are not being written."""
+
+ABANDONED_SECONDS = 30.0
+"""An incomplete version that has not changed for so long will not be completed."""
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass
+class Version:
+    """A version folder.
+
+    Attributes:
+        number: Its name.
+        path: Of the folder.
+        fingerprint: Names, sizes and times of its files.
+        is_settled: Whether it can be loaded; stays so until the folder is gone.
+    """
+
+    number: int
+    path: Path
+    fingerprint: Fingerprint = ()
+    is_settled: bool = False
+
+
+@dataclass
+class Watcher:
+    """Looks at the base path of one model, again and again.
+
+    A version counts once it is complete and its files rest: they are old, or were the
+    same the time before.
+
+    Attributes:
+        name: Of the model.
+        base_path: Folder of its versions.
+        looks_once: Whether nobody will look again; what is complete counts then.
+        clock: Gives the time of the files, in seconds.
+    """
+
+    name: str
+    base_path: Path
+    looks_once: bool = False
+    clock: Callable[[], float] = time.time
+    _seen: dict[int, Version] = field(default_factory=dict)
+    _said: str = ""
+
+    def look(self) -> dict[int, Version] | None:
+        """Lists the versions that can be loaded, by number.
+
+        Returns:
+            None if the base path cannot be read; nothing is known then.
+        """
+        try:
+            with os.scandir(self.base_path) as entries:
+                folders = {x.name: Path(x.path) for x in entries if x.is_dir()}
+        except OSError as error:
+            self._say(
+                f"Could not find base path {self.base_path} for servable {self.name} "
+                f"with error {error.strerror or error}"
+            )
+            return None
+        numbered = {
+            number: path
+            for name, path in sorted(folders.items())
+            if (number := parse_version(name)) is not None
+        }
+        if not numbered:
+            self._say(
+                f"No versions of servable {self.name} found under base path "
+                f"{self.base_path}"
+            )
+        elif self._said:
+            self._said = ""
+        self._seen = {
+            number: self._examine(number, path) for number, path in numbered.items()
+        }
+        return {n: version for n, version in self._seen.items() if version.is_settled}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a version is there that cannot be loaded yet."""
+        return any(not version.is_settled for version in self._seen.values())
+
+    def has_changed(self, version: Version) -> bool:
+        """Tells whether files differ from those when the version was examined."""
+        found, now = fingerprint(version.path), version.fingerprint
+        if found == now:
+            return False
+        version.fingerprint = found
+        return True
+
+    def _examine(self, number: int, path: Path) -> Version:
+        known = self._seen.get(number)
+        if known is not None and known.is_settled and known.path == path:
+            return known
+        found = fingerprint(path)
+        version = Version(number, path, found)
+        age = self.clock() - max((x[3] / 1e9 for x in found), default=0.0)
+        if is_complete(path):
+            rests = known is not None and known.fingerprint == found
+            version.is_settled = rests or age > SETTLED_SECONDS or self.looks_once
+        else:
+            version.is_settled = age > ABANDONED_SECONDS
+        return version
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            logger.warning("%s", text)
+
+
+def is_complete(path: Path) -> bool:
+    """Tells whether a folder holds a SavedModel with all of its variables."""
+    if not any(_size(path / name) for name in MODEL_FILES):
+        return False
+    variables = path / "variables"
+    if not variables.is_dir():
+        return True
+    names = {entry.name for entry in variables.iterdir()}
+    if not names:
+        return True
+    if "variables.index" not in names:
+        return False
+    shards = [name for name in names if name.startswith("variables.data-")]
+    totals = {name.rpartition("-of-")[2] for name in shards}
+    return len(totals) == 1 and len(shards) == _number(next(iter(totals)))
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Describes the files of a folder so that any change shows."""
+    found = []
+    for folder, _, names in os.walk(path):
+        for name in [".", *names]:
+            file = os.path.join(folder, name)
+            try:
+                stat = os.stat(file)
+            except OSError:
+                continue
+            size = 0 if name == "." else stat.st_size
+            found.append((file, size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return tuple(sorted(found))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else -1

@@ -1,0 +1,148 @@
+"""Prediction, apart from how requests and answers travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from eigenfit_serving.protocol.tensors import to_array
+from eigenfit_serving.server.interfaces import RequestContext, Servable
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.predict_limits import check_limits, check_shape
+from eigenfit_serving.server.status import Code, ServingError
+
+DEFAULT_SIGNATURE = "serving_default"
+
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+
+
+def predict(
+    servable: Servable,
+    signature_name: str,
+    inputs: Mapping[str, np.ndarray],
+    output_filter: Sequence[str],
+    context: RequestContext,
+    options: Options,
+) -> tuple[str, dict[str, np.ndarray]]:
+    """Runs one signature.
+
+    Args:
+        servable: What to run.
+        signature_name: Empty for `serving_default`.
+        inputs: Arrays by the names of the signature; each is looked up once, after the
+            names were checked, so that a mapping may parse it then.
+        output_filter: Names of the outputs that are wanted; all if empty.
+        context: Of the request; its signature and rows are filled in.
+        options: Limits, and what else is checked.
+
+    Returns:
+        The name of the signature, and the outputs by name.
+
+    Raises:
+        ServingError: With the texts of the protocol.
+    """
+    used = signature_name or DEFAULT_SIGNATURE
+    signature = servable.signatures.get(used)
+    if signature is None:
+        raise ServingError(
+            Code.FAILED_PRECONDITION, f'Serving signature key "{used}" not found.'
+        )
+    context.signature = used
+    if options.enable_signature_method_name_check:
+        _check_method(signature.method_name)
+    _check_names(signature, inputs)
+    arrays = _input_arrays(signature, inputs)
+    for alias, array in arrays.items():
+        if array.ndim and context.rows is None:
+            context.rows = array.shape[0]
+        if options.strict_shapes:
+            check_shape(alias, array, signature.inputs[alias])
+    check_limits(arrays, options)
+    outputs = _wanted(signature, output_filter)
+    feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
+    fetches = [signature.outputs[alias].name for alias in outputs]
+    results = servable.run(feeds, fetches, context)
+    return used, dict(zip(outputs, results, strict=True))
+
+
+def _check_method(method: str) -> None:
+    known = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
+    if method not in known:
+        raise ServingError(
+            Code.INTERNAL,
+            "Expected prediction signature method_name to be one of "
+            f"{{{', '.join(known)}}}. Was: {method}",
+        )
+
+
+def _check_names(signature: Any, given: Mapping[str, np.ndarray]) -> None:
+    if len(given) == len(signature.inputs):
+        return
+    extra = set(given) - set(signature.inputs)
+    missing = set(signature.inputs) - set(given) - set(signature.defaults)
+    if not extra and not missing:
+        return
+    raise _invalid(
+        f"input size does not match signature: {len(given)}!={len(signature.inputs)} "
+        f"len({{{_list(given)}}}) != len({{{_list(signature.inputs)}}}). "
+        f"Sent extra: {{{_list(extra)}}}. Missing but required: {{{_list(missing)}}}."
+    )
+
+
+def _input_arrays(
+    signature: Any, given: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    arrays = {}
+    for alias in sorted(signature.inputs):
+        if alias in given:
+            arrays[alias] = given[alias]
+        elif alias in signature.defaults:
+            arrays[alias] = _default(alias, signature.defaults[alias])
+        else:
+            raise _invalid(
+                f"Signature input alias: {alias}(feed name: "
+                f"{signature.inputs[alias].name}) not found in request and no default "
+                f"value provided. Inputs expected to be in the request "
+                f"{{{_list(given)}}}, or default input alias set: "
+                f"{_list(signature.defaults)}"
+            )
+    used = [alias for alias in arrays if alias in given]
+    if len(used) != len(given):
+        raise _invalid(
+            f"Inputs contains invalid name. Used request inputs: {_list(used)}, "
+            f"request input: {_list(given)}"
+        )
+    return arrays
+
+
+def _default(alias: str, proto: Any) -> np.ndarray:
+    try:
+        return to_array(proto)
+    except ValueError:
+        raise _invalid(f"tensor parsing error: {alias}") from None
+
+
+def _wanted(signature: Any, output_filter: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    for alias in output_filter:
+        if alias not in signature.outputs:
+            raise _invalid(
+                f"output tensor alias not found in signature: {alias} Outputs expected "
+                f"to be in the set {{{_list(signature.outputs)}}}."
+            )
+        if alias in seen:
+            raise _invalid(f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+    return list(output_filter) or sorted(signature.outputs)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ",".join(sorted(names))
+
+
+def _invalid(message: str) -> ServingError:
+    return ServingError(Code.INVALID_ARGUMENT, message)

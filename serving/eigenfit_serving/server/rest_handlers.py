@@ -1,0 +1,143 @@
+"""What is done for a request of the protocol, on a thread that may wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from eigenfit_serving.server import json_answers
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext, Servable
+from eigenfit_serving.server.json_examples import examples_of
+from eigenfit_serving.server.json_tensors import predict_inputs, signature_name_of
+from eigenfit_serving.server.json_text import parse_object
+from eigenfit_serving.server.json_values import invalid
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.rest_bodies import inflate
+from eigenfit_serving.server.rest_paths import Action, Route
+from eigenfit_serving.server.rest_status import metadata_body, models_body, status_body
+
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+class Runner(Protocol):
+    """Runs signatures of a servable."""
+
+    def predict(
+        self,
+        servable: Servable,
+        signature_name: str,
+        inputs: Mapping[str, np.ndarray],
+        context: RequestContext,
+    ) -> Mapping[str, np.ndarray]:
+        """Gives the outputs by name."""
+        ...
+
+    def classify(
+        self,
+        servable: Servable,
+        signature_name: str,
+        examples: Sequence[bytes],
+        context: RequestContext,
+    ) -> Iterable[Iterable[tuple[str | bytes, float]]]:
+        """Gives labels and scores of each example."""
+        ...
+
+    def regress(
+        self,
+        servable: Servable,
+        signature_name: str,
+        examples: Sequence[bytes],
+        context: RequestContext,
+    ) -> Iterable[float]:
+        """Gives a value of each example."""
+        ...
+
+
+class RestHandlers:
+    """Turns bodies into calls of models, and their outputs into bodies."""
+
+    def __init__(
+        self,
+        models: ModelSource,
+        runner: Runner,
+        options: Options,
+        example_class: Any,
+    ) -> None:
+        self._models = models
+        self._runner = runner
+        self._options = options
+        self._example_class = example_class
+
+    def handle(
+        self, route: Route, body: bytes, is_gzip: bool, context: RequestContext
+    ) -> bytes:
+        """Answers one request.
+
+        Raises:
+            ServingError: With the texts of the protocol.
+            RefusedError: The body inflates too far.
+        """
+        context.check()
+        context.model = route.spec.name
+        if route.action is Action.LIST:
+            return models_body(self._models)
+        if route.action is Action.STATUS:
+            # As in TensorFlow Serving a label does not narrow it down.
+            spec = route.spec
+            return status_body(self._models.status(spec.name, spec.version))
+        if route.action is Action.METADATA:
+            with self._models.acquire(route.spec) as servable:
+                context.version = servable.version
+                return metadata_body(servable)
+        if is_gzip:
+            body = inflate(body, self._options.max_inflated_bytes)
+        document = parse_object(body)
+        signature_name = signature_name_of(document)
+        if route.action is Action.PREDICT:
+            return self._predict(route, document, signature_name, context)
+        examples = examples_of(document, self._example_class)
+        self._check_rows(len(examples))
+        context.rows = len(examples)
+        with self._models.acquire(route.spec) as servable:
+            context.version = servable.version
+            context.signature = signature_name or _DEFAULT_SIGNATURE
+            asked = (servable, signature_name, examples, context)
+            if route.action is Action.CLASSIFY:
+                return json_answers.classifications(self._runner.classify(*asked))
+            return json_answers.regressions(self._runner.regress(*asked))
+
+    def _predict(
+        self,
+        route: Route,
+        document: Mapping[str, Any],
+        signature_name: str,
+        context: RequestContext,
+    ) -> bytes:
+        with self._models.acquire(route.spec) as servable:
+            context.version = servable.version
+            used = signature_name or _DEFAULT_SIGNATURE
+            signature = servable.signatures.get(used)
+            if signature is None:
+                raise invalid(
+                    f'Serving signature name: "{used}" not found in signature def'
+                )
+            context.signature = used
+            inputs = predict_inputs(
+                document, signature.inputs, signature_name, self._check_rows
+            )
+            context.check()
+            outputs = self._runner.predict(
+                servable, signature_name, inputs.arrays, context
+            )
+        if inputs.by_row:
+            return json_answers.predictions(outputs)
+        return json_answers.columns(outputs)
+
+    def _check_rows(self, rows: int) -> None:
+        limit = self._options.max_rows
+        if limit and rows > limit:
+            raise invalid(
+                f"The request has {rows} rows, over the limit of {limit} (--max_rows)."
+            )

@@ -1,0 +1,60 @@
+"""API keys: whoever shows one may use the server."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+
+from eigenfit_serving.server.rest_messages import RefusedError, Request
+
+
+class ApiKeys:
+    """Keys that are accepted; without any everyone is."""
+
+    def __init__(self, path: str) -> None:
+        """Reads a file of keys.
+
+        Args:
+            path: Of a file with one key a line, its first word; empty for none.
+
+        Raises:
+            ValueError: It holds none.
+            OSError: It cannot be read.
+        """
+        self._keys: list[bytes] = []
+        if path:
+            lines = map(bytes.split, Path(path).read_bytes().splitlines())
+            self._keys = [words[0] for words in lines if words]
+            if not self._keys:
+                raise ValueError(f"{path}: no API key in this file; one a line")
+
+    def __repr__(self) -> str:
+        return f"ApiKeys({len(self._keys)} keys)"
+
+    def check(self, request: Request) -> None:
+        """Compares in constant time.
+
+        Raises:
+            RefusedError: The request shows no key, or a wrong one.
+        """
+        if not self._keys:
+            return
+        shown = _shown(request)
+        # All are compared, so that the time does not tell which one is close.
+        found = [hmac.compare_digest(key, shown) for key in self._keys]
+        if any(found):
+            return
+        message = (
+            "The API key is wrong."
+            if shown
+            else "An API key is needed: header `x-api-key`, or `Authorization: Bearer`."
+        )
+        raise RefusedError(401, message, "api_key")
+
+
+def _shown(request: Request) -> bytes:
+    key = request.headers.get("x-api-key", "")
+    if not key:
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        key = rest if scheme.lower() == "bearer" else ""
+    return key.strip().encode("latin-1")

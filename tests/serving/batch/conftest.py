@@ -1,0 +1,101 @@
+"""Models and tables that the tests of batches share."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.serving.batch import tables
+
+import eigenfit as ef
+from eigenfit_export import save_model
+from eigenfit_serving.batch import run
+from eigenfit_serving.batch.engines import Event
+from eigenfit_serving.batch.fitting import Fitter
+from eigenfit_serving.batch.kernel import Kernel
+from eigenfit_serving.batch.model import read_facts
+from eigenfit_serving.batch.reading import Reader
+from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.worker import work
+
+
+@pytest.fixture(scope="session")
+def seed_model(tmp_path_factory):
+    """Every symmetric matrix of order 3, solved directly: the folder of its version."""
+    base = tmp_path_factory.mktemp("seed") / "model"
+    return save_model(ef.Solver(ef.Problem(ef.Symmetric(3))), base, warmup_batches=())
+
+
+@pytest.fixture(scope="session")
+def additive_model(tmp_path_factory):
+    """A free diagonal of order 2 beside couplings of 1, solved by iteration."""
+    base = tmp_path_factory.mktemp("additive") / "model"
+    structure = ef.Additive([[0.0, 1.0], [1.0, 0.0]])
+    solver = ef.Solver(ef.Problem(structure), method=ef.LevenbergMarquardt())
+    return save_model(solver, base, warmup_batches=())
+
+
+@pytest.fixture(scope="session")
+def seed_fitter(seed_model):
+    return Fitter([seed_model], read_facts(seed_model), 64)
+
+
+@pytest.fixture(scope="session")
+def additive_fitter(additive_model):
+    return Fitter([additive_model], read_facts(additive_model), 64)
+
+
+@pytest.fixture
+def mixed() -> pa.Table:
+    """A table of 500 rows, some of which are malformed."""
+    return tables.mixed(500, np.random.default_rng(1))
+
+
+class InlineEngine:
+    """An engine that works in this process, one part after the other."""
+
+    name = "inline"
+    workers = cores = 1
+
+    def __init__(self, fitter, stop_after=None):
+        self._fitter, self._stop_after = fitter, stop_after
+
+    def run(self, job, pending):
+        yield Event(ready=True)
+        kernel = Kernel(self._fitter, job.settings, job.weights, "inline")
+        reader, number = Reader(), 0
+        part = pending.take()
+        while part is not None:
+            if number == self._stop_after:
+                raise KeyboardInterrupt
+            number += 1
+            done = work(kernel, reader, part, job)
+            pending.done(part)
+            yield Event(done["rows"], done["counts"], done)
+            part = pending.take(part)
+
+
+@pytest.fixture
+def inline(monkeypatch, additive_fitter, additive_model):
+    """Runs a batch of the additive model in this process."""
+
+    def run_inline(table, output, stop_after=None, model=additive_model, **arguments):
+        engine = InlineEngine(additive_fitter, stop_after)
+        monkeypatch.setattr(run, "make_engine", lambda *_: engine)
+        return run.run_batch(model, table, output, **arguments)
+
+    return run_inline
+
+
+@pytest.fixture(scope="session")
+def mixed_file(tmp_path_factory):
+    """10000 rows in a Parquet file of several row groups, five parts of work."""
+    table = tables.mixed(10_000, np.random.default_rng(2))
+    path = tmp_path_factory.mktemp("mixed") / "mixed.parquet"
+    return tables.write(table, path, row_group_size=3000)
+
+
+@pytest.fixture(scope="session")
+def expected(additive_fitter, mixed_file):
+    """The answers to `mixed_file`, computed all at once."""
+    (batch,) = pq.read_table(mixed_file).combine_chunks().to_batches()
+    return Kernel(additive_fitter, Settings(max_steps=100)).solve(batch, 0).table

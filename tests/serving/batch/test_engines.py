@@ -1,0 +1,177 @@
+"""Processes and actors: the same rows, whoever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.serving.batch import tables
+from tests.serving.batch.fake_worker import DEADLY
+
+from eigenfit_serving import InputError
+from eigenfit_serving.batch import ledger, local, run_batch
+from eigenfit_serving.batch.model import quiet_environment
+
+
+def children(word: str, parent: int | None = None) -> list[int]:
+    """Lists processes begun by another whose command line has a word."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            above = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if word.encode() in command and above == (parent or os.getpid()):
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.01)
+    return value
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.fake_worker")
+
+
+@pytest.fixture(scope="session")
+def plain_file(tmp_path_factory):
+    rng = np.random.default_rng(4)
+    table = pa.table(
+        {
+            "id": np.arange(20_000),
+            "targets": tables.lists(tables.good_targets(20_000, rng)),
+        }
+    )
+    path = tmp_path_factory.mktemp("plain") / "in.parquet"
+    return tables.write(table, path)
+
+
+def test_local_engine_replaces_a_killed_worker(
+    additive_model, mixed_file, expected, tmp_path, monkeypatch
+):
+    real, killed = ledger.Ledger.add, []
+
+    def add(self, entry):
+        if not killed:
+            killed.append(children("batch.worker")[0])
+            os.kill(killed[0], signal.SIGKILL)
+        real(self, entry)
+
+    monkeypatch.setattr(ledger.Ledger, "add", add)
+    output = tmp_path / "out.parquet"
+    report = run_batch(additive_model, mixed_file, output, workers=2, batch_size=512)
+    assert killed
+    assert report.deaths == 1
+    assert report.rows == 10_000
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+    assert not children("batch.worker")
+
+
+def test_ray_engine(additive_model, mixed_file, expected, tmp_path):
+    output = tmp_path / "out.parquet"
+    # In a process of its own: Ray leaves threads behind.
+    code = (
+        "import sys; from eigenfit_serving.batch import run_batch;"
+        "r = run_batch(*sys.argv[1:], engine='ray', workers=2, batch_size=512);"
+        "print(r.counts)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(additive_model), str(mixed_file), str(output)],
+        capture_output=True,
+        text=True,
+        env=quiet_environment(1, None),
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'converged': " in done.stdout
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+def test_a_row_that_kills_its_workers_is_found(
+    fake, additive_model, plain_file, tmp_path
+):
+    table = pq.read_table(plain_file).slice(0, 5000)
+    targets = table.column("targets").to_pylist()
+    targets[3210] = [DEADLY, 0.0]
+    table = table.set_column(1, "targets", pa.array(targets))
+    path = tables.write(table, tmp_path / "in.parquet")
+    output = tmp_path / "out"
+    report = run_batch(additive_model, path, output, workers=2)
+    found = pq.read_table(output)
+    assert found.column("id").to_pylist() == list(range(5000))
+    codes = found.column("result").to_numpy()
+    assert np.flatnonzero(codes).tolist() == [3210]
+    assert codes[3210] == 6
+    assert "died" in found.column("message")[3210].as_py()
+    assert report.counts == {"converged": 4999, "worker_died": 1}
+    # Twice the whole part of 2048, then its pieces of 256, 32, 4 and 1.
+    assert report.deaths == 6
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
+    output = tmp_path / name
+    places = ledger.Places.of(output)
+    module = "tests.serving.batch.fake_driver"
+    arguments = map(str, (additive_model, plain_file, output))
+    driver = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], env=quiet_environment(1, None)
+    )
+    lines = places.state / "ledger.jsonl"
+    wait_for(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 2)
+    workers = children("fake_worker", driver.pid)
+    assert workers
+    driver.kill()
+    driver.wait()
+    # Workers do not outlive their driver.
+    wait_for(lambda: not any(Path(f"/proc/{k}").exists() for k in workers))
+    assert not output.exists() or output.is_dir()
+    report = run_batch(additive_model, plain_file, output, workers=2, resume=True)
+    assert 0 < report.rows_before < 20_000
+    found = pq.read_table(output).column("id").to_pylist()
+    assert found == list(range(20_000))
+
+
+def test_workers_that_cannot_start(additive_model, plain_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.no_such_module")
+    with pytest.raises(InputError, match=r"end before they are ready: .*No module"):
+        run_batch(additive_model, plain_file, tmp_path / "out", workers=2)
+
+
+def test_an_output_that_cannot_be_written_ends_the_workers(
+    fake, additive_model, plain_file, tmp_path, monkeypatch
+):
+    real = ledger.Ledger.add
+
+    def add(self, entry):
+        real(self, entry)
+        # The folder of drafts is gone: no part can be written any more.
+        if self.places.drafts.is_dir():
+            for path in self.places.drafts.iterdir():
+                path.unlink(missing_ok=True)
+            self.places.drafts.rmdir()
+
+    monkeypatch.setattr(ledger.Ledger, "add", add)
+    output = tmp_path / "out"
+    with pytest.raises(InputError, match=r"cannot be written .*--resume") as caught:
+        run_batch(additive_model, plain_file, output, workers=2)
+    assert "\n" not in str(caught.value)
+    assert not children("fake_worker")
+    monkeypatch.undo()
+    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.fake_worker")
+    report = run_batch(additive_model, plain_file, output, workers=2, resume=True)
+    assert report.rows_before > 0
+    assert pq.read_table(output).column("id").to_pylist() == list(range(20_000))

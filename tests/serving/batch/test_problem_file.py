@@ -1,0 +1,104 @@
+"""Problem files in the place of models, and weights of rows."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.serving.batch import tables
+
+import eigenfit as ef
+from eigenfit_serving import InputError, read_problem
+from eigenfit_serving.batch import run_batch, source
+from eigenfit_serving.batch.exporting import set_weights
+
+PROBLEM = """
+schema = 1
+targets = [0.0, 1.0]
+
+[structure]
+kind = "additive"
+offset = [[0.0, 1.0], [1.0, 0.0]]
+
+[fit]
+method = "levenberg-marquardt"
+tolerance = 1e-16
+max_steps = 40
+"""
+
+
+@pytest.fixture
+def problem(tmp_path):
+    path = tmp_path / "problem.toml"
+    path.write_text(PROBLEM)
+    return path
+
+
+def test_weights_of_rows(problem, tmp_path):
+    # Infeasible targets: weights decide which of them is met better.
+    initial = [0.3, -0.2]
+    weights = [None, [1.0, 100.0], [1.0, -1.0]]
+    targets = [[-0.5, 1.0], [-0.5, 1.0], [-3.0, 3.0]]
+    table = pa.table(
+        {
+            "id": ["none", "high", "bad"],
+            "targets": pa.array(targets),
+            "initial": pa.array([initial] * 3),
+            "weights": pa.array(weights),
+        }
+    )
+    path = tables.write(table, tmp_path / "in.parquet")
+    report = run_batch(problem, path, tmp_path / "out.parquet", workers=1)
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert report.counts["invalid_input"] == 1
+    assert found[2]["message"] == "`weights` has a number that is not positive"
+    structure = ef.Additive([[0.0, 1.0], [1.0, 0.0]])
+    for row, own, given in zip(found[:2], weights, targets, strict=False):
+        solver = ef.Solver(
+            ef.Problem(structure, ef.Levels(weights=own)),
+            method=ef.LevenbergMarquardt(),
+        )
+        wanted = solver.fit(initial, given, tolerance=1e-16, max_steps=40)
+        np.testing.assert_allclose(row["loss"], wanted.loss, rtol=1e-9)
+        np.testing.assert_allclose(row["parameters"], wanted.parameters, atol=1e-5)
+    assert found[0]["loss"] < found[1]["loss"]
+
+
+def test_too_many_weights(problem, tmp_path):
+    number = source.MOST_WEIGHTS + 1
+    table = pa.table(
+        {
+            "id": range(number),
+            "targets": pa.array([[0.0, 3.0]] * number),
+            "weights": pa.array([[1.0, 1.0 + k] for k in range(number)]),
+        }
+    )
+    path = tables.write(table, tmp_path / "in.parquet")
+    found = source.Table.of(path, weights=True)
+    parts = found.parts(found.blocks(), 1000, number)
+    with pytest.raises(InputError, match="more than 64 different sets"):
+        found.weights(parts, 2)
+
+
+def test_weights_go_to_all_observations(tmp_path):
+    path = tmp_path / "joint.toml"
+    path.write_text(
+        """
+        schema = 1
+        [structure]
+        kind = "additive"
+        offset = [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+        [[observations]]
+        kind = "levels"
+        indices = [0, 2]
+        targets = [-1.0, 2.0]
+        sigma = [0.1, 0.1]
+        [[observations]]
+        kind = "differences"
+        pairs = [[1, 0]]
+        targets = [1.5]
+        """
+    )
+    content = read_problem(path)
+    set_weights(content, np.array([1.0, 4.0, 9.0]))
+    assert content.weights.tolist() == [1.0, 4.0, 9.0]
+    np.testing.assert_allclose(content.problem().roots(), [1.0, 2.0, 3.0])

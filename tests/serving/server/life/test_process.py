@@ -1,0 +1,215 @@
+"""Whole servers: signals, crashes, and new versions while clients call."""
+
+import os
+import signal
+import threading
+import time
+import urllib.error
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from tests.serving.server.life.processes import Grpc, Rest, Server, save_version
+
+ROWS = np.zeros(3, np.float32)
+AVAILABLE, END = 30, 50
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("served")
+    save_version(home / "m", 1)
+    return home
+
+
+def flags(home, *more):
+    return ("--model_name=m", f"--model_base_path={home}/m", *more)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+class Clients:
+    """Threads that call all the time, by both protocols, and note what they get."""
+
+    def __init__(self, server, count):
+        self.answers = [[] for _ in range(count)]
+        self.errors = []
+        self._stop = threading.Event()
+        kinds = (Grpc, Rest)
+        self._threads = [
+            threading.Thread(target=self._run, args=[kinds[i % 2](server), i])
+            for i in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, client, i):
+        while not self._stop.is_set():
+            try:
+                numbers = client.predict(ROWS)
+                assert len(set(numbers)) == 1
+                self.answers[i].append(numbers[0])
+            except Exception as error:
+                self.errors.append(error)
+                time.sleep(0.05)
+        client.close()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def switch_under_load(home, server, versions, seconds):
+    """Adds versions while clients call."""
+    clients = Clients(server, 8)
+    watcher = Grpc(server)
+    try:
+        for number in versions:
+            start = time.monotonic()
+            save_version(home / "m", number)
+            wait_for(lambda n=number: watcher.states().get(n) == AVAILABLE)
+            wait_for(lambda n=number: watcher.states().get(n - 1) == END)
+            time.sleep(max(0.0, start + seconds - time.monotonic()))
+    finally:
+        clients.stop()
+        watcher.close()
+    assert clients.errors == []
+    for answers in clients.answers:
+        assert len(answers) > 10 * len(versions)
+        assert answers == sorted(answers)
+        assert answers[-1] == versions[-1]
+
+
+def test_new_versions_and_a_crash_while_clients_call(home):
+    server = Server(*flags(home), home=home)
+    clients = [Grpc(server), Rest(server)]
+    try:
+        assert [x.predict(ROWS) for x in clients] == [[1.0] * 3] * 2
+        assert clients[1].code("/readyz") == 200
+        line = server.wait_line(lambda x: x.get("entrypoint") == "REST")
+        assert (line["model"], line["version"], line["status"]) == ("m", 1, "OK")
+        assert line["rows"] == 3
+
+        switch_under_load(home, server, [2, 3], 0.0)
+
+        worker, said = server.worker(), len(server.lines)
+        calls = Clients(server, 2)
+        wait_for(lambda: all(len(x) > 3 for x in calls.answers))
+        os.kill(worker, signal.SIGKILL)
+        server.wait_line(lambda x: x.get("event") == "ready", after=said)
+        assert server.worker() != worker
+        seen = [len(x) for x in calls.answers]
+        wait_for(
+            lambda: all(len(x) > n for x, n in zip(calls.answers, seen, strict=True))
+        )
+        calls.stop()
+        assert calls.errors
+        for error in calls.errors:
+            if isinstance(error, grpc.RpcError):
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+            else:
+                assert isinstance(error, OSError)
+        assert {x for answers in calls.answers for x in answers} == {3.0}
+    finally:
+        for client in clients:
+            client.close()
+        server.kill()
+    assert server.process.returncode == 0
+
+
+def test_requests_in_flight_end_and_new_ones_are_refused(home):
+    # Two runs wait all the time; others need threads, too.
+    more = ("--drain_delay_seconds=0.5", "--tensorflow_inter_op_parallelism=8")
+    server = Server(*flags(home, *more), home=home)
+    clients = [Grpc(server), Rest(server)]
+    sign = home / "go"
+    answers, errors = [], []
+
+    def call(client):
+        try:
+            path = np.array([str(sign).encode()], object)
+            answers.append(client.predict(path, "path", "wait"))
+        except Exception as error:
+            errors.append(error)
+
+    def refusals():
+        found = []
+        for client in clients:
+            try:
+                client.predict(ROWS)
+            except grpc.RpcError as error:
+                found.append(error.code())
+            except urllib.error.HTTPError as error:
+                with error:
+                    found.append(error.code)
+        return found
+
+    def in_flight():
+        return server.log.read_text().count("Stopping: 2 requests")
+
+    threads = [threading.Thread(target=call, args=[client]) for client in clients]
+    try:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(in_flight)
+        wait_for(lambda: clients[1].code("/readyz") == 503)
+        wait_for(lambda: len(refusals()) == 2)
+        assert refusals() == [grpc.StatusCode.UNAVAILABLE, 503]
+        assert not answers
+        assert server.process.poll() is None
+        sign.touch()
+        for thread in threads:
+            thread.join(60)
+        assert errors == []
+        assert len(answers) == 2
+        assert server.wait_exit() == 0
+    finally:
+        sign.touch()
+        for client in clients:
+            client.close()
+        server.kill()
+
+
+@pytest.mark.slow
+def test_a_minute_of_new_versions_while_clients_call(tmp_path):
+    save_version(tmp_path / "m", 1)
+    server = Server(*flags(tmp_path), home=tmp_path)
+    try:
+        switch_under_load(tmp_path, server, list(range(2, 14)), 5.0)
+    finally:
+        server.kill()
+
+
+@pytest.mark.slow
+def test_fifty_new_versions_do_not_fill_the_memory(tmp_path):
+    save_version(tmp_path / "m", 1)
+    server = Server(*flags(tmp_path, "--supervise=false"), home=tmp_path)
+    client, sizes = Grpc(server), []
+
+    def resident():
+        statm = Path(f"/proc/{server.process.pid}/statm").read_text()
+        pages = int(statm.split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    try:
+        for number in range(2, 52):
+            save_version(tmp_path / "m", number)
+            wait_for(lambda n=number: client.states().get(n) == AVAILABLE)
+            wait_for(lambda n=number: client.states().get(n - 1) == END)
+            assert client.predict(ROWS) == [float(number)] * 3
+            sizes.append(resident())
+    finally:
+        client.close()
+        server.kill()
+    print("MiB after each reload:", [round(x) for x in sizes])
+    assert sizes[-1] < sizes[9] + 60

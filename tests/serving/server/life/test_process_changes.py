@@ -1,0 +1,119 @@
+"""Whole servers whose models change in all sorts of ways; long."""
+
+import shutil
+import time
+
+import grpc
+import numpy as np
+import pytest
+from tests.serving.server.life.processes import Grpc, Rest, Server, save_version
+from tests.serving.server.life.test_process import (
+    AVAILABLE,
+    END,
+    Clients,
+    flags,
+    wait_for,
+)
+
+from eigenfit_serving.protocol.messages import (
+    ReloadConfigRequest,
+    ReloadConfigResponse,
+)
+
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+BATCHING = "max_batch_size { value: 32 } batch_timeout_micros { value: 1000 }"
+
+
+def copy_slowly(source, target):
+    """Copies files one by one, each in two halves."""
+    target.mkdir()
+    for file in sorted(source.rglob("*")):
+        place = target / file.relative_to(source)
+        if file.is_dir():
+            place.mkdir()
+            continue
+        data = file.read_bytes()
+        with place.open("wb") as output:
+            output.write(data[: len(data) // 2])
+            output.flush()
+            time.sleep(0.7)
+            output.write(data[len(data) // 2 :])
+
+
+@pytest.mark.slow
+def test_bad_half_copied_and_removed_versions_fail_no_request(tmp_path):
+    save_version(tmp_path / "m", 1)
+    (tmp_path / "batching").write_text(BATCHING)
+    more = (
+        "--enable_batching",
+        f"--batching_parameters_file={tmp_path}/batching",
+        "--max_num_load_retries=0",
+    )
+    server = Server(*flags(tmp_path, *more), home=tmp_path)
+    clients, watcher = Clients(server, 8), Grpc(server)
+    try:
+        (tmp_path / "m" / "2").mkdir()
+        (tmp_path / "m" / "2" / "saved_model.pb").write_bytes(b"garbage")
+        wait_for(lambda: watcher.states() == {2: END, 1: AVAILABLE})
+        save_version(tmp_path / "other", 3)
+        copy_slowly(tmp_path / "other" / "3", tmp_path / "m" / "3")
+        wait_for(lambda: watcher.states() == {3: AVAILABLE, 2: END, 1: END})
+        assert server.log.read_text().count("cannot be loaded") == 1
+        save_version(tmp_path / "m", 4)
+        wait_for(lambda: watcher.states()[3] == END)
+        shutil.rmtree(tmp_path / "m" / "4")
+        wait_for(lambda: watcher.states()[4] == END)
+        assert watcher.states()[3] == AVAILABLE
+        time.sleep(0.5)
+    finally:
+        clients.stop()
+        watcher.close()
+        server.kill()
+    assert clients.errors == []
+    for answers in clients.answers:
+        assert set(answers) == {1.0, 3.0, 4.0}
+        assert answers[-1] == 3.0
+
+
+@pytest.mark.slow
+def test_models_and_labels_change_by_rpc(tmp_path):
+    for number in (1, 2):
+        save_version(tmp_path / "m", number)
+    server = Server(*flags(tmp_path), home=tmp_path)
+    rows = np.zeros(1, np.float32)
+    rest, channel = Rest(server), grpc.insecure_channel(server.grpc)
+    call = channel.unary_unary(
+        RELOAD, ReloadConfigRequest.SerializeToString, ReloadConfigResponse.FromString
+    )
+
+    def reload(**labels):
+        request = ReloadConfigRequest()
+        entry = request.config.model_config_list.config.add(
+            name="m", base_path=str(tmp_path / "m"), model_platform="tensorflow"
+        )
+        entry.model_version_policy.specific.versions.extend([1, 2])
+        entry.version_labels.update(labels)
+        return call(request, timeout=60)
+
+    def labelled(label):
+        body = '{"instances": [0.0]}'
+        return rest.get(f"/v1/models/m/labels/{label}:predict", body)["predictions"]
+
+    try:
+        assert rest.predict(rows) == [2.0]
+        assert reload(stable=1, canary=2).status.error_code == 0
+        assert labelled("stable") == [1.0]
+        assert labelled("canary") == [2.0]
+        with pytest.raises(grpc.RpcError) as caught:
+            reload(stable=3)
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert caught.value.details() == (
+            "Request to assign label to version 3 of model m, which is not currently "
+            "available for inference"
+        )
+        assert labelled("stable") == [1.0]
+        assert reload(stable=2).status.error_code == 0
+        assert labelled("stable") == [2.0]
+    finally:
+        channel.close()
+        server.kill()

@@ -1,0 +1,149 @@
+"""Warm-up through the whole loader, with models that TensorFlow runs."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from eigenfit_serving.protocol.messages import PredictionLog
+from eigenfit_serving.protocol.tensors import from_array
+from eigenfit_serving.server.batching_parameters import BatchingParameters
+from eigenfit_serving.server.loading import Loader
+from eigenfit_serving.server.metrics import Metrics
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.warmup import WARMUP_FILE
+
+CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+
+
+class OfExamples(tf.Module):
+    """Reads the feature `x` of examples."""
+
+    def __init__(self):
+        super().__init__()
+        spec = tf.TensorSpec([None], tf.string, "inputs")
+        feature = {"x": tf.io.FixedLenFeature([1], tf.float32)}
+
+        def read(inputs):
+            return tf.io.parse_example(inputs, feature)["x"]
+
+        self.regress = tf.function(lambda inputs: {"outputs": read(inputs)}, [spec])
+        self.classify = tf.function(lambda inputs: {"scores": read(inputs)}, [spec])
+        self.predict = tf.function(
+            lambda x: {"y": tf.debugging.check_numerics(x, "x") * 2},
+            [tf.TensorSpec([None], tf.float32, "x")],
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples") / "1"
+    module = OfExamples()
+    names = ("regress", "classify", "predict")
+    tf.saved_model.save(
+        module, str(folder), {name: getattr(module, name) for name in names}
+    )
+    return folder
+
+
+def add_example(given, value=1.5):
+    example = given.example_list.examples.add()
+    example.features.feature["x"].float_list.value.append(value)
+
+
+def predict_log(*values):
+    log = PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.signature_name = "predict"
+    request.inputs["x"].CopyFrom(from_array(np.array(values, np.float32)))
+    return log
+
+
+def regress_log():
+    log = PredictionLog()
+    log.regress_log.request.model_spec.signature_name = "regress"
+    add_example(log.regress_log.request.input)
+    return log
+
+
+def classify_log():
+    log = PredictionLog()
+    request = log.classify_log.request
+    request.model_spec.signature_name = "classify"
+    with_context = request.input.example_list_with_context
+    with_context.context.features.feature["x"].float_list.value.append(2.5)
+    with_context.examples.add()
+    return log
+
+
+def multi_log():
+    log = PredictionLog()
+    request = log.multi_inference_log.request
+    for method, name in ((REGRESS, "regress"),):
+        task = request.tasks.add(method_name=method)
+        task.model_spec.name, task.model_spec.signature_name = "m", name
+    add_example(request.input)
+    return log
+
+
+def session_log():
+    log = PredictionLog()
+    log.session_run_log.SetInParent()
+    return log
+
+
+def load(folder, *logs, parameters=None):
+    path = folder / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for log in logs:
+            writer.write(log.SerializeToString())
+    metrics = Metrics()
+    Loader(Options(), metrics, parameters)(str(folder), "m", 1).close()
+    return metrics.render().decode()
+
+
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_every_kind_of_request_is_run(folder, is_batched):
+    parameters = BatchingParameters(num_batch_threads=1) if is_batched else None
+    logs = (predict_log(1, 2), regress_log(), classify_log(), multi_log())
+    text = load(folder, *logs, parameters=parameters)
+    assert ":tensorflow:core:graph_runs{} 4\n" in text
+
+
+def test_a_request_that_is_larger_than_a_batch_is_run_alone(folder):
+    parameters = BatchingParameters(2, num_batch_threads=1)
+    text = load(folder, predict_log(1, 2, 3), parameters=parameters)
+    assert ":tensorflow:core:graph_runs{} 1\n" in text
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        (predict_log(1, float("nan")), Code.INVALID_ARGUMENT),
+        (session_log(), Code.UNIMPLEMENTED),
+        (PredictionLog(), Code.UNIMPLEMENTED),
+    ],
+)
+def test_a_request_that_fails_fails_the_load(folder, log, code):
+    with pytest.raises(ServingError) as caught:
+        load(folder, predict_log(1), log)
+    assert caught.value.code is code
+
+
+def test_a_tensor_that_is_none_fails_the_load(folder):
+    log = predict_log(1)
+    log.predict_log.request.inputs["x"].tensor_content = b"123"
+    with pytest.raises(ServingError) as caught:
+        load(folder, log)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+def test_an_export_warms_up(identity):
+    metrics = Metrics()
+    Loader(Options(), metrics)(str(identity), "identity", 1).close()
+    text = metrics.render().decode()
+    count = text.split(":tensorflow:core:graph_runs{} ")[1].split()[0]
+    assert int(count) >= 24
+    assert "eigenfit_steps_count" not in text
+    assert 'status="OK"} 1' in text

@@ -1,0 +1,161 @@
+from dataclasses import replace
+
+import pytest
+
+from eigenfit_serving.protocol.messages import ModelServerConfig, MonitoringConfig
+from eigenfit_serving.server.batching_parameters import BatchingParameters
+from eigenfit_serving.server.config_files import (
+    ConfigPoller,
+    batching_parameters,
+    model_batching_parameters,
+    model_config,
+    read_message,
+)
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.status import Code, ServingError
+
+
+def models_file(path, *names):
+    entries = (
+        f'config {{ name: "{x}" base_path: "/m/{x}" model_platform: "tensorflow" }}'
+        for x in names
+    )
+    path.write_text(f"# models\nmodel_config_list {{ {' '.join(entries)} }}\n")
+    return str(path)
+
+
+def refusal(call, *arguments):
+    with pytest.raises(ServingError) as caught:
+        call(*arguments)
+    return caught.value.code, caught.value.message
+
+
+def test_one_model_is_configured_by_flags():
+    config = model_config(Options(model_name="a", model_base_path="/m/a"))
+    [entry] = config.model_config_list.config
+    assert (entry.name, entry.base_path) == ("a", "/m/a")
+    assert entry.model_platform == "tensorflow"
+
+
+def test_several_models_are_configured_by_a_file(tmp_path):
+    path = models_file(tmp_path / "models.config", "a", "b")
+    config = model_config(Options(model_config_file=path))
+    assert [x.name for x in config.model_config_list.config] == ["a", "b"]
+
+
+def test_there_must_be_something_to_serve():
+    assert refusal(model_config, Options()) == (
+        Code.INVALID_ARGUMENT,
+        "Both server_options.model_base_path and server_options.model_config_file "
+        "are empty!",
+    )
+
+
+def test_a_file_that_is_no_configuration_is_told(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text("model_config_list { confg { } }")
+    code, message = refusal(model_config, Options(model_config_file=str(path)))
+    assert code is Code.INVALID_ARGUMENT
+    assert message.startswith(f"Invalid protobuf file: '{path}': ")
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig" in message
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    path = str(tmp_path / "none")
+    assert refusal(read_message, MonitoringConfig, path) == (
+        Code.NOT_FOUND,
+        f"{path}; No such file or directory",
+    )
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    code, _ = refusal(read_message, MonitoringConfig, str(tmp_path / "binary"))
+    assert code is Code.INVALID_ARGUMENT
+
+
+def test_batching_is_off_unless_asked_for(tmp_path):
+    assert batching_parameters(Options()) is None
+    assert refusal(batching_parameters, Options(batching_parameters_file="f")) == (
+        Code.INVALID_ARGUMENT,
+        "server_options.batching_parameters_file is set without setting "
+        "server_options.enable_batching to true.",
+    )
+    default = batching_parameters(Options(enable_batching=True))
+    assert default.thread_pool_name == "model_server_batch_threads"
+    path = tmp_path / "batching"
+    path.write_text("max_batch_size { value: 3 }")
+    options = Options(enable_batching=True, batching_parameters_file=str(path))
+    assert batching_parameters(options).max_batch_size == 3
+
+
+def test_models_have_batching_parameters_of_their_own(tmp_path):
+    common = BatchingParameters(num_batch_threads=3, thread_pool_name="pool")
+    options = Options(enable_per_model_batching_parameters=True)
+    where = str(tmp_path)
+    assert model_batching_parameters(Options(), common, where) == common
+    assert model_batching_parameters(options, common, where) is None
+    (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 5 }")
+    assert model_batching_parameters(options, common, where) == replace(
+        common, max_batch_size=5
+    )
+    assert model_batching_parameters(options, None, where) is None
+    (tmp_path / "batching_params.pbtxt").write_text("oops")
+    assert refusal(model_batching_parameters, options, common, where)[0] is (
+        Code.INVALID_ARGUMENT
+    )
+
+
+def test_a_changed_file_is_applied_once(tmp_path):
+    applied = []
+    path = models_file(tmp_path / "models.config", "a")
+    poller = ConfigPoller(path, 1.0, applied.append)
+    poller._applied = read_message(ModelServerConfig, path)
+    poller.look()
+    assert not applied
+    models_file(tmp_path / "models.config", "a", "b")
+    poller.look()
+    poller.look()
+    assert [[y.name for y in x.model_config_list.config] for x in applied] == [
+        ["a", "b"]
+    ]
+
+
+def test_a_broken_file_is_told_once_and_changes_nothing(tmp_path, caplog):
+    applied = []
+    path = tmp_path / "models.config"
+    path.write_text("{")
+    poller = ConfigPoller(str(path), 1.0, applied.append)
+    poller.look()
+    poller.look()
+    assert not applied
+    [message] = caplog.messages
+    assert message.startswith("The models stay as they are: INVALID_ARGUMENT: Invalid")
+    path.unlink()
+    poller.look()
+    assert len(caplog.messages) == 2
+
+
+def test_what_could_not_be_applied_is_tried_again(tmp_path):
+    tries = []
+
+    def reload(config):
+        tries.append(config)
+        if len(tries) == 1:
+            raise ServingError(Code.FAILED_PRECONDITION, "not yet")
+
+    path = models_file(tmp_path / "models.config", "a")
+    poller = ConfigPoller(path, 1.0, reload)
+    for _ in range(3):
+        poller.look()
+    assert len(tries) == 2
+
+
+def test_a_thread_looks(tmp_path):
+    import threading
+
+    seen = threading.Event()
+    path = models_file(tmp_path / "models.config", "a")
+    poller = ConfigPoller(path, 0.01, lambda config: seen.set())
+    poller.start(ModelServerConfig())
+    assert seen.wait(10)
+    poller.stop()
+    poller._thread.join(10)
+    assert not poller._thread.is_alive()

@@ -1,0 +1,317 @@
+"""Clients that send too much, too slowly or go away; others are served meanwhile."""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from tests.serving.server.rest_fakes import FakeGate, FakeRunner, running
+
+from eigenfit_serving.server.rest_bodies import inflate
+from eigenfit_serving.server.rest_messages import RefusedError
+from eigenfit_serving.server.status import Code
+
+PREDICT = ("POST", "/v1/models/float:predict")
+GOOD = '{"inputs": 1}'
+
+
+@contextlib.contextmanager
+def connected(client):
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        yield connection
+
+
+def head(*lines, path="/v1/models/float:predict"):
+    text = "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""])
+    return text.encode()
+
+
+def read_all(connection):
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def serves_others(client):
+    start = time.monotonic()
+    assert client(*PREDICT, GOOD).status == 200
+    return time.monotonic() - start < 2
+
+
+def bomb(megabytes):
+    """Gzip of so many MB of blanks, made of equal blocks; its end is missing."""
+    press = zlib.compressobj(9, zlib.DEFLATED, 31)
+    header = press.compress(b"") + press.flush(zlib.Z_FULL_FLUSH)
+    raw = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = raw.compress(b" " * (1 << 20)) + raw.flush(zlib.Z_FULL_FLUSH)
+    return header + block * megabytes
+
+
+def test_declared_body_is_refused_before_it_is_sent():
+    gate = FakeGate()
+    with running(gate=gate, max_body_bytes=1000) as client, connected(client) as peer:
+        peer.sendall(head("Content-Length: 1000000000000"))
+        answer = read_all(peer)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        message = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+        assert message == (
+            "The request body has 1000000000000 bytes, over the limit of 1000 bytes "
+            "(--max_body_bytes)."
+        )
+        assert serves_others(client)
+    assert gate.reasons == ["body_size"]
+
+
+def test_a_body_a_little_too_long_gets_its_answer_and_the_connection_stays():
+    with running(max_body_bytes=1000) as client, connected(client) as peer:
+        peer.sendall(head("Content-Length: 5000") + b" " * 5000)
+        assert peer.recv(65536).startswith(b"HTTP/1.1 413 ")
+        peer.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD.encode())
+        assert peer.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_sends_all_before_it_reads_gets_its_answer():
+    with running(max_body_bytes=1000) as client:
+        answer = client(*PREDICT, b" " * 30_000_000)
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+
+
+def test_chunks_without_end_are_refused():
+    with running(max_body_bytes=100_000) as client, connected(client) as peer:
+        peer.sendall(head("Transfer-Encoding: chunked"))
+        chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 1 << 28:
+                peer.sendall(chunk)
+                sent += len(chunk)
+        assert sent < 1 << 27
+        assert serves_others(client)
+
+
+def test_gzip_bomb():
+    gate = FakeGate()
+    with running(gate=gate) as client:
+        start = time.monotonic()
+        answer = client(*PREDICT, bomb(1024), Content_Encoding="gzip")
+        assert answer.status == 413
+        assert json.loads(answer.body)["error"] == (
+            "The request body inflates to more than the limit of 104857600 bytes "
+            "(--max_inflated_bytes)."
+        )
+        assert time.monotonic() - start < 10
+        assert serves_others(client)
+    assert gate.reasons == ["inflated_size"]
+    assert gate.codes == [Code.INVALID_ARGUMENT, Code.OK]
+
+
+def test_a_bomb_takes_no_more_memory_than_the_limit():
+    data = bomb(200)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError):
+            inflate(data, 8 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_inflates_to_the_limit_is_taken():
+    press = zlib.compressobj(9, zlib.DEFLATED, 31)
+    data = press.compress(b"a" * 5000) + press.flush()
+    assert inflate(data, 5000) == b"a" * 5000
+    with pytest.raises(RefusedError):
+        inflate(data, 4999)
+
+
+def test_a_million_rows():
+    body = b'{"instances": [' + b"[1,2,3]," * 999_999 + b"[1,2,3]]}"
+    with running() as client:
+        start = time.monotonic()
+        answer = client(*PREDICT, body)
+        assert answer.status == 400
+        assert json.loads(answer.body)["error"] == (
+            "The request has 1000000 rows, over the limit of 100000 (--max_rows)."
+        )
+        assert time.monotonic() - start < 10
+        many = '{"examples": [' + "{}," * 100_000 + "{}]}"
+        assert client("POST", "/v1/models/float:regress", many).status == 400
+
+
+@pytest.mark.parametrize("depth", [100, 1000, 1_000_000])
+def test_nested_lists(depth):
+    with running() as client:
+        for closed in ("]" * depth, ""):
+            body = '{"inputs": ' + "[" * depth + closed + "}"
+            start = time.monotonic()
+            assert client(*PREDICT, body).status == 400
+            assert time.monotonic() - start < 5
+
+
+def test_slow_body():
+    gate = FakeGate()
+    with (
+        running(gate=gate, body_timeout_seconds=0.3) as client,
+        connected(client) as peer,
+    ):
+        peer.sendall(head("Content-Length: 100") + b"{")
+        assert serves_others(client)
+        answer = read_all(peer)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"did not arrive within 0.3 seconds" in answer
+    assert gate.reasons == ["body_timeout"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_slow_header(sent):
+    with running(body_timeout_seconds=0.3) as client, connected(client) as peer:
+        peer.sendall(sent)
+        assert serves_others(client)
+        assert read_all(peer) == b""
+
+
+def test_slow_header_of_the_second_request():
+    with running(body_timeout_seconds=0.3) as client, connected(client) as peer:
+        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peer.recv(65536).startswith(b"HTTP/1.1 200 ")
+        peer.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert read_all(peer) == b""
+
+
+def test_header_without_end():
+    with running() as client, connected(client) as peer:
+        sent = 0
+        with contextlib.suppress(OSError):
+            peer.sendall(b"GET / HTTP/1.1\r\n")
+            while sent < 1 << 26:
+                peer.sendall(b"X-More: " + b"a" * 5000 + b"\r\n")
+                sent += 5000
+        assert sent < 1 << 24
+        assert serves_others(client)
+
+
+def test_client_that_does_not_read():
+    big = np.zeros(4_000_000)
+    runner = FakeRunner(lambda *asked: {"y": big})
+    gate = FakeGate()
+    with (
+        running(gate=gate, runner=runner, body_timeout_seconds=0.5) as client,
+        socket.socket() as peer,
+    ):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", client.port))
+        peer.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD.encode())
+        assert gate.ended.wait(10)
+        assert client("GET", "/healthz").status == 200
+        peer.settimeout(20)
+        # The server gives up; of 16 MB only what the buffers hold arrives.
+        time.sleep(1.5)
+        assert len(read_all(peer)) < 12_000_000
+
+
+def test_client_that_goes_away_cancels_its_request():
+    started, cancelled = threading.Event(), threading.Event()
+
+    def wait(servable, signature_name, inputs, context):
+        context.on_cancel(cancelled.set)
+        started.set()
+        assert cancelled.wait(10)
+        context.check()
+
+    gate = FakeGate()
+    with running(gate=gate, runner=FakeRunner(wait)) as client:
+        with connected(client) as peer:
+            peer.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD.encode())
+            assert started.wait(10)
+            # Resets the connection instead of closing it.
+            peer.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        assert cancelled.wait(10)
+        assert gate.ended.wait(10)
+    assert gate.codes == [Code.CANCELLED]
+
+
+def test_deadline_is_that_of_the_options():
+    def wait(servable, signature_name, inputs, context):
+        time.sleep(context.remaining() + 0.01)
+        context.check()
+
+    with running(runner=FakeRunner(wait), rest_api_timeout_in_ms=100) as client:
+        answer = client(*PREDICT, GOOD)
+    assert answer.status == 504
+    with running(rest_api_timeout_in_ms=0) as client:
+        assert client(*PREDICT, GOOD).status == 200
+
+
+def test_states_do_not_wait_for_runs():
+    go = threading.Event()
+
+    def wait(servable, signature_name, inputs, context):
+        assert go.wait(10)
+        return inputs
+
+    with running(runner=FakeRunner(wait), rest_api_num_threads=1) as client:
+        answers = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(client(*PREDICT, GOOD)))
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        assert client("GET", "/v1/models/float").status == 200
+        assert client("GET", "/readyz").status == 200
+        go.set()
+        for thread in threads:
+            thread.join(10)
+    assert [answer.status for answer in answers] == [200, 200, 200]
+
+
+def test_stop_lets_requests_finish():
+    started = threading.Event()
+
+    def slow(servable, signature_name, inputs, context):
+        started.set()
+        time.sleep(0.5)
+        return inputs
+
+    answers = []
+    with running(runner=FakeRunner(slow)) as client:
+        thread = threading.Thread(target=lambda: answers.append(client(*PREDICT, GOOD)))
+        thread.start()
+        assert started.wait(10)
+    thread.join(10)
+    assert [answer.status for answer in answers] == [200]
+    with pytest.raises(ConnectionError):
+        client("GET", "/healthz")
+
+
+def test_many_requests_at_once():
+    with running() as client:
+        with contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(connected(client)) for _ in range(200)]
+            for peer in peers:
+                peer.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD.encode())
+            answers = [peer.recv(65536) for peer in peers]
+        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+
+
+def test_requests_behind_each_other_in_one_packet():
+    one = head(f"Content-Length: {len(GOOD)}") + GOOD.encode()
+    with running() as client, connected(client) as peer:
+        peer.sendall(one * 5)
+        answer = b""
+        while answer.count(b'{"outputs":1.0}') < 5:
+            part = peer.recv(65536)
+            assert part
+            answer += part
+    assert answer.count(b"HTTP/1.1 200 OK") == 5

@@ -1,0 +1,95 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from tests.serving.stand_ins import install, make_model, recorded
+from typer.testing import CliRunner
+
+from eigenfit_serving.cli import app
+
+
+@pytest.fixture
+def bin_folder(tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    install(folder, "tensorflow_model_server")
+    return folder
+
+
+def start(bin_folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "eigenfit_serving", "serve", *map(str, arguments)],
+        env={**os.environ, "PATH": str(bin_folder), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_is_and_stops_at_a_signal(bin_folder, tmp_path, number):
+    model = make_model(tmp_path / "chain", 1)
+    extra = ["--", "--num_load_threads=2", "--enable_profiler=false"]
+    with start(bin_folder, model, "--port", 0, "--rest-port", 0, *extra) as process:
+        killer = threading.Timer(60.0, process.kill)
+        killer.start()
+        lines = []
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if "Ctrl-C" in line:
+                break
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=60)
+        killer.cancel()
+    text = "\n".join(lines)
+    arguments = recorded(bin_folder, "binary")
+    port, rest_port = (x.split("=")[1] for x in arguments[:2])
+    assert "Serving chain" in text
+    assert "kind  binary: TensorFlow ModelServer: 2.20.0" in text
+    assert f"gRPC  grpc://127.0.0.1:{port}" in text
+    assert f"REST  http://127.0.0.1:{rest_port}" in text
+    assert f"curl http://127.0.0.1:{rest_port}/v1/models/chain/metadata" in text
+    assert arguments[-2:] == extra[1:]
+    assert (process.returncode, rest) == (0, "Stopped.\n"), errors
+
+
+def test_a_server_that_ends_is_reported(bin_folder, tmp_path):
+    model = make_model(tmp_path / "chain", 1)
+    install(bin_folder, "tensorflow_model_server", "dies")
+    with start(bin_folder, model, "--port", 0, "--rest-port", 0) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors == (
+        "eigenfit: The server ended with code 255: Failed to start server. Error: "
+        "Unknown: out of luck\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["nowhere"], ["PATH = nowhere: no such file"]),
+        ([], ["PATH", "eigenfit serve --help"]),
+        ([".", "--kind", "fast"], ["has no model"]),
+        ([".", "--port", "x"], ["--port", "eigenfit serve --help"]),
+        ([".", "--ports", "1"], ["--ports", "eigenfit serve --help"]),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, fragments):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["serve", *arguments], prog_name="eigenfit")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("eigenfit: ")
+    assert result.stderr.count("\n") == 1
+    for fragment in fragments:
+        assert fragment in result.stderr
+
+
+def test_signals_are_as_before():
+    before = signal.getsignal(signal.SIGTERM)
+    CliRunner().invoke(app, ["serve", "nowhere"])
+    assert signal.getsignal(signal.SIGTERM) is before
