@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from eigenfit import Problem
 from eigenfit.drawing import scale_of, starting_cloud
+from eigenfit_export.philox import random_bits
 
 
 def drawing(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -105,19 +106,9 @@ def _unit(problem: Problem, seed: tf.Tensor, stream: int) -> tf.Tensor:
     TensorFlow's kernels and XLA agree on random integers, but make different numbers
     of them.
     """
-    shape = [problem.num_parameters, 2]
-
-    def one(own: tf.Tensor) -> tf.Tensor:
-        return tf.random.stateless_uniform(
-            shape,
-            tf.stack([own, stream]),
-            minval=None,
-            maxval=None,
-            dtype=tf.uint32,
-            alg="philox",
-        )
-
-    bits = tf.map_fn(one, seed, fn_output_signature=tf.TensorSpec(shape, tf.uint32))
-    high = tf.cast(tf.bitwise.right_shift(bits[..., 0], 6), tf.float64)  # 26 bits
-    low = tf.cast(tf.bitwise.right_shift(bits[..., 1], 6), tf.float64)
+    p = problem.num_parameters
+    bits = tf.reshape(random_bits(seed, stream, 2 * p), [-1, p, 2])
+    high, low = (
+        tf.cast(tf.bitwise.right_shift(bits[..., k], 6), tf.float64) for k in (0, 1)
+    )  # 26 bits
     return (high * 2**26 + low + 0.5) / 2**52

@@ -132,6 +132,11 @@ def _check_sizes(name: str, values: Sequence[int]) -> None:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` must be positive integers, got {value!r}.")
+        if value > tf.int32.max:
+            raise ValueError(
+                f"`{name}` must be at most {tf.int32.max}, what an int32 holds; got "
+                f"{value!r}."
+            )
 
 
 def _as_os_error(error: tf.errors.OpError, base: Path) -> OSError:

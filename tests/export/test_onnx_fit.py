@@ -200,6 +200,12 @@ def test_other_structures(tmp_path, k, dtype):
     assert len(written) == 3
 
 
+@pytest.mark.parametrize("structure", [ef.Symmetric, ef.Tridiagonal])
+def test_gradients_in_float32_are_not_refused_for_rounding(tmp_path, structure):
+    solver = ef.Solver(ef.Problem(structure(4, tf.float32)), LM, compile="graph")
+    assert save_onnx(solver, tmp_path, functions=["gradient"])  # compares
+
+
 @pytest.mark.slow
 def test_bounds_and_a_few_levels(tmp_path):
     bounds = ef.Parameters(bounds=(-1.0, 2.0))

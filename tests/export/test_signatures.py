@@ -167,6 +167,18 @@ def test_a_client_that_makes_the_steps_sees_the_fit(adam):
     np.testing.assert_allclose(state["parameters"], answer["parameters"], atol=1e-14)
 
 
+def test_a_hostile_state_disturbs_nobody():
+    solver = ef.Solver(ef.Problem(ef.Additive(np.diag([1.0, 2, 4]))), ef.Alternating())
+    functions = functions_of(solver, max_steps_limit=40)
+    targets = np.tile([0.5, 2.0, 5.0], [4, 1])
+    state = functions["init"](initial=np.ones([4, 3]), targets=targets)
+    expected = functions["step"](**state, targets=targets)
+    state["burst"] = tf.constant([0, -7, 2**31 - 1, 0])
+    found = functions["step"](**state, targets=targets)
+    for name, x in found.items():
+        np.testing.assert_array_equal(x[::3], expected[name][::3], err_msg=name)
+
+
 def test_functions_for_javascript_take_and_give_float32(functions):
     given = fit_inputs(2)
     given["tolerance"] = tf.fill([2], tf.constant(1e-8, tf.float64))

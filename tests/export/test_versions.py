@@ -261,3 +261,10 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path):
     assert os.listdir(tmp_path) == []
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [0, 2**31, True])
+def test_limits_that_an_int32_does_not_hold_are_refused(tmp_path, limit):
+    with pytest.raises(ValueError, match="`max_steps_limit` must be"):
+        export_solver(solver_of(), tmp_path / "m", max_steps_limit=limit)
+    assert not (tmp_path / "m").exists()

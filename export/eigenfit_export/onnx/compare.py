@@ -96,7 +96,9 @@ def _probe(program: Program, solver: Solver) -> Arrays:
     if program.name in _OF_PROBLEMS:
         real = problem.parameter_dtype
         answer = rng.normal(size=[_BATCH, problem.num_parameters])
-        start = answer + 0.02 * rng.normal(size=answer.shape)
+        # Near the answer a gradient is a small difference of large numbers.
+        distance = 0.02 if program.name == "fit" else 1.0
+        start = answer + distance * rng.normal(size=answer.shape)
         answer, start = (problem.limit(tf.constant(x, real)) for x in (answer, start))
         zeros = tf.zeros([_BATCH, problem.num_targets], real)
         targets = np.array(problem.values(answer, zeros))

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
 from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE
 from eigenfit_serving.server.interfaces import Gate
+from eigenfit_serving.server.keys import is_key
 
 _BEARER = "bearer "
 
 
-def read_key(path: str) -> bytes:
-    """Reads an API key: the first word of a file.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    words = Path(path).read_bytes().split()
-    if not words:
-        raise ValueError(f"{path}: holds no API key.")
-    return words[0]
-
-
 class KeyInterceptor(grpc.ServerInterceptor):
-    """Lets calls pass that carry the key, and those for the health check.
+    """Lets calls pass that carry a key, and those for the health check.
 
     Args:
-        key: What is expected in `x-api-key`, or in `authorization` behind `Bearer`.
+        keys: One of them is expected in `x-api-key`, or in `authorization` behind
+            `Bearer`.
         gate: Counts what is refused.
     """
 
-    def __init__(self, key: bytes, gate: Gate) -> None:
-        self._key, self._gate = key, gate
+    def __init__(self, keys: Sequence[bytes], gate: Gate) -> None:
+        self._keys, self._gate = keys, gate
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
@@ -57,7 +45,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
                 given = given[len(_BEARER) :].strip()
             elif name != "x-api-key":
                 continue
-            if hmac.compare_digest(given, self._key):
+            if is_key(given, self._keys):
                 return True
         return False
 

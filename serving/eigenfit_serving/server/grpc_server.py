@@ -9,7 +9,7 @@ import grpc
 
 from eigenfit_serving.protocol import grpc_api
 from eigenfit_serving.server.grpc_health import HealthService
-from eigenfit_serving.server.grpc_keys import KeyInterceptor, read_key
+from eigenfit_serving.server.grpc_keys import KeyInterceptor
 from eigenfit_serving.server.grpc_model import ModelService
 from eigenfit_serving.server.grpc_prediction import PredictionService
 from eigenfit_serving.server.grpc_profiler import SERVICE as PROFILER_SERVICE
@@ -17,6 +17,7 @@ from eigenfit_serving.server.grpc_profiler import profiler_handlers
 from eigenfit_serving.server.grpc_reflection import reflection_handlers
 from eigenfit_serving.server.grpc_tls import read_credentials
 from eigenfit_serving.server.interfaces import Gate, ModelSource
+from eigenfit_serving.server.keys import read_keys
 from eigenfit_serving.server.options import Options
 
 _LARGEST_MESSAGE = 2**31 - 1
@@ -46,7 +47,7 @@ class GrpcServer:
         )
         key = options.api_key_file
         interceptors: list[grpc.ServerInterceptor] = (
-            [KeyInterceptor(read_key(key), gate)] if key else []
+            [KeyInterceptor(read_keys(key), gate)] if key else []
         )
         self._credentials = (
             read_credentials(options.ssl_config_file)

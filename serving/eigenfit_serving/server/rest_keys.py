@@ -1,10 +1,8 @@
-"""API keys: whoever shows one may use the server."""
+"""Refuses requests without an API key."""
 
 from __future__ import annotations
 
-import hmac
-from pathlib import Path
-
+from eigenfit_serving.server.keys import is_key, read_keys
 from eigenfit_serving.server.rest_messages import RefusedError, Request
 
 
@@ -21,12 +19,7 @@ class ApiKeys:
             ValueError: It holds none.
             OSError: It cannot be read.
         """
-        self._keys: list[bytes] = []
-        if path:
-            lines = map(bytes.split, Path(path).read_bytes().splitlines())
-            self._keys = [words[0] for words in lines if words]
-            if not self._keys:
-                raise ValueError(f"{path}: no API key in this file; one a line")
+        self._keys = read_keys(path) if path else []
 
     def __repr__(self) -> str:
         return f"ApiKeys({len(self._keys)} keys)"
@@ -40,9 +33,7 @@ class ApiKeys:
         if not self._keys:
             return
         shown = _shown(request)
-        # All are compared, so that the time does not tell which one is close.
-        found = [hmac.compare_digest(key, shown) for key in self._keys]
-        if any(found):
+        if is_key(shown, self._keys):
             return
         message = (
             "The API key is wrong."

@@ -245,7 +245,8 @@ class Alternating(AbstractMethod):
         burst = state.burst + 1
         around_start = (burst % 4 < 2) & ~self._is_last(burst)
         table = tf.constant(self._moves(state.start.shape[-1]), state.start.dtype)
-        moves = tf.gather(table, tf.minimum(burst, self.num_bursts - 1))
+        # A state that comes from outside may hold any number.
+        moves = tf.gather(table, tf.clip_by_value(burst, 0, self.num_bursts - 1))
         moves *= state.reach[..., tf.newaxis] / gauss_newton.roots(state.unit)
         base = select(around_start, state.start, state.point.parameters)
         return base + moves

@@ -112,7 +112,7 @@ class _Modern(tf.Module):
             "two": self.two.get_concrete_function(
                 spec(row, tf.int32, "a"), spec(row, tf.float64, "b")
             ),
-            "optional": self.optional.get_concrete_function(),
+            "optional": self.optional,
             "text": self.text.get_concrete_function(spec(row, tf.string, "s")),
             "types": self.types.get_concrete_function(
                 spec(row, tf.float16, "h"),
