@@ -117,7 +117,7 @@ def export_solver(
                 probes,
                 max_steps_limit,
                 tuple(warmup_batches),
-                tuple(stablehlo_batches),
+                tuple(dict.fromkeys(stablehlo_batches)),
             )
             artefacts = [x for name in formats for x in FORMATS[name](job)]
             limits = {"max_steps": max_steps_limit}
