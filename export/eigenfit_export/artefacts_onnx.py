@@ -9,6 +9,7 @@ import numpy as np
 from eigenfit import Problem
 from eigenfit_export.exporting import Job
 from eigenfit_export.manifest import Artefact, Check, describe
+from eigenfit_export.probe_runner import GRAM, REBUILT
 from eigenfit_export.probes import TOLERANCES, Probe
 
 FOLDER = "onnx"
@@ -23,7 +24,7 @@ def write_onnx(job: Job) -> list[Artefact]:
     written = save_onnx(
         job.solver, job.folder / FOLDER, max_steps_limit=job.max_steps_limit
     )
-    own = _own_probes(job.solver.problem, job.probes)
+    own = own_probes(job.solver.problem, job.probes)
     artefacts = []
     for stem, path in written.items():
         function, _, dtype = stem.rpartition("_")
@@ -40,8 +41,8 @@ def write_onnx(job: Job) -> list[Artefact]:
     return artefacts
 
 
-def _own_probes(problem: Problem, probes: dict[str, Probe]) -> dict[str, Probe]:
-    # Written down from the definitions, by LAPACK.
+def own_probes(problem: Problem, probes: dict[str, Probe]) -> dict[str, Probe]:
+    """Computes by LAPACK, from the definitions, what only ONNX models give."""
     A = probes["eigengradient"].inputs["matrix"]
     tolerance = probes["eigengradient"].tolerance
     w, V = np.linalg.eigh(A.astype(np.float64))
@@ -56,8 +57,11 @@ def _own_probes(problem: Problem, probes: dict[str, Probe]) -> dict[str, Probe]:
         "gradient_lower": np.tril(2 * G, -1) + np.eye(w.shape[1]) * G,
     }
     given = {"matrix": A, "targets": targets, "weights": weights}
+    whole = (V * w[:, np.newaxis]) @ V.swapaxes(1, 2)
+    gram = np.broadcast_to(np.eye(w.shape[1]), V.shape)
+    eigh = {"eigenvalues": w, REBUILT: whole, GRAM: gram}
     own = {
-        "eigh": Probe({"matrix": A}, {"eigenvalues": w}, tolerance),
+        "eigh": Probe({"matrix": A}, eigh, tolerance),
         "loss_gradient": Probe(given, loss_gradient, tolerance),
     }
     gradient = probes["gradient"]

@@ -152,6 +152,43 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
+def check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Looks whether a manifest says what `verify` needs.
+
+    Raises:
+        ValueError: If it does not; the text names the entry.
+
+    Example:
+        >>> check_manifest({"files": {}, "artefacts": []})
+        Traceback (most recent call last):
+        ...
+        ValueError: `artefacts` of the manifest must be a list with an entry.
+    """
+    files, artefacts = manifest.get("files"), manifest.get("artefacts")
+    if not isinstance(files, dict):
+        raise ValueError("`files` of the manifest must be an object.")
+    if not isinstance(artefacts, list) or not artefacts:
+        raise ValueError("`artefacts` of the manifest must be a list with an entry.")
+    for name, facts in files.items():
+        if not _has(facts, bytes=int, sha256=str):
+            raise ValueError(f"`files[{name!r}]` of the manifest is damaged.")
+    for k, artefact in enumerate(artefacts):
+        known = _has(artefact, kind=str, path=str, checks=list) and artefact["checks"]
+        if not known or not all(map(_is_check, artefact["checks"])):
+            raise ValueError(f"`artefacts[{k}]` of the manifest is damaged.")
+
+
+def _is_check(check: Any) -> bool:
+    known = _has(check, function=str, probe=str, tolerance=float)
+    return known and 0 < check["tolerance"] < 1
+
+
+def _has(entry: Any, **types: type) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), kind) for name, kind in types.items()
+    )
+
+
 def files_in(folder: Path) -> list[str]:
     """Lists the files of a version but for the manifest, with slashes."""
     names = (

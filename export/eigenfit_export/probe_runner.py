@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 
+REBUILT, GRAM = "V diag(w) V^H", "V V^H"
+"""What is compared of eigenvectors: these do not depend on their signs."""
+
 Call = Callable[[str, dict[str, np.ndarray]], dict[str, Any]]
 """Takes the name of a function and its inputs, gives its outputs."""
 
@@ -142,7 +145,7 @@ def run_checks(
             expected = _arrays(probes, stem + "outputs/")
             if not expected:
                 raise KeyError(f"no probe {check['probe']!r}")
-            outputs = call(check["function"], inputs)
+            outputs = _with_products(call(check["function"], inputs))
             worst = max(
                 difference(outputs[name], value) for name, value in expected.items()
             )
@@ -154,6 +157,15 @@ def run_checks(
             "seconds": time.perf_counter() - begin,
             "error": error,
         }
+
+
+def _with_products(outputs: dict[str, Any]) -> dict[str, Any]:
+    if "eigenvectors" not in outputs:
+        return outputs
+    w, V = (np.asarray(outputs[name]) for name in ("eigenvalues", "eigenvectors"))
+    adjoint = np.conj(V).swapaxes(-1, -2)
+    rebuilt = (V * w[..., np.newaxis, :]) @ adjoint
+    return {**outputs, REBUILT: rebuilt, GRAM: V @ adjoint}
 
 
 def _arrays(probes: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -135,7 +135,7 @@ def _finite_inputs(solver: Solver, batch: int) -> dict[str, np.ndarray]:
         "tolerance": np.full([batch], np.float32(1e-8), dtype),
         "max_steps": np.full([batch], _MAX_STEPS, np.int32),
         "seed": np.arange(batch, dtype=np.int32),
-        "level": np.zeros([batch], np.int32),
+        "level": np.resize([min(1, matrix.shape[-1] - 1), -1, 0], batch),
         "matrix": np.real(matrix).astype(dtype) if is_real else matrix,
         "matrix_real": np.real(matrix).astype(dtype),
         "matrix_imag": np.imag(matrix).astype(dtype),

@@ -15,6 +15,7 @@ from typing import Any
 from eigenfit_export.manifest import (
     MANIFEST,
     PROBES,
+    check_manifest,
     digest,
     files_in,
     read_manifest,
@@ -108,6 +109,7 @@ def _verify_version(
     name = prefix + "files"
     try:
         manifest = read_manifest(folder)
+        check_manifest(manifest)
         artefacts = manifest["artefacts"]
         bad = _bad_files(folder, manifest["files"])
     except FileNotFoundError:

@@ -9,8 +9,10 @@ import typer.testing
 
 import eigenfit as ef
 from eigenfit_export import save_model
+from eigenfit_export.artefacts_onnx import own_probes
 from eigenfit_export.manifest import MANIFEST, PROBES, digest, read_manifest
-from eigenfit_export.probe_runner import difference
+from eigenfit_export.probe_runner import difference, run_checks
+from eigenfit_export.probes import flatten_probes, record_probes
 from eigenfit_export.verify import verify_export
 
 
@@ -100,7 +102,7 @@ def test_a_corrupted_file_is_caught_and_not_loaded(copy):
 
 
 def test_wrong_digests_sizes_and_files_are_caught(copy):
-    edit_manifest(copy, lambda content: content["artefacts"].clear())
+    edit_manifest(copy, only("stablehlo"))
 
     def spoil(content):
         content["files"]["fingerprint.pb"]["sha256"] = "0" * 64
@@ -109,7 +111,8 @@ def test_wrong_digests_sizes_and_files_are_caught(copy):
     edit_manifest(copy, spoil)
     (copy / "variables" / "variables.index").unlink()
     (copy / "more.txt").write_text("")
-    [finding] = verify_export(copy)
+    finding, program = verify_export(copy)
+    assert program.status == "not run"
     assert finding.status == "damaged"
     assert {line.split(":")[0] for line in finding.detail} == {
         "fingerprint.pb",
@@ -194,6 +197,42 @@ def test_a_damaged_manifest_is_caught(copy):
         [finding] = verify_export(copy)
         assert finding.status == "damaged"
         assert invoke("verify", copy).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content.update(artefacts=[]),
+        lambda content: content.update(artefacts=7),
+        lambda content: content.update(files=[1]),
+        lambda content: content["artefacts"][0].pop("path"),
+        lambda content: content["artefacts"][0].pop("checks"),
+        lambda content: content["artefacts"][0].update(checks=[]),
+        lambda content: content["artefacts"][0]["checks"][0].update(tolerance="x"),
+        lambda content: content["artefacts"][0]["checks"][0].update(tolerance=1e30),
+        lambda content: next(iter(content["files"].values())).pop("sha256"),
+    ],
+)
+def test_a_manifest_without_what_is_needed_is_damaged(copy, spoil):
+    edit_manifest(copy, spoil)
+    [finding] = verify_export(copy)
+    assert finding.status == "damaged"
+    assert "of the manifest" in finding.detail[0]
+
+
+def test_eigenvectors_and_levels_are_compared(tmp_path):
+    solver = ef.Solver(ef.Problem(ef.Symmetric(3)))
+    probes = record_probes(solver, only=["gradient", "eigengradient"])
+    assert len(set(probes["eigengradient"].inputs["level"])) == 3
+    path = tmp_path / "probes.npz"
+    np.savez(path, **flatten_probes(own_probes(solver.problem, probes)))
+    w, V = np.linalg.eigh(probes["eigengradient"].inputs["matrix"])
+    check = {"function": "eigh", "probe": "eigh"}
+    for factor, low, high in ((1, 0, 1e-13), (-1, 0, 1e-13), (3, 1, 100)):
+        answer = {"eigenvalues": w, "eigenvectors": factor * V}
+        with np.load(path) as stored:
+            [row] = run_checks(lambda *_, answer=answer: answer, stored, [check])
+        assert low <= row["worst"] < high, row
 
 
 def test_what_is_no_export(tmp_path):
