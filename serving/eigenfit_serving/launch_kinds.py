@@ -97,6 +97,8 @@ def _embedded(flags: list[str], options: LaunchOptions) -> Command:
         f"--host={options.host}",
         f"--port={options.port}",
         f"--rest_api_port={options.rest_port}",
+        # Whoever waits for the models wants to know; new files are tried anyway.
+        "--max_num_load_retries=0",
         *flags,
     ]
     if options.tls_cert is not None:

@@ -8,7 +8,9 @@ import pytest
 from tests.serving.stand_ins import install, make_model, recorded
 from typer.testing import CliRunner
 
+import eigenfit_serving
 from eigenfit_serving.cli import app
+from eigenfit_serving.launch import StartError
 
 
 @pytest.fixture
@@ -93,3 +95,10 @@ def test_signals_are_as_before():
     before = signal.getsignal(signal.SIGTERM)
     CliRunner().invoke(app, ["serve", "nowhere"])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_model_that_cannot_be_loaded_is_said_at_once(tmp_path):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "1" / "saved_model.pb").write_bytes(b"junk")
+    with pytest.raises(StartError, match="Can't parse"):
+        eigenfit_serving.serve(tmp_path / "m", kind="embedded", port=0, rest_port=0)
