@@ -62,6 +62,12 @@ def predict(name="modern", signature="", filters=(), version=None, label=None, *
     return request
 
 
+def with_negative_size():
+    request = predict(x=ROW)
+    request.inputs["x"].tensor_shape.dim[0].size = -1
+    return request
+
+
 ROW = np.float32([[1, 2]])
 
 
@@ -109,7 +115,18 @@ def assert_refused(call, request, code, text):
             "INVALID_ARGUMENT",
             "input size does not match signature: 2!=1",
         ),
-        (predict(z=ROW), "INVALID_ARGUMENT", "z"),
+        (
+            predict(z=ROW),
+            "INVALID_ARGUMENT",
+            "Signature input alias: x(feed name: serving_default_x:0) not found in "
+            "request and no default value provided.",
+        ),
+        (
+            predict(signature="optional", x=np.float32([1]), z=ROW),
+            "INVALID_ARGUMENT",
+            "Inputs contains invalid name. Used request inputs: x, request input: x,z",
+        ),
+        (with_negative_size(), "INVALID_ARGUMENT", "tensor parsing error: x"),
         (
             predict(filters=["Z"], x=ROW),
             "INVALID_ARGUMENT",
