@@ -1,7 +1,6 @@
 """Processes and actors: the same rows, whoever dies."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.serving.batch import tables
+from tests.serving.batch import mortal_worker, tables
 from tests.serving.batch.fake_worker import DEADLY
 
 from eigenfit_serving import InputError
@@ -62,22 +61,16 @@ def plain_file(tmp_path_factory):
 def test_local_engine_replaces_a_killed_worker(
     additive_model, mixed_file, expected, tmp_path, monkeypatch
 ):
-    real, killed = ledger.Ledger.add, []
-
-    def add(self, entry):
-        if not killed:
-            killed.append(children("batch.worker")[0])
-            os.kill(killed[0], signal.SIGKILL)
-        real(self, entry)
-
-    monkeypatch.setattr(ledger.Ledger, "add", add)
+    died = tmp_path / "died"
+    monkeypatch.setenv(mortal_worker.DIED, str(died))
+    monkeypatch.setattr(local, "WORKER", mortal_worker.__name__)
     output = tmp_path / "out.parquet"
     report = run_batch(additive_model, mixed_file, output, workers=2, batch_size=512)
-    assert killed
+    assert died.exists()
     assert report.deaths == 1
     assert report.rows == 10_000
     tables.assert_same(pq.read_table(output), pa.table(expected))
-    assert not children("batch.worker")
+    assert not children("mortal_worker")
 
 
 def test_ray_engine(additive_model, mixed_file, expected, tmp_path):
