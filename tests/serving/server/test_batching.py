@@ -103,10 +103,10 @@ def test_a_full_batch_runs_before_its_time(build, inner):
 
 def test_a_batch_waits_for_more(build, inner):
     inner.go.set()
-    servable = build(max_batch_size=8, batch_timeout_micros=200_000)
+    servable = build(max_batch_size=8, batch_timeout_micros=1_000_000)
     start = time.monotonic()
     in_threads(3, lambda i: servable.run(rows(i), ["y:0"], context()))
-    assert time.monotonic() - start >= 0.19
+    assert time.monotonic() - start >= 0.99
     assert [len(run["x:0"]) for run in inner.runs] == [3]
 
 
@@ -167,7 +167,7 @@ def test_large_runs_are_divided_if_so_wished(build, inner):
 def test_late_runs_are_dropped_before_they_run(build, inner):
     servable = build()
     occupy(servable, inner)
-    late = Call(servable, rows(1.0), deadline=time.monotonic() + 0.05)
+    late = Call(servable, rows(1.0), deadline=time.monotonic() + 0.5)
     assert refusal(late.result) == (
         Code.DEADLINE_EXCEEDED,
         "Run() timeout exceeded while waiting in batching queue",

@@ -115,7 +115,7 @@ def test_the_second_signal_ends_a_worker_that_does_not_listen(tmp_path):
     process, log = supervised(tmp_path, body)
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.3)
+        process.wait(1.0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 128 + signal.SIGKILL
     assert len(starts(log)) == 1

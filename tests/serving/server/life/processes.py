@@ -165,11 +165,14 @@ class Rest:
         return self.get("/v1/models/m:predict", json.dumps(body), timeout)["outputs"]
 
     def get(self, path, body=None, timeout=60):
+        return json.loads(self.text(path, body, timeout))
+
+    def text(self, path, body=None, timeout=60):
         request = urllib.request.Request(
             self.url + path, data=None if body is None else body.encode()
         )
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.loads(answer.read())
+            return answer.read().decode()
 
     def code(self, path):
         try:

@@ -14,6 +14,7 @@ from tests.serving.server.life.processes import Grpc, Rest, Server, save_version
 
 ROWS = np.zeros(3, np.float32)
 AVAILABLE, END = 30, 50
+METRICS = "/monitoring/prometheus/metrics"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,13 @@ def test_new_versions_and_a_crash_while_clients_call(home):
 
 def test_requests_in_flight_end_and_new_ones_are_refused(home):
     # Two runs wait all the time; others need threads, too.
-    more = ("--drain_delay_seconds=0.5", "--tensorflow_inter_op_parallelism=8")
+    monitoring = home / "monitoring"
+    monitoring.write_text("prometheus_config { enable: true }")
+    more = (
+        "--drain_delay_seconds=0.5",
+        "--tensorflow_inter_op_parallelism=8",
+        f"--monitoring_config_file={monitoring}",
+    )
     server = Server(*flags(home, *more), home=home)
     clients = [Grpc(server), Rest(server)]
     sign = home / "go"
@@ -152,16 +159,19 @@ def test_requests_in_flight_end_and_new_ones_are_refused(home):
                     found.append(error.code)
         return found
 
-    def in_flight():
+    def both_run():
+        return "\neigenfit_in_flight 2" in clients[1].text(METRICS)
+
+    def stopping():
         return server.log.read_text().count("Stopping: 2 requests")
 
     threads = [threading.Thread(target=call, args=[client]) for client in clients]
     try:
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        wait_for(both_run)
         server.process.send_signal(signal.SIGTERM)
-        wait_for(in_flight)
+        wait_for(stopping)
         wait_for(lambda: clients[1].code("/readyz") == 503)
         wait_for(lambda: len(refusals()) == 2)
         assert refusals() == [grpc.StatusCode.UNAVAILABLE, 503]
