@@ -18,6 +18,7 @@ from tensorflow.python.eager import cancellation, execute
 from tensorflow.python.eager import context as eager_context
 from tensorflow.python.framework import ops
 
+from eigenfit_serving.server.executor_arrays import as_array
 from eigenfit_serving.server.executor_deadlines import DEADLINES
 from eigenfit_serving.server.executor_errors import running_errors
 from eigenfit_serving.server.executor_files import SavedGraph
@@ -135,7 +136,7 @@ class FunctionServable:
         try:
             with running_errors(context):
                 results = program.run(feeds, manager)
-                return [results[index].numpy() for _, index in found]
+                return [as_array(results[index].numpy()) for _, index in found]
         finally:
             context.run_seconds += time.perf_counter() - start
             if unwatch is not None:

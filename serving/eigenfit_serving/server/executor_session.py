@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.saved_model import loader_impl
 
+from eigenfit_serving.server.executor_arrays import as_array
 from eigenfit_serving.server.executor_errors import running_errors
 from eigenfit_serving.server.executor_files import SavedGraph
 from eigenfit_serving.server.executor_threads import parallelism
@@ -98,7 +99,7 @@ class SessionServable:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
         by_name = dict(zip(names, results, strict=True))
-        return [np.asarray(by_name[name]) for name in fetches]
+        return [as_array(by_name[name]) for name in fetches]
 
     def close(self) -> None:
         """Closes the session."""

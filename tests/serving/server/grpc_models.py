@@ -83,6 +83,10 @@ class _Modern(tf.Module):
         return {"joined": tf.strings.join([s, "!"]), "length": tf.strings.length(s)}
 
     @tf.function
+    def scalar(self, s, x):
+        return {"same": s, "half": x / 2}
+
+    @tf.function
     def types(self, h, c, i, b):
         return {"h": h * tf.cast(2, h.dtype), "c": c * c, "i": i + 1, "b": ~b}
 
@@ -114,6 +118,9 @@ class _Modern(tf.Module):
             ),
             "optional": self.optional,
             "text": self.text.get_concrete_function(spec(row, tf.string, "s")),
+            "scalar": self.scalar.get_concrete_function(
+                spec([], tf.string, "s"), spec([], tf.float32, "x")
+            ),
             "types": self.types.get_concrete_function(
                 spec(row, tf.float16, "h"),
                 spec(row, tf.complex64, "c"),

@@ -86,6 +86,14 @@ def test_strings(servable):
     assert found["length"].tolist() == [1, 2, 0]
 
 
+def test_scalars(servable):
+    given = {"s": np.array(b"a\x00", object), "x": np.float32(3)}
+    found = run(servable, "scalar", given)
+    assert all(type(x) is np.ndarray and x.shape == () for x in found.values())
+    assert found["same"].dtype == object
+    assert (found["same"].item(), found["half"].item()) == (b"a\x00", 1.5)
+
+
 @pytest.mark.parametrize(
     ("key", "half", "whole", "pair"),
     [

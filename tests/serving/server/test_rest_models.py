@@ -32,6 +32,10 @@ class Plain(tf.Module):
     def text(self, s):
         return {"out": s, "out_bytes": s}
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, "s")])
+    def one(self, s):
+        return {"out": s}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
     def half(self, x):
         return {"y": tf.cast(x, tf.float16)}
@@ -54,7 +58,7 @@ class Plain(tf.Module):
 def servable(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("plain") / "1")
     module = Plain()
-    names = ("both", "text", "half", "regress", "classify")
+    names = ("both", "text", "one", "half", "regress", "classify")
     signatures = {name: getattr(module, name) for name in names}
     signatures["serving_default"] = module.half_plus_two
     tf.saved_model.save(module, folder, signatures)
@@ -84,6 +88,11 @@ def client(servable):
             "predict",
             '{"signature_name": "text", "inputs": [{"b64": "aGVsbG8="}]}',
             '{"outputs":{"out":["hello"],"out_bytes":[{"b64":"aGVsbG8="}]}}',
+        ),
+        (
+            "predict",
+            '{"signature_name": "one", "inputs": "hello"}',
+            '{"outputs":"hello"}',
         ),
         (
             "regress",
