@@ -129,6 +129,7 @@ class ConfigPoller:
     ) -> None:
         self._path, self._seconds, self._reload = path, seconds, reload
         self._applied: Any = None
+        self._seen: Any = None
         self._said = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="config", daemon=True)
@@ -139,7 +140,7 @@ class ConfigPoller:
         Args:
             applied: The configuration that is in force.
         """
-        self._applied = applied
+        self._applied = self._seen = applied
         self._thread.start()
 
     def stop(self) -> None:
@@ -153,7 +154,9 @@ class ConfigPoller:
         try:
             config = read_message(ModelServerConfig, self._path)
             if config != self._applied:
-                logger.info("The models in %s have changed", self._path)
+                if config != self._seen:
+                    logger.info("The models in %s have changed", self._path)
+                self._seen = config
                 self._reload(config)
                 self._applied = config
             self._said = ""
@@ -161,7 +164,8 @@ class ConfigPoller:
             if error.message != self._said:
                 self._said = error.message
                 logger.error(
-                    "The models stay as they are: %s: %s",
+                    "Not all of %s is in force: %s: %s",
+                    self._path,
                     error.code.name,
                     error.message,
                 )

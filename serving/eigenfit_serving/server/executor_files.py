@@ -55,6 +55,15 @@ def read_graph(path: str, tags: tuple[str, ...]) -> SavedGraph:
     return SavedGraph(signatures, has_objects)
 
 
+def needs_variables(path: str) -> bool:
+    """Tells whether a SavedModel restores variables; not if it cannot be read."""
+    try:
+        saved = _parse(path)
+    except ServingError:
+        return False
+    return any(graph.saver_def.restore_op_name for graph in saved.meta_graphs)
+
+
 def _parse(path: str) -> Any:
     from google.protobuf import text_format
     from google.protobuf.message import DecodeError

@@ -49,6 +49,7 @@ OURS = {
     "drain_delay_seconds": "After SIGTERM, be not ready so long before refusing.",
     "drain_timeout_seconds": "Then wait so long for requests that have begun.",
     "max_body_bytes": "Largest body of a request.",
+    "max_pending_body_bytes": "Bytes of all bodies that REST holds at a time.",
     "max_inflated_bytes": "Largest body once it is inflated.",
     "max_rows": "Largest number of rows of a request.",
     "max_order": "Largest order of a matrix in a request.",

@@ -14,6 +14,8 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Options)}
 
+_PORTS = ("port", "rest_api_port")
+
 _ACTIONS = ("help", "version")
 
 EXAMPLE = """\
@@ -177,6 +179,8 @@ def _read(name: str, text: str) -> Any:
         raise _unreadable(name, text) from None
     if value != value or (value < 0 and name != "file_system_poll_wait_seconds"):
         raise _unreadable(name, text)
+    if name in _PORTS and value > 65535:
+        raise FlagError(f"{_unreadable(name, text)} Ports end at 65535.")
     return value
 
 

@@ -69,6 +69,12 @@ class RequestGate:
         """Counts a request that is refused; see `Gate`."""
         self._metrics.reject(reason)
 
+    def note(self, context: RequestContext, code: Code) -> None:
+        """Logs a request that never came to `admit`; see `Gate`."""
+        context.is_logged = True
+        if self._log is not None:
+            self._log.request(context, code, 0.0)
+
     def render(self) -> bytes:
         """Writes all metrics in the text format of Prometheus."""
         return self._metrics.render()
@@ -100,6 +106,7 @@ class RequestGate:
     def enter(self, context: RequestContext) -> None:
         """Lets a request in, or raises."""
         refusal = None
+        context.is_logged = True
         with self._changed:
             if self._is_closed:
                 refusal = ServingError(Code.UNAVAILABLE, "The server is shutting down.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from eigenfit_serving.protocol.grpc_api import Method
 from eigenfit_serving.server.interfaces import Gate, ModelSpec, RequestContext
+from eigenfit_serving.server.request_ids import HEADER, request_id
 from eigenfit_serving.server.status import Code, ServingError
 
 Work = Callable[[Any, RequestContext], Any]
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
-_REQUEST_ID = "x-request-id"
 _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 # What a client without a deadline seems to have: hundreds of years.
 _NO_DEADLINE = 1e9
@@ -44,6 +43,7 @@ def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
 
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
         context = make_context(api, call)
+        call.set_trailing_metadata(((HEADER, context.request_id),))
         try:
             with gate.admit(context):
                 return work(parse(method.request, data), context).SerializeToString()
@@ -65,11 +65,11 @@ def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
     deadline = None
     if remaining is not None and remaining < _NO_DEADLINE:
         deadline = time.monotonic() + max(0.0, remaining)
-    request_id = ""
+    given = ""
     for key, value in call.invocation_metadata():
-        if key == _REQUEST_ID:
-            request_id = str(value)
-    context = RequestContext(api, "GRPC", request_id or uuid.uuid4().hex, deadline)
+        if key == HEADER:
+            given = str(value)
+    context = RequestContext(api, "GRPC", request_id(given), deadline)
     if not call.add_callback(context.cancel):
         context.cancel()
     return context

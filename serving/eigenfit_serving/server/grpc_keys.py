@@ -8,8 +8,11 @@ from typing import Any
 import grpc
 
 from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE
+from eigenfit_serving.server.grpc_calls import make_context
 from eigenfit_serving.server.interfaces import Gate
 from eigenfit_serving.server.keys import is_key
+from eigenfit_serving.server.request_ids import HEADER
+from eigenfit_serving.server.status import Code
 
 _BEARER = "bearer "
 
@@ -36,7 +39,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
             return handler
         if handler is None or self._has_key(details.invocation_metadata):
             return handler
-        return _refusing(handler, self._gate)
+        return _refusing(handler, details.method, self._gate)
 
     def _has_key(self, metadata: Any) -> bool:
         for name, value in metadata or ():
@@ -50,9 +53,13 @@ class KeyInterceptor(grpc.ServerInterceptor):
         return False
 
 
-def _refusing(handler: Any, gate: Gate) -> Any:
+def _refusing(handler: Any, method: str, gate: Gate) -> Any:
     def refuse(_: Any, call: grpc.ServicerContext) -> Any:
         gate.reject("api_key")
+        context = make_context("", call)
+        context.extra = {"method": method}
+        call.set_trailing_metadata(((HEADER, context.request_id),))
+        gate.note(context, Code.UNAUTHENTICATED)
         call.abort(
             grpc.StatusCode.UNAUTHENTICATED,
             "The API key is missing or wrong: send it as `x-api-key` or "

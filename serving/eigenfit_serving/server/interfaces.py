@@ -51,6 +51,8 @@ class RequestContext:
         queue_seconds: Spent waiting for a batch.
         run_seconds: Spent in TensorFlow.
         extra: More fields of the access log.
+        is_logged: Whether the request has come so far that its line is written, or
+            will be at its end.
     """
 
     api: str
@@ -64,6 +66,7 @@ class RequestContext:
     queue_seconds: float = 0.0
     run_seconds: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
+    is_logged: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _cancelled: bool = False
     _callbacks: list[Callable[[], None]] = field(default_factory=list, repr=False)
@@ -218,6 +221,10 @@ class Gate(Protocol):
 
     def reject(self, reason: str) -> None:
         """Counts a request refused before `admit`: `body_size`, `api_key`, ..."""
+        ...
+
+    def note(self, context: RequestContext, code: Code) -> None:
+        """Writes the line of the access log of a request that never came to `admit`."""
         ...
 
     def render(self) -> bytes:

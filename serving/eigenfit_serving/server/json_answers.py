@@ -1,7 +1,8 @@
 """Arrays become JSON: rows under `predictions`, whole tensors under `outputs`.
 
 NaN and infinity are the bare tokens `NaN`, `Infinity` and `-Infinity`, which orjson
-does not write; answers that hold one are written by the standard library.
+does not write; pieces that hold one are written by the standard library. Both hold the
+lock of Python while they write: in pieces, so that other requests come to their turn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from eigenfit_serving.server.json_dtypes import WRITABLE, name_of_array
 from eigenfit_serving.server.json_values import invalid
 
 _BYTES_SUFFIX = "_bytes"
+
+_PIECE = 1 << 14
+"""Elements that are written in one go."""
 
 
 def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
@@ -44,15 +48,12 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
                 f"expecting: {size}"
             )
         size = len(array)
-    finite = _all_finite(outputs.values())
     names = sorted(outputs)
-    columns = [_rows(name, outputs[name], finite) for name in names]
     if len(names) == 1:
-        return _write({"predictions": columns[0]}, finite)
-    rows = [
-        dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)
-    ]
-    return _write({"predictions": rows}, finite)
+        rows = _array(names[0], outputs[names[0]])
+    else:
+        rows = _objects({name: outputs[name] for name in names}, size or 0)
+    return b'{"predictions":' + rows + b"}"
 
 
 def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
@@ -66,13 +67,13 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
         b'{"outputs":2.0}'
     """
     _check_some(outputs)
-    finite = _all_finite(outputs.values())
-    values = {
-        name: _whole(name, np.asarray(outputs[name]), finite)
-        for name in sorted(outputs)
-    }
-    answer = values if len(values) > 1 else next(iter(values.values()))
-    return _write({"outputs": answer}, finite)
+    arrays = {name: np.asarray(outputs[name]) for name in sorted(outputs)}
+    if len(arrays) == 1:
+        [(name, array)] = arrays.items()
+        answer = _array(name, array)
+    else:
+        answer = _object(arrays)
+    return b'{"outputs":' + answer + b"}"
 
 
 def classifications(results: Iterable[Iterable[tuple[str | bytes, float]]]) -> bytes:
@@ -125,6 +126,60 @@ def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
+def _array(name: str, array: np.ndarray) -> bytes:
+    """Writes an array in pieces."""
+    if array.ndim == 0 or array.size <= _PIECE:
+        finite = _all_finite([array])
+        return _write(_whole(name, array, finite), finite)
+    row = array.size // len(array)
+    if row > _PIECE:
+        return _listed(_array(name, x) for x in array)
+    step = _PIECE // row
+    return _joined(
+        _array(name, array[i : i + step]) for i in range(0, len(array), step)
+    )
+
+
+def _object(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes arrays under their names."""
+    members = (
+        _write(name, True) + b":" + _array(name, x) for name, x in arrays.items()
+    )
+    return b"{" + b",".join(members) + b"}"
+
+
+def _objects(arrays: Mapping[str, np.ndarray], size: int) -> bytes:
+    """Writes rows of arrays, each an object, in pieces."""
+    row = sum(x.size // size for x in arrays.values()) if size else 0
+    if row > _PIECE:
+        return _listed(
+            _object({name: x[i, ...] for name, x in arrays.items()})
+            for i in range(size)
+        )
+    step = max(1, _PIECE // max(row, len(arrays)))
+    return _joined(
+        _few_objects({name: x[i : i + step] for name, x in arrays.items()})
+        for i in range(0, size, step)
+    )
+
+
+def _few_objects(arrays: Mapping[str, np.ndarray]) -> bytes:
+    finite = _all_finite(arrays.values())
+    columns = [_rows(name, x, finite) for name, x in arrays.items()]
+    rows = [
+        dict(zip(arrays, values, strict=True)) for values in zip(*columns, strict=True)
+    ]
+    return _write(rows, finite)
+
+
+def _listed(texts: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(texts) + b"]"
+
+
+def _joined(lists: Iterable[bytes]) -> bytes:
+    return _listed(text[1:-1] for text in lists)
+
+
 def _all_finite(arrays: Iterable[np.ndarray]) -> bool:
     return all(x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays)
 
@@ -172,7 +227,7 @@ def _score(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _write(answer: Mapping[str, Any], finite: bool) -> bytes:
+def _write(answer: Any, finite: bool) -> bytes:
     if finite:
         try:
             return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

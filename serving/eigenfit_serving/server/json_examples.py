@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,17 @@ from eigenfit_serving.server.json_values import (
 from eigenfit_serving.server.json_words import describe, type_word
 
 
-def examples_of(document: Mapping[str, Any], example_class: Any) -> list[bytes]:
+def examples_of(
+    document: Mapping[str, Any],
+    example_class: Any,
+    check_rows: Callable[[int], None] = lambda rows: None,
+) -> list[bytes]:
     """Serialises `examples`, each behind the features of `context`.
 
     Args:
         document: Body of the request.
         example_class: The message class `tensorflow.Example`.
+        check_rows: Raises if there are too many, before any is converted.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -44,6 +49,7 @@ def examples_of(document: Mapping[str, Any], example_class: Any) -> list[bytes]:
         raise invalid(
             f"JSON Value: {describe(document)} 'examples' value is an empty array"
         )
+    check_rows(len(examples))
     return [context + _serialised(example, example_class) for example in examples]
 
 

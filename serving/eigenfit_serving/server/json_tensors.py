@@ -54,7 +54,7 @@ def signature_name_of(document: Mapping[str, Any]) -> str:
 
 def predict_inputs(
     document: Mapping[str, Any],
-    inputs: Mapping[str, Any],
+    kinds: Mapping[str, int],
     signature_name: str,
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> PredictInputs:
@@ -62,17 +62,16 @@ def predict_inputs(
 
     Args:
         document: Its body.
-        inputs: `TensorInfo` by name, of the signature.
+        kinds: Number in `DataType` by name, of the inputs of the signature.
         signature_name: As asked for.
         check_rows: Raises if there are too many, before any is converted.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
     """
-    if not inputs:
+    if not kinds:
         name = signature_name or "DEFAULT"
         raise invalid(f"Failed to get input map for signature: {name}")
-    kinds = {name: int(info.dtype) for name, info in inputs.items()}
     if "instances" in document:
         if "inputs" in document:
             raise invalid(f"JSON Value: {describe(document)} {_BOTH}")

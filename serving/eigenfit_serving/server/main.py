@@ -135,10 +135,12 @@ class Application:
         servers: dict[str, Any] = {}
         poller = None
         try:
+            # First, for the files that they read are wrong more often than models.
+            made = self._make()
             self.registry.start(self._config)
             if not self._wait_first_load():
                 return 0
-            servers, urls = self._start_servers()
+            servers, urls = self._start_servers(made)
             poller = self._start_poller()
             self._say(json.dumps({"event": "ready", **urls}))
             self._when_ready()
@@ -161,16 +163,27 @@ class Application:
             self.registry.wait_changed(0.1)
         return not self._stop.is_set()
 
-    def _start_servers(self) -> tuple[dict[str, Any], dict[str, str | None]]:
+    def _make(self) -> dict[str, Any]:
+        try:
+            return self._make_servers(self.registry, self.gate, self._command)
+        except OSError as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
+            raise ServingError(code, f"{error.filename}; {error.strerror}") from None
+        except ValueError as error:
+            raise ServingError(Code.INVALID_ARGUMENT, str(error)) from None
+
+    def _start_servers(
+        self, made: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str | None]]:
         started: dict[str, Any] = {}
         urls: dict[str, str | None] = {"grpc": None, "rest": None}
         try:
-            made = self._make_servers(self.registry, self.gate, self._command)
             for kind, server in made.items():
                 port = server.start()
                 started[kind] = server
                 urls[kind] = url_of(kind, port, self._options)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError) as error:
             _stop_servers(started)
             raise _server_error(self._options.host, error) from None
         return started, urls

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eigenfit_serving.server.executor_files import needs_variables
 from eigenfit_serving.server.versions import parse_version
 
 logger = logging.getLogger(__name__)
@@ -100,9 +101,9 @@ class Watcher:
         return any(not version.is_settled for version in self._seen.values())
 
     def has_changed(self, version: Version) -> bool:
-        """Tells whether files differ from those when the version was examined."""
-        found, now = fingerprint(version.path), version.fingerprint
-        if found == now:
+        """Tells whether a complete version differs from when it was examined."""
+        found = fingerprint(version.path)
+        if found == version.fingerprint or not is_complete(version.path):
             return False
         version.fingerprint = found
         return True
@@ -131,12 +132,12 @@ def is_complete(path: Path) -> bool:
     """Tells whether a folder holds a SavedModel with all of its variables."""
     if not any(_size(path / name) for name in MODEL_FILES):
         return False
-    variables = path / "variables"
-    if not variables.is_dir():
-        return True
-    names = {entry.name for entry in variables.iterdir()}
+    try:
+        names = {entry.name for entry in (path / "variables").iterdir()}
+    except OSError:
+        names = set()
     if not names:
-        return True
+        return not needs_variables(str(path))
     if "variables.index" not in names:
         return False
     shards = [name for name in names if name.startswith("variables.data-")]

@@ -13,13 +13,14 @@ from typing import Any
 from eigenfit_serving.server.interfaces import Gate, ModelSource, RequestContext
 from eigenfit_serving.server.json_answers import error_body
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_bodies import Body, ClientGoneError, Receive
+from eigenfit_serving.server.rest_bodies import Body, Budget, ClientGoneError, Receive
 from eigenfit_serving.server.rest_handlers import RestHandlers
 from eigenfit_serving.server.rest_keys import ApiKeys
 from eigenfit_serving.server.rest_messages import (
     RefusedError,
     Reply,
     Request,
+    code_of,
     failure,
     html_page,
 )
@@ -42,6 +43,9 @@ _CORS = (
 _RUNS = {Action.PREDICT, Action.CLASSIFY, Action.REGRESS}
 
 # What is read and thrown away of a refused body, before the reply and after it.
+_SHOWN = 256
+"""Characters of a path that are logged."""
+
 _SMALL_BODY = 1 << 20
 _LARGE_BODY = 64 << 20
 
@@ -76,37 +80,50 @@ class RestApp:
         self._models = models
         self._gate = gate
         self._options = options
+        self._budget = Budget(options.max_pending_body_bytes)
         self._handlers = handlers
         self._threads = threads
         self._keys = keys
         self._page = page
         self._metrics_path = metrics_path
+        # Asked every few seconds, by machines.
+        self._quiet = {"/healthz", "/readyz", metrics_path}
 
     async def __call__(
         self, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Answers one request."""
         request = Request.of(scope)
-        body = Body(request, receive)
+        body = Body(request, receive, self._budget)
+        context = RequestContext("", "REST", request.request_id)
+        context.extra = {"method": request.method, "path": request.target[:_SHOWN]}
+        code = None
         try:
-            reply = await self._reply(request, body, receive)
+            reply = await self._reply(request, context, body, receive)
         except ClientGoneError:
+            self._gate.note(context, Code.CANCELLED)
             return
         except RefusedError as error:
             self._gate.reject(error.reason)
-            reply = Reply(error.status, error_body(error.message))
+            reply, code = Reply(error.status, error_body(error.message)), error.code
             if error.status == 401:
                 challenge = ("www-authenticate", "Bearer")
                 reply = Reply(reply.status, reply.body, headers=(challenge,))
         except ServingError as error:
-            reply = failure(error)
+            reply, code = failure(error), error.code
         except Exception:
             _log.exception("request %s failed", request.request_id)
             text = f"Internal error; the log has more under {request.request_id}."
             reply = failure(ServingError(Code.INTERNAL, text))
+        finally:
+            body.release()
+        if not context.is_logged and request.path not in self._quiet:
+            self._gate.note(context, code or code_of(reply.status))
         await self._send(request, body, reply, send)
 
-    async def _reply(self, request: Request, body: Body, receive: Receive) -> Reply:
+    async def _reply(
+        self, request: Request, context: RequestContext, body: Body, receive: Receive
+    ) -> Reply:
         if request.method not in _METHODS:
             return html_page(501)
         if request.path == self._metrics_path:
@@ -116,7 +133,7 @@ class RestApp:
             if request.method == "OPTIONS":
                 return _preflight(request)
             self._keys.check(request)
-            return await self._api(request, body, receive)
+            return await self._api(request, context, body, receive)
         if request.method in ("GET", "HEAD"):
             if request.path == "/healthz":
                 return Reply(200, b'{"healthy": true}\n')
@@ -140,7 +157,9 @@ class RestApp:
         )
         return Reply(200 if ready else 503, text)
 
-    async def _api(self, request: Request, body: Body, receive: Receive) -> Reply:
+    async def _api(
+        self, request: Request, context: RequestContext, body: Body, receive: Receive
+    ) -> Reply:
         found = route(request.method, request.target)
         options = self._options
         data, is_gzip = b"", False
@@ -148,15 +167,10 @@ class RestApp:
             data = await body.read(options.max_body_bytes, options.body_timeout_seconds)
             is_gzip = "gzip" in request.headers.get("content-encoding", "")
         milliseconds = options.rest_api_timeout_in_ms
-        context = RequestContext(
-            api=found.action.value,
-            entrypoint="REST",
-            request_id=request.request_id,
-            deadline=(
-                time.monotonic() + milliseconds / 1000 if milliseconds > 0 else None
-            ),
-            model=found.spec.name,
-        )
+        context.api, context.model = found.action.value, found.spec.name
+        if milliseconds > 0:
+            context.deadline = time.monotonic() + milliseconds / 1000
+        context.extra = {}
         threads = self._threads
         pool = threads.runs if found.action in _RUNS else threads.looks
         with self._gate.admit(context):

@@ -13,11 +13,43 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _CHUNK = 1 << 20
 
+_FREE = 64 << 10
+
 _LINGER_SECONDS = 2.0
 
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
+
+
+class Budget:
+    """Bytes of bodies that are held at a time, by all connections together.
+
+    What a body has up to 64 KiB is not counted, so that small requests are taken
+    however many large ones are on their way.
+
+    Args:
+        limit: 0 for any number.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+
+    def change(self, before: int, after: int) -> None:
+        """Notes that a body grew, or was let go.
+
+        Raises:
+            RefusedError: There is no room for it.
+        """
+        more = max(0, after - _FREE) - max(0, before - _FREE)
+        if self._limit and more > 0 and self._held + more > self._limit:
+            raise RefusedError(
+                503,
+                f"The server holds {self._held} bytes of request bodies and takes no "
+                f"more than {self._limit} (--max_pending_body_bytes). Try again later.",
+                "pending_bodies",
+            )
+        self._held += more
 
 
 class Body:
@@ -27,8 +59,8 @@ class Body:
         is_complete: Whether all of it has been read.
     """
 
-    def __init__(self, request: Request, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, request: Request, receive: Receive, budget: Budget) -> None:
+        self._receive, self._budget, self._held = receive, budget, 0
         self._length = request.declared_length
         self.is_complete = self._length == 0
         self._is_late = False
@@ -64,6 +96,8 @@ class Body:
             size += len(part)
             if limit and size > limit:
                 raise _too_large("more bytes", limit)
+            self._budget.change(self._held, size)
+            self._held = size
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -73,6 +107,11 @@ class Body:
             raise ClientGoneError
         self.is_complete = not message.get("more_body", False)
         return message.get("body", b"")
+
+    def release(self) -> None:
+        """Notes that what was read is no longer held."""
+        self._budget.change(self._held, 0)
+        self._held = 0
 
     async def discard(self, limit: int) -> None:
         """Throws away what still comes, so that the client gets to read its answer.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from eigenfit_serving.server import json_answers
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext, Servable
-from eigenfit_serving.server.json_examples import examples_of
-from eigenfit_serving.server.json_tensors import predict_inputs, signature_name_of
-from eigenfit_serving.server.json_text import parse_object
+from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest_bodies import inflate
@@ -63,12 +62,12 @@ class RestHandlers:
         models: ModelSource,
         runner: Runner,
         options: Options,
-        example_class: Any,
+        reader: Reader,
     ) -> None:
         self._models = models
         self._runner = runner
         self._options = options
-        self._example_class = example_class
+        self._reader = reader
 
     def handle(
         self, route: Route, body: bytes, is_gzip: bool, context: RequestContext
@@ -93,12 +92,11 @@ class RestHandlers:
                 return metadata_body(servable)
         if is_gzip:
             body = inflate(body, self._options.max_inflated_bytes)
-        document = parse_object(body)
-        signature_name = signature_name_of(document)
         if route.action is Action.PREDICT:
-            return self._predict(route, document, signature_name, context)
-        examples = examples_of(document, self._example_class)
-        self._check_rows(len(examples))
+            return self._predict(route, body, context)
+        with self._reader.read(body, context) as document:
+            signature_name = document.signature_name
+            examples = document.examples(self._options.max_rows)
         context.rows = len(examples)
         with self._models.acquire(route.spec) as servable:
             context.version = servable.version
@@ -108,25 +106,21 @@ class RestHandlers:
                 return json_answers.classifications(self._runner.classify(*asked))
             return json_answers.regressions(self._runner.regress(*asked))
 
-    def _predict(
-        self,
-        route: Route,
-        document: Mapping[str, Any],
-        signature_name: str,
-        context: RequestContext,
-    ) -> bytes:
-        with self._models.acquire(route.spec) as servable:
-            context.version = servable.version
-            used = signature_name or _DEFAULT_SIGNATURE
-            signature = servable.signatures.get(used)
-            if signature is None:
-                raise invalid(
-                    f'Serving signature name: "{used}" not found in signature def'
-                )
-            context.signature = used
-            inputs = predict_inputs(
-                document, signature.inputs, signature_name, self._check_rows
-            )
+    def _predict(self, route: Route, body: bytes, context: RequestContext) -> bytes:
+        with contextlib.ExitStack() as held:
+            with self._reader.read(body, context) as document:
+                signature_name = document.signature_name
+                servable = held.enter_context(self._models.acquire(route.spec))
+                context.version = servable.version
+                used = signature_name or _DEFAULT_SIGNATURE
+                signature = servable.signatures.get(used)
+                if signature is None:
+                    raise invalid(
+                        f'Serving signature name: "{used}" not found in signature def'
+                    )
+                context.signature = used
+                kinds = {name: int(x.dtype) for name, x in signature.inputs.items()}
+                inputs = document.inputs(kinds, self._options.max_rows)
             context.check()
             outputs = self._runner.predict(
                 servable, signature_name, inputs.arrays, context
@@ -134,10 +128,3 @@ class RestHandlers:
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)
-
-    def _check_rows(self, rows: int) -> None:
-        limit = self._options.max_rows
-        if limit and rows > limit:
-            raise invalid(
-                f"The request has {rows} rows, over the limit of {limit} (--max_rows)."
-            )

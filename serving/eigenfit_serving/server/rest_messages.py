@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from eigenfit_serving.server.json_answers import error_body
+from eigenfit_serving.server.request_ids import HEADER, request_id
 from eigenfit_serving.server.status import HTTP_STATUS, Code, ServingError
 
 JSON = "application/json"
-
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 _REASONS = {404: "Not Found", 501: "Not Implemented"}
 
@@ -45,13 +42,12 @@ class Request:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
-        given = headers.get("x-request-id", "")
         return cls(
             method=scope["method"],
             path=path,
             target=f"{path}?{query}" if query else path,
             headers=headers,
-            request_id=given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex(),
+            request_id=request_id(headers.get(HEADER, "")),
         )
 
     @property
@@ -84,6 +80,7 @@ _CODES = {
     401: Code.UNAUTHENTICATED,
     408: Code.DEADLINE_EXCEEDED,
     413: Code.INVALID_ARGUMENT,
+    503: Code.RESOURCE_EXHAUSTED,
 }
 
 
@@ -99,6 +96,13 @@ class RefusedError(ServingError):
         super().__init__(_CODES[status], message)
         self.status = status
         self.reason = reason
+
+
+def code_of(status: int) -> Code:
+    """Gives the code of a reply that was made without one, for the log."""
+    if status == 500:
+        return Code.INTERNAL
+    return next((code for code, x in HTTP_STATUS.items() if x == status), Code.UNKNOWN)
 
 
 def failure(error: ServingError) -> Reply:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 
 from eigenfit_serving.server.interfaces import Gate, ModelSource
+from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest_app import RestApp, Threads
 from eigenfit_serving.server.rest_config import metrics_path, read_message, tls_context
@@ -57,11 +58,7 @@ class RestServer:
             ValueError: A file does not hold what it should.
             OSError: A file cannot be read.
         """
-        from eigenfit_serving.protocol.messages import (
-            Example,
-            MonitoringConfig,
-            SSLConfig,
-        )
+        from eigenfit_serving.protocol.messages import MonitoringConfig, SSLConfig
 
         if runner is None:
             from eigenfit_serving.server.rest_runner import SignatureRunner
@@ -83,11 +80,13 @@ class RestServer:
         self._threads = Threads(
             ThreadPoolExecutor(workers, "rest"), ThreadPoolExecutor(2, "rest-look")
         )
+        # Half of the threads are left to small requests.
+        self._reader = Reader(waiting=max(0, workers // 2 - 1))
         self._app = RestApp(
             models=models,
             gate=gate,
             options=options,
-            handlers=RestHandlers(models, runner, options, Example),
+            handlers=RestHandlers(models, runner, options, self._reader),
             threads=self._threads,
             keys=ApiKeys(options.api_key_file),
             page=load_page() if options.page else {},
@@ -142,6 +141,7 @@ class RestServer:
             self._thread.join()
         self._threads.runs.shutdown(wait=False, cancel_futures=True)
         self._threads.looks.shutdown(wait=False, cancel_futures=True)
+        self._reader.close()
 
 
 class _Server(uvicorn.Server):

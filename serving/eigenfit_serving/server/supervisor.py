@@ -8,12 +8,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from eigenfit_serving.module_command import module_command
 from eigenfit_serving.server.flags import Command
 from eigenfit_serving.server.signals import CONTROL, READY, STOP
 
@@ -64,8 +64,7 @@ def fixed_ports(command: Command) -> list[str]:
 
 def worker_command(arguments: Sequence[str]) -> list[str]:
     """Lists what starts a worker."""
-    program = [sys.executable, "-m", "eigenfit_serving.server"]
-    return [*program, *arguments, "--supervise=false"]
+    return module_command("eigenfit_serving.server", *arguments, "--supervise=false")
 
 
 class Supervisor:

@@ -69,6 +69,7 @@ class Gate:
         self.contexts: list[RequestContext] = []
         self.errors = []
         self.rejected = []
+        self.noted = []
         self.draining = False
         self.admitted = threading.Event()
 
@@ -84,6 +85,9 @@ class Gate:
 
     def reject(self, reason):
         self.rejected.append(reason)
+
+    def note(self, context, code):
+        self.noted.append((code, context))
 
     def render(self):
         return b""

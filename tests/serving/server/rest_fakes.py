@@ -103,6 +103,7 @@ class FakeGate:
     def __init__(self):
         self.draining = False
         self.contexts, self.codes, self.reasons = [], [], []
+        self.noted = []
         self.ended = threading.Event()
 
     @contextlib.contextmanager
@@ -110,6 +111,7 @@ class FakeGate:
         if self.draining:
             raise ServingError(Code.UNAVAILABLE, "The server is shutting down.")
         self.contexts.append(context)
+        context.is_logged = True
         code = Code.OK
         try:
             yield
@@ -122,6 +124,9 @@ class FakeGate:
 
     def reject(self, reason):
         self.reasons.append(reason)
+
+    def note(self, context, code):
+        self.noted.append((code, context))
 
     def render(self):
         return b"# metrics\n"

@@ -127,13 +127,14 @@ def test_a_broken_file_is_told_once_and_changes_nothing(tmp_path, caplog):
     poller.look()
     assert not applied
     [message] = caplog.messages
-    assert message.startswith("The models stay as they are: INVALID_ARGUMENT: Invalid")
+    assert message.startswith(f"Not all of {path} is in force: INVALID_ARGUMENT: Inv")
     path.unlink()
     poller.look()
     assert len(caplog.messages) == 2
 
 
-def test_what_could_not_be_applied_is_tried_again(tmp_path):
+def test_what_could_not_be_applied_is_tried_again(tmp_path, caplog):
+    caplog.set_level("INFO")
     tries = []
 
     def reload(config):
@@ -146,6 +147,10 @@ def test_what_could_not_be_applied_is_tried_again(tmp_path):
     for _ in range(3):
         poller.look()
     assert len(tries) == 2
+    assert caplog.messages == [
+        f"The models in {path} have changed",
+        f"Not all of {path} is in force: FAILED_PRECONDITION: not yet",
+    ]
 
 
 def test_a_thread_looks(tmp_path):

@@ -69,6 +69,10 @@ def test_every_option_is_a_flag_with_a_text(name):
         ("--port=x", "Couldn't interpret value x for flag port."),
         ("--port=", "Couldn't interpret value  for flag port."),
         ("--port=-1", "Couldn't interpret value -1 for flag port."),
+        (
+            "--port=65536",
+            "Couldn't interpret value 65536 for flag port. Ports end at 65535.",
+        ),
         ("--port=1.5", "Couldn't interpret value 1.5 for flag port."),
         (
             "--drain_timeout_seconds=nan",

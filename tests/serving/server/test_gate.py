@@ -95,6 +95,25 @@ def test_refusals_elsewhere_are_counted(gate):
     assert b'eigenfit_rejected_total{reason="api_key"} 1.0' in gate.render()
 
 
+def test_refusals_elsewhere_are_logged_and_not_counted_as_requests(gate, log):
+    before, request = gate.render(), context()
+    gate.note(request, Code.UNAUTHENTICATED)
+    assert log.lines == [("id", Code.UNAUTHENTICATED)]
+    assert request.is_logged
+    assert gate.render() == before
+
+
+def test_what_comes_in_is_logged_by_the_gate(gate):
+    request = context()
+    with gate.admit(request):
+        assert request.is_logged
+    gate.close()
+    request = context()
+    with pytest.raises(ServingError), gate.admit(request):
+        pass
+    assert request.is_logged
+
+
 def test_the_log_has_a_line_of_json_for_each_request():
     stream = io.StringIO()
     log = AccessLog(stream)

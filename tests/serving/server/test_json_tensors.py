@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,9 +31,9 @@ NUMBERS = {
 
 
 def convert(body, **inputs):
-    infos = {name: SimpleNamespace(dtype=NUMBERS[x]) for name, x in inputs.items()}
+    kinds = {name: NUMBERS[x] for name, x in inputs.items()}
     document = parse_object(body.encode())
-    return predict_inputs(document, infos, signature_name_of(document))
+    return predict_inputs(document, kinds, signature_name_of(document))
 
 
 @pytest.mark.parametrize(
@@ -300,9 +299,9 @@ def test_counts_rows_before_it_converts_them():
     def refuse(rows):
         raise ServingError(Code.INVALID_ARGUMENT, f"{rows} rows")
 
-    infos = {"x": SimpleNamespace(dtype=dtypes.FLOAT)}
+    kinds = {"x": dtypes.FLOAT}
     with pytest.raises(ServingError, match="3 rows"):
-        predict_inputs({"instances": ["a", 1, []]}, infos, "", refuse)
+        predict_inputs({"instances": ["a", 1, []]}, kinds, "", refuse)
 
 
 NESTED = st.recursive(

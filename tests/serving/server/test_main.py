@@ -225,6 +225,17 @@ def test_a_changed_file_of_models_is_applied(tmp_path):
             ["--model_base_path=/m", "--monitoring_config_file=/none"],
             "NOT_FOUND: /none; No such file or directory",
         ),
+        *[
+            (
+                ["--model_base_path=/m", "--rest_api_port=0", f"--{flag}=/none"],
+                "NOT_FOUND: /none; No such file or directory",
+            )
+            for flag in ("api_key_file", "ssl_config_file", "rest_ssl_config_file")
+        ],
+        (
+            ["--model_base_path=/m", "--api_key_file=/"],
+            "INVALID_ARGUMENT: /; Is a directory",
+        ),
     ],
 )
 def test_what_cannot_start_says_why_at_last(arguments, text, capsys, monkeypatch):

@@ -1,7 +1,9 @@
 import os
+import shutil
 import time
 
 import pytest
+import tensorflow as tf
 from tests.serving.server.fakes_life import Clock, write_version
 
 from eigenfit_serving.server.polling import Watcher, is_complete
@@ -76,6 +78,35 @@ def test_half_copied_versions_do_not_count(tmp_path, watcher, clock, missing):
     assert list(watcher.look()) == [1]
 
 
+@pytest.mark.parametrize("variables", ["none", "empty"])
+def test_variables_that_the_graph_restores_are_waited_for(tmp_path, clock, variables):
+    source, base = tmp_path / "source", tmp_path / "base"
+    module = tf.Module()
+    module.x = tf.Variable(1.0)
+    tf.saved_model.save(module, str(source))
+    (base / "1").mkdir(parents=True)
+    shutil.copy(source / "saved_model.pb", base / "1")
+    if variables == "empty":
+        (base / "1" / "variables").mkdir()
+    watcher = Watcher("m", base, clock=clock)
+    clock.now += OLD
+    for _ in range(3):
+        assert watcher.look() == {}
+    shutil.copytree(source / "variables", base / "1" / "variables", dirs_exist_ok=True)
+    clock.now += OLD
+    assert list(watcher.look()) == [1]
+
+
+def test_a_graph_without_variables_is_complete(tmp_path):
+    builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "1"))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.constant(1.0)
+        builder.add_meta_graph_and_variables(session, ["serve"])
+    builder.save()
+    shutil.rmtree(tmp_path / "1" / "variables", ignore_errors=True)
+    assert is_complete(tmp_path / "1")
+
+
 def test_an_empty_graph_and_missing_shards_are_incomplete(tmp_path):
     folder = write_version(tmp_path, 1)
     data = folder / "variables" / "variables.data-00000-of-00001"
@@ -118,3 +149,7 @@ def test_changes_show_once(tmp_path, watcher, clock):
     (folder / "saved_model.pb").write_bytes(b"repaired")
     assert watcher.has_changed(version)
     assert not watcher.has_changed(version)
+    (folder / "variables" / "variables.index").unlink()
+    assert not watcher.has_changed(version)
+    (folder / "variables" / "variables.index").write_bytes(b"index")
+    assert watcher.has_changed(version)

@@ -16,14 +16,14 @@ from tests.serving.server.rest_fakes import (
     running,
 )
 
-from eigenfit_serving.protocol.messages import Example
 from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest_handlers import RestHandlers
 from eigenfit_serving.server.rest_paths import route
 from eigenfit_serving.server.status import Code
 
-HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options(), Example)
+HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options(), Reader())
 
 TARGETS = st.sampled_from(
     [

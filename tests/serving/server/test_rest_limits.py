@@ -68,6 +68,32 @@ def test_declared_body_is_refused_before_it_is_sent():
     assert gate.reasons == ["body_size"]
 
 
+def test_bodies_that_are_held_are_counted_together():
+    megabyte = 1 << 20
+    gate = FakeGate()
+    with running(gate=gate, max_pending_body_bytes=3 * megabyte) as client:
+        with contextlib.ExitStack() as held:
+            for _ in range(2):
+                peer = held.enter_context(connected(client))
+                peer.sendall(head(f"Content-Length: {2 * megabyte}"))
+                peer.sendall(b" " * (megabyte + (64 << 10)))
+            body = GOOD + " " * 2 * megabyte
+            while (answer := client(*PREDICT, body)).status == 200:
+                pass
+            assert answer.status == 503
+            assert json.loads(answer.body)["error"].endswith(
+                "and takes no more than 3145728 (--max_pending_body_bytes). "
+                "Try again later."
+            )
+            # Small ones are taken.
+            assert client(*PREDICT, GOOD + " " * (63 << 10)).status == 200
+        while (answer := client(*PREDICT, body)).status == 503:
+            pass
+        assert answer.status == 200
+        assert client(*PREDICT, GOOD + " " * (megabyte << 1)).status == 200
+    assert set(gate.reasons) == {"pending_bodies"}
+
+
 def test_a_body_a_little_too_long_gets_its_answer_and_the_connection_stays():
     with running(max_body_bytes=1000) as client, connected(client) as peer:
         peer.sendall(head("Content-Length: 5000") + b" " * 5000)
