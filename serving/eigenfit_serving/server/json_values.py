@@ -131,6 +131,8 @@ def _convert(value: Any, dtype: int) -> np.ndarray | None:
 
 
 def _build(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
+    if dtype not in dtypes.NUMPY:
+        return _nothing(shape, dtype)
     wanted = dtypes.NUMPY[dtype]
     if dtype == dtypes.STRING:
         array = np.empty(len(leaves), object)
@@ -143,6 +145,16 @@ def _build(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
     else:
         array = np.array(leaves, wanted)
     return array.reshape(shape)
+
+
+def _nothing(shape: tuple[int, ...], dtype: int) -> np.ndarray:
+    """Makes an array without elements of a type that has no JSON."""
+    from eigenfit_serving.protocol.dtypes import kind_of_number
+
+    try:
+        return np.empty(shape, kind_of_number(dtype).dtype)
+    except ValueError:
+        raise _unconvertible([], dtype) from None
 
 
 def _walk(
@@ -166,9 +178,11 @@ def _walk(
             f"Encountered list at unexpected size: {len(value)} at level: {level} "
             f"expected size: {shape[level]}"
         )
-    if level == rank - 1 and (known := _convert(value, dtype)) is not None:
-        leaves.extend(known if dtype == dtypes.STRING else known.tolist())
-        return
+    if level == rank - 1:
+        known = _convert(value, dtype)
+        if known is not None and known.ndim == 1:
+            leaves.extend(known if dtype == dtypes.STRING else known.tolist())
+            return
     for element in value:
         _walk(element, level + 1, shape, dtype, leaves)
 
@@ -179,11 +193,7 @@ def _leaf(value: Any, dtype: int) -> Any:
             return decode_base64(value)
         raise _type_error(value, dtype)
     if dtype not in dtypes.NUMPY:
-        raise ServingError(
-            Code.UNIMPLEMENTED,
-            f"Conversion of JSON Value: {describe(value)} to type: "
-            f"{dtypes.name_of(dtype)}",
-        )
+        raise _unconvertible(value, dtype)
     if type(value) not in _TYPES.get(dtype, {int}):
         raise _type_error(value, dtype)
     if dtype in dtypes.RANGES:
@@ -194,6 +204,14 @@ def _leaf(value: Any, dtype: int) -> Any:
         # The parser of the standard library knows integers of any size.
         return float(value)
     return value
+
+
+def _unconvertible(value: Any, dtype: int) -> ServingError:
+    return ServingError(
+        Code.UNIMPLEMENTED,
+        f"Conversion of JSON Value: {describe(value)} to type: "
+        f"{dtypes.name_of(dtype)}",
+    )
 
 
 def _type_error(value: Any, dtype: int) -> ServingError:

@@ -1,5 +1,6 @@
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ NUMBERS = {
     "complex64": 8,
     "bfloat16": 14,
     "uint16": 17,
+    "qint8": 11,
 }
 
 
@@ -251,6 +253,21 @@ FAILED = "Failed to process element: "
         ),
         (
             ONE,
+            '{"inputs": [[1.0], [[2]], [3]]}',
+            "Encountered list at unexpected level: 2 expected < 2",
+        ),
+        (
+            {"x": "string"},
+            '{"inputs": [["a"], [["b"]]]}',
+            "Encountered list at unexpected level: 2 expected < 2",
+        ),
+        (
+            {"x": "int32"},
+            '{"inputs": [[1], [[]]]}',
+            "Encountered list at unexpected level: 2 expected < 2",
+        ),
+        (
+            ONE,
             '{"inputs": [[1], [1, 2]]}',
             "Encountered list at unexpected size: 2 at level: 1 expected size: 1",
         ),
@@ -295,6 +312,32 @@ def test_dtypes_without_json(dtype):
     assert caught.value.message == expected
 
 
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        ("half", np.float16),
+        ("complex64", np.complex64),
+        ("bfloat16", ml_dtypes.bfloat16),
+        ("uint16", np.uint16),
+    ],
+)
+def test_nothing_of_dtypes_without_json(dtype, kept):
+    for body, shape in (
+        ('{"inputs": []}', (0,)),
+        ('{"inputs": [[]]}', (1, 0)),
+        ('{"instances": [[], []]}', (2, 0)),
+    ):
+        array = convert(body, x=dtype).arrays["x"]
+        assert (array.dtype, array.shape) == (kept, shape)
+
+
+def test_nothing_of_a_dtype_without_arrays():
+    with pytest.raises(ServingError) as caught:
+        convert('{"inputs": []}', x="qint8")
+    assert caught.value.code is Code.UNIMPLEMENTED
+    assert caught.value.message == "Conversion of JSON Value: [] to type: qint8"
+
+
 def test_counts_rows_before_it_converts_them():
     def refuse(rows):
         raise ServingError(Code.INVALID_ARGUMENT, f"{rows} rows")
@@ -333,4 +376,21 @@ def test_any_document_is_refused_or_read(document, inputs):
         assert error.code in (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)
         return
     for array in found.arrays.values():
-        assert array.dtype in dtypes.WRITABLE
+        assert array.dtype in dtypes.WRITABLE or not array.size
+
+
+# Lists that differ in depth and length only.
+RAGGED = st.recursive(
+    st.just(1), lambda inner: st.lists(inner, max_size=3), max_leaves=12
+)
+
+
+@given(
+    st.sampled_from(["instances", "inputs"]), RAGGED, st.sampled_from(sorted(NUMBERS))
+)
+def test_ragged_lists_are_refused_or_read(key, value, dtype):
+    found, error = outcome(lambda: convert(json.dumps({key: value}), x=dtype))
+    if error is not None:
+        assert error.code in (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)
+    else:
+        assert found.arrays["x"].tolist() == value
