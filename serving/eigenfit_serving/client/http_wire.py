@@ -108,7 +108,8 @@ def _plain(array: np.ndarray) -> Any:
         raise TypeError(
             f"Arrays of {array.dtype.name} cannot be sent over REST. Use grpc://."
         )
-    return np.ascontiguousarray(array)
+    # Of an array without dimensions that function would make a list.
+    return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
 def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
@@ -118,7 +119,8 @@ def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def _dump(document: dict[str, Any]) -> bytes:
-    arrays = [x for x in document["inputs"].values() if isinstance(x, np.ndarray)]
+    kinds = (np.ndarray, np.generic)
+    arrays = [x for x in document["inputs"].values() if isinstance(x, kinds)]
     finite = all(x.dtype.kind != "f" or np.isfinite(x).all() for x in arrays)
     if orjson is not None and finite:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -132,7 +134,8 @@ def _load(body: bytes) -> Any:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
             pass
-    return json.loads(body)
+    # Strings of a model need not be text.
+    return json.loads(body.decode("utf-8", "surrogateescape"))
 
 
 def _name_of(entry: Any) -> str:
@@ -200,6 +203,8 @@ def _array(value: Any, dtype: np.dtype | None) -> np.ndarray:
     def plain(x: Any) -> Any:
         if isinstance(x, list):
             return [plain(item) for item in x]
-        return base64.b64decode(x["b64"]) if isinstance(x, dict) else x.encode()
+        if isinstance(x, dict):
+            return base64.b64decode(x["b64"])
+        return x.encode("utf-8", "surrogateescape")
 
     return np.asarray(plain(value), object)

@@ -69,6 +69,14 @@ def test_predict():
     }
 
 
+@pytest.mark.parametrize("value", [np.float64(1.5), np.float64(NAN), np.int32(3)])
+def test_arrays_without_dimensions(value):
+    call = Predict(Target("m"), "f", {"x": np.asarray(value)})
+    found = json.loads(http_wire.encode(call).body)["inputs"]["x"]
+    np.testing.assert_array_equal(found, value)
+    assert not isinstance(found, list)
+
+
 def test_numbers_that_json_has_not():
     inputs = {"x": np.array([NAN, np.inf, -np.inf])}
     request = http_wire.encode(Predict(Target("m"), "fit", inputs))
@@ -100,6 +108,9 @@ def test_strings():
     answer = http_wire.decode(call, 200, body).arrays
     assert answer["s"].tolist() == [b"a", "ü".encode()]
     assert answer["b_bytes"].item() == b"\xff"
+    body = b'{"outputs": {"s": ["a\xff", "\xc3\xbc"], "b_bytes": {"b64": "/w=="}}}'
+    answer = http_wire.decode(call, 200, body).arrays
+    assert answer["s"].tolist() == [b"a\xff", "ü".encode()]
 
 
 def test_status_and_models():
