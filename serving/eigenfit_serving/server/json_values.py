@@ -209,8 +209,7 @@ def _leaf(value: Any, dtype: int) -> Any:
 def _unconvertible(value: Any, dtype: int) -> ServingError:
     return ServingError(
         Code.UNIMPLEMENTED,
-        f"Conversion of JSON Value: {describe(value)} to type: "
-        f"{dtypes.name_of(dtype)}",
+        f"Conversion of JSON Value: {describe(value)} to type: {dtypes.name_of(dtype)}",
     )
 
 

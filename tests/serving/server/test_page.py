@@ -1,6 +1,7 @@
 """The page at `/`, in headless Chromium."""
 
 import json
+import math
 import re
 
 import pytest
@@ -137,7 +138,44 @@ def test_names_what_is_wrong_in_the_form(page, toy, field, value, message):
     assert text_of(page, "targets-error") == message
     assert page.evaluate("document.activeElement.id") == field
     assert page.evaluate(f"document.getElementById('{field}').ariaInvalid") == "true"
+    assert (text_of(page, "badge"), text_of(page, "text")) == ("not run", message)
     assert not toy.calls
+
+
+def test_another_model_begins_with_nothing(page):
+    enter(page, targets="1 2 3", tolerance="1e-2")
+    page.wait_for(ENDED)
+    page.wait_for("document.querySelectorAll('#heat rect').length === 9")
+    enter(page, targets="1 2")
+    choose = "s.value = 'other'; s.dispatchEvent(new Event('change'))"
+    page.evaluate(f"(s => {{ {choose} }})(document.getElementById('model'))")
+    page.wait_for("document.getElementById('badge').textContent === 'not a solver'")
+    assert [text_of(page, x) for x in ("loss", "count", "time")] == ["–"] * 3
+    drawn = "document.querySelectorAll('main svg *, tbody tr').length"
+    assert page.evaluate(drawn) == 0
+    assert page.evaluate("document.getElementById('targets-error').hidden")
+    assert "3" not in text_of(page, "targets-help")
+
+
+@pytest.mark.parametrize("tolerance", ["1e-3", "1e20"])
+def test_losses_are_drawn_where_they_are(page, tolerance):
+    enter(page, targets="1 2 3", tolerance=tolerance)
+    page.wait_for(ENDED)
+    page.wait_for("document.querySelector('#loss-chart .dot') !== null")
+    loss = float(text_of(page, "loss").replace("−", "-"))
+    # Two labels of the axis tell what a height stands for.
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#loss-chart text[text-anchor=end]')]"
+        ".map(t => [t.textContent.replace('−', '-'), t.getAttribute('y') - 4])"
+        ".filter(([t]) => t === '1' || t.startsWith('1e'))"
+    )
+    (first, low), (last, high) = heights[0], heights[-1]
+    span = math.log10(float(last)) - math.log10(float(first))
+    dot = float(
+        page.evaluate("document.querySelector('#loss-chart .dot').getAttribute('cy')")
+    )
+    drawn = math.log10(float(first)) + span * (dot - low) / (high - low)
+    assert drawn == pytest.approx(math.log10(loss), abs=0.1)
 
 
 def test_stops(page, toy):

@@ -55,7 +55,8 @@ function line(points) {
 
 export function drawLoss(svg, history, tolerance) {
   const shown = history.filter((entry) => Number.isFinite(entry.loss));
-  const floor = tolerance / 1e4;
+  // A loss of 0 is drawn below all others.
+  const floor = Math.min(tolerance, ...shown.map((entry) => entry.loss).filter((loss) => loss > 0)) / 10;
   const log = (loss) => Math.log10(Math.max(loss, floor));
   const values = [...shown.map((entry) => log(entry.loss)), Math.log10(tolerance)];
   const low = Math.floor(Math.min(...values)), high = Math.max(low + 1, Math.ceil(Math.max(...values)));

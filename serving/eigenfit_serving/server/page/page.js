@@ -7,6 +7,7 @@ const MOST_POINTS = 600;
 const SEEN_STEPS = 40; // the first steps are slow enough to be seen
 const PAUSE = 45;
 const REFRESH = 250; // milliseconds after which the matrix is asked for anew
+const HELP = "Ascending numbers, apart by commas or spaces";
 const PATIENCE = 60; // steps without gain after which `fit` decides
 
 const server = new Server();
@@ -44,6 +45,7 @@ async function chooseModel() {
 
 async function chooseVersion() {
   $("run").disabled = true;
+  forget();
   try {
     signatures = await server.signatures($("model").value, $("version").value);
   } catch (error) {
@@ -54,8 +56,7 @@ async function chooseVersion() {
     return say("warn", "not a solver", `This model has no signature ${missing.join(", ")}: eigenfit did not export it.`);
   }
   const count = numberOfTargets();
-  $("targets-help").textContent = count > 0
-    ? `${count} ascending numbers, apart by commas or spaces` : "Ascending numbers, apart by commas or spaces";
+  if (count > 0) $("targets-help").textContent = `${count} ${HELP.toLowerCase()}`;
   if (readNumbers($("targets").value).length !== count && count > 0) {
     $("targets").value = Array.from({ length: count }, (_, i) => i + 1).join(", ");
   }
@@ -81,6 +82,7 @@ function complain(id, message) {
   $("targets-error").textContent = message;
   $("targets-error").hidden = false;
   field.focus();
+  say("warn", "not run", message);
   return null;
 }
 
@@ -185,6 +187,21 @@ function setRunning(on) {
   $("form").setAttribute("aria-busy", String(on));
 }
 
+// Empties what an earlier run has left.
+function forget() {
+  last = null;
+  for (const id of ["loss", "count", "time"]) $(id).textContent = "–";
+  for (const id of ["loss-chart", "levels-chart", "heat", "scale"]) $(id).replaceChildren();
+  $("loss-chart").setAttribute("aria-label", "Loss by step, not yet run");
+  $("levels-chart").setAttribute("aria-label", "Eigenvalues by step, not yet run");
+  $("heat").setAttribute("aria-label", "Matrix, not yet run");
+  for (const id of ["levels", "numbers"]) $(id).tBodies[0].replaceChildren();
+  $("block").hidden = true;
+  $("targets").removeAttribute("aria-invalid");
+  $("targets-error").hidden = true;
+  $("targets-help").textContent = HELP;
+}
+
 let drawing = false;
 
 function show(view, step, values) {
@@ -208,7 +225,7 @@ function show(view, step, values) {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    draw();
+    draw(); // nothing, if another model has been chosen since
   });
 }
 
