@@ -104,6 +104,11 @@ class Operations:
         self, name: str, arguments: Mapping[str, Any]
     ) -> Steps[dict[str, np.ndarray]]:
         """Runs a signature on arrays with any batch dimensions."""
+        if not isinstance(name, str):
+            raise TypeError(
+                "The name of a signature comes first, as in "
+                f"predict('serving_default', x=...), got {type(name).__name__}."
+            )
         signature = yield from self.signature(name)
         prepared = prepare(name, signature, arguments)
         if prepared.batch is not None and 0 in prepared.batch:

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.status import Code
 
+_LONGEST = 256
+"""Characters of the name of a model, which a caller may have invented."""
+
 _CAPACITY = 10_000
 """Lines that wait to be written."""
 
@@ -41,7 +44,7 @@ class AccessLog:
                 "id": context.request_id,
                 "api": context.api,
                 "entrypoint": context.entrypoint,
-                "model": context.model,
+                "model": context.model[:_LONGEST],
                 "version": context.version,
                 "signature": context.signature,
                 "rows": context.rows,

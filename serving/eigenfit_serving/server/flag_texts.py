@@ -1,11 +1,11 @@
 """What the flags mean."""
 
 THEIRS = {
-    "port": "TCP port for gRPC; 0 for a free one.",
+    "port": "TCP port for gRPC; 0 for none.",
     "grpc_socket_path": "UNIX socket for gRPC; empty for none.",
     "grpc_channel_arguments": "Arguments of gRPC's server: key=value, with commas.",
     "grpc_max_threads": "Threads for gRPC; 0 for as many as may be in flight.",
-    "rest_api_port": "TCP port for REST; 0 for a free one. Without it: no REST.",
+    "rest_api_port": "TCP port for REST; 0 for none.",
     "rest_api_num_threads": "Threads for REST; 0 for 4 times the number of cores.",
     "rest_api_timeout_in_ms": "Longest time of a REST request.",
     "rest_api_enable_cors_support": "Send CORS headers.",
@@ -32,7 +32,8 @@ THEIRS = {
     "tensorflow_inter_op_parallelism": "Operations at a time; 0 for the default.",
     "enable_signature_method_name_check": "Check the method_name of signatures.",
     "enable_serialization_as_tensor_content": "Answer gRPC with packed tensors.",
-    "enable_profiler": "Offer TensorFlow's profiler over gRPC.",
+    "enable_profiler": "Offer TensorFlow's profiler over gRPC. Its first call opens a "
+    "port on all interfaces, without key or TLS.",
     "enable_grpc_healthcheck_service": "Offer grpc.health.v1.",
     "xla_cpu_compilation_enabled": "Run signatures that XLA compiles.",
 }
@@ -40,6 +41,7 @@ THEIRS = {
 
 OURS = {
     "host": "Address to listen on; 0.0.0.0 for all.",
+    "free_ports": "Take any free port where one is 0, instead of none.",
     "rest_ssl_config_file": "SSLConfig in text form: TLS for REST.",
     "api_key_file": "File with the key that callers must send.",
     "page": "Offer a page for people at / of the REST port.",

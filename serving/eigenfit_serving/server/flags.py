@@ -48,7 +48,14 @@ class Command:
     @property
     def has_rest(self) -> bool:
         """Whether REST is offered."""
-        return "rest_api_port" in self.given or bool(self.options.rest_api_port)
+        return bool(self.options.rest_api_port) or (
+            self.options.free_ports and "rest_api_port" in self.given
+        )
+
+    @property
+    def has_tcp(self) -> bool:
+        """Whether gRPC has a port."""
+        return bool(self.options.port) or self.options.free_ports
 
     def warnings(self) -> Iterator[str]:
         """Lists what is to be said about flags that mean nothing here."""

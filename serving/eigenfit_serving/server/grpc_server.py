@@ -32,14 +32,21 @@ class GrpcServer:
         models: Where they are found.
         gate: Lets requests in.
         options: Ports, certificates, key, limits.
+        has_tcp: Whether there is a TCP port; 0 is any free one.
 
     Raises:
         ValueError: If a file or an argument cannot be understood.
         OSError: If a file cannot be read.
     """
 
-    def __init__(self, models: ModelSource, gate: Gate, options: Options) -> None:
-        self._options = options
+    def __init__(
+        self,
+        models: ModelSource,
+        gate: Gate,
+        options: Options,
+        has_tcp: bool = True,
+    ) -> None:
+        self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
         self._health = HealthService(
@@ -79,13 +86,15 @@ class GrpcServer:
         """Binds and serves.
 
         Returns:
-            The TCP port.
+            The TCP port; 0 without one.
 
         Raises:
             OSError: If an address cannot be bound.
         """
         options = self._options
-        port = self._bind(f"{_host(options.host)}:{options.port}")
+        port = 0
+        if self._has_tcp:
+            port = self._bind(f"{_host(options.host)}:{options.port}")
         if options.grpc_socket_path:
             self._bind(f"unix:{options.grpc_socket_path}")
         self._server.start()

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from eigenfit_serving.module_command import module_command
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.json_document import Document, Here
 from eigenfit_serving.server.json_tensors import PredictInputs
@@ -30,13 +31,7 @@ LARGE = 1 << 20
 _KEPT = 16 << 20
 """Bytes up to which the process that read a body is kept."""
 
-# The folder of the caller is no place to import from.
-_PROGRAM = """
-import sys
-sys.path[:] = [x for x in sys.path if x]
-from eigenfit_serving.server.json_process import main
-main({handle}, {memory})
-"""
+_MODULE = "eigenfit_serving.server.json_process"
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +138,7 @@ class _Process:
         with theirs:
             handle = theirs.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM.format(handle=handle, memory=memory)],
+                module_command(_MODULE, str(handle), str(memory)),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[handle],
                 # One Ctrl-C is for the server alone.
@@ -225,3 +220,7 @@ def main(handle: int, memory: int) -> None:
             except Exception:
                 _log.exception("a body could not be read")
                 pipe.send((Code.INTERNAL, "Internal error; the log has more."))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -165,13 +165,20 @@ class Application:
 
     def _make(self) -> dict[str, Any]:
         try:
-            return self._make_servers(self.registry, self.gate, self._command)
+            made = self._make_servers(self.registry, self.gate, self._command)
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
             raise ServingError(code, f"{error.filename}; {error.strerror}") from None
         except ValueError as error:
             raise ServingError(Code.INVALID_ARGUMENT, str(error)) from None
+        if not made:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                "There is nothing to listen on: give --port, --grpc_socket_path or "
+                "--rest_api_port, or --free_ports.",
+            )
+        return made
 
     def _start_servers(
         self, made: dict[str, Any]
@@ -219,7 +226,9 @@ def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
     from eigenfit_serving.server.grpc_server import GrpcServer
 
     options = command.options
-    servers: dict[str, Any] = {"grpc": GrpcServer(models, gate, options)}
+    servers: dict[str, Any] = {}
+    if command.has_tcp or options.grpc_socket_path:
+        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp)
     if command.has_rest:
         if options.rest_api_port and options.rest_api_port == options.port:
             logger.error(
@@ -243,6 +252,8 @@ def url_of(kind: str, port: int, options: Options) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     if ":" in host:
         host = f"[{host}]"
+    if kind == "grpc" and not port:
+        return f"unix:{options.grpc_socket_path}"
     if kind == "grpc":
         return f"grpc{'s' * bool(options.ssl_config_file)}://{host}:{port}"
     return f"http{'s' * bool(options.rest_ssl_config_file)}://{host}:{port}"

@@ -43,12 +43,13 @@ class Options:
     tensorflow_inter_op_parallelism: int = 0
     enable_signature_method_name_check: bool = False
     enable_serialization_as_tensor_content: bool = False
-    enable_profiler: bool = True
+    enable_profiler: bool = False  # theirs is on
     enable_grpc_healthcheck_service: bool = True  # theirs: false
     xla_cpu_compilation_enabled: bool = True  # theirs: false
 
     # Ours.
     host: str = "127.0.0.1"  # theirs binds all interfaces
+    free_ports: bool = False
     rest_ssl_config_file: str = ""
     api_key_file: str = ""
     page: bool = True

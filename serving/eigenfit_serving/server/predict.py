@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit_serving.protocol.tensors import to_array
+from eigenfit_serving.server.batching import WARMUP
 from eigenfit_serving.server.interfaces import RequestContext, Servable
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict_limits import check_limits, check_shape
@@ -61,7 +62,9 @@ def predict(
             context.rows = array.shape[0]
         if options.strict_shapes:
             check_shape(alias, array, signature.inputs[alias])
-    check_limits(arrays, options)
+    # The records that come with a model are no requests.
+    if context.entrypoint != WARMUP:
+        check_limits(arrays, options)
     outputs = _wanted(signature, output_filter)
     feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
     fetches = [signature.outputs[alias].name for alias in outputs]

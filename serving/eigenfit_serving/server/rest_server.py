@@ -163,9 +163,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}"
+        ) from error
     listener.setblocking(False)
     return listener
 

@@ -48,7 +48,7 @@ def fixed_ports(command: Command) -> list[str]:
         Flags to be added.
     """
     options, wanted = command.options, []
-    if options.port == 0:
+    if options.port == 0 and command.has_tcp:
         wanted.append("port")
     if command.has_rest and options.rest_api_port == 0:
         wanted.append("rest_api_port")

@@ -19,6 +19,9 @@ _MAX_SERIES = 2000
 
 _OTHER = "_other_"
 
+_LONGEST = 256
+"""Characters of a label; callers can invent long names, too."""
+
 
 def exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
     """Lists the limits of buckets: `scale growth^i`.
@@ -151,6 +154,7 @@ def prometheus_name(name: str) -> str:
 def _bounded(
     values: tuple[str, ...], known: dict[tuple[str, ...], object] | dict
 ) -> tuple[str, ...]:
+    values = tuple(value[:_LONGEST] for value in values)
     if values in known or len(known) < _MAX_SERIES:
         return values
     return (_OTHER, *values[1:])

@@ -152,6 +152,8 @@ def test_signatures_are_asked_for_again_after_a_refusal(client, transport):
 
 
 def test_unknown_names(client):
+    with pytest.raises(TypeError, match=r"name of a signature comes first.*got dict"):
+        client.predict({"level": 1})
     with pytest.raises(ValueError, match="'fits'"):
         client.predict("fits")
     with pytest.raises(ValueError, match=r"`level` is no input .*parameters"):

@@ -112,7 +112,15 @@ def test_unknown_and_unsupported_flags_are_told_and_ignored():
 
 def test_rest_is_there_if_asked_for():
     assert parse_flags(["--rest_api_port=8501"]).has_rest
-    assert parse_flags(["--rest_api_port=0"]).has_rest
+    assert not parse_flags(["--rest_api_port=0"]).has_rest
+    assert not parse_flags(["--free_ports"]).has_rest
+    assert parse_flags(["--rest_api_port=0", "--free_ports"]).has_rest
+
+
+def test_grpc_has_a_port_unless_it_is_0():
+    assert parse_flags([]).has_tcp
+    assert not parse_flags(["--port=0"]).has_tcp
+    assert parse_flags(["--port=0", "--free_ports"]).has_tcp
 
 
 def test_help_and_version_need_no_tensorflow():

@@ -141,6 +141,14 @@ def test_the_log_has_a_line_of_json_for_each_request():
     }
 
 
+def test_names_in_the_log_are_cut():
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    log.request(context(model="x" * 50_000), Code.NOT_FOUND, 0.0)
+    log.close()
+    assert json.loads(stream.getvalue())["model"] == "x" * 256
+
+
 def test_a_reader_that_does_not_read_stops_no_request(monkeypatch):
     monkeypatch.setattr("eigenfit_serving.server.access_log._CAPACITY", 2)
     go, lines = threading.Event(), []

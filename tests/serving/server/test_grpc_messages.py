@@ -402,3 +402,35 @@ def test_bytes_that_are_no_message_are_refused(channel):
         with pytest.raises(grpc.RpcError) as caught:
             call(junk, timeout=9)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_long_messages_are_cut(prediction):
+    with pytest.raises(grpc.RpcError) as caught:
+        prediction.Predict(predict("x" * 2000), timeout=20)
+    whole = "Servable not found for request: Latest(" + "x" * 2000
+    assert caught.value.details() == whole[:1024] + "...TRUNCATED"
+
+
+def test_the_profiler_is_offered_if_asked_for(models, channel):
+    def answer(channel):
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary("/tensorflow.ProfilerService/Monitor")(b"", timeout=20)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        return caught.value.details()
+
+    assert answer(channel) == "Method not found!"
+    server = GrpcServer(models, Gate(), Options(port=0, enable_profiler=True))
+    with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as other:
+        # What TensorFlow's own profiler says of this method.
+        assert answer(other) == "unimplemented."
+    server.stop(1)
+
+
+def test_a_socket_instead_of_a_port(models, tmp_path):
+    path = str(tmp_path / "socket")
+    server = GrpcServer(models, Gate(), Options(grpc_socket_path=path), has_tcp=False)
+    assert server.start() == 0
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        assert stub.Predict(predict(x=ROW), timeout=20).outputs
+    server.stop(1)

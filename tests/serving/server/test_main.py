@@ -15,7 +15,7 @@ from eigenfit_serving.server.interfaces import ModelSpec
 from eigenfit_serving.server.main import Application, main
 from eigenfit_serving.server.status import Code, ServingError
 
-FLAGS = ("--file_system_poll_wait_seconds=1", "--access_log=false", "--port=0")
+FLAGS = ("--file_system_poll_wait_seconds=1", "--access_log=false", "--port=1")
 
 
 class FakeServer:
@@ -227,7 +227,7 @@ def test_a_changed_file_of_models_is_applied(tmp_path):
         ),
         *[
             (
-                ["--model_base_path=/m", "--rest_api_port=0", f"--{flag}=/none"],
+                ["--model_base_path=/m", "--rest_api_port=2", f"--{flag}=/none"],
                 "NOT_FOUND: /none; No such file or directory",
             )
             for flag in ("api_key_file", "ssl_config_file", "rest_ssl_config_file")
@@ -235,6 +235,11 @@ def test_a_changed_file_of_models_is_applied(tmp_path):
         (
             ["--model_base_path=/m", "--api_key_file=/"],
             "INVALID_ARGUMENT: /; Is a directory",
+        ),
+        (
+            ["--model_base_path=/m", "--port=0"],
+            "INVALID_ARGUMENT: There is nothing to listen on: give --port, "
+            "--grpc_socket_path or --rest_api_port, or --free_ports.",
         ),
     ],
 )

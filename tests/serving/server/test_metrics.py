@@ -142,6 +142,14 @@ def test_callers_cannot_invent_series_without_end():
     assert len(histogram.lines()) == 2001 * 4 + 1
 
 
+def test_callers_cannot_invent_names_without_end():
+    counter = Counter("/c", "model")
+    counter.add("x" * 50_000)
+    counter.add("x" * 256)
+    [line] = counter.lines()[1:]
+    assert line.endswith(f'c{{model="{"x" * 256}"}} 2')
+
+
 def test_a_value_at_a_limit_belongs_above_it():
     histogram = Histogram("/h", exponential(1, 2, 2))
     histogram.add(1.0)

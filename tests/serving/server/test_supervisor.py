@@ -131,11 +131,15 @@ def test_a_worker_hears_that_its_supervisor_is_dead(tmp_path):
         time.sleep(0.01)
 
 
+FREE = "--free_ports"
+
+
 def test_free_ports_are_chosen_once_for_all_workers():
-    flags = fixed_ports(parse_flags(["--port=0", "--rest_api_port=0"]))
+    flags = fixed_ports(parse_flags(["--port=0", "--rest_api_port=0", FREE]))
     found = parse_flags(flags).options
     assert len({found.port, found.rest_api_port, 0}) == 3
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", found.port))
     assert fixed_ports(parse_flags(["--port=1", "--rest_api_port=2"])) == []
-    assert len(fixed_ports(parse_flags(["--port=0"]))) == 1
+    assert len(fixed_ports(parse_flags(["--port=0", FREE]))) == 1
+    assert fixed_ports(parse_flags(["--port=0", "--rest_api_port=0"])) == []

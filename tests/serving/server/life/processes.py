@@ -70,7 +70,7 @@ class Server:
         program = [sys.executable, "-m", "eigenfit_serving.server"]
         with self.log.open("w") as errors:
             self.process = subprocess.Popen(
-                [*program, "--port=0", "--rest_api_port=0", *flags],
+                [*program, "--free_ports", "--port=0", "--rest_api_port=0", *flags],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
