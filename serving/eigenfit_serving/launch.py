@@ -69,7 +69,7 @@ def serve(
         tls_cert: Certificate in PEM; with `tls_key`. TensorFlow Serving encrypts gRPC
             only, our server REST as well.
         tls_key: Private key in PEM.
-        tls_ca: Certificates in PEM that those of gRPC clients must lead to.
+        tls_ca: Certificates in PEM that those of clients must lead to.
         api_key_file: A file with the key that callers must send; our server only.
         image: For the kind `docker`.
         flags: More flags of tensorflow_model_server, such as
@@ -161,6 +161,9 @@ class Served:
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=50)
         self._is_ready = threading.Event()
+        # Ours says so itself; a stranger without a certificate could not even ask.
+        self._announces = command.kind == "embedded" and options.tls_ca is not None
+        self._announced = threading.Event()
         try:
             self._process = subprocess.Popen(
                 command.arguments,
@@ -217,10 +220,7 @@ class Served:
                     f"The server ended with code {self._process.returncode}"
                     f"{self._last_words()}"
                 )
-            failed = self._prober.failure()
-            if failed is not None:
-                raise StartError(failed)
-            if not self._prober.waiting:
+            if self._is_served():
                 self._is_ready.set()
                 return
             if time.monotonic() > end:
@@ -229,6 +229,14 @@ class Served:
                     f"{self._last_words()}"
                 )
             time.sleep(0.05)
+
+    def _is_served(self) -> bool:
+        if self._announces:
+            return self._announced.is_set()
+        failed = self._prober.failure()
+        if failed is not None:
+            raise StartError(failed)
+        return not self._prober.waiting
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Waits until the server has ended.
@@ -287,6 +295,8 @@ class Served:
         for line in self._process.stdout:
             line = line.rstrip("\n")
             self._tail.append(line)
+            if line.startswith('{"event": "ready"'):
+                self._announced.set()
             if self._log is not None and self._is_ready.is_set():
                 # Whatever it raises, reading goes on: a full pipe stops the server.
                 with contextlib.suppress(Exception):

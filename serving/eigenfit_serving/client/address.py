@@ -54,12 +54,13 @@ class Address:
     shown: str
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str, has_tls: bool = False) -> Address:
     """Takes a URL apart.
 
     Args:
         url: `grpc://host:8500`, `grpcs://...` (encrypted), `unix:/path/of/socket` (gRPC
             too), `http://host:8501` or `https://...`.
+        has_tls: Whether the connection is to be encrypted whatever the URL says.
 
     Raises:
         ValueError: If it is none of these.
@@ -73,7 +74,7 @@ def parse_address(url: str) -> Address:
     if not isinstance(url, str):
         raise TypeError(f"`server` must be a URL or a transport, got {url!r}.")
     if url.startswith("unix:"):
-        return Address("grpc", url, False, url)
+        return Address("grpc", url, has_tls, url)
     parts = urlsplit(url)
     try:
         port, is_port = parts.port, True
@@ -85,13 +86,15 @@ def parse_address(url: str) -> Address:
             f"`server` must be like grpc://host:8500, http://host:8501 or unix:/path, "
             f"got {_masked(url)!r}."
         )
-    secure = parts.scheme in ("grpcs", "https")
+    secure = has_tls or parts.scheme in ("grpcs", "https")
     if parts.scheme.startswith("http"):
         url = url.rstrip("/")
+        if secure:
+            url = parts._replace(scheme="https").geturl().rstrip("/")
         return Address("http", url, secure, _masked(url))
     host = f"[{name}]" if ":" in name else name
     target = f"{host}:{port or 8500}"
-    return Address("grpc", target, secure, f"{parts.scheme}://{target}")
+    return Address("grpc", target, secure, f"grpc{'s' * secure}://{target}")
 
 
 def _masked(url: str) -> str:

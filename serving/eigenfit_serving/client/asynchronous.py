@@ -58,7 +58,7 @@ class AsyncClient:
             is_async = asyncio.iscoroutinefunction(server.send)
             self._transport: Any = server if is_async else _InThread(server)
             return
-        address = parse_address(server)
+        address = parse_address(server, tls is not None)
         if address.protocol == "grpc":
             from eigenfit_serving.client.grpc_transport import AsyncGrpcTransport
 

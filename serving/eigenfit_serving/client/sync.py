@@ -43,7 +43,8 @@ class Client:
         retries: Tries after the first, or a `Retries`. Only what the server did not
             begin is tried again.
         api_key: Sent with each call, where the server asks for one.
-        tls: Certificates, if the system's do not do.
+        tls: Encrypts the connection, whatever the URL says, with these certificates;
+            `grpcs://` and `https://` alone use those of the system.
 
     Raises:
         ValueError: If an argument cannot be used.
@@ -74,7 +75,7 @@ class Client:
         if not isinstance(server, str):
             self._transport: Transport = server
             return
-        address = parse_address(server)
+        address = parse_address(server, tls is not None)
         if address.protocol == "grpc":
             from eigenfit_serving.client.grpc_transport import GrpcTransport
 

@@ -40,6 +40,8 @@ _CORS = (
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
 
+_STOPPING = ServingError(Code.UNAVAILABLE, "The server is shutting down.")
+
 _RUNS = {Action.PREDICT, Action.CLASSIFY, Action.REGRESS}
 
 # What is read and thrown away of a refused body, before the reply and after it.
@@ -111,10 +113,16 @@ class RestApp:
                 reply = Reply(reply.status, reply.body, headers=(challenge,))
         except ServingError as error:
             reply, code = failure(error), error.code
+        except asyncio.CancelledError:
+            # The server stops, and has waited long enough.
+            reply = failure(_STOPPING)
         except Exception:
             _log.exception("request %s failed", request.request_id)
             text = f"Internal error; the log has more under {request.request_id}."
-            reply = failure(ServingError(Code.INTERNAL, text))
+            # What is closed at the end may fail in any way.
+            is_stopping = bool(getattr(self._gate, "draining", False))
+            fault = ServingError(Code.INTERNAL, text)
+            reply = failure(_STOPPING if is_stopping else fault)
         finally:
             body.release()
         if not context.is_logged and request.path not in self._quiet:

@@ -319,6 +319,40 @@ def test_stop_lets_requests_finish():
         client("GET", "/healthz")
 
 
+def test_requests_that_do_not_end_are_given_up():
+    started, go = threading.Event(), threading.Event()
+
+    def endless(servable, signature_name, inputs, context):
+        started.set()
+        assert go.wait(20)
+        return inputs
+
+    gate, answers = FakeGate(), []
+    with running(gate=gate, runner=FakeRunner(endless)) as client:
+        thread = threading.Thread(target=lambda: answers.append(client(*PREDICT, GOOD)))
+        thread.start()
+        assert started.wait(10)
+    thread.join(10)
+    go.set()
+    [answer] = answers
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"error": "The server is shutting down."}
+    assert gate.contexts[0]._cancelled
+
+
+def test_what_fails_while_the_server_stops_may_be_tried_elsewhere():
+    gate = FakeGate()
+
+    def fails(servable, signature_name, inputs, context):
+        gate.draining = True
+        raise RuntimeError("closed")
+
+    with running(gate=gate, runner=FakeRunner(fails)) as client:
+        answer = client(*PREDICT, GOOD)
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"error": "The server is shutting down."}
+
+
 def test_many_requests_at_once():
     with running() as client:
         with contextlib.ExitStack() as stack:
