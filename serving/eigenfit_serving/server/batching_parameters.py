@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from eigenfit_serving.server.status import Code, ServingError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ def read_parameters(message: Any) -> BatchingParameters:
         "enable_large_batch_splitting",
         "max_execution_batch_size",
     )
+    if message.pad_variable_length_inputs:
+        _log.warning(
+            "pad_variable_length_inputs has no effect here: requests of different "
+            "shapes are never in one batch."
+        )
     given = {x: getattr(message, x).value for x in wrapped if message.HasField(x)}
     return BatchingParameters(
         allowed_batch_sizes=tuple(message.allowed_batch_sizes), **given

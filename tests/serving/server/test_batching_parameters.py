@@ -25,8 +25,14 @@ def read(text):
     return read_parameters(parse_text(Message, text, "test"))
 
 
-def test_a_file_of_tensorflow_serving_is_read():
+def test_a_file_of_tensorflow_serving_is_read(caplog):
     assert read(FILE) == BatchingParameters(32, 5000, 7, 3, "pool", (4, 8, 32))
+    assert caplog.messages == [
+        "pad_variable_length_inputs has no effect here: requests of different shapes "
+        "are never in one batch."
+    ]
+    read("")
+    assert len(caplog.messages) == 1
 
 
 def test_defaults_are_those_of_tensorflow_serving():
