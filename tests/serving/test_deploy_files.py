@@ -1,4 +1,8 @@
 import dataclasses
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +121,21 @@ def test_the_image_starts_our_server_with_known_flags():
     for line in lines:
         if line.startswith("COPY"):
             assert all((root / name).exists() for name in line.split()[1:-1]), line
+
+
+def test_the_image_installs_one_tensorflow():
+    pytest.importorskip("tomllib")
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", "")
+    [line] = [line for line in text.splitlines() if line.startswith("RUN python")]
+    root = DEPLOY.parents[1]
+    program = line[len("RUN ") :].split(" > ")[0].replace("/src", str(root))
+    found = subprocess.run(
+        ["sh", "-c", program.replace("python", shlex.quote(sys.executable), 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {re.split("[<>=; ]", x)[0] for x in found.stdout.splitlines()}
+    assert {"tensorflow-cpu", "numpy", "grpcio", "uvicorn"} <= names
+    assert "tensorflow" not in names
+    assert "--no-deps /src" in line
