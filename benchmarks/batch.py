@@ -8,7 +8,8 @@ and starts. In memory one process with all cores calls the compiled solver on ar
 once with all rows, and in calls of the batch size. The batch reads Parquet and writes a
 folder of Parquet files, or one file. Rates count from the first worker that is ready,
 as those in memory count from the second call; start-up is printed beside them. Memory
-is the sum of resident memory of the driver and its workers, at its peak.
+is that of the driver and its workers at its peak, pages that several share counted
+once (the sum of PSS), and counted for each of them (the sum of RSS).
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def batch(model: Path, source: Path, output: Path, workers: int) -> dict[str, fl
     )
     command = [sys.executable, "-c", code, *map(str, (model, source, output, workers))]
     process = subprocess.Popen(command)
-    peak = [0.0]
+    peak = {"pss_gb": 0.0, "rss_gb": 0.0}
     watcher = threading.Thread(target=_watch, args=(process, peak))
     watcher.start()
     ended = process.wait()
@@ -136,16 +137,17 @@ def batch(model: Path, source: Path, output: Path, workers: int) -> dict[str, fl
         "rows_per_second": report["rows"] / working,
         "seconds_starting": report["seconds_starting"],
         "seconds": report["seconds"],
-        "peak_gb": peak[0],
+        **{f"peak_{name}": value for name, value in peak.items()},
         "converged": report["counts"].get("converged", 0),
     }
 
 
-def _watch(process: subprocess.Popen[bytes], peak: list[float]) -> None:
+def _watch(process: subprocess.Popen[bytes], peak: dict[str, float]) -> None:
     while process.poll() is None:
-        total = sum(_resident(pid) for pid in _family(process.pid))
-        peak[0] = max(peak[0], total / 1e9)
-        time.sleep(0.05)
+        found = [_memory(pid) for pid in _family(process.pid)]
+        for name, field in (("pss_gb", "Pss"), ("rss_gb", "Rss")):
+            peak[name] = max(peak[name], sum(x.get(field, 0) for x in found) / 1e6)
+        time.sleep(0.2)
 
 
 def _family(parent: int) -> list[int]:
@@ -158,12 +160,13 @@ def _family(parent: int) -> list[int]:
     return [parent, *(pid for child in text.split() for pid in _family(int(child)))]
 
 
-def _resident(pid: int) -> int:
+def _memory(pid: int) -> dict[str, int]:
+    """Reads what a process has, in kB."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:  # It has ended.
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
 
 
 def measure(rows: int) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def show(figures: dict[str, Any]) -> None:
             f"batch: {name:<40} {rate:>9,.0f} rows/s; in memory before and after / "
             f"batch {x['memory_rows_per_second'] / rate:.2f}; start "
             f"{x['seconds_starting']:.1f} s, all {x['seconds']:.1f} s, peak "
-            f"{x['peak_gb']:.2f} GB"
+            f"{x['peak_pss_gb']:.2f} GB (sum of RSS {x['peak_rss_gb']:.2f} GB)"
         )
     one, two = (figures["batch"][f"{k}, folder"] for k in ("1 worker", "2 workers"))
     scaling = two["rows_per_second"] / one["rows_per_second"]
