@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -104,7 +105,12 @@ def serve(
     from eigenfit_serving import launch
     from eigenfit_serving.errors import InputError
 
-    log = None if quiet else lambda line: typer.echo(line, err=True)
+    is_shown = threading.Event()
+
+    def log(line: str) -> None:
+        if is_shown.is_set() and not quiet:
+            typer.echo(line, err=True)
+
     with _stop_signals(), contextlib.suppress(_Stopped):
         server = launch.serve(
             path,
@@ -131,6 +137,7 @@ def serve(
             except launch.StartError as error:
                 raise InputError(str(error)) from None
             print_served(server, _example(server, path), Console())
+            is_shown.set()
             code = server.wait()
             last = server.last_lines()[-1:] or [""]
             typer.echo(
