@@ -7,14 +7,14 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.launch_models import Models
 from eigenfit_serving.launch_options import LOCAL, LaunchOptions
+from eigenfit_serving.module_command import module_command
 
 KINDS = ("auto", "embedded", "binary", "docker")
 
@@ -68,7 +68,11 @@ def choose(kind: str, models: Models, options: LaunchOptions, scratch: Path) -> 
         )
     flags = models.flags(scratch) + options.common_flags(scratch)
     if kind == "embedded" or own is not None:
-        return _embedded(flags, options)
+        command = _embedded(flags, options)
+        if kind == "auto":
+            reason = f"; chosen because TensorFlow Serving knows no {own}"
+            command = replace(command, about=command.about + reason)
+        return command
     if kind == "binary":
         return _binary(_found_binary(), flags, options)
     if kind == "docker":
@@ -109,7 +113,7 @@ def _embedded(flags: list[str], options: LaunchOptions) -> Command:
         ]
     if options.api_key_file is not None:
         own.append(f"--api_key_file={options.api_key_file.resolve()}")
-    program = (sys.executable, "-m", "eigenfit_serving.server")
+    program = module_command("eigenfit_serving.server")
     about = "eigenfit's own server, which speaks the protocol of TensorFlow Serving"
     return Command("embedded", (*program, *own, *options.extra), about)
 

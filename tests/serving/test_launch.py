@@ -138,6 +138,10 @@ def test_an_api_key_needs_our_server(bin_folder, model, tmp_path):
     command = launch_kinds.choose("auto", models, options, tmp_path)
     assert command.kind == "embedded"
     assert f"--api_key_file={tmp_path / 'key'}" in command.arguments
+    reason = "; chosen because TensorFlow Serving knows no --api-key-file"
+    assert command.about.endswith(reason)
+    command = launch_kinds.choose("embedded", models, options, tmp_path)
+    assert "chosen" not in command.about
     with pytest.raises(InputError, match="--kind embedded"):
         launch_kinds.choose("binary", models, options, tmp_path)
 
