@@ -41,7 +41,7 @@ class Reader:
 
     Args:
         waiting: Large bodies that may wait while one is read.
-        memory: Bytes of address space that the other process may have.
+        memory: Bytes of data that the other process may have.
     """
 
     def __init__(self, waiting: int = 4, memory: int = 4 << 30) -> None:
@@ -199,7 +199,7 @@ class _Process:
 
 def main(handle: int, memory: int) -> None:
     """Reads bodies for another process until that goes away."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     document: Any = None
     with Connection(handle) as pipe, contextlib.suppress(EOFError, BrokenPipeError):
         while True:
