@@ -96,8 +96,8 @@ def batch(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="With --engine ray: auto, or ray://host:10001; a local Ray if not "
-            "given.",
+            help="With --engine ray: auto, or host:6379 of the head; a local Ray if "
+            "not given.",
         ),
     ] = None,
 ) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 CONVERGED = 0
 RTOL = 1e-4
 """Relative distance of parameters up to which solutions are the same."""
+NEAR = 0.1
+"""Relative distance beyond which they are surely distinct."""
 
 _DIGITS = 6
 
@@ -51,16 +53,57 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     return Chosen(rows, start, np.zeros_like(rows), converged.sum(axis=1))
 
 
-def distinct(parameters: np.ndarray, loss: np.ndarray, result: np.ndarray) -> Chosen:
+def near_pairs(
+    parameters: np.ndarray, result: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds pairs that converged near each other, but not to the same parameters.
+
+    Args:
+        parameters: `[b, k, p]`.
+        result: `[b, k]`.
+
+    Returns:
+        Row and both starts of each pair.
+
+    Example:
+        >>> r = np.array([[[1.0], [1.01], [7.0], [1.01]]])
+        >>> near_pairs(r, np.array([[0, 0, 0, 5]]))
+        (array([0]), array([0]), array([1]))
+    """
+    converged = result == CONVERGED
+    size = np.linalg.norm(parameters, axis=2)
+    found: list[np.ndarray] = [np.zeros([3, 0], int)]
+    for j in range(result.shape[1]):
+        distance = np.linalg.norm(parameters - parameters[:, j : j + 1], axis=2)
+        own = size[:, j : j + 1]
+        near = (distance > RTOL * own) & (distance <= NEAR * own)
+        near &= converged & converged[:, j : j + 1]
+        near[:, :j] = False
+        row, other = np.nonzero(near)
+        found.append(np.stack([row, np.full(len(row), j), other]))
+    row, one, two = np.concatenate(found, axis=1)
+    return row, one, two
+
+
+def distinct(
+    parameters: np.ndarray,
+    loss: np.ndarray,
+    result: np.ndarray,
+    same: np.ndarray | None = None,
+    finished: np.ndarray | None = None,
+) -> Chosen:
     """Keeps all distinct converged solutions of each row, or else its best answer.
 
-    Solutions are the same whose parameters differ by at most `RTOL` of their norm.
-    Those come first to which more starts led, then those of earlier starts.
+    Solutions are the same whose parameters differ by at most `RTOL` of their norm. Of
+    those that are, one is kept that has come to its end, or that of the lowest loss.
+    Solutions come first to which more starts led, then those of earlier starts.
 
     Args:
         parameters: `[b, k, p]`.
         loss: `[b, k]`.
         result: `[b, k]`.
+        same: `[b, k, k]` bool, others that are known to be the same.
+        finished: `[b, k]` bool, which have come to their end; all by default.
 
     Example:
         >>> r = np.array([[[1.0], [2.0], [2.0], [7.0]]])
@@ -72,17 +115,22 @@ def distinct(parameters: np.ndarray, loss: np.ndarray, result: np.ndarray) -> Ch
     b, k = result.shape
     label = np.full([b, k], -1)
     size = np.linalg.norm(parameters, axis=2)
-    for j in range(k):
-        free = converged[:, j] & (label[:, j] < 0)
-        rows = np.flatnonzero(free)
+    key = np.where(True if finished is None else finished, -np.inf, _rounded(loss))
+    order = np.argsort(key, axis=1, kind="stable")
+    for lead in order.T:
+        rows = np.arange(b)
+        rows = np.flatnonzero(converged[rows, lead] & (label[rows, lead] < 0))
         if not rows.size:
             continue
+        j = lead[rows]
         own = parameters[rows, j]
         distance = np.linalg.norm(parameters[rows] - own[:, np.newaxis], axis=2)
         near = distance <= RTOL * size[rows, j, np.newaxis]
-        near[:, j] = True
+        if same is not None:
+            near |= same[rows, j]
+        near[np.arange(len(rows)), j] = True
         near &= converged[rows] & (label[rows] < 0)
-        label[rows] = np.where(near, j, label[rows])
+        label[rows] = np.where(near, j[:, np.newaxis], label[rows])
     counts = np.zeros([b, k], int)
     row, start = np.nonzero(label >= 0)
     np.add.at(counts, (row, label[row, start]), 1)

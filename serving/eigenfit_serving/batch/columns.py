@@ -2,9 +2,10 @@
 
 `id` is any scalar and is kept as it is; several rows may have the same. `targets` is a
 list of m numbers. Optional are `initial`, a list of p numbers, where the fit starts
-(where it is null or missing a start is drawn), `tolerance` and `max_steps`, numbers,
-and `weights`, a list of m positive numbers, which needs a problem file. Other columns
-are not read.
+(where it is null or missing a start is drawn), `tolerance` and `max_steps`, numbers (a
+fit makes no more steps than the limit with which its model was exported), and
+`weights`, a list of m positive numbers, which needs a problem file. Other columns are
+not read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eigenfit_serving.batch.id_types import written_type
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ LISTS = ("targets", "initial", "weights")
 NUMBERS = ("tolerance", "max_steps")
 REQUIRED = ("id", "targets")
 COLUMNS = (*REQUIRED, "initial", *NUMBERS, "weights")
+FAULT = "what is wrong with the row"
+"""A column that readers of text add: a text where a row could not be read."""
 
 _HELP = (
     "Columns are id, targets (a list of numbers) and, where wanted, initial (a list), "
@@ -46,8 +50,6 @@ def check_columns(
     Raises:
         InputError: Naming all columns that are missing or of a wrong type.
     """
-    import pyarrow as pa
-
     found = []
     for name in REQUIRED:
         if name not in schema.names:
@@ -69,8 +71,7 @@ def check_columns(
         )
     if found:
         raise InputError(f"{argument} = {path}: {'; '.join(found)}. {_HELP}")
-    kind = schema.field("id").type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return written_type(schema.field("id").type)
 
 
 def _is_number(kind: pa.DataType) -> bool:

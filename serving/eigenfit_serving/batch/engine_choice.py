@@ -29,10 +29,16 @@ def make_engine(
         address: Of a Ray cluster.
 
     Raises:
-        InputError: If there is an address for the wrong engine.
+        InputError: If there is an address for the wrong engine, or one that Ray Data
+            cannot use.
     """
     if address is not None and name != "ray":
         raise InputError(f"address = {address!r}: is for engine = ray.")
+    if address is not None and address.startswith("ray://"):
+        raise InputError(
+            f"address = {address!r}: Ray's client cannot run Ray Data. On a machine of "
+            f"the cluster, give address = 'auto', or host:port of the head (6379)."
+        )
     if name == "local":
         number = workers or gpus or cores()
         return LocalEngine(number, gpus, max(1, cores() // number))

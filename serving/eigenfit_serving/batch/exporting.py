@@ -24,7 +24,11 @@ def main() -> None:
         if not any(Path(folder).glob("[0-9]*")):
             import eigenfit_export
 
-            eigenfit_export.save_model(content.solver(), folder, warmup_batches=())
+            solver = content.solver()
+            limit = max(solver.method.default_max_steps, request["max_steps"])
+            eigenfit_export.save_model(
+                solver, folder, max_steps_limit=limit, warmup_batches=()
+            )
 
 
 def set_weights(content: ProblemFile, weights: np.ndarray) -> None:

@@ -10,7 +10,11 @@ import numpy as np
 
 from eigenfit_serving.batch.model import ModelFacts
 
-_SMALLEST = 32
+_WIDTH = 32
+"""Every call has a multiple of so many members, which fill the vectors of a processor.
+
+Members of a rest would go another way through its units, and be rounded differently.
+"""
 
 
 class Members(NamedTuple):
@@ -78,7 +82,9 @@ class Fitter:
     def fit(self, members: Members) -> Fits:
         """Makes fits, in calls of `batch_size` or, at the end, of a power of two.
 
-        Calls are filled up with copies of their last member that may not make a step.
+        These sizes are rounded up to a multiple of 32, so that a fit does not depend on
+        them. Calls are filled up with copies of their last member that may not make a
+        step.
         """
         facts, number = self.facts, len(members.targets)
         dtype = np.dtype(facts.dtype)
@@ -118,8 +124,8 @@ class Fitter:
 
     def _call(self, members: Members, has_initial: bool) -> Fits:
         number = len(members.targets)
-        size = max(_SMALLEST, 1 << (number - 1).bit_length())
-        size = min(size, max(self.batch_size, number))
+        size = max(_WIDTH, 1 << (number - 1).bit_length())
+        size = min(size, -(-max(self.batch_size, number) // _WIDTH) * _WIDTH)
         members = members.padded(size)
         model = self._model(int(members.weights[0]))
         limits = {"tolerance": members.tolerance, "max_steps": members.max_steps}

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eigenfit_serving.batch.choosing import Chosen, best, distinct
+from eigenfit_serving.batch.choosing import Chosen, best
 from eigenfit_serving.batch.fitting import Fits, Fitter, Members
 from eigenfit_serving.batch.output import (
-    CONVERGED,
     INVALID,
     WORKER_DIED,
     Answers,
@@ -22,13 +21,11 @@ from eigenfit_serving.batch.output import (
 )
 from eigenfit_serving.batch.seeds import start_seeds
 from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.telling_apart import all_distinct
 from eigenfit_serving.batch.values import Rows, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_POLISH_STEPS = 20
-"""Steps that bring converged fits nearer to their solution, to tell them apart."""
 
 
 class Kernel:
@@ -84,7 +81,7 @@ class Kernel:
         else:
             good = np.flatnonzero(~rows.complaints.bad)
             chosen, fits = self._solved(rows, good, first)
-            _explain_refusals(rows, chosen.row[fits.result == INVALID])
+            self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
             if rows.complaints.bad.any():
                 texts = rows.complaints.texts()
                 keep = fits.result != INVALID
@@ -110,15 +107,12 @@ class Kernel:
         if settings.starts is None:
             number = np.arange(len(good))
             return Chosen(good, 0 * number, 0 * number, 0 * number + 1), fits
-        keeps_all = settings.keep == "all"
-        if keeps_all:
-            fits = self._polished(members, fits)
         shape = [len(good), settings.starts]
-        by_row = Fits(*(x.reshape(*shape, *x.shape[1:]) for x in fits))
-        if keeps_all:
-            chosen = distinct(by_row.parameters, by_row.loss, by_row.result)
+        if settings.keep == "all":
+            fits, chosen = all_distinct(self._fitter, members, fits, settings.starts)
         else:
-            chosen = best(by_row.loss, by_row.result)
+            chosen = best(fits.loss.reshape(shape), fits.result.reshape(shape))
+        by_row = Fits(*(x.reshape(*shape, *x.shape[1:]) for x in fits))
         kept = Fits(*(x[chosen.row, chosen.start] for x in by_row))
         return chosen._replace(row=good[chosen.row]), kept
 
@@ -144,36 +138,28 @@ class Kernel:
             weights=repeated(rows.weights),
         )
 
-    def _polished(self, members: Members, fits: Fits) -> Fits:
-        # Where below the tolerance a fit ended must not tell solutions apart.
-        converged = fits.result == CONVERGED
-        index = np.flatnonzero(converged)
-        if not index.size:
-            return fits
-        numbers = np.finfo(fits.loss.dtype)
-        limit = min(_POLISH_STEPS, self._fitter.facts.max_steps_limit)
-        finer = members.take(index)._replace(
-            initial=fits.parameters[index],
-            has_initial=np.ones(len(index), bool),
-            tolerance=np.maximum(members.tolerance[index] * numbers.eps, numbers.tiny),
-            max_steps=np.full(len(index), limit, np.int32),
+    def _explain_refusals(self, rows: Rows, refused: np.ndarray, first: int) -> None:
+        # What is right for its columns, but not for the model.
+        if not refused.size:
+            return
+        falls = np.zeros(len(rows.targets), bool)
+        falls[refused] = (np.diff(rows.targets[refused], axis=1) < 0).any(axis=1)
+        rows.complaints.add(falls, "`targets` do not ascend")
+        # Whether it is for their targets: these alone are given to the model.
+        index = np.arange(len(refused)) * self._settings.members
+        members = self._members(rows, refused, first).take(index)
+        members = members._replace(
+            has_initial=np.zeros(len(refused), bool), max_steps=0 * members.max_steps
         )
-        new = self._fitter.fit(finer)
-        better = new.loss < fits.loss[index]
-        index = index[better]
-        fits.parameters[index] = new.parameters[better]
-        fits.eigenvalues[index] = new.eigenvalues[better]
-        fits.loss[index] = new.loss[better]
-        return fits
-
-
-def _explain_refusals(rows: Rows, refused: np.ndarray) -> None:
-    # What is right for its columns, but not for the model.
-    if not refused.size:
-        return
-    mask = np.zeros(len(rows.targets), bool)
-    mask[refused] = True
-    falls = (np.diff(rows.targets, axis=1) < 0).any(axis=1)
-    rows.complaints.add(mask & falls, "`targets` do not ascend")
-    rows.complaints.add(mask & rows.has_initial, "`initial` is outside its bounds")
-    rows.complaints.add(mask, "`targets` are none that this model can have")
+        wrong = self._fitter.fit(members).result == INVALID
+        for mask, text in (
+            (wrong, "`targets` are none that this model can have"),
+            (
+                ~wrong,
+                "`initial` is none that this model can start from: it lies outside its "
+                "bounds, or is too large",
+            ),
+        ):
+            whole = np.zeros(len(rows.targets), bool)
+            whole[refused[mask]] = True
+            rows.complaints.add(whole, text)

@@ -10,6 +10,8 @@ is done again: it gets the same rows, in the same place.
 from __future__ import annotations
 
 import contextlib
+import errno
+import fnmatch
 import json
 import os
 import shutil
@@ -24,7 +26,7 @@ from eigenfit_serving.errors import InputError
 
 FORMAT = 1
 
-_STATE = "_run"
+_STATE, _LOCK = "_run", "lock"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,32 @@ class Places:
 
     @staticmethod
     def of(output: Path) -> Places:
-        """Finds out by the name: one with a known suffix is that of a file."""
-        is_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
-        return Places(output.absolute(), is_file)
+        """Finds out by the name: one with a known suffix is that of a file.
+
+        Raises:
+            InputError: If it looks like the name of a file of another format, or is one
+                that files cannot have.
+        """
+        suffix = output.suffix.lower()
+        if not output.absolute().name:
+            raise InputError(
+                f"OUTPUT = {output}: has no name. Give a file or a folder."
+            )
+        try:
+            is_folder = output.is_dir()
+            places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
+            # The longest of the names that a run needs, but for a file system's limit.
+            with contextlib.suppress(FileNotFoundError):
+                places.draft_of_report.lstat()
+        except OSError as error:
+            raise unwritable(output, error) from error
+        if suffix.strip(".0123456789") and not (places.is_file or is_folder):
+            known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+            raise InputError(
+                f"OUTPUT = {output}: a file must end in {known}. Give such a name, or, "
+                f"for a folder of Parquet files, one without an ending."
+            )
+        return places
 
     @property
     def state(self) -> Path:
@@ -63,6 +88,11 @@ class Places:
         return self.state / "drafts"
 
     @property
+    def draft_of_report(self) -> Path:
+        """The report until it is whole."""
+        return self.output.with_name(f".{self.report.name}")
+
+    @property
     def report(self) -> Path:
         """The report, beside the output."""
         return self.output.with_name(f"{self.output.name}.report.json")
@@ -79,7 +109,8 @@ class Ledger:
     def __init__(self, places: Places, done: dict[int, dict[str, Any]]) -> None:
         self.places = places
         self.done = done
-        self._file = (places.state / "ledger.jsonl").open("ab")
+        # Without a buffer: what could not be written is not tried again at the end.
+        self._file = (places.state / "ledger.jsonl").open("ab", buffering=0)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Notes that a part is done, once its file is there.
@@ -92,8 +123,8 @@ class Ledger:
         """
         line = json.dumps(entry).encode() + b"\n"
         try:
-            self._file.write(line)
-            self._file.flush()
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as error:
             raise unwritable(self.places.output, error) from error
@@ -145,23 +176,9 @@ def open_ledger(
             what is there was begun differently; or if another process works on it.
         OutputError: If it cannot be written.
     """
-    state, path = places.state, places.state / "run.json"
-    if places.is_file and places.output.exists() and not resume:
-        raise InputError(
-            f"OUTPUT = {places.output}: is there already. Remove it, or give another "
-            f"name."
-        )
-    if path.exists() and not resume:
-        raise InputError(
-            f"OUTPUT = {places.output}: holds a run that was begun ({state}). Go on "
-            f"with it by --resume, or remove it."
-        )
-    if not places.is_file and not path.exists() and _has_files(places.output):
-        raise InputError(
-            f"OUTPUT = {places.output}: is a folder with other files. Give an empty or "
-            f"a new one."
-        )
+    state = places.state
     try:
+        _check_free(places, resume)
         places.drafts.mkdir(parents=True, exist_ok=True)
         lock = _locked(state)
     except OSError as error:
@@ -172,7 +189,7 @@ def open_ledger(
         )
     try:
         try:
-            _agree(path, agreement, places)
+            _agree(agreement, places)
             done = _read(places)
             for draft in places.drafts.iterdir():
                 draft.unlink(missing_ok=True)
@@ -201,14 +218,49 @@ def _file_of(places: Places, entry: dict[str, Any]) -> Path:
     return places.parts / Part("", entry["first"], entry["rows"], 0, 0).name
 
 
-def _agree(path: Path, agreement: dict[str, Any], places: Places) -> None:
+def _check_free(places: Places, resume: bool) -> None:
+    path = places.state / "run.json"
+    if places.is_file and places.output.exists() and not resume:
+        raise InputError(
+            f"OUTPUT = {places.output}: is there already. Remove it, or give another "
+            f"name."
+        )
+    if path.exists() and not resume:
+        raise InputError(
+            f"OUTPUT = {places.output}: holds a run that was begun ({places.state}). "
+            f"Go on with it by --resume, or remove it."
+        )
+    if not places.is_file and not path.exists() and _has_files(places.output):
+        raise InputError(
+            f"OUTPUT = {places.output}: is a folder with other files. Give an empty or "
+            f"a new one."
+        )
+    if not path.exists() and places.state.is_dir():
+        others = sorted(x.name for x in places.state.iterdir() if not _is_ours(x.name))
+        if others:
+            raise InputError(
+                f"OUTPUT = {places.output}: the run would keep its files in "
+                f"{places.state}, which holds others ({others[0]}). Give another name, "
+                f"or move that folder."
+            )
+
+
+def _is_ours(name: str) -> bool:
+    # Of what is in the folder of a run.
+    own = (_LOCK, "drafts", "model", "ledger.jsonl", "run.*", "part-*.parquet")
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in own)
+
+
+def _agree(agreement: dict[str, Any], places: Places) -> None:
     # Writes what the run will do, or compares with what was written.
+    path = places.state / "run.json"
     content = {"format": FORMAT, **agreement}
     # As it will be read.
     content = json.loads(json.dumps(content))
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        _remove_leavings(places)
         draft = path.with_suffix(f".{os.getpid()}")
         with draft.open("w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
@@ -229,8 +281,19 @@ def _agree(path: Path, agreement: dict[str, Any], places: Places) -> None:
         )
 
 
+def _remove_leavings(places: Places) -> None:
+    # Of a run whose folder was being removed when its process was killed; nothing else
+    # is there.
+    for path in places.state.iterdir():
+        if path.is_dir() and path != places.drafts:
+            shutil.rmtree(path)
+        elif path.is_file() and path.name != _LOCK:
+            path.unlink()
+
+
 def _read(places: Places) -> dict[int, dict[str, Any]]:
-    # A line that was cut off, or whose file is not there, counts for nothing.
+    # A line that was cut off, or whose file is not there, counts for nothing, nor does
+    # one with rows that another has as well.
     done: dict[int, dict[str, Any]] = {}
     path = places.state / "ledger.jsonl"
     try:
@@ -245,6 +308,12 @@ def _read(places: Places) -> dict[int, dict[str, Any]]:
     if data and not data.endswith(b"\n"):
         with path.open("ab") as file:
             file.write(b"\n")
+    end = 0
+    for first in sorted(done):
+        if first < end:
+            del done[first]
+        else:
+            end = first + done[first]["rows"]
     return done
 
 
@@ -255,7 +324,7 @@ def _has_files(folder: Path) -> bool:
 
 def _locked(folder: Path) -> int | None:
     # The lock ends with the process that holds it, however that ends.
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl
 

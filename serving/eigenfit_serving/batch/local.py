@@ -7,7 +7,6 @@ import json
 import platform
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
@@ -21,6 +20,7 @@ from eigenfit_serving.batch.pending import Pending
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.writing import OutputError
 from eigenfit_serving.errors import InputError
+from eigenfit_serving.module_command import module_command
 
 WORKER = "eigenfit_serving.batch.worker"
 """Module that a worker runs."""
@@ -141,7 +141,7 @@ class LocalEngine:
                 if self._closed:
                     raise EngineError("The run has been stopped.")
                 process = subprocess.Popen(
-                    [sys.executable, "-m", WORKER],
+                    module_command(WORKER),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eigenfit_serving.errors import InputError
+from eigenfit_serving.module_command import module_command
 
 _MANIFEST = Path("assets.extra", "eigenfit.json")
 
@@ -80,7 +81,11 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
 
 
 def export_problem(
-    problem: Path, folder: Path, weights: list[list[float]], threads: int
+    problem: Path,
+    folder: Path,
+    weights: list[list[float]],
+    max_steps: int | None,
+    threads: int,
 ) -> list[Path]:
     """Exports a problem file in a process of its own, which returns its memory.
 
@@ -89,6 +94,7 @@ def export_problem(
         folder: Gets a model for the weights of the file, `0`, and one for each of
             `weights`, `1`, `2`, ...; those that are there already are kept.
         weights: Sets of weights `[m]`.
+        max_steps: That the models must allow; None for the default of the method.
         threads: Of TensorFlow.
 
     Returns:
@@ -99,11 +105,12 @@ def export_problem(
     """
     wanted = [folder / str(k) for k in range(len(weights) + 1)]
     if not all(_version(path) for path in wanted):
-        command = [sys.executable, "-m", "eigenfit_serving.batch.exporting"]
+        command = module_command("eigenfit_serving.batch.exporting")
         request = {
             "problem": str(problem),
             "folders": [str(path) for path in wanted],
             "weights": [None, *weights],
+            "max_steps": max_steps or 0,
         }
         done = subprocess.run(
             command,
@@ -131,9 +138,13 @@ def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
         "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
-        # Workers find the same modules as their driver.
-        "PYTHONPATH": os.pathsep.join(x for x in sys.path if x),
+        "PYTHONPATH": module_path(),
     }
+
+
+def module_path() -> str:
+    """Gives PYTHONPATH of workers, which find the same modules as their driver."""
+    return os.pathsep.join(x for x in sys.path if x)
 
 
 def _version(path: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""How an input is divided into parts, each some rows of one file."""
+"""How an input is divided into parts: some rows of a file, or of several small ones."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Any
 
 FAN_OUT = 8
 """Pieces of a part that kills workers."""
+MOST_FILES = 1024
+"""Files of a part."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows of one file.
+    """Consecutive rows.
 
     Attributes:
-        file: Which holds them.
+        file: Which holds them, or the first of them.
         first: Number of the first row in the whole input.
-        rows: Number of rows.
+        rows: Number of rows, in all files.
         block: Row group, record batch or byte where they begin, or before.
         skip: Rows between that and the first one.
         give_up: Whether the rows are only given a code: they killed their workers.
+        others: Rows of the next files, each a part of one file.
     """
 
     file: str
@@ -30,6 +33,13 @@ class Part:
     block: int
     skip: int
     give_up: bool = False
+    others: tuple[Part, ...] = ()
+
+    @property
+    def pieces(self) -> list[Part]:
+        """The same rows, each part of one file."""
+        rows = self.rows - sum(part.rows for part in self.others)
+        return [replace(self, rows=rows, others=()), *self.others]
 
     @property
     def name(self) -> str:
@@ -42,9 +52,21 @@ class Part:
         return f"part-{self.first:012d}-{self.rows:09d}.parquet"
 
     def cut(self, first: int, rows: int) -> Part:
-        """Takes some of its rows; `first` counts in the whole input."""
-        skip = self.skip + first - self.first
-        return replace(self, first=first, rows=rows, skip=skip)
+        """Takes some of its rows; `first` counts in the whole input.
+
+        Example:
+            >>> part = joined([Part("a", 0, 3, 0, 0), Part("b", 3, 4, 0, 0)], 7)[0]
+            >>> [(x.file, x.rows, x.skip) for x in part.cut(2, 3).pieces]
+            [('a', 1, 2), ('b', 2, 0)]
+        """
+        found = []
+        for part in self.pieces:
+            begin = max(first, part.first)
+            number = min(first + rows, part.first + part.rows) - begin
+            if number > 0:
+                skip = part.skip + begin - part.first
+                found.append(replace(part, first=begin, rows=number, skip=skip))
+        return replace(found[0], rows=rows, give_up=self.give_up, others=(*found[1:],))
 
     def split(self) -> list[Part]:
         """Divides it, to find out which row kills workers.
@@ -61,7 +83,8 @@ class Part:
     @staticmethod
     def from_json(content: dict[str, Any]) -> Part:
         """Makes a part of what `dataclasses.asdict` gave, sent through JSON."""
-        return Part(**content)
+        others = tuple(map(Part.from_json, content.pop("others", ())))
+        return Part(**content, others=others)
 
 
 def parts_of(
@@ -104,12 +127,39 @@ def parts_of(
         yield pending
 
 
+def joined(parts: Iterable[Part], rows: int) -> list[Part]:
+    """Joins parts of small files.
+
+    Args:
+        parts: Each of one file, in the order of their rows.
+        rows: Of a part, at most, if several are joined.
+
+    Example:
+        >>> files = [Part(name, 2 * k, 2, 0, 0) for k, name in enumerate("abc")]
+        >>> [(x.first, x.rows, len(x.pieces)) for x in joined(files, 5)]
+        [(0, 4, 2), (4, 2, 1)]
+    """
+    result: list[Part] = []
+    group: list[Part] = []
+    total = 0
+    for part in parts:
+        if group and (total + part.rows > rows or len(group) == MOST_FILES):
+            result.append(replace(group[0], rows=total, others=(*group[1:],)))
+            group, total = [], 0
+        group.append(part)
+        total += part.rows
+    if group:
+        result.append(replace(group[0], rows=total, others=(*group[1:],)))
+    return result
+
+
 def remaining(parts: Iterable[Part], done: dict[int, int]) -> list[Part]:
     """Leaves out what has been done.
 
     Args:
         parts: Of the whole input.
-        done: Number of rows by the first row, of what has been done.
+        done: Number of rows by the first row, of what has been done, perhaps in parts
+            of other sizes; these do not overlap.
 
     Example:
         >>> part = Part("a", 0, 10, 0, 0)
@@ -118,9 +168,10 @@ def remaining(parts: Iterable[Part], done: dict[int, int]) -> list[Part]:
     """
     starts = sorted(done)
     result: list[Part] = []
-    place = 0
+    place = at = 0
     for part in parts:
-        at, end = part.first, part.first + part.rows
+        # What is done may go on into the next parts.
+        at, end = max(at, part.first), part.first + part.rows
         while place < len(starts) and starts[place] < end:
             if starts[place] > at:
                 result.append(part.cut(at, starts[place] - at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,18 +23,29 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+SECONDS = 60.0
+"""Between lines where there is no terminal."""
+
+
 class Bar:
     """Shows rows, their rate, the time that is left and how many failed.
 
     Args:
         total: Rows of the input.
         before: Rows that an earlier run has done.
-        display: Where to show it; None to show nothing.
+        display: The bar; None where there is no terminal.
+        console: For lines now and then in place of a bar; None for none.
     """
 
-    def __init__(self, total: int, before: int, display: Progress | None) -> None:
-        self._display = display
-        self._converged = self._failed = 0
+    def __init__(
+        self,
+        total: int,
+        before: int,
+        display: Progress | None,
+        console: Console | None = None,
+    ) -> None:
+        self._display, self._console = display, console
+        self._total, self._shown = total, time.monotonic()
         if display:
             self._task = display.add_task(
                 "starting workers", total=total, completed=before, rate=0.0
@@ -47,9 +59,13 @@ class Bar:
             counts: Rows by code.
             rate: Rows a second.
         """
+        failed = sum(counts) - counts[0]
+        text = f"{counts[0]:,} converged, {failed:,} failed"
+        if self._console and time.monotonic() - self._shown >= SECONDS:
+            self._shown = time.monotonic()
+            line = f"{done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {text}"
+            self._console.print(line, highlight=False, soft_wrap=True)
         if self._display:
-            failed = sum(counts) - counts[0]
-            text = f"{counts[0]:,} converged, {failed:,} failed"
             self._display.update(
                 self._task, completed=done, description=text, rate=rate
             )
@@ -65,12 +81,12 @@ def shown(console: Console | None, total: int, before: int) -> Iterator[Bar]:
     """Shows a bar for a while.
 
     Args:
-        console: Where; unless it is a terminal, nothing is shown.
+        console: Where; unless it is a terminal, lines are shown now and then.
         total: Rows of the input.
         before: Rows that an earlier run has done.
     """
     if console is None or not console.is_terminal:
-        yield Bar(total, before, None)
+        yield Bar(total, before, None, console)
         return
     display = Progress(
         SpinnerColumn(),

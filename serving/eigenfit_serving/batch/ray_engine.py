@@ -7,16 +7,19 @@ must see model, input and output under the same paths.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import platform
+import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.batch.engines import EngineError, Event
+from eigenfit_serving.batch.model import module_path
 from eigenfit_serving.batch.parts import Part
 from eigenfit_serving.batch.pending import TRIES, Pending
 from eigenfit_serving.batch.reading import Reader
@@ -33,8 +36,8 @@ class RayEngine:
         workers: Number of actors; None for as many as the cluster has shares.
         gpus: Number of GPUs that they share; 0 for none.
         cores: Of each actor.
-        address: Of a cluster, "auto" or "ray://host:10001"; None begins a local one,
-            which ends with the run.
+        address: Of a cluster, "auto" or "host:6379"; None begins a local one, which
+            ends with the run.
     """
 
     name = "ray"
@@ -52,54 +55,81 @@ class RayEngine:
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
         """Has all parts done; see `Engine.run`."""
         ray = _imported()
-        began_here = not ray.is_initialized()
+        begins = not ray.is_initialized()
         try:
-            if began_here:
-                self._start(ray)
-            if self.workers is None:
-                found = ray.cluster_resources().get("CPU", 1)
-                self.workers = max(1, int(found) // self.cores)
-            yield Event(ready=True)
-            # Another pass for parts that killed their actors.
-            while parts := pending.take_all():
-                by_first = {part.first: part for part in parts}
-                for answer in self._pass(ray, job, parts):
-                    if "failed" in answer:
-                        raise InputError(answer["failed"])
-                    part = by_first[answer["first"]]
-                    if "lost" in answer:
-                        pending.lost(part, answer["lost"])
-                        continue
-                    pending.deaths += answer.pop("deaths")
-                    pending.done(part)
-                    yield Event(answer["rows"], answer["counts"], answer)
+            with self._started(ray) if begins else contextlib.nullcontext():
+                yield from self._run(ray, job, pending)
         except ray.exceptions.RayError as error:
-            text = " ".join(str(error).split())[-300:]
             raise EngineError(
-                f"engine = ray: failed; go on with --resume. Its last words: {text}"
+                f"engine = ray: failed; go on with --resume. Its last words: "
+                f"{_last_line(str(error))}"
             ) from error
-        finally:
-            if began_here and ray.is_initialized():
-                ray.shutdown()
 
-    def _start(self, ray: Any) -> None:
+    def _run(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
+        self._claim(ray.cluster_resources())
+        yield Event(ready=True)
+        # Another pass for parts that killed their actors.
+        while parts := pending.take_all():
+            by_first = {part.first: part for part in parts}
+            for answer in self._pass(ray, job, parts):
+                if "failed" in answer:
+                    raise InputError(answer["failed"])
+                part = by_first[answer["first"]]
+                if "lost" in answer:
+                    pending.lost(part, answer["lost"])
+                    continue
+                pending.deaths += answer.pop("deaths")
+                pending.done(part)
+                yield Event(answer["rows"], answer["counts"], answer)
+
+    def _claim(self, found: dict[str, float]) -> None:
+        # Ray would wait for what is not there.
+        number = int(found.get("CPU", 0)) // self.cores
+        if self._gpus > found.get("GPU", 0):
+            raise InputError(
+                f"gpus = {self._gpus}: the cluster has {found.get('GPU', 0):g}. Give "
+                f"fewer, or start its machines first."
+            )
+        if self.workers is None:
+            self.workers = max(1, number)
+        if self.workers > number:
+            raise InputError(
+                f"workers = {self.workers}: the cluster has {found.get('CPU', 0):g} "
+                f"cores, enough for {number} workers. Give fewer, or start its "
+                f"machines first."
+            )
+
+    @contextlib.contextmanager
+    def _started(self, ray: Any) -> Iterator[None]:
         local: dict[str, Any] = {
             "num_cpus": max(1, (self.workers or 1) * self.cores),
             "num_gpus": self._gpus or None,
             "include_dashboard": False,
         }
-        try:
-            ray.init(
-                address=self._address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-                **({} if self._address else local),
-            )
-        except Exception as error:
-            where = self._address or "this machine"
-            text = " ".join(str(error).split())[:300]
-            raise EngineError(f"engine = ray: cannot use {where}: {text}") from error
+        with tempfile.TemporaryDirectory() as empty:
+            # Ray would have actors look for modules in the folder where we are.
+            environment: dict[str, Any] = {"working_dir": empty}
+            if not self._address:
+                environment["env_vars"] = {"PYTHONPATH": module_path()}
+            try:
+                ray.init(
+                    address=self._address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                    runtime_env=environment,
+                    **({} if self._address else local),
+                )
+            except Exception as error:
+                where = self._address or "this machine"
+                text = " ".join(str(error).split())[:300]
+                raise EngineError(
+                    f"engine = ray: cannot use {where}: {text}"
+                ) from error
+            try:
+                yield
+            finally:
+                ray.shutdown()
 
     def _pass(self, ray: Any, job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
         from ray.data import ActorPoolStrategy, DataContext
@@ -139,7 +169,15 @@ class PartActor:
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = Job.from_json(job)
         self._reader = Reader()
-        self._kernel = load_kernel(self._job, f"{platform.node()}/{os.getpid()}")
+        self._kernel, self._fault = None, ""
+        try:
+            self._kernel = load_kernel(self._job, f"{platform.node()}/{os.getpid()}")
+        except InputError as error:
+            # Ray would begin actors that fail again and again.
+            self._fault = str(error)
+        except Exception as error:
+            exit_if_memory(error)
+            self._fault = one_line(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Works on the parts of a batch; gives what the ledger keeps of each."""
@@ -147,6 +185,8 @@ class PartActor:
         return {"answer": [json.dumps(self._answer(part)) for part in parts]}
 
     def _answer(self, part: Part) -> dict[str, Any]:
+        if self._kernel is None:
+            return {"failed": self._fault}
         # Ray repeats what killed an actor without end: each try leaves a mark.
         marks = Path(self._job.drafts, f"{part.name}.tries")
         try:
@@ -166,6 +206,13 @@ class PartActor:
             exit_if_memory(error)
             return {"failed": one_line(error)}
         return {**done, "deaths": deaths}
+
+
+def _last_line(text: str) -> str:
+    # Of a traceback; below some lines of it are marks.
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line.strip("^~ ")]
+    return lines[-1][:300] if lines else "none"
 
 
 def _environment(job: Job) -> dict[str, str]:

@@ -3,12 +3,15 @@
 Parquet (.parquet, .pq), CSV (.csv, .tsv) and Arrow IPC, files or streams (.arrow,
 .feather, .ipc, .arrows). A folder is the files below it, all of one format, in the
 order of their paths; names that begin with "." or "_" are left out.
+
+Memory does not grow with files or row groups; but a compressed record batch of Arrow
+is read as a whole.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,10 @@ from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_BUFFER = 2**20
+"""Bytes of a column that are read at a time."""
 
 
 class AbstractFile(ABC):
@@ -70,7 +77,8 @@ class ParquetFile(AbstractFile):
         """Reads from the row group of a part on."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        # By default whole column chunks are read, however large a row group is.
+        with pq.ParquetFile(self.path, buffer_size=_BUFFER, pre_buffer=False) as file:
             names = [x for x in file.schema_arrow.names if x in COLUMNS]
             groups = list(range(part.block, file.num_row_groups))
             yield from file.iter_batches(
@@ -83,34 +91,34 @@ class ArrowFile(AbstractFile):
 
     def schema(self) -> pa.Schema:
         """Reads names and types of columns."""
-        reader = self._reader()
-        return reader.schema
+        return self._reader().schema
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Lists record batches and their rows."""
-        for k, batch in enumerate(self._from(0)):
+        # One column tells; the others may have to be decompressed.
+        for k, batch in enumerate(self._from(0, ("id",))):
             yield k, batch.num_rows
 
     def batches(self, part: Part, size: int) -> Iterator[pa.RecordBatch]:
         """Reads from the record batch of a part on."""
-        for batch in self._from(part.block):
-            names = [x for x in batch.schema.names if x in COLUMNS]
-            batch = batch.select(names)
+        for batch in self._from(part.block, COLUMNS):
             for k in range(0, batch.num_rows, size):
                 yield batch.slice(k, size)
 
-    def _reader(self) -> Any:
+    def _reader(self, fields: Sequence[int] = ()) -> Any:
         import pyarrow as pa
 
         source = pa.memory_map(str(self.path))
+        options = pa.ipc.IpcReadOptions(included_fields=list(fields))
         try:
-            return pa.ipc.open_file(source)
+            return pa.ipc.open_file(source, options=options)
         except pa.ArrowInvalid:
             source.seek(0)
-            return pa.ipc.open_stream(source)
+            return pa.ipc.open_stream(source, options=options)
 
-    def _from(self, first: int) -> Iterator[pa.RecordBatch]:
-        reader = self._reader()
+    def _from(self, first: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        found = self.schema().names
+        reader = self._reader([k for k, name in enumerate(found) if name in names])
         if hasattr(reader, "get_batch"):
             for k in range(first, reader.num_record_batches):
                 yield reader.get_batch(k)
@@ -133,8 +141,15 @@ def open_file(path: Path) -> Any:
     return _KINDS[path.suffix.lower()](path)
 
 
-def find_files(path: Path, argument: str = "INPUT") -> list[Path]:
+def find_files(
+    path: Path, argument: str = "INPUT", leave_out: Collection[Path] = ()
+) -> list[Path]:
     """Lists the files of an input.
+
+    Args:
+        path: Of a file or folder.
+        argument: Named in messages.
+        leave_out: Files and folders in that folder that do not belong to it.
 
     Raises:
         InputError: If there are none, or of several formats.
@@ -152,12 +167,14 @@ def find_files(path: Path, argument: str = "INPUT") -> list[Path]:
                 f"format."
             )
         return [path]
+    others = {other.resolve() for other in leave_out}
     found = sorted(
         file
         for file in path.rglob("*")
         if file.suffix.lower() in SUFFIXES
         and not any(x[0] in "._" for x in file.relative_to(path).parts)
         and file.is_file()
+        and others.isdisjoint([real := file.resolve(), *real.parents])
     )
     if not found:
         raise InputError(f"{argument} = {path}: holds no file that ends in {known}.")
@@ -182,8 +199,12 @@ class Reader:
         """Reads the rows of a part in batches of at most `size`.
 
         Raises:
-            InputError: If the file cannot be read, or has fewer rows than before.
+            InputError: If a file cannot be read, or has fewer rows than before.
         """
+        for piece in part.pieces:
+            yield from self._read(piece, size)
+
+    def _read(self, part: Part, size: int) -> Iterator[pa.RecordBatch]:
         path = Path(part.file)
         left = part.rows
         try:
@@ -227,6 +248,8 @@ def unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, InputError):
         return error
     reason = getattr(error, "strerror", None) or error
+    remedy = "Give another path, or rights" if isinstance(error, OSError) else ""
     return InputError(
-        f"INPUT = {path}: cannot be read ({str(reason).rstrip('.')}). Write it again."
+        f"INPUT = {path}: cannot be read ({str(reason).rstrip('.')}). "
+        f"{remedy or 'Write it again'}."
     )

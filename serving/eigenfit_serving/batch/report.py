@@ -57,13 +57,16 @@ class BatchReport:
     deaths: int
     agreement: str
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, draft: Path) -> None:
         """Writes it as JSON.
+
+        Args:
+            path: Of the file.
+            draft: The file until it is whole, in the same folder.
 
         Raises:
             OSError: If it cannot be written.
         """
-        draft = path.with_name(f".{path.name}")
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(path)

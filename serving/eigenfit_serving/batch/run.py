@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from eigenfit_serving.batch.arguments import check_arguments
 from eigenfit_serving.batch.engine_choice import make_engine
 from eigenfit_serving.batch.engines import Engine, EngineError
+from eigenfit_serving.batch.id_types import check_ids
 from eigenfit_serving.batch.ledger import (
     Ledger,
     Places,
@@ -101,38 +103,43 @@ def run_batch(
         raise InputError(
             'INPUT: tables need pyarrow. Install it: pip install "eigenfit[batch]"'
         )
-    positive = {"batch_size": batch_size, "workers": workers, "limit": limit}
-    for name, value in {**positive, "starts": starts}.items():
-        _check_integer(name, value, 1)
-    _check_integer("gpus", gpus, 0)
-    _check_integer("max_steps", max_steps, 0)
-    for name, value, known in (
-        ("engine", engine, ("local", "ray")),
-        ("keep", keep, ("best", "all")),
-    ):
-        if value not in known:
-            raise InputError(f"{name} = {value!r}: must be {' or '.join(known)}.")
-    _check_integer("seed", seed, -(2**63))
-    is_number = isinstance(tolerance, float | int)
-    if tolerance is not None and not (is_number and 0 < tolerance < float("inf")):
-        raise InputError(f"tolerance = {tolerance!r}: must be a positive number.")
+    check_arguments(
+        {"batch_size": batch_size, "workers": workers, "limit": limit},
+        engine=engine,
+        gpus=gpus,
+        starts=starts,
+        keep=keep,
+        seed=seed,
+        tolerance=tolerance,
+        max_steps=max_steps,
+    )
+    places = Places.of(Path(output))
     source = Model.of(Path(model))
-    table = Table.of(Path(input), weights=source.problem is not None)
+    if Path(input).resolve() == places.output.resolve():
+        raise InputError(f"OUTPUT = {output}: is INPUT as well. Give another name.")
+    table = Table.of(
+        Path(input),
+        weights=source.problem is not None,
+        leave_out=(places.output, places.state),
+    )
+    check_ids(table.id_type, table.path, places.output, places.is_file)
     own = source.problem.fit if source.problem else None
     if own:
         tolerance = own.tolerance if tolerance is None else tolerance
         max_steps = own.max_steps if max_steps is None else max_steps
         seed = own.seed if seed is None else seed
+    tolerance = 1e-8 if tolerance is None else tolerance
+    source.check(tolerance, max_steps)
     run = _Run(
         source=source,
         table=table,
-        places=Places.of(Path(output)),
+        places=places,
         engine=make_engine(engine, workers, gpus, address),
         settings=Settings(
             seed=seed or 0,
             starts=starts,
             keep=keep,
-            tolerance=1e-8 if tolerance is None else tolerance,
+            tolerance=tolerance,
         ),
         max_steps=max_steps,
         batch_size=batch_size,
@@ -140,12 +147,6 @@ def run_batch(
         limit=limit,
     )
     return run.go(resume, console)
-
-
-def _check_integer(name: str, value: Any, least: int) -> None:
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and not (is_integer and value >= least):
-        raise InputError(f"{name} = {value!r}: must be an integer of at least {least}.")
 
 
 @dataclass
@@ -177,8 +178,11 @@ class _Run:
         agreement = self._agreement()
         digest = hashlib.sha256(json.dumps(agreement).encode()).hexdigest()
         if resume and (finished := self._finished(digest)):
+            _say(console, "The run was finished before. This is its report:")
             return finished
         with open_ledger(self.places, agreement, resume=resume) as ledger:
+            if self.source.problem:
+                _say(console, "Exporting the problem ...")
             job, parts, schema = self._prepare()
             total = sum(part.rows for part in parts)
             before = sum(covered(ledger.done).values())
@@ -199,7 +203,7 @@ class _Run:
                 ledger, job, total, before, pending.deaths, clock, digest
             )
             try:
-                report.write(self.places.report)
+                report.write(self.places.report, self.places.draft_of_report)
             except OSError as error:
                 raise unwritable(self.places.report, error) from error
             if self.places.is_file:
@@ -248,7 +252,7 @@ class _Run:
             whole_files = self.table.parts(blocks, total, total)
             weights = self.table.weights(whole_files, targets)
         folder = self.places.state / "model"
-        facts, models = self.source.exported(folder, weights, threads)
+        facts, models = self.source.exported(folder, weights, self.max_steps, threads)
         steps = facts.default_max_steps if self.max_steps is None else self.max_steps
         settings = replace(self.settings, max_steps=steps)
         rows = rows_per_part(facts, settings, total, self.engine.workers or 16)
@@ -277,7 +281,8 @@ class _Run:
         clock: _Clock,
         before: int,
     ) -> None:
-        solved, counts = 0, [0] * len(CODE_NAMES)
+        entries = [entry["counts"] for entry in ledger.done.values()]
+        solved, counts = 0, _sum([[0] * len(CODE_NAMES), *entries])
         with contextlib.closing(self.engine.run(job, pending)) as events:
             for event in events:
                 if event.ready and clock.ready is None:
@@ -334,6 +339,11 @@ class _Run:
             deaths=deaths,
             agreement=digest,
         )
+
+
+def _say(console: Console | None, text: str) -> None:
+    if console is not None:
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def _sum(counts: Sequence[list[int]]) -> list[int]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eigenfit_serving.batch.arrow import compute
+from eigenfit_serving.batch.columns import FAULT
+from eigenfit_serving.batch.id_types import as_written
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.settings import Settings
 
@@ -45,6 +47,17 @@ class Complaints:
         if new.size:
             self._found.append((new, text))
             self.bad[new] = True
+
+    def add_texts(self, texts: list[str | None]) -> None:
+        """Adds a text or None for each row."""
+        rows: dict[str, list[int]] = {}
+        for row, text in enumerate(texts):
+            if text is not None:
+                rows.setdefault(text, []).append(row)
+        for text, own in rows.items():
+            mask = np.zeros(len(texts), bool)
+            mask[own] = True
+            self.add(mask, text)
 
     def texts(self) -> list[str | None]:
         """Gives a text or None for each row."""
@@ -86,9 +99,9 @@ def rows_of(
     number = batch.num_rows
     found = Complaints(number)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    ids = columns["id"]
-    if hasattr(ids, "dictionary_decode"):
-        ids = ids.dictionary_decode()
+    if FAULT in columns and columns[FAULT].null_count < number:
+        found.add_texts(columns[FAULT].to_pylist())
+    ids = as_written(columns["id"])
     if ids.null_count:
         found.add(_nulls(ids), "`id` is null")
     m, p = facts.targets, facts.parameters
@@ -96,12 +109,20 @@ def rows_of(
     initial, has_initial = None, np.zeros(number, bool)
     if "initial" in columns:
         initial, has_initial = _vectors("initial", columns["initial"], p, found)
+    largest = np.finfo(facts.dtype).max
+    for name, values in (("targets", targets), ("initial", initial)):
+        if values is not None:
+            is_large = np.asarray((np.abs(values) > largest).any(axis=1))
+            found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
     tolerance = np.full(number, settings.tolerance)
     if "tolerance" in columns:
         given, is_there = _numbers(columns["tolerance"])
         wrong = is_there & ~((given > 0) & np.isfinite(given))
         found.add(wrong, "`tolerance` is no positive number")
-        tolerance = np.where(is_there & ~wrong, given, tolerance)
+        with np.errstate(over="ignore", under="ignore"):
+            vanishes = is_there & ~wrong & (given.astype(facts.dtype) == 0)
+        found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
+        tolerance = np.where(is_there & ~wrong & ~vanishes, given, tolerance)
     steps = np.full(number, settings.max_steps, np.float64)
     if "max_steps" in columns:
         given, is_there = _numbers(columns["max_steps"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import sys
 import threading
@@ -36,15 +37,24 @@ def load_kernel(job: Job, worker: str) -> Kernel:
     Args:
         job: What is to be done.
         worker: Name of this process in the answers.
+
+    Raises:
+        InputError: If it shall compute on a GPU and there is none.
     """
     import tensorflow as tf
 
     from eigenfit_serving.batch.fitting import Fitter
     from eigenfit_serving.batch.kernel import Kernel
 
+    devices = tf.config.list_physical_devices("GPU")
+    if job.gpu and not devices:
+        raise InputError(
+            f"gpus: TensorFlow finds no GPU for a worker on {platform.node()}. Give "
+            f"gpus = 0, or install what it lacks: a driver, tensorflow[and-cuda]."
+        )
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    for device in tf.config.list_physical_devices("GPU"):
+    for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
     tf.get_logger().setLevel("ERROR")
     facts = read_facts(Path(job.models[0]))
@@ -101,8 +111,9 @@ def _solved(kernel: Kernel, reader: Reader, part: Part) -> Iterator[Any]:
         return batch
 
     for batch in reader.read(part, size):
-        # Small batches of the file are joined, larger ones cannot come.
-        if rows + batch.num_rows > size:
+        # Small batches are joined, if their files are alike; larger ones cannot come.
+        alike = not waiting or waiting[0].schema.equals(batch.schema)
+        if rows + batch.num_rows > size or not alike:
             yield kernel.solve(joined(), first, part.give_up)
             first += rows
             waiting, rows = [], 0

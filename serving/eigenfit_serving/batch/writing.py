@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +71,7 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
     Raises:
         OutputError: If it cannot be written.
     """
-    writers = {".csv": _write_csv, ".parquet": _write_all, ".pq": _write_all}
-    writer = writers.get(path.suffix.lower(), _write_arrow)
+    writer = _writer_of(path.suffix.lower())
     try:
         try:
             with draft.open("wb") as file:
@@ -83,13 +86,42 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
         raise unwritable(path, error) from error
 
 
+def can_hold(kind: pa.DataType, suffix: str) -> bool:
+    """Tries whether a column of a type can be written, and read from parts.
+
+    Args:
+        kind: Of the column.
+        suffix: Of the output file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if suffix == ".csv" and (
+        pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    ):
+        return False  # They can be written as long as they happen to be UTF-8.
+    table = pa.table({"id": pa.nulls(1, kind)})
+    part = io.BytesIO()
+    try:
+        _write_parquet(table, part)
+        part.seek(0)
+        read = pq.ParquetFile(part).read().cast(table.schema)
+        _writer_of(suffix)(iter([read]), table.schema, io.BytesIO())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return False
+    return True
+
+
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Says that the output cannot be written, and what to do."""
     reason = error.strerror or str(error)
-    return OutputError(
-        f"OUTPUT = {path}: cannot be written ({reason}). Make room or give rights, and "
-        f"go on with --resume: nothing that is done is lost."
+    remedy = (
+        "Give a shorter name."
+        if error.errno == errno.ENAMETOOLONG
+        else "Make room or give rights, and go on with --resume: nothing that is done "
+        "is lost."
     )
+    return OutputError(f"OUTPUT = {path}: cannot be written ({reason}). {remedy}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -103,11 +135,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _writer_of(suffix: str) -> Callable[[Iterator[pa.Table], pa.Schema, Any], None]:
+    writers = {".csv": _write_csv, ".parquet": _write_all, ".pq": _write_all}
+    return writers.get(suffix, _write_arrow)
+
+
 def _tables(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
-    for part in parts:
-        yield pq.ParquetFile(part).read().cast(schema)
+    def read(part: Path) -> pa.Table:
+        return pq.ParquetFile(part).read().cast(schema)
+
+    # The next one is read while one is written.
+    with ThreadPoolExecutor(1) as ahead:
+        coming: deque[Future[pa.Table]] = deque()
+        for part in parts:
+            coming.append(ahead.submit(read, part))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        for future in coming:
+            yield future.result()
 
 
 def _write_parquet(table: pa.Table, file: Any) -> None:

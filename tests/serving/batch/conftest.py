@@ -35,6 +35,16 @@ def additive_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def bounded_model(tmp_path_factory):
+    """The same in float32, whose parameters lie between -4 and 4."""
+    base = tmp_path_factory.mktemp("bounded") / "model"
+    structure = ef.Additive([[0.0, 1.0], [1.0, 0.0]], dtype="float32")
+    problem = ef.Problem(structure, parameters=ef.Parameters(bounds=(-4.0, 4.0)))
+    solver = ef.Solver(problem, method=ef.LevenbergMarquardt())
+    return save_model(solver, base, warmup_batches=())
+
+
+@pytest.fixture(scope="session")
 def seed_fitter(seed_model):
     return Fitter([seed_model], read_facts(seed_model), 64)
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eigenfit_serving.batch import run
+from eigenfit_serving.batch import progress, run
 from eigenfit_serving.batch.progress import shown
 from eigenfit_serving.batch.report import BatchReport
 from eigenfit_serving.cli import app
@@ -98,7 +98,7 @@ def test_ctrl_c(monkeypatch):
 
 
 def test_the_report_is_read_as_it_was_written(tmp_path):
-    REPORT.write(tmp_path / "r.json")
+    REPORT.write(tmp_path / "r.json", tmp_path / "draft")
     assert BatchReport.read(tmp_path / "r.json") == REPORT
     assert json.loads((tmp_path / "r.json").read_text())["rows"] == 1500
 
@@ -115,3 +115,13 @@ def test_bar():
     with shown(Console(file=quiet), 10, 0) as bar:
         bar.update(5, [5] + [0] * 6, 1.0)
     assert quiet.getvalue() == ""
+
+
+def test_lines_where_there_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    text = io.StringIO()
+    with shown(Console(file=text, width=40), 2000, 500) as bar:
+        bar.update(1500, [1490, 0, 0, 0, 0, 10, 0], 1250.0)
+    assert text.getvalue() == (
+        "1,500 of 2,000 rows, 1,250 rows/s, 1,490 converged, 10 failed\n"
+    )

@@ -1,9 +1,12 @@
 """Processes and actors: the same rows, whoever dies."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,11 @@ from tests.serving.batch import mortal_worker, tables
 from tests.serving.batch.fake_worker import DEADLY
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import ledger, local, run_batch
+from eigenfit_serving.batch import ledger, local, ray_engine, run_batch, worker
 from eigenfit_serving.batch.model import quiet_environment
+from eigenfit_serving.batch.parts import Part
+from eigenfit_serving.batch.ray_engine import PartActor, RayEngine
+from eigenfit_serving.batch.settings import Job, Settings
 
 
 def children(word: str, parent: int | None = None) -> list[int]:
@@ -91,6 +97,70 @@ def test_ray_engine(additive_model, mixed_file, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "'converged': " in done.stdout
     tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((3, 0, 1), "workers = 3: the cluster has 2 cores, enough for 2 workers"),
+        ((2, 0, 2), "workers = 2: the cluster has 2 cores, enough for 1 workers"),
+        ((1, 1, 1), "gpus = 1: the cluster has 0. Give fewer"),
+    ],
+)
+def test_a_cluster_that_is_too_small(arguments, text):
+    engine = RayEngine(*arguments)
+    with pytest.raises(InputError, match=text):
+        engine._claim({"CPU": 2.0, "memory": 1e9})
+    RayEngine(2)._claim({"CPU": 2.0})
+    whole = RayEngine(None, 1)
+    whole._claim({"CPU": 3.0, "GPU": 1.0})
+    assert whole.workers == 3
+
+
+def test_no_gpu(additive_model, mixed_file, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    job = Job((str(additive_model),), (), Settings(), 64, 1, True, "parts", "drafts")
+    with pytest.raises(InputError, match="gpus: TensorFlow finds no GPU for a worker"):
+        worker.load_kernel(job, "w")
+    # Actors that cannot begin would be begun again and again.
+    actor = PartActor(asdict(job))
+    answers = actor({"part": [json.dumps(asdict(Part("a", 0, 1, 0, 0)))]})["answer"]
+    assert "finds no GPU" in json.loads(answers[0])["failed"]
+
+
+def test_a_broken_model_is_said_by_actors(additive_model, tmp_path):
+    folder = tmp_path / "model" / "1"
+    shutil.copytree(additive_model, folder)
+    (folder / "saved_model.pb").write_bytes(b"broken")
+    job = Job((str(folder),), (), Settings(), 64, 1, False, "parts", "drafts")
+    actor = PartActor(asdict(job))
+    answers = actor({"part": [json.dumps(asdict(Part("a", 0, 1, 0, 0)))]})["answer"]
+    failed = json.loads(answers[0])["failed"]
+    assert failed.startswith("a worker failed: ")
+    assert "\n" not in failed
+
+
+def test_last_words_of_ray():
+    text = (
+        "died because\n  File a\n    call()\n    ^^^^~~\nOSError: the reason \n\n  ^^\n"
+    )
+    assert ray_engine._last_line(text) == "OSError: the reason"
+    assert ray_engine._last_line("") == "none"
+
+
+def test_addresses_of_the_client_of_ray(additive_model, mixed_file, tmp_path):
+    address = "ray://127.0.0.1:10001"
+    with pytest.raises(InputError, match=r"cannot run Ray Data. .*address = 'auto'"):
+        run_batch(
+            additive_model,
+            mixed_file,
+            tmp_path / "out",
+            engine="ray",
+            address=address,
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_row_that_kills_its_workers_is_found(

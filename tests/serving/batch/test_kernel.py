@@ -8,6 +8,7 @@ from tests.serving.batch import tables
 import eigenfit as ef
 from eigenfit_serving.batch.fitting import Fitter
 from eigenfit_serving.batch.kernel import Kernel
+from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.settings import Settings
 
 
@@ -82,6 +83,31 @@ def test_other_malformed_columns(additive_fitter):
     assert column(answers, "id")[-2:] == [None, 99]
 
 
+def test_refusals_of_the_model_are_explained(bounded_model):
+    fitter = Fitter([bounded_model], read_facts(bounded_model), 64)
+    zero = "`tolerance` is zero in float32"
+    large = "`initial` has a number too large for float32"
+    outside = "`initial` is none that this model can start from"
+    rows = [
+        ({"tolerance": 1e-50, "initial": [1.0, 1.0]}, zero),
+        ({"tolerance": 1e-50}, zero),
+        ({"initial": [1e300, 1.0]}, large),
+        ({"targets": [1.0, 1e300]}, "`targets` has a number too large for float32"),
+        ({"initial": [5.0, 1.0]}, outside),
+        ({"initial": [1.0, -1.0]}, None),
+        ({"targets": [3.0, 1.0], "initial": [1.0, -1.0]}, "`targets` do not ascend"),
+    ]
+    given = [{"id": 1, "targets": [-2.0, 2.0], **row} for row, _ in rows]
+    names = ("id", "targets", "initial", "tolerance")
+    columns = {name: [row.get(name) for row in given] for name in names}
+    for starts in (None, 1):
+        answers = solve(fitter, pa.table(columns), starts=starts)
+        messages = column(answers, "message")
+        for found, (row, expected) in zip(messages, rows, strict=True):
+            assert (found or "").startswith(expected or ""), row
+            assert (found is None) is (expected is None)
+
+
 def test_steps_and_tolerance_of_a_row_are_its_own(additive_fitter):
     table = pa.table(
         {
@@ -114,6 +140,23 @@ def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, s
         np.testing.assert_allclose(
             [found[k] for k in keep], [wanted[k] for k in keep], rtol=1e-12, atol=1e-12
         )
+
+
+@pytest.mark.parametrize("size", [1, 7, 33, 100])
+@pytest.mark.parametrize("kind", ["seed", "additive"])
+def test_calls_have_whole_vectors(request, rng, kind, size):
+    # The last numbers of a call that is no multiple of the width of the processor's
+    # vectors would be rounded differently.
+    folder = request.getfixturevalue(f"{kind}_model")
+    reference = request.getfixturevalue(f"{kind}_fitter")
+    m = reference.facts.targets
+    middle = rng.normal(size=[200, 1])
+    targets = np.sort(middle + rng.uniform(1, 2) * np.arange(m) * 2.0, axis=1)
+    table = pa.table({"id": list(range(200)), "targets": tables.lists(targets)})
+    whole = solve(reference, table)
+    found = solve(Fitter([folder], reference.facts, size), table)
+    for name in ("parameters", "eigenvalues", "loss", "steps"):
+        assert column(found, name) == column(whole, name)
 
 
 def test_the_seed_chooses_the_starts(seed_fitter, rng):

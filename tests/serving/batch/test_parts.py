@@ -1,5 +1,8 @@
 """Inputs divided into parts, and read in any order."""
 
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -8,7 +11,7 @@ from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch.choosing import distinct
-from eigenfit_serving.batch.parts import Part, parts_of, remaining
+from eigenfit_serving.batch.parts import Part, joined, parts_of, remaining
 from eigenfit_serving.batch.pending import Pending
 from eigenfit_serving.batch.reading import Reader, open_file
 
@@ -62,6 +65,16 @@ def test_pieces_of_a_part(file):
     assert ids == [str(k) for k in range(123, ROWS) if k != 400]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 50])
+def test_what_was_done_in_parts_of_other_sizes(size):
+    done = {0: 4, 9: 13, 22: 1, 30: 20}
+    parts = [Part("a", k, min(size, 50 - k), 0, k) for k in range(0, 50, size)]
+    found = remaining(parts, done)
+    rows = [row for part in found for row in range(part.first, part.first + part.rows)]
+    assert rows == [*range(4, 9), *range(23, 30)]
+    assert all(part.skip == part.first for part in found)
+
+
 def test_a_file_that_has_become_shorter(file):
     part = Part(str(file), 0, ROWS + 5, 0, 0)
     if file.suffix == ".csv":
@@ -87,3 +100,65 @@ def test_fits_that_did_not_converge_are_no_solutions():
     found = distinct(parameters, np.ones([1, 3]), np.array([[2, 0, 0]]))
     assert found.start.tolist() == [1, 2]
     assert found.starts.tolist() == [1, 1]
+
+
+def test_row_groups_are_not_read_at_once(tmp_path):
+    rows = 400_000
+    table = pa.table(
+        {"id": np.arange(rows), "targets": tables.lists(np.random.rand(rows, 4))}
+    )
+    path = tables.write(table, tmp_path / "in.parquet", row_group_size=rows)
+    assert path.stat().st_size > 2**23
+    del table
+    part = Part(str(path), 0, rows, 0, 0)
+    before = pa.total_allocated_bytes()
+    peak, found = 0, 0
+    for batch in Reader().read(part, 1000):
+        found += batch.num_rows
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert found == rows
+    assert peak < 2**23
+
+
+def test_record_batches_are_counted_by_one_column(tmp_path):
+    rows = 200_000
+    table = pa.table(
+        {
+            "note": np.random.rand(rows),
+            "targets": tables.lists(np.random.rand(rows, 4)),
+            "id": np.arange(rows),
+            "more": np.random.rand(rows),
+        }
+    )
+    for make in (pa.ipc.new_file, pa.ipc.new_stream):
+        path = tmp_path / "in.arrow"
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with make(path, table.schema, options=options) as writer:
+            writer.write_table(table)
+        before = pa.total_allocated_bytes()
+        blocks = open_file(path).blocks()
+        assert next(blocks) == (0, rows)
+        # The ids alone, while the batch is there.
+        assert pa.total_allocated_bytes() - before < 2 * 8 * rows
+        blocks.close()
+        (part,) = parts_of(path, [(0, rows)], rows, 0, rows)
+        batch = next(Reader().read(part, rows))
+        assert batch.schema.names == ["targets", "id"]
+        assert batch.column("id").to_pylist() == list(range(rows))
+
+
+def test_parts_of_several_files():
+    parts = [Part(str(k), 3 * k, 3, 0, 0) for k in range(10)]
+    together = joined(parts, 12)
+    assert [part.rows for part in together] == [12, 12, 6]
+    again = [Part.from_json(json.loads(json.dumps(asdict(x)))) for x in together]
+    assert again == together
+    pieces = [piece for part in together for piece in part.pieces]
+    assert pieces == parts
+    single = [x for part in together for x in part.split()]
+    rows = [
+        (x.file, x.skip + k) for y in single for x in y.pieces for k in range(x.rows)
+    ]
+    assert rows == [(str(k), i) for k in range(10) for i in range(3)]
+    given_up = replace(together[0].cut(5, 1), give_up=True)
+    assert given_up.pieces == [Part("1", 5, 1, 0, 2, give_up=True)]

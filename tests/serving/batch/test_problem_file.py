@@ -102,3 +102,71 @@ def test_weights_go_to_all_observations(tmp_path):
     set_weights(content, np.array([1.0, 4.0, 9.0]))
     assert content.weights.tolist() == [1.0, 4.0, 9.0]
     np.testing.assert_allclose(content.problem().roots(), [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("changed", ["K.npy", "data/pairs.csv", "problem.toml"])
+def test_data_files_belong_to_the_problem(tmp_path, changed):
+    text = PROBLEM.replace("[[0.0, 1.0], [1.0, 0.0]]", '{ file = "K.npy" }')
+    text = text.replace("targets = [0.0, 1.0]", "")
+    text += """
+        [[observations]]
+        kind = "levels"
+        targets = [0.0, 1.0]
+        [[observations]]
+        kind = "differences"
+        targets = [1.5]
+        pairs = { file = "data/pairs.csv" }
+        """
+    path = tmp_path / "problem.toml"
+    path.write_text(text)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pairs.csv").write_text("1,0\n")
+    np.save(tmp_path / "K.npy", np.eye(2)[::-1])
+    before = source.Model.of(path).digest
+    assert source.Model.of(path).digest == before
+    (tmp_path / "other.csv").write_text("1,0\n")
+    assert source.Model.of(path).digest == before
+    if changed == "K.npy":
+        np.save(tmp_path / "K.npy", 2 * np.eye(2)[::-1])
+    elif changed == "problem.toml":
+        path.write_text(text + "# as it were\n")
+    else:
+        (tmp_path / changed).write_text("0,1\n")
+    assert source.Model.of(path).digest != before
+
+
+def test_resume_refuses_data_files_that_changed(problem, tmp_path):
+    problem.write_text(
+        PROBLEM.replace("[[0.0, 1.0], [1.0, 0.0]]", '{ file = "K.npy" }')
+    )
+    np.save(tmp_path / "K.npy", np.eye(2)[::-1])
+    table = pa.table({"id": [1], "targets": pa.array([[0.0, 3.0]])})
+    path = tables.write(table, tmp_path / "in.parquet")
+    folder = tmp_path / "out"
+    run_batch(problem, path, folder, workers=1)
+    np.save(tmp_path / "K.npy", 2 * np.eye(2)[::-1])
+    with pytest.raises(InputError, match="MODEL_OR_PROBLEM is not what it was when"):
+        run_batch(problem, path, folder, workers=1, resume=True)
+
+
+@pytest.mark.parametrize("given", [None, 25_000])
+def test_steps_of_the_problem_are_allowed(problem, tmp_path, given):
+    slow = """
+method = "adam"
+tolerance = 1e-300
+"""
+    fit = slow if given else f"{slow}max_steps = 25_000\n"
+    fit += "[fit.adam]\nlearning_rate = 1e-9\n"
+    problem.write_text(PROBLEM.partition("method")[0] + fit)
+    columns = {
+        "id": [1, 2],
+        "targets": pa.array([[0.0, 3.0]] * 2),
+        "initial": pa.array([[0.0, 1.0]] * 2),
+        "max_steps": pa.array([None, 22_000]),
+    }
+    path = tables.write(pa.table(columns), tmp_path / "in.parquet")
+    run_batch(problem, path, tmp_path / "out.parquet", workers=1, max_steps=given)
+    assert pq.read_table(tmp_path / "out.parquet")["steps"].to_pylist() == [
+        25_000,
+        22_000,
+    ]

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import json
 import os
 
@@ -9,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import ledger, writing
+from eigenfit_serving.batch import ledger, progress, run, writing
+from eigenfit_serving.batch.parts import Part
 
 
 def test_one_file(inline, mixed_file, expected, tmp_path):
@@ -62,6 +65,30 @@ def test_a_folder_of_files(inline, expected, mixed_file, tmp_path):
     inline(folder, tmp_path / "out.parquet")
     found = pq.read_table(tmp_path / "out.parquet")
     tables.assert_same(found, pa.table(expected).slice(0, 3700))
+
+
+@pytest.mark.parametrize("rows", [10, 300])
+def test_many_small_files_make_few_parts(inline, expected, mixed_file, tmp_path, rows):
+    table = pq.read_table(mixed_file).slice(0, 3000)
+    kinds = [pa.string(), pa.large_string(), pa.string_view()]
+    for k in range(0, 3000, rows):
+        # Not all alike.
+        part = table.slice(k, rows)
+        ids = part["id"].cast(kinds[k // rows % 3])
+        part = part.set_column(0, "id", ids)
+        if k // rows % 2:
+            part = part.select(["targets", "id"])
+        tables.write(part, tmp_path / "in" / f"{k:05d}.parquet")
+    inline(tmp_path / "in", tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("*.parquet"))) == 2
+    found = pq.read_table(tmp_path / "out")
+    tables.assert_same(found, pa.table(expected).slice(0, 3000))
+    with pytest.raises(KeyboardInterrupt):
+        inline(tmp_path / "in", tmp_path / "out.parquet", stop_after=1)
+    report = inline(tmp_path / "in", tmp_path / "out.parquet", resume=True)
+    assert 2048 - rows < report.rows_before <= 2048
+    found = pq.read_table(tmp_path / "out.parquet")
+    tables.assert_same(found, pa.table(expected).slice(0, 3000))
 
 
 @pytest.mark.parametrize("make", [pa.ipc.new_file, pa.ipc.new_stream])
@@ -142,6 +169,25 @@ def test_resume(inline, mixed_file, expected, tmp_path, name, parts):
     assert again.counts == report.counts
 
 
+def test_what_a_resumed_run_shows(inline, mixed_file, tmp_path, monkeypatch):
+    output, shown, text = tmp_path / "out.parquet", [], io.StringIO()
+    console = Console(file=text)
+    with pytest.raises(KeyboardInterrupt):
+        inline(mixed_file, output, stop_after=3)
+    monkeypatch.setattr(
+        progress.Bar,
+        "update",
+        lambda self, done, counts, rate: shown.append((done, counts)),
+    )
+    report = inline(mixed_file, output, resume=True, console=console)
+    # Rows that were done before are in the counts as well.
+    assert [sum(counts) for _, counts in shown] == [done for done, _ in shown]
+    assert shown[-1][0] == 10_000
+    assert text.getvalue() == ""
+    assert inline(mixed_file, output, resume=True, console=console) == report
+    assert "was finished before. This is its report" in text.getvalue()
+
+
 def test_a_part_that_is_not_as_the_ledger_says_is_done_again(
     inline, mixed_file, expected, tmp_path
 ):
@@ -154,6 +200,69 @@ def test_a_part_that_is_not_as_the_ledger_says_is_done_again(
     report = inline(mixed_file, output, resume=True)
     assert report.rows_before == 2048
     tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+@pytest.mark.parametrize("rows", [300, 5000])
+def test_resume_with_parts_of_another_size(
+    inline, mixed_file, expected, tmp_path, monkeypatch, name, rows
+):
+    # As another number of workers makes them.
+    output = tmp_path / name
+    with pytest.raises(KeyboardInterrupt):
+        inline(mixed_file, output, stop_after=3)
+    monkeypatch.setattr(run, "rows_per_part", lambda *_: rows)
+    report = inline(mixed_file, output, resume=True)
+    assert report.rows_before == 3 * 2048
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+def test_rows_that_were_done_twice_count_once(inline, mixed_file, expected, tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        inline(mixed_file, output, stop_after=2)
+    first = Part("", 0, 2048, 0, 0)
+    again = Part("", 1000, 500, 0, 0)
+    text = (output / first.name).read_bytes()
+    (output / again.name).write_bytes(text)
+    entry = {"first": 1000, "rows": 500, "bytes": len(text), "counts": [500]}
+    with (ledger.Places.of(output).state / "ledger.jsonl").open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+    report = inline(mixed_file, output, resume=True)
+    assert report.rows_before == 4096
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_an_output_in_the_folder_of_the_input(
+    inline, mixed_file, expected, tmp_path, name, monkeypatch
+):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "rows.parquet").write_bytes(mixed_file.read_bytes())
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(KeyboardInterrupt):
+        inline(".", name, stop_after=3)
+    report = inline(".", name, resume=True)
+    assert report.rows_before == 3 * 2048
+    # By another way to the same place.
+    again = inline(tmp_path / "in", tmp_path / "in" / name, resume=True)
+    assert again.counts == report.counts
+    found = tmp_path / "link" / name
+    tables.assert_same(pq.read_table(found), pa.table(expected))
+    with pytest.raises(InputError, match=r"column targets is missing"):
+        inline(tmp_path / "link", tmp_path / "other.parquet")
+
+
+def test_an_output_that_is_the_input(inline, mixed_file, tmp_path):
+    path = tmp_path / "in.parquet"
+    path.write_bytes(mixed_file.read_bytes())
+    for same in (path, tmp_path):
+        for resume in (False, True):
+            with pytest.raises(InputError, match="is INPUT as well"):
+                inline(same, same, resume=resume)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
@@ -275,6 +384,8 @@ def test_weights_need_a_problem_file(inline, tmp_path):
         ({"starts": "two"}, "starts = 'two'"),
         ({"engine": "spark"}, "engine = 'spark': must be local or ray"),
         ({"keep": "some"}, "keep = 'some'"),
+        ({"keep": "all"}, "keep = 'all': needs starts"),
+        ({"max_steps": 10**6}, "max_steps = 1000000: the model makes at most "),
         ({"tolerance": -1.0}, "tolerance = -1.0"),
         ({"tolerance": "small"}, "tolerance = 'small'"),
         ({"seed": 1.5}, "seed = 1.5"),
@@ -289,6 +400,14 @@ def test_bad_arguments(inline, mixed_file, tmp_path, arguments, text):
     with pytest.raises(InputError) as caught:
         inline(**{"table": mixed_file, "output": tmp_path / "out", **arguments})
     assert text in str(caught.value)
+
+
+def test_a_tolerance_that_is_zero_for_the_model(
+    inline, mixed_file, bounded_model, tmp_path
+):
+    with pytest.raises(InputError, match=r"tolerance = 1e-50: is zero in float32"):
+        inline(mixed_file, tmp_path / "out", model=bounded_model, tolerance=1e-50)
+    assert not list(tmp_path.iterdir())
 
 
 def test_bad_files(inline, tmp_path):

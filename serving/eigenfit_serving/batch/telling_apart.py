@@ -1,0 +1,112 @@
+"""Brings converged fits nearer to their solutions, to tell these apart.
+
+Where a fit ended below its tolerance must not make two solutions of one: in a flat
+valley, as two solutions make that lie close together, fits end far from their solution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eigenfit_serving.batch.choosing import CONVERGED, Chosen, distinct, near_pairs
+from eigenfit_serving.batch.fitting import Fits, Fitter, Members
+
+_STEPS, _MORE_STEPS = 20, 1000
+"""Of every fit, and of those that are near another but do not meet it."""
+
+
+def all_distinct(
+    fitter: Fitter, members: Members, fits: Fits, starts: int
+) -> tuple[Fits, Chosen]:
+    """Finds the distinct solutions of rows.
+
+    Two fits that are near each other have the same solution if they meet when they go
+    on, or, where they come no nearer to the end, if the loss half-way between them is
+    not above both of theirs.
+
+    Args:
+        fitter: Has made the fits.
+        members: Of them, `b * starts`.
+        fits: Are changed.
+        starts: Of each row.
+
+    Returns:
+        The fits, nearer to their solutions, and which are kept of each row.
+    """
+    finished = np.zeros(len(fits.loss), bool)
+    everything = np.flatnonzero(fits.result == CONVERGED)
+    _go_on(fitter, members, fits, finished, everything, _STEPS)
+    one, _ = _unclear(fits, finished, starts)
+    if one.size:
+        unclear = np.unique(np.concatenate(_unclear(fits, finished, starts)))
+        unclear = unclear[~finished[unclear]]
+        _go_on(fitter, members, fits, finished, unclear, _MORE_STEPS)
+    same = None
+    one, two = _unclear(fits, finished, starts)
+    if one.size:
+        between = _loss_between(fitter, members, fits, one, two)
+        joined = between <= np.maximum(fits.loss[one], fits.loss[two])
+        one, two = one[joined], two[joined]
+        same = np.zeros([len(fits.loss) // starts, starts, starts], bool)
+        same[one // starts, one % starts, two % starts] = True
+        same[one // starts, two % starts, one % starts] = True
+    by_row = Fits(*(x.reshape(-1, starts, *x.shape[1:]) for x in fits))
+    chosen = distinct(
+        by_row.parameters,
+        by_row.loss,
+        by_row.result,
+        same,
+        finished.reshape(-1, starts),
+    )
+    return fits, chosen
+
+
+def _unclear(
+    fits: Fits, finished: np.ndarray, starts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    # Pairs of fits that may have the same solution: those that are at theirs do not.
+    parameters = fits.parameters.reshape(-1, starts, fits.parameters.shape[1])
+    row, one, two = near_pairs(parameters, fits.result.reshape(-1, starts))
+    one, two = row * starts + one, row * starts + two
+    open_ = ~(finished[one] & finished[two])
+    return one[open_], two[open_]
+
+
+def _go_on(
+    fitter: Fitter,
+    members: Members,
+    fits: Fits,
+    finished: np.ndarray,
+    index: np.ndarray,
+    steps: int,
+) -> None:
+    # With those of an index, as far as rounding lets them.
+    if not index.size:
+        return
+    numbers = np.finfo(fits.loss.dtype)
+    limit = min(steps, fitter.facts.max_steps_limit)
+    finer = members.take(index)._replace(
+        initial=fits.parameters[index],
+        has_initial=np.ones(len(index), bool),
+        tolerance=np.maximum(members.tolerance[index] * numbers.eps, numbers.tiny),
+        max_steps=np.full(len(index), limit, np.int32),
+    )
+    new = fitter.fit(finer)
+    finished[index] = new.result == CONVERGED
+    better = new.loss < fits.loss[index]
+    index = index[better]
+    fits.parameters[index] = new.parameters[better]
+    fits.eigenvalues[index] = new.eigenvalues[better]
+    fits.loss[index] = new.loss[better]
+
+
+def _loss_between(
+    fitter: Fitter, members: Members, fits: Fits, one: np.ndarray, two: np.ndarray
+) -> np.ndarray:
+    middle = (fits.parameters[one] + fits.parameters[two]) / 2
+    there = members.take(one)._replace(
+        initial=middle,
+        has_initial=np.ones(len(one), bool),
+        max_steps=np.zeros(len(one), np.int32),
+    )
+    return fitter.fit(there).loss

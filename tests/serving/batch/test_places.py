@@ -1,0 +1,161 @@
+"""Names and folders that cannot be used: one line, before any work."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.serving.batch import tables
+
+from eigenfit_serving import InputError
+from eigenfit_serving.batch import ledger, run, writing
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"output": f"{LONG}.parquet"}, f"OUTPUT = {LONG}.parquet: cannot be written"),
+        ({"output": LONG}, f"OUTPUT = {LONG}: cannot be written (File name too long)"),
+        # The output could be written, but not its report.
+        ({"output": f"{'n' * 240}.csv"}, "(File name too long). Give a shorter name."),
+        ({"table": f"{LONG}.parquet"}, f"INPUT = {LONG}.parquet: cannot be read"),
+        ({"model": LONG}, f"MODEL_OR_PROBLEM = {LONG}: cannot be read"),
+        ({"output": "/"}, "OUTPUT = /: has no name. Give a file or a folder."),
+        ({"output": "file/out.parquet"}, "cannot be written (Not a directory)"),
+    ],
+)
+def test_names_that_cannot_be(
+    inline, mixed_file, tmp_path, monkeypatch, arguments, text
+):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(InputError) as caught:
+        inline(**{"table": mixed_file, "output": tmp_path / "out", **arguments})
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("which", ["model", "table", "output"])
+def test_folders_without_rights(inline, mixed_file, tmp_path, monkeypatch, which):
+    locked = tmp_path / "locked"
+    real = os.stat
+
+    def stat(path, *arguments, **options):
+        if not isinstance(path, int) and locked in Path(os.fsdecode(path)).parents:
+            raise PermissionError(13, os.strerror(13), path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    given = {"table": mixed_file, "output": tmp_path / "out"}
+    given[which] = locked / "x.parquet"
+    with pytest.raises(InputError, match=r"\(Permission denied\)"):
+        inline(**given)
+
+
+@pytest.mark.parametrize(
+    "name", ["out.csv.gz", "out.tsv", "out.arrows", "out.json", "out.xlsx"]
+)
+def test_unknown_endings_are_no_folders(inline, mixed_file, tmp_path, name):
+    with pytest.raises(InputError, match=r"must end in .parquet, .pq, .csv") as caught:
+        inline(mixed_file, tmp_path / name)
+    assert "for a folder of Parquet files, one without an ending" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / name).mkdir()
+    inline(mixed_file, tmp_path / name, limit=10)
+    assert pq.read_table(tmp_path / name).num_rows == 10
+
+
+@pytest.mark.parametrize("name", ["run.2", "v1.0", ".hidden"])
+def test_names_of_folders(inline, mixed_file, tmp_path, name):
+    inline(mixed_file, tmp_path / name, limit=10)
+    assert list((tmp_path / name).glob("part-*.parquet"))
+
+
+def test_a_ledger_on_a_full_disk(inline, mixed_file, expected, tmp_path, monkeypatch):
+    output = tmp_path / "out.parquet"
+    real = ledger.Ledger.__init__
+
+    def full(self, places, done):
+        real(self, places, done)
+        buffered = isinstance(self._file, io.BufferedWriter)
+        self._file.close()
+        handle = os.open("/dev/full", os.O_WRONLY)
+        self._file = os.fdopen(handle, "ab", buffering=-1 if buffered else 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.Ledger, "__init__", full)
+        with pytest.raises(writing.OutputError, match="No space left on device"):
+            inline(mixed_file, output)
+    inline(mixed_file, output, resume=True)
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+def test_a_line_that_did_not_fit_whole(inline, mixed_file, expected, tmp_path):
+    output = tmp_path / "out.parquet"
+
+    class Narrow:
+        def __init__(self, file):
+            self._file = file
+
+        def write(self, line):
+            return self._file.write(line[:10])
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    places = ledger.Places.of(output)
+    with ledger.open_ledger(places, {}, resume=False) as found:
+        found._file = Narrow(found._file)
+        with pytest.raises(writing.OutputError, match="No space left on device"):
+            found.add({"first": 0, "rows": 1, "bytes": 0, "counts": []})
+    shutil.rmtree(places.state)
+    inline(mixed_file, output)
+    tables.assert_same(pq.read_table(output), pa.table(expected))
+
+
+def test_what_a_killed_removal_left_is_not_used(
+    inline, mixed_file, expected, tmp_path, monkeypatch
+):
+    output = tmp_path / "out.parquet"
+    places = ledger.Places.of(output)
+
+    def killed(places):
+        # Half of the work of `remove_state`.
+        (places.state / "run.json").unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "remove_state", killed)
+        inline(mixed_file, output, limit=3000)
+    assert (places.state / "ledger.jsonl").exists()
+    (places.state / "model").mkdir()
+    (places.state / "model" / "old").touch()
+    output.unlink()
+    table = pq.read_table(mixed_file).slice(5000)
+    path = tables.write(table, tmp_path / "other.parquet")
+    with pytest.raises(KeyboardInterrupt):
+        inline(path, output, stop_after=0)
+    assert not (places.state / "model").exists()
+    assert json.loads((places.state / "run.json").read_text())["limit"] is None
+    report = inline(path, output, resume=True)
+    assert report.rows_before == 0
+    found = pq.read_table(output)
+    assert found.column("id").to_pylist() == table.column("id").to_pylist()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["notes.txt", "part-1.csv", "models/mine"])
+def test_folders_of_the_user_are_left_alone(inline, mixed_file, tmp_path, name, resume):
+    mine = tmp_path / "out.parquet.parts" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"out.parquet.parts, which holds others \("):
+        inline(mixed_file, tmp_path / "out.parquet", resume=resume)
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "out.parquet").exists()
