@@ -40,7 +40,7 @@ def batch(folder, *arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
 
 
