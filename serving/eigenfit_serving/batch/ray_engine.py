@@ -233,7 +233,7 @@ def _imported() -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    # Of a cluster that we begin; at Ray's 15 a busy neighbour leaves workers 4 % of a
+    # Of a cluster that we begin; at Ray's 15 a busy neighbour leaves workers 5 % of a
     # core.
     os.environ.setdefault("RAY_worker_niceness", "0")
     try:
