@@ -56,8 +56,7 @@ def test_it_says_where_it_is_and_stops_at_a_signal(bin_folder, tmp_path, number)
     assert f"REST  http://127.0.0.1:{rest_port}" in text
     assert f"curl http://127.0.0.1:{rest_port}/v1/models/chain/metadata" in text
     assert arguments[-2:] == extra[1:]
-    # Nor is shown what the server wrote before it was ready.
-    assert (process.returncode, rest, errors) == (0, "Stopped.\n", "")
+    assert (process.returncode, rest) == (0, "Stopped.\n"), errors
 
 
 def test_a_server_that_ends_is_reported(bin_folder, tmp_path):
@@ -103,3 +102,41 @@ def test_a_model_that_cannot_be_loaded_is_said_at_once(tmp_path):
     (tmp_path / "m" / "1" / "saved_model.pb").write_bytes(b"junk")
     with pytest.raises(StartError, match="Can't parse"):
         eigenfit_serving.serve(tmp_path / "m", kind="embedded", port=0, rest_port=0)
+
+
+def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
+    model = make_model(tmp_path / "chain", 1)
+
+    class Fake:
+        kind, about, models = "embedded", "a fake", ["chain"]
+        grpc_url, rest_url = "grpc://a:1", "http://a:2"
+
+        def __init__(self, log):
+            self.log = log
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def wait_ready(self, timeout):
+            self.log("early")
+
+        def wait(self):
+            self.log("late")
+            return 7
+
+        def last_lines(self):
+            return ["late"]
+
+    monkeypatch.setattr(
+        "eigenfit_serving.launch.serve", lambda *_, log, **__: Fake(log)
+    )
+    result = CliRunner().invoke(app, ["serve", str(model)], prog_name="eigenfit")
+    assert result.exit_code == 1
+    assert "Serving chain" in result.stdout
+    assert result.stderr.splitlines() == [
+        "late",
+        "eigenfit: the server ended by itself with code 7: late",
+    ]
