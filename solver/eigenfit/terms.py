@@ -118,6 +118,43 @@ class Terms:
                     f"{term.targets.stop - 1}: {error}"
                 ) from None
 
+    def natural_sizes(
+        self, levels: Callable[[int | None], tf.Tensor], targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Gives the natural size of each value, `[..., m]`; see `Problem`.
+
+        Args:
+            levels: Gives those of a block, or all.
+            targets: `[..., m]`.
+        """
+        sizes = []
+        for term in self:
+            own = targets[..., term.targets]
+            size = term.observation.natural_size(own, levels(term.block))
+            sizes.append(tf.zeros_like(own) + size)
+        return tf.concat(sizes, axis=-1)
+
+    def rounding(
+        self,
+        levels: Callable[[int | None], tf.Tensor],
+        errors: Callable[[int | None], tf.Tensor],
+        targets: tf.Tensor,
+    ) -> tf.Tensor:
+        """Gives the rounding of the values, `[..., m]`; see `Problem.rounding`.
+
+        Args:
+            levels: Gives those of a block, or all.
+            errors: The same for their rounding errors.
+            targets: `[..., m]`.
+        """
+        rows = [
+            term.observation.rounding(
+                levels(term.block), errors(term.block), targets[..., term.targets]
+            )
+            for term in self
+        ]
+        return tf.concat(rows, axis=-1)
+
     def measure(
         self,
         levels: Callable[[int | None], tf.Tensor],
@@ -157,3 +194,39 @@ class Terms:
             own = targets[..., term.targets]
             rows.append(term.observation.differentiate(spectra[term.block], own))
         return tf.concat(rows, axis=-2)
+
+    def differentiate_by_targets(
+        self,
+        levels: Callable[[int | None], tf.Tensor],
+        modes: Callable[[int], tf.Tensor],
+        targets: tf.Tensor,
+    ) -> tf.Tensor | None:
+        """Computes the derivatives of `measure` by targets, `[..., m, m]`.
+
+        Args:
+            levels: As for `measure`.
+            modes: As for `measure`.
+            targets: `[..., m]`.
+
+        Returns:
+            None where no observation depends on its targets.
+        """
+        rows, found = [], False
+        for term in self:
+            X = None
+            if term.block is not None and term.observation.uses_modes:
+                X = modes(term.block)
+            own = targets[..., term.targets]
+            block = term.observation.differentiate_by_targets(
+                levels(term.block), X, own
+            )
+            found |= block is not None
+            if block is None:
+                block = tf.zeros_like(own)[..., tf.newaxis] * tf.zeros_like(
+                    own[..., tf.newaxis, :]
+                )
+            before = term.targets.start
+            after = self.num_targets - term.targets.stop
+            padding = [[0, 0]] * (block.shape.rank - 1) + [[before, after]]
+            rows.append(tf.pad(block, padding))
+        return tf.concat(rows, axis=-2) if found else None

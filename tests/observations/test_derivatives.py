@@ -284,3 +284,30 @@ def test_combinations_do_what_their_names_say(levels):
     np.testing.assert_allclose(measure(ef.RelativeTo(1)), relative)
     mean = measure(ef.ClusterMeans([range(n)]))
     np.testing.assert_allclose(mean, [np.mean(levels)], atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [[], [3]], ids=str)
+def test_derivatives_by_targets(rng, name, batch):
+    problem, residual, t = case(name)
+    r = R * rng.uniform(0.8, 1.2, [*batch, 5])
+    t = t + 0.1 * rng.normal(size=[*batch, len(t)])
+    B = problem.target_jacobian_at(problem.evaluate(r, t))
+    for index in np.ndindex(*batch):
+        own = r[index]
+        expected = zoo.finite_differences(lambda x: residual(own, x), t[index], STEP)  # noqa: B023
+        np.testing.assert_allclose(B[index], expected, rtol=1e-7, atol=1e-7)
+
+
+def test_derivatives_by_targets_of_several_blocks_and_priors():
+    names = ["largest component", "frequencies", "weighted free shift"]
+    blocks = [
+        ef.Block(structure(), [OBSERVATIONS[k][0]() for k in names[:2]]),
+        ef.Block(structure(), OBSERVATIONS[names[2]][0]()),
+    ]
+    prior = ef.Parameters(prior={"r1": (1.0, 0.5)})
+    problem = ef.Problem(blocks, parameters=prior)
+    t = np.concatenate([case(name)[2] for name in names])
+    B = problem.target_jacobian_at(problem.evaluate(R, t))
+    expected = zoo.finite_differences(lambda x: problem.residual(R, x).numpy(), t, STEP)
+    assert B.shape == (len(t) + 1, len(t))
+    np.testing.assert_allclose(B, expected, rtol=1e-7, atol=1e-7)

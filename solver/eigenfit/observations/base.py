@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.eigen import cluster_width
+from eigenfit.eigen import cluster_width, epsilon
 from eigenfit.structures import AbstractStructure
 
 
@@ -133,6 +133,48 @@ class AbstractObservation(tf.Module, abc.ABC):
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
         """Computes the derivatives of `measure` by the parameters: `[..., m, p]`."""
 
+    def num_trivial(self, order: int) -> int:
+        """Number of targets that are met whatever the parameters are."""
+        del order
+        return 0
+
+    def natural_size(self, targets: tf.Tensor, eigenvalues: tf.Tensor) -> tf.Tensor:
+        """Gives the size that values have: the largest magnitude of the targets.
+
+        Args:
+            targets: `[..., m]`.
+            eigenvalues: `[..., n]`, for targets that are all 0.
+
+        Returns:
+            `[..., 1]`.
+        """
+        largest = tf.reduce_max(tf.abs(targets), axis=-1, keepdims=True)
+        levels = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
+        return tf.where(largest > 0, largest, levels)
+
+    def rounding(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Bounds what rounding of the levels does to the values: `[..., m]`.
+
+        Args:
+            eigenvalues: `[..., n]`.
+            errors: `[..., n]`, the rounding of each level.
+            targets: `[..., m]`.
+        """
+        unit = 2 * epsilon(targets.dtype)
+        return tf.zeros_like(targets) + unit * self.natural_size(targets, eigenvalues)
+
+    def differentiate_by_targets(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor | None:
+        """Computes the derivatives of `measure` by the targets: `[..., m, m]`.
+
+        None where it does not depend on them.
+        """
+        del eigenvalues, modes, targets
+        return None
+
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
         """Says which members have targets `[..., m]` in a possible order: `[...]`."""
         del order
@@ -201,6 +243,14 @@ class AbstractCombination(AbstractObservation):
         del modes, targets
         C = tf.constant(self.matrix(eigenvalues.shape[-1]), eigenvalues.dtype)
         return tf.linalg.matvec(C, eigenvalues)
+
+    def rounding(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Adds up the rounding of the levels; see the base class."""
+        del targets
+        C = np.abs(self.matrix(eigenvalues.shape[-1]))
+        return tf.linalg.matvec(tf.constant(C, errors.dtype), errors)
 
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
         """Combines the derivatives of levels; see the base class."""

@@ -55,6 +55,22 @@ class AbstractShapes(AbstractObservation):
                 raise ValueError(f"`{name}` names {found} for order {order}: repeated.")
         return np.array(levels), np.array(rows)
 
+    def rounding(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Bounds it by error / gap of the level, times the size of the values."""
+        w = eigenvalues
+        gaps = w[..., 1:] - w[..., :-1]
+        far = tf.zeros_like(w[..., :1]) + w.dtype.max
+        below, above = tf.concat([far, gaps], -1), tf.concat([gaps, far], -1)
+        gap = tf.minimum(below, above)
+        turn = tf.minimum(tf.where(gap > errors, errors / gap, 1), 1)
+        levels, _ = self.places(w.shape[-1])
+        turn = tf.gather(turn, levels, axis=-1)
+        number = targets.shape[-1] // len(levels)
+        size = self.natural_size(targets, eigenvalues)
+        return tf.repeat(turn, number, axis=-1) * size
+
     def _chosen(self, modes: tf.Tensor) -> tf.Tensor:
         # [..., k, c]
         levels, rows = self.places(modes.shape[-1])
@@ -163,6 +179,26 @@ class ModeShapes(AbstractShapes):
             dY -= Y[..., tf.newaxis] * along
         shape = tf.concat([tf.shape(targets), tf.shape(dY)[-1:]], axis=0)
         return tf.reshape(dY, shape)
+
+    def differentiate_by_targets(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor | None:
+        """Gives the column of the largest target of each shape; see the base class."""
+        del eigenvalues
+        if self.normalisation != "max":
+            return None
+        assert modes is not None
+        X = self._chosen(modes)
+        place = _largest(tf.reshape(targets, tf.shape(X)))
+        own = tf.where(place, X, tf.zeros_like(X))
+        relative = X / tf.reduce_sum(own, axis=-1, keepdims=True)
+        # [..., k, c, k, c], zero between shapes.
+        column = relative[..., tf.newaxis] * tf.cast(place, X.dtype)[..., tf.newaxis, :]
+        number = X.shape[-2]
+        itself = tf.reshape(tf.eye(number, dtype=X.dtype), [number, 1, number, 1])
+        spread = column[..., tf.newaxis, :] * itself
+        shape = tf.concat([tf.shape(targets), tf.shape(targets)[-1:]], axis=0)
+        return tf.reshape(spread, shape)
 
     def _factor(self, X: tf.Tensor, T: tf.Tensor) -> tf.Tensor:
         # [..., k, 1]

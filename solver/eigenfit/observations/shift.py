@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.eigen import epsilon
 from eigenfit.observations.base import AbstractObservation, Spectrum
 
 
@@ -63,6 +64,24 @@ class FreeShift(AbstractObservation):
         """Locates the observation; see the base class."""
         return FreeShift(self.observation.located(places))
 
+    def num_trivial(self, order: int) -> int:
+        """Counts as the observation does; see the base class."""
+        return self.observation.num_trivial(order)
+
+    def natural_size(self, targets: tf.Tensor, eigenvalues: tf.Tensor) -> tf.Tensor:
+        """Gives the size of what no shift takes away; see the base class."""
+        mean = tf.reduce_mean(eigenvalues, axis=-1, keepdims=True)
+        return self.observation.natural_size(
+            targets - self._mean(targets), eigenvalues - mean
+        )
+
+    def rounding(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Adds that of the shift; see the base class."""
+        own = self.observation.rounding(eigenvalues, errors, targets)
+        return own + self._mean(own + epsilon(own.dtype) * tf.abs(targets))
+
     def measure(
         self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
     ) -> tf.Tensor:
@@ -76,6 +95,19 @@ class FreeShift(AbstractObservation):
             self.observation.differentiate(spectrum, targets)
         )
         return tf.linalg.matrix_transpose(J - self._mean(J))
+
+    def differentiate_by_targets(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Moves all values with the best shift; see the base class."""
+        own = self.observation.differentiate_by_targets(eigenvalues, modes, targets)
+        shape = tf.concat([tf.shape(targets), tf.shape(targets)[-1:]], axis=0)
+        identity = tf.eye(targets.shape[-1], dtype=targets.dtype)
+        if own is None:
+            own = tf.zeros(shape, targets.dtype)
+        # Of a column: the change of the values, plus the mean of what they miss.
+        missing = tf.linalg.matrix_transpose(identity - own)
+        return own + tf.linalg.matrix_transpose(self._mean(missing))
 
     def _mean(self, values: tf.Tensor) -> Any:
         # The weighted mean over the last dimension, which is kept.
