@@ -60,8 +60,11 @@ def fit_arguments(
     if start is not None:
         problem.check_parameters("initial", np.asarray(start))
     targets = targets_of(problem, targets, convert)
-    tolerance = convert("tolerance", tolerance, dtype, None)
-    check_positive("tolerance", tolerance)
+    if tolerance is None:
+        tolerance = convert("tolerance", 0.0, dtype, None)
+    else:
+        tolerance = convert("tolerance", tolerance, dtype, None)
+        check_positive("tolerance", tolerance)
     max_steps = convert("max_steps", max_steps, tf.int32, None)
     check_not_negative("max_steps", max_steps)
     known = targets if arrays else getattr(targets, "numpy", lambda: None)()

@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from eigenfit.batching import select
 from eigenfit.compilation import Mode
-from eigenfit.loop import WORTH_COMPACTING, Run, gather, scatter
+from eigenfit.loop import (
+    WORTH_COMPACTING,
+    Run,
+    gather,
+    in_unit_of_targets,
+    losses,
+    scatter,
+)
 from eigenfit.programs import Programs
 from eigenfit.recording import Recorder
 from eigenfit.results import RUNNING, History, Progress, Result
@@ -49,14 +56,14 @@ def run_in_chunks(
     chunk = 1
     while True:
         running = run.members.result == RUNNING
-        losses = tf.where(running, run.members.answer.loss, 0)
+        loss = tf.where(running, losses(run), 0)
         progress(
             Progress(
                 step=int(run.step),
                 max_steps=limit,
                 num_running=int(tf.reduce_sum(tf.cast(running, tf.int32))),
                 num_members=int(tf.size(running)),
-                worst_loss=float(tf.reduce_max(tf.concat([losses, [0]], axis=0))),
+                worst_loss=float(tf.reduce_max(tf.concat([loss, [0]], axis=0))),
             )
         )
         if not tf.reduce_any(running):
@@ -84,21 +91,25 @@ def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -
         The finished run, its members in order.
     """
     begin, advance, _ = (x.variant(mode) for x in programs.chunked(0))
-    run = begin(*arguments, tf.constant(0))
+    whole = begin(*arguments, tf.constant(0))
     limit = tf.reduce_max(arguments[3])
-    members = run.members
+    members, step = whole.members, whole.step
     while True:
         running = np.flatnonzero(members.result.numpy() == RUNNING)
         if not running.size:
-            return run._replace(members=members)
+            return whole._replace(step=step, members=members)
         size = 1 << (len(running) - 1).bit_length()
         # Filled up with copies of a member, which come out alike.
         index = tf.constant(np.resize(running, size))
-        part = run._replace(members=gather(members, index))
+        part = whole._replace(
+            step=step,
+            members=gather(members, index),
+            scales=gather(whole.scales, index),
+        )
         enough = tf.constant(size // 2 if size >= WORTH_COMPACTING else 0)
         data = gather(arguments[1:], index)
-        run = advance(part, *data, limit, enough)
-        members = scatter(members, index, run.members)
+        part = advance(part, *data, limit, enough)
+        members, step = scatter(members, index, part.members), part.step
 
 
 def history_of(run: Run) -> History:
@@ -117,7 +128,7 @@ def history_of(run: Run) -> History:
         steps = tf.concat([steps, run.step[tf.newaxis]], axis=0)
         loss = tf.concat([loss, point.loss[tf.newaxis]], axis=0)
         eigenvalues = tf.concat([eigenvalues, point.eigenvalues[tf.newaxis]], axis=0)
-    loss = tf.transpose(loss)
+    loss = tf.transpose(in_unit_of_targets(run, loss))
     eigenvalues = tf.transpose(eigenvalues, [1, 0, 2])
     recorded: Any = (loss, eigenvalues)
     nothing = tf.nest.map_structure(lambda x: x * float("nan"), recorded)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,10 @@ import tensorflow as tf
 from eigenfit.blocks import Block, checked_blocks, group, labels_of
 from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
 from eigenfit.evaluations import JointEvaluation
-from eigenfit.observations import (
-    AbstractCombination,
-    AbstractObservation,
-    Levels,
-    Spectrum,
-)
+from eigenfit.observations import AbstractObservation, Spectrum
 from eigenfit.parameters import Parameters
 from eigenfit.priors import Prior
-from eigenfit.problem import Problem
+from eigenfit.problem import Problem, matrix_norm
 from eigenfit.second_order import met_hessian, spectral_hessian
 from eigenfit.structures import AbstractStructure
 from eigenfit.terms import Terms
@@ -177,12 +173,43 @@ class JointProblem(Problem):
         """Gives the roots of the weights of all targets, `[m]`."""
         return self._terms.roots
 
-    def rounding(self, eigenvalues: tf.Tensor) -> tf.Tensor | None:
-        """As the base class, where the values are combinations of levels."""
-        linear = (Levels, AbstractCombination)
-        if all(isinstance(x, linear) for x in self.observations):
-            return super().rounding(eigenvalues)
-        return None
+    @property
+    def num_data(self) -> int:
+        """Number of data that can disagree with a model; see the base class."""
+        lost = sum(
+            t.observation.num_trivial(t.order) + t.observation.num_free
+            for t in self._terms
+        )
+        return self.num_targets + self.num_priors - lost
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether some target has a standard deviation, or there are priors."""
+        return self.num_priors > 0 or any(x.has_sigma for x in self.observations)
+
+    def _sizes(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        r = self.expand(parameters)
+        norms = [matrix_norm(g.assemble(r)) for g in self.groups]  # [..., B, 1] each
+        norms = [norms[number][..., place, :] for number, place in self._places]
+        largest = functools.reduce(tf.maximum, norms)
+        sizes = self._terms.natural_sizes(
+            lambda block: largest if block is None else norms[block], targets
+        )
+        return sizes * tf.constant(self._terms.roots, sizes.dtype)
+
+    def value_errors(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Asks each observation; see the base class."""
+        own = self._terms.rounding(
+            self._of_block(eigenvalues), self._of_block(errors), targets
+        )
+        return own * tf.constant(self._terms.roots, own.dtype)
+
+    def _of_block(self, w: tf.Tensor) -> Callable[[int | None], tf.Tensor]:
+        # Gives those of the N numbers that belong to a block, or all.
+        blocks = self.split(w)
+        return lambda block: w if block is None else blocks[block]
 
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
         """Leaves out priors and multiplies by the roots; see the base class."""
@@ -249,7 +276,22 @@ class JointProblem(Problem):
         J = self._terms.differentiate(spectrum, point.targets)
         roots = tf.constant(self._terms.roots[:, np.newaxis], J.dtype)
         J = self._unknowns(J * roots)
-        return J if self.prior is None else self.prior.extend_jacobian(J)
+        J = J if self.prior is None else self.prior.extend_jacobian(J)
+        return self.in_own_unit(J)
+
+    def target_jacobian_at(self, point: JointEvaluation) -> tf.Tensor:  # type: ignore[override]
+        """Computes the derivative of the residual by the targets, `[..., m + q, m]`."""
+        B = super().target_jacobian_at(point)  # type: ignore[arg-type]
+        r = self.expand(point.parameters)
+        change = self._terms.differentiate_by_targets(
+            self._of_block(point.eigenvalues),
+            self._modes_of(r, point.eigenvectors),
+            point.targets,
+        )
+        if change is not None:
+            roots = tf.constant(self._terms.roots[:, np.newaxis], B.dtype)
+            B += self.in_own_unit(roots * change)
+        return tf.pad(B, [[0, 0]] * (B.shape.rank - 2) + [[0, self.num_priors], [0, 0]])
 
     def hessian_at(  # type: ignore[override]
         self, point: JointEvaluation, targets: tf.Tensor, positive: bool = False
@@ -304,7 +346,8 @@ class JointProblem(Problem):
         """Computes the loss, without priors, as a function of levels `[..., N]`."""
         values = self._values(None, w, None, targets)
         roots = tf.constant(self._terms.roots, w.dtype)
-        return tf.reduce_sum(tf.square(roots * (values - targets)), axis=-1)
+        residual = self.in_own_unit(roots * (values - targets))
+        return tf.reduce_sum(tf.square(residual), axis=-1)
 
     def eigenvectors_of(self, block: int, point: JointEvaluation) -> tf.Tensor:
         """Gives the eigenvectors of a block, `[..., n, n]` in columns."""
@@ -338,22 +381,22 @@ class JointProblem(Problem):
     ) -> tf.Tensor:
         values = self._values(self.expand(parameters), w, Vs, targets)
         residual = (values - targets) * tf.constant(self._terms.roots, w.dtype)
-        return (
-            residual if self.prior is None else self.prior.extend(residual, parameters)
-        )
+        if self.prior is not None:
+            residual = self.prior.extend(residual, parameters)
+        return self.in_own_unit(residual)
 
     def _values(self, r: Any, w: tf.Tensor, Vs: Any, targets: tf.Tensor) -> tf.Tensor:
-        blocks = self.split(w)
+        modes = self._modes_of(r, Vs)
+        return self._terms.measure(self._of_block(w), modes, targets)
 
-        def levels(block: int | None) -> tf.Tensor:
-            return w if block is None else blocks[block]
-
+    def _modes_of(self, r: Any, Vs: Any) -> Callable[[int], tf.Tensor]:
+        # Gives the mode shapes of a block.
         def modes(block: int) -> tf.Tensor:
             number, place = self._places[block]
             V = Vs[number][..., place, :, :]
             return self.blocks[block].structure.modes(r, V)
 
-        return self._terms.measure(levels, modes, targets)
+        return modes
 
     def _level_jacobian(self, point: JointEvaluation) -> tf.Tensor:
         # By all parameters, [..., N, P].

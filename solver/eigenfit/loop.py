@@ -20,15 +20,25 @@ from eigenfit.xla import inside_xla
 
 T = TypeVar("T")
 
+_RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
+"""Residual, relative to its natural size, at which targets are met by default."""
+
 WORTH_COMPACTING = 32
 """Batch size from which members that have ended are taken out of the loop."""
 
 
 class Limits(NamedTuple):
-    """When members end."""
+    """When members end, as the caller says it."""
 
-    tolerance: tf.Tensor  # [b] loss at which a member has converged
+    tolerance: tf.Tensor  # [b] loss at which a member has converged; 0 for the default
     max_steps: tf.Tensor  # [b] int32
+
+
+class Scales(NamedTuple):
+    """What is small for each member; the loop measures residuals in its unit."""
+
+    unit: tf.Tensor  # [b] of residuals: the largest natural size of one
+    size: tf.Tensor  # [b] natural size of the norm of all, in this unit
 
 
 class Members(NamedTuple):
@@ -40,11 +50,20 @@ class Members(NamedTuple):
     result: tf.Tensor  # [b] int32, a Result or RUNNING
 
 
+class Data(NamedTuple):
+    """What a step needs to know of the members besides themselves."""
+
+    targets: tf.Tensor  # [b, m]
+    limits: Limits
+    scales: Scales
+
+
 class Run(NamedTuple):
     """A fit that can be advanced, looked at and advanced further."""
 
     step: tf.Tensor  # [] int32, steps of the member that has run longest
-    members: Members
+    members: Members  # their losses in squares of the unit
+    scales: Scales
     recorder: Recorder | tuple[()]  # () when nothing is recorded
 
 
@@ -72,15 +91,19 @@ def begin(
         The run before its first step.
     """
     valid = _is_valid(problem, initial, targets, limits)
-    state, answer = start(problem, method, *sanitise(valid, initial, targets))
-    result = _classify(problem, answer, limits, tf.zeros_like(limits.max_steps))
+    initial, targets = sanitise(valid, initial, targets)
+    scales = Scales(*problem.natural_size(initial, targets))
+    problem = problem.in_unit(scales.unit)
+    state, answer = start(problem, method, initial, targets)
+    data = Data(targets, limits, scales)
+    result = _classify(problem, answer, data, tf.zeros_like(limits.max_steps))
     result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
     recorder: Recorder | tuple[()] = ()
     if record_every is not None:
         recorder = recording.start(record_every, record_limit, answer)
     members = Members(state, answer, tf.zeros_like(result), result)
-    return Run(tf.constant(0), members, recorder)
+    return Run(tf.constant(0), members, scales, recorder)
 
 
 def advance(
@@ -110,7 +133,7 @@ def advance(
         The run, in the order of its members.
     """
     _, targets = sanitise(run.members.result != Result.invalid_input, None, targets)
-    data = (targets, limits)
+    data = Data(targets, limits, run.scales)
     if method.is_direct:
         return _take_step(problem, method, run, data)
     size = run.members.result.shape[0]
@@ -136,7 +159,7 @@ def advance(
         inner = _iterate(
             problem,
             method,
-            Run(step, part[0], ()),
+            Run(step, part[0], part[1].scales, ()),
             part[1],
             until,
             tf.maximum(half, enough),
@@ -155,7 +178,17 @@ def advance(
         (run.step, start),
         shape_invariants=tf.nest.map_structure(lambda x: x.shape, (run.step, start)),
     )
-    return Run(step, members, run.recorder)
+    return run._replace(step=step, members=members)
+
+
+def losses(run: Run) -> tf.Tensor:
+    """Gives the losses of the members in the unit of the targets, `[b]`."""
+    return in_unit_of_targets(run, run.members.answer.loss)
+
+
+def in_unit_of_targets(run: Run, loss: tf.Tensor) -> tf.Tensor:
+    """Converts losses `[..., b]` of a run to the unit of the targets."""
+    return loss * run.scales.unit * run.scales.unit
 
 
 def gather(nest: T, index: tf.Tensor) -> T:
@@ -184,7 +217,7 @@ def _iterate(
     problem: Problem,
     method: AbstractMethod,
     run: Run,
-    data: tuple[tf.Tensor, Limits],
+    data: Data,
     until: tf.Tensor,
     enough: tf.Tensor | int,
 ) -> Run:
@@ -201,17 +234,17 @@ def _take_step(
     problem: Problem,
     method: AbstractMethod,
     run: Run,
-    data: tuple[tf.Tensor, Limits],
+    data: Data,
 ) -> Run:
-    members = run.members
-    targets, limits = data
+    members, targets = run.members, data.targets
+    problem = problem.in_unit(data.scales.unit)
     state = method.step(problem, members.state, targets)
     answer = answer_at(state.point)
     active = members.result == RUNNING
     finite = _is_finite(answer)
     taken = active & finite
     num_steps = members.num_steps + tf.cast(taken, tf.int32)
-    result = _classify(problem, answer, limits, num_steps)
+    result = _classify(problem, answer, data, num_steps)
     code = method.terminate(problem, state)
     ends = (code != RUNNING) & (result != Result.converged)
     result = tf.where(ends, code, result)
@@ -222,7 +255,8 @@ def _take_step(
     recorder = run.recorder
     if isinstance(recorder, Recorder):
         recorder = recording.record_when_due(recorder, step, answer)
-    return Run(step, Members(state, answer, num_steps, result), recorder)
+    members = Members(state, answer, num_steps, result)
+    return run._replace(step=step, members=members, recorder=recorder)
 
 
 def _is_valid(
@@ -231,7 +265,7 @@ def _is_valid(
     valid = tf.reduce_all(tf.math.is_finite(initial), axis=-1)
     valid &= tf.reduce_all(tf.math.is_finite(targets), axis=-1)
     valid &= problem.ordered(targets) & problem.inside(initial)
-    return valid & (limits.tolerance > 0) & (limits.max_steps >= 0)
+    return valid & (limits.tolerance >= 0) & (limits.max_steps >= 0)
 
 
 def sanitise(
@@ -252,13 +286,16 @@ def _is_finite(answer: Point) -> tf.Tensor:
 
 
 def _classify(
-    problem: Problem, answer: Point, limits: Limits, num_steps: tf.Tensor
+    problem: Problem, answer: Point, data: Data, num_steps: tf.Tensor
 ) -> tf.Tensor:
+    limits, scales = data.limits, data.scales
     over = num_steps >= limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
-    met = answer.loss <= limits.tolerance
-    rounding = problem.rounding(answer.eigenvalues)
-    if rounding is not None:
-        # A loss that is small by luck alone is none.
-        met &= (rounding <= limits.tolerance) | (answer.loss == 0)
+    norm = tf.sqrt(answer.loss)
+    rounding = problem.rounding(answer.eigenvalues, data.targets)
+    asked = tf.sqrt(limits.tolerance) / scales.unit
+    # A loss that is small by luck alone is none.
+    met = (norm <= asked) & ((rounding <= asked) | (norm == 0))
+    relative = tf.maximum(_RTOL[norm.dtype] * scales.size, rounding)
+    met = tf.where(limits.tolerance > 0, met, norm <= relative)
     return tf.where(met, int(Result.converged), result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ class Problem(Unknowns):
     Attributes:
         num_targets: Number m of targets.
         is_plain: Whether it is of one matrix whose levels are observed.
+        unit: `[...]`, in which residuals are measured; None for 1. See `in_unit`.
 
     Raises:
         TypeError: If `structure` or `observation` is something else.
@@ -63,6 +65,7 @@ class Problem(Unknowns):
     """
 
     is_plain = True
+    unit: tf.Tensor | None = None
 
     def __new__(
         cls,
@@ -132,9 +135,84 @@ class Problem(Unknowns):
         return self.observation.has_sigma
 
     @property
+    def num_data(self) -> int:
+        """Number of data that can disagree with a model.
+
+        Targets and priors, less those that a normalisation makes trivial and the
+        shifts that are fitted along.
+        """
+        return self.num_targets
+
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether data need not be met exactly.
+
+        They are more than the unknowns, some have standard deviations, or there are
+        priors: a minimum of the loss is then what a fit looks for.
+        """
+        return self.has_errors or self.num_data > self.num_parameters
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether some target has a standard deviation, or there are priors."""
+        return self.observation.has_sigma
+
+    @property
     def parameter_dtype(self) -> tf.DType:
         """The real dtype of parameters, targets, eigenvalues and loss."""
         return self.structure.parameter_dtype
+
+    def in_unit(self, unit: tf.Tensor) -> Problem:
+        """Gives this problem with residuals measured in a unit.
+
+        Residuals and their derivatives are divided by it, losses by its square, so
+        that squares neither vanish nor overflow, whatever the unit of the levels.
+
+        Args:
+            unit: `[...]`, positive, one for each member.
+        """
+        scaled = copy.copy(self)
+        scaled.unit = unit
+        return scaled
+
+    def in_own_unit(self, x: tf.Tensor, power: int = 1) -> tf.Tensor:
+        """Divides something `[..., *]` of a residual by a power of the unit."""
+        if self.unit is None:
+            return x
+        unit = self.unit
+        for _ in range(x.shape.rank - unit.shape.rank):
+            unit = unit[..., tf.newaxis]
+        for _ in range(power):  # Squares of units may leave the range of the dtype.
+            x /= tf.cast(unit, x.dtype)
+        return x
+
+    def natural_size(
+        self, parameters: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Computes what a residual is small or large against.
+
+        With u the largest magnitude of the targets of an observation, or of the values
+        that the size of the matrix allows where all are 0, a residual has the size
+        `root_i u`.
+
+        Args:
+            parameters: `[..., p]`, where the matrix is looked at.
+            targets: `[..., m]`.
+
+        Returns:
+            The largest size, `[...]`, 1 if that is 0 or not finite; and the root of
+            the sum of squares of all, in that unit.
+        """
+        size = self._sizes(parameters, targets)
+        largest = tf.reduce_max(size, axis=-1)
+        usable = (largest > 0) & tf.math.is_finite(largest)
+        unit = tf.where(usable, largest, tf.ones_like(largest))
+        return unit, tf.norm(size / unit[..., tf.newaxis], axis=-1)
+
+    def _sizes(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        norm = matrix_norm(self.structure.assemble(parameters))
+        size = self.observation.natural_size(targets, norm)
+        return self.observation.weighted(tf.zeros_like(targets) + size)
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Says which members have targets `[..., m]` in a possible order: `[...]`."""
@@ -189,14 +267,37 @@ class Problem(Unknowns):
         V = decompose(self.structure.assemble(r))[1]
         return (self.structure.modes(r, V),)
 
-    def rounding(self, eigenvalues: tf.Tensor) -> tf.Tensor | None:
-        """Gives a loss that rounding of the levels may hide, `[...]`.
+    def rounding(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Gives the norm of a residual that rounding of the levels may hide: `[...]`.
 
-        `sum_i weight_i (2 eps max |lambda|)^2`; None where it is not known.
+        A level is known to `2 eps max |lambda|` of its matrix; what that does to the
+        values each observation knows.
+
+        Args:
+            eigenvalues: All levels `[..., N]`.
+            targets: `[..., m]`.
         """
-        weight = float(np.sum(self.roots() ** 2))
-        largest = tf.reduce_max(tf.abs(eigenvalues), axis=-1)
-        return weight * (2 * epsilon(largest.dtype) * largest) ** 2
+        errors = self._rounding(eigenvalues, targets)
+        return tf.norm(self.in_own_unit(errors), axis=-1)
+
+    def value_errors(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Bounds what errors of levels do to the weighted residual: `[..., m]`.
+
+        Args:
+            eigenvalues: All levels `[..., N]`.
+            errors: `[..., N]`, their largest magnitudes, far below the gaps.
+            targets: `[..., m]`.
+        """
+        return self.observation.weighted(
+            self.observation.rounding(eigenvalues, errors, targets)
+        )
+
+    def _rounding(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        # Of the weighted residual, [..., m].
+        errors = [level_errors(w) for w in self.split(eigenvalues)]
+        return self.value_errors(eigenvalues, tf.concat(errors, axis=-1), targets)
 
     def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
         """Applies the adjoint of the derivative of `matrix`: `[..., p]`."""
@@ -279,16 +380,26 @@ class Problem(Unknowns):
     ) -> Evaluation:
         """Compares a known decomposition of A(r) with the targets."""
         residual = self.observation.residual(eigenvalues, targets)
+        residual = self.in_own_unit(residual)
         loss = tf.reduce_sum(tf.square(residual), axis=-1)
         return Evaluation(parameters, eigenvalues, eigenvectors, residual, loss)
 
     def gradient_at(self, point: Evaluation) -> tf.Tensor:
         """Computes the gradient of the loss, `[..., p]`, without a decomposition."""
-        return self.structure.pullback(point.parameters, self._gradient(point))
+        gradient = self.structure.pullback(point.parameters, self._gradient(point))
+        return self.in_own_unit(gradient)
 
     def jacobian_at(self, point: Evaluation) -> tf.Tensor:
         """Computes the Jacobian, `[..., m, p]`, without a decomposition."""
-        return self.observation.jacobian(self.level_jacobian_at(point))
+        return self.in_own_unit(
+            self.observation.jacobian(self.level_jacobian_at(point))
+        )
+
+    def target_jacobian_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes the derivative of the residual by the targets, `[..., m, m]`."""
+        ones = tf.ones_like(point.residual[..., : self.num_targets])
+        roots = tf.constant(self.roots(), ones.dtype)
+        return self.in_own_unit(tf.linalg.diag(-roots * ones))
 
     def loewner_at(
         self, point: Evaluation, targets: tf.Tensor, positive: bool = False
@@ -329,10 +440,11 @@ class Problem(Unknowns):
         weighted = tf.concat(
             [tf.reshape(x * L[..., tf.newaxis, :, :], shape) for x in parts], axis=-1
         )
-        H = tf.linalg.matmul(weighted, rows, transpose_b=True)
+        H = self.in_own_unit(tf.linalg.matmul(weighted, rows, transpose_b=True), 2)
         if self.structure.is_linear:
             return H
-        return H + self.structure.curvature(point.parameters, self._gradient(point))
+        C = self.structure.curvature(point.parameters, self._gradient(point))
+        return H + self.in_own_unit(C)
 
     def hessian_at_solution(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
         """Computes the Hessian where the gradient vanishes: `[..., p, p]`."""
@@ -351,14 +463,25 @@ class Problem(Unknowns):
         L = self.loewner_at(point, targets, positive)
         change = rotate(V, self.structure.pushforward(r, vector))
         G = unrotate(V, tf.cast(L, change.dtype) * change)
-        product = self.structure.pullback(r, G)
+        product = self.in_own_unit(self.structure.pullback(r, G), 2)
         if self.structure.is_linear:
             return product
-        return product + self.structure.curvature_product(
-            r, self._gradient(point), vector
-        )
+        more = self.structure.curvature_product(r, self._gradient(point), vector)
+        return product + self.in_own_unit(more)
 
     def _gradient(self, point: Evaluation) -> tf.Tensor:
-        # Of the loss by the matrix, [..., n, n].
+        # Of the loss by the matrix, times the unit: [..., n, n].
         slope = self.observation.slope(point.residual, self.order)
         return from_spectrum(point.eigenvectors, slope)
+
+
+def level_errors(eigenvalues: tf.Tensor) -> tf.Tensor:
+    """Gives the rounding of the levels `[..., n]` of one matrix: `2 eps max |w|`."""
+    largest = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
+    return tf.zeros_like(eigenvalues) + 2 * epsilon(eigenvalues.dtype) * largest
+
+
+def matrix_norm(A: tf.Tensor) -> tf.Tensor:
+    """Bounds the levels of matrices `[..., n, n]`: the largest row sum, `[..., 1]`."""
+    sums = tf.reduce_sum(tf.abs(A), axis=-1)
+    return tf.reduce_max(sums, axis=-1, keepdims=True)

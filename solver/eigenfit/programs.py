@@ -18,6 +18,7 @@ from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Problem
 from eigenfit.results import Result
 from eigenfit.starting import start
+from eigenfit.verdicts import verdicts
 
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
@@ -73,7 +74,7 @@ class Programs:
             run = loop.advance(
                 self.problem, self.method, run, targets, limits, tf.int32.max
             )
-            return self._answer(run, initial)
+            return self._answer(run, initial, targets)
 
         return Compiled(fit, self._fit_signature)
 
@@ -176,7 +177,7 @@ class Programs:
         programs = (
             first,
             Compiled(advance, [run, *self._fit_signature[1:], count, count]),
-            Compiled(self._answer, [run, self._initial]),
+            Compiled(self._answer, [run, self._initial, self._targets]),
         )
         self._chunked[capacity] = programs
         return programs
@@ -188,11 +189,13 @@ class Programs:
             own.extend(programs)
         return sum(program.num_traces() for program in own)
 
-    def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _answer(
+        self, run: loop.Run, initial: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`; NaN where nothing was computed."""
-        point, result = run.members.answer, run.members.result
+        point, result = run.members.answer, verdicts(self.problem, run, targets)
         matrix = self.problem.matrix(point.parameters)
-        computed = (matrix, point.eigenvalues, point.loss)
+        computed = (matrix, point.eigenvalues, loop.losses(run))
         nothing = tf.nest.map_structure(
             lambda x: tf.fill(tf.shape(x), tf.cast(float("nan"), x.dtype)), computed
         )

@@ -15,11 +15,19 @@ RUNNING = -1
 class Result(enum.IntEnum):
     """How the fit of one member of a batch ended.
 
+    `converged` and `minimum` are successes. With more data than unknowns, or data with
+    standard deviations, or priors, nobody expects the targets to be met exactly: the
+    answer of least squares is what was asked for, a `minimum`. Where as many unknowns
+    as targets or more should have met them, the same point is a local minimum that
+    misses them, `stationary`.
+
     Example:
         >>> Result(0)
         <Result.converged: 0>
         >>> Result.max_steps.text.split(".")[0]
         'The step limit was reached before the loss fell to the tolerance'
+        >>> [result.name for result in Result if result.is_success]
+        ['converged', 'minimum']
     """
 
     converged = 0
@@ -28,6 +36,12 @@ class Result(enum.IntEnum):
     stalled = 3
     nonfinite = 4
     invalid_input = 5
+    minimum = 6
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the fit found what was asked for."""
+        return self in SUCCESSES
 
     @property
     def text(self) -> str:
@@ -35,15 +49,25 @@ class Result(enum.IntEnum):
         return _TEXTS[self]
 
 
+SUCCESSES = (Result.converged, Result.minimum)
+"""The codes of fits that found what was asked for."""
+
+
 _TEXTS = {
-    Result.converged: "The loss is at or below the tolerance.",
+    Result.converged: "The targets are met: the loss is at or below the tolerance.",
+    Result.minimum: (
+        "A least-squares minimum: no small change of the parameters lowers the loss, "
+        "and the data, being more than the unknowns or having errors, need not be met "
+        "exactly. How well the model explains them the chi-square says; whether there "
+        "is a lower minimum elsewhere only other starts can show."
+    ),
     Result.stationary: (
         "To first order no change of the parameters lowers the loss any further, yet "
-        "the targets are not met: this is a least-squares answer. Usually no matrix "
-        "of this structure has these eigenvalues, parameters are held on their bounds, "
-        "the start led to a local minimum, or it was a point of symmetry, such as "
-        "couplings that are all zero. Try other starts, a structure with more "
-        "parameters, or accept the answer."
+        "the targets are not met, although there are unknowns enough. Usually no "
+        "matrix of this structure has these eigenvalues, parameters are held on their "
+        "bounds, the start led to a local minimum, or it was a point of symmetry, such "
+        "as couplings that are all zero. Try other starts, wider bounds, or a "
+        "structure with more parameters; data with errors need their `sigma`."
     ),
     Result.max_steps: (
         "The step limit was reached before the loss fell to the tolerance. Usually "
@@ -74,7 +98,7 @@ _TEXTS = {
 
 
 class FitError(RuntimeError):
-    """Raised by `Solution.raise_for_result` when a member did not converge."""
+    """Raised by `Solution.raise_for_result` when a member is no success."""
 
 
 class History(NamedTuple):
@@ -109,20 +133,25 @@ class Solution(NamedTuple):
     result: tf.Tensor  # [...] int32, a Result
     history: History | None = None  # only when `record_every` was given
 
+    @property
+    def success(self) -> np.ndarray:
+        """Which members ended `converged` or at a `minimum`, `[...]` bool."""
+        return np.isin(np.asarray(self.result), SUCCESSES)
+
     def raise_for_result(self) -> Solution:
-        """Returns the solution itself if every member converged.
+        """Returns the solution itself if every member is a success.
 
         Raises:
-            FitError: Naming the members that did not converge, with the text of
-                each kind of result that occurred.
+            FitError: Naming the members that are not, with the text of each kind of
+                result that occurred.
         """
-        codes = np.asarray(self.result)
-        if (codes == Result.converged).all():
+        if self.success.all():
             return self
+        codes = np.asarray(self.result)
         lines = []
         for code in Result:
             where = np.argwhere(codes == code)
-            if code == Result.converged or not len(where):
+            if code.is_success or not len(where):
                 continue
             who = ""
             if codes.ndim:

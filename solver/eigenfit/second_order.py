@@ -55,7 +55,8 @@ def spectral_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
         start = end
     if problem.prior is None:
         return H
-    return H + tf.constant(problem.prior.hessian(problem.num_parameters), H.dtype)
+    own = tf.constant(problem.prior.hessian(problem.num_parameters), H.dtype)
+    return H + problem.in_own_unit(tf.zeros_like(H) + own, 2)
 
 
 def met_hessian(problem: JointProblem, point: Any) -> tf.Tensor:

@@ -95,7 +95,7 @@ class Solver(tf.Module):
         initial: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
         record_every: int = 0,
         record_limit: int = 256,
@@ -107,7 +107,10 @@ class Solver(tf.Module):
             initial: `[..., p]`, where to start.
             targets: `[..., m]`, ascending with their levels.
             tolerance: `[...]`, positive; a member has converged when its loss is at
-                or below it.
+                or below it. By default when the root of its loss is at or below 1e-10
+                (1e-5 in single precision) of what it would be if each value were
+                wrong by the largest target of its observation, or what rounding of
+                the levels hides.
             max_steps: `[...]` integer, limit for each member; the method's own by
                 default.
             record_every: Steps between snapshots for `Solution.history`; 0 for none.
@@ -156,7 +159,7 @@ class Solver(tf.Module):
                 self.programs, mode, arguments, record_every, capacity, progress
             )
             finish = self.programs.chunked(capacity)[2].variant(mode)
-            answer = finish(run, arguments[0])
+            answer = finish(run, *arguments[:2])
             history = history_of(run) if record_every else None
             if history is not None:
                 history = history._replace(
@@ -166,7 +169,7 @@ class Solver(tf.Module):
         elif self._in_buckets(mode, batch):
             run = run_in_buckets(self.programs, mode, arguments)
             finish = self.programs.chunked(0)[2].variant(mode)
-            answer, history = finish(run, arguments[0]), None
+            answer, history = finish(run, *arguments[:2]), None
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None

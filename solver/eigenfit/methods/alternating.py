@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods import damping, flatness, gauss_newton
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import RUNNING, Result
@@ -175,8 +175,10 @@ class Alternating(AbstractMethod):
 
         unit = epsilon(scaled.dtype)
         short = length <= unit * tf.norm(norms * current.parameters, axis=-1)
-        cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(current.loss)
-        flat = ~(trial.loss < current.loss * (1 - 4 * unit)) & (cosine <= 8 * unit**0.5)
+        flat = flatness.is_level(problem, current, trial.loss, targets)
+        flat &= flatness.cosine_of(J, current) <= flatness.orthogonal(
+            problem, current, targets
+        )
         falls = trial.loss < _FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
         patience = tf.where(self._is_last(state.burst), _LAST_DESCENT, self._patience)

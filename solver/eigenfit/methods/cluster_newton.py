@@ -57,7 +57,7 @@ class ClusterNewton(AbstractUndamped):
         scale = gauss_newton.updated_scale(problem, memory, J)
         norms = gauss_newton.roots(scale)
         # In the basis of the eigenvectors the blocks are diagonal already.
-        couplings = _couplings(problem, point, targets)
+        couplings = problem.in_own_unit(_couplings(problem, point, targets))
         zeros = tf.zeros_like(couplings[..., 0])
         rows = tf.concat([J, couplings], axis=-2) / norms[..., tf.newaxis, :]
         residual = tf.concat([point.residual, zeros], axis=-1)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods import damping, flatness, gauss_newton
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.options import positive
 from eigenfit.problem import Evaluation, Problem
@@ -136,12 +136,11 @@ class AbstractDamped(AbstractMethod):
         # False for NaN: a trial outside the structure's domain is refused.
         accepted = trial.loss < point.loss
 
-        unit = epsilon(scaled.dtype)
-        orthogonality = self.orthogonality or 8 * unit**0.5
-        cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(point.loss)
-        fell = trial.loss < point.loss * (1 - 4 * unit)
-        stationary = ~fell & (cosine <= orthogonality)
+        enough = self.orthogonality or flatness.orthogonal(problem, point, targets)
+        stationary = flatness.is_level(problem, point, trial.loss, targets)
+        stationary &= flatness.cosine_of(J, point) <= enough
         length = tf.norm(scaled, axis=-1)
+        unit = epsilon(scaled.dtype)
         short = length <= unit * tf.norm(norms * point.parameters, axis=-1)
         stalled = ~accepted & short
         code = tf.where(stalled, int(Result.stalled), RUNNING)

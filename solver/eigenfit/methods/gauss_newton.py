@@ -96,7 +96,8 @@ def initial_scale(problem: Problem, J: tf.Tensor) -> tf.Tensor:
     norms = problem.squared_norms()
     if norms is None:
         return squared_columns(J)
-    return tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
+    constant = tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
+    return problem.in_own_unit(constant, 2)
 
 
 def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:

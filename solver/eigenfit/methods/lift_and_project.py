@@ -100,9 +100,9 @@ class LiftAndProject(AbstractUndamped):
         if inverse is not None:
             whole = tf.linalg.matvec(tf.constant(inverse, w.dtype), along)
         return Proposal(
-            step=self.relaxation * whole,
-            half_gradient=-along,
-            norms=norms,
+            step=problem.in_own_unit(self.relaxation * whole),
+            half_gradient=-problem.in_own_unit(along),
+            norms=problem.in_own_unit(norms),
             memory=memory,
         )
 

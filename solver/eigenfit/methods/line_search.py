@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from eigenfit.batching import select
-from eigenfit.eigen import epsilon
 from eigenfit.methods import proposal
+from eigenfit.methods.flatness import is_level
 from eigenfit.methods.proposal import AbstractProposing, Proposal
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
@@ -76,13 +76,15 @@ class AbstractLineSearch(AbstractProposing):
         fall = point.loss - trial.loss
         # False for NaN: a trial outside the structure's domain is refused.
         accepted = (fall > 0) & (fall >= -_ARMIJO * slope)
-        level = ~(fall > 4 * epsilon(fall.dtype) * point.loss)
+        level = is_level(problem, point, trial.loss, targets)
         learned = self.learn(problem, proposed, point, trial)
         return LineSearchState(
             point=select(accepted, trial, point),
             memory=select(accepted, learned, proposed.memory),
             length=tf.where(accepted, tf.ones_like(slope), state.length / 2),
-            code=proposal.ending(point, proposed, step, level, ~accepted),
+            code=proposal.ending(
+                problem, point, targets, proposed, step, level, ~accepted
+            ),
         )
 
     def terminate(self, problem: Problem, state: LineSearchState) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from eigenfit.eigen import epsilon
 from eigenfit.methods import gauss_newton
 from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.flatness import orthogonal
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 
@@ -75,7 +76,9 @@ class AbstractGaussNewton(AbstractProposing):
 
 
 def ending(
+    problem: Problem,
     point: Evaluation,
+    targets: tf.Tensor,
     proposal: Proposal,
     step: tf.Tensor,
     level: tf.Tensor,
@@ -84,7 +87,9 @@ def ending(
     """Says why a member ends, or that it does not: `[...]` int32.
 
     Args:
+        problem: What is fitted.
         point: Where the step started.
+        targets: `[..., m]`.
         proposal: From there.
         step: `[..., p]`, the part of it that was tried, scaled.
         level: `[...]` bool, whether the loss did not change beyond its rounding.
@@ -97,7 +102,7 @@ def ending(
     """
     unit = epsilon(step.dtype)
     slope = tf.reduce_max(tf.abs(proposal.half_gradient), axis=-1)
-    flat = slope <= 8 * unit**0.5 * tf.sqrt(point.loss)
+    flat = slope <= orthogonal(problem, point, targets) * tf.sqrt(point.loss)
     size = tf.norm(proposal.norms * point.parameters, axis=-1)
     short = tf.norm(step, axis=-1) <= 4 * unit * size
     code = tf.where(refused & short, int(Result.stalled), RUNNING)

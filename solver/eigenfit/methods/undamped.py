@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.eigen import epsilon
 from eigenfit.methods import proposal
+from eigenfit.methods.flatness import is_level
 from eigenfit.methods.proposal import AbstractProposing
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
@@ -50,13 +50,15 @@ class AbstractUndamped(AbstractProposing):
         proposed = self.propose(problem, point, targets, state.memory)
         moved = point.parameters + proposed.step / proposed.norms
         trial = problem.evaluate(problem.limit(moved), targets)
-        change = tf.abs(trial.loss - point.loss)
-        level = change <= 4 * epsilon(change.dtype) * point.loss
+        level = is_level(problem, point, trial.loss, targets)
+        level &= is_level(problem, trial, point.loss, targets)
         no_fall = trial.loss >= point.loss
         return UndampedState(
             point=trial,
             memory=proposed.memory,
-            code=proposal.ending(point, proposed, proposed.step, level, no_fall),
+            code=proposal.ending(
+                problem, point, targets, proposed, proposed.step, level, no_fall
+            ),
         )
 
     def terminate(self, problem: Problem, state: UndampedState) -> tf.Tensor:

@@ -138,19 +138,18 @@ class AbstractObservation(tf.Module, abc.ABC):
         del order
         return 0
 
-    def natural_size(self, targets: tf.Tensor, eigenvalues: tf.Tensor) -> tf.Tensor:
+    def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
         """Gives the size that values have: the largest magnitude of the targets.
 
         Args:
             targets: `[..., m]`.
-            eigenvalues: `[..., n]`, for targets that are all 0.
+            norm: `[..., 1]`, of the matrix, for targets that are all 0.
 
         Returns:
             `[..., 1]`.
         """
         largest = tf.reduce_max(tf.abs(targets), axis=-1, keepdims=True)
-        levels = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
-        return tf.where(largest > 0, largest, levels)
+        return tf.where(largest > 0, largest, norm)
 
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
@@ -162,8 +161,9 @@ class AbstractObservation(tf.Module, abc.ABC):
             errors: `[..., n]`, the rounding of each level.
             targets: `[..., m]`.
         """
-        unit = 2 * epsilon(targets.dtype)
-        return tf.zeros_like(targets) + unit * self.natural_size(targets, eigenvalues)
+        norm = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
+        size = self.natural_size(targets, norm)
+        return tf.zeros_like(targets) + 2 * epsilon(targets.dtype) * size
 
     def differentiate_by_targets(
         self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor

@@ -80,6 +80,19 @@ class Frequencies(AbstractObservation):
         levels = self._levels.measure(eigenvalues, modes, targets)
         return tf.sqrt(levels) / (2 * math.pi)
 
+    def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+        """Gives the largest frequency; see the base class."""
+        return super().natural_size(targets, tf.sqrt(norm) / (2 * math.pi))
+
+    def rounding(
+        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Bounds `sqrt(lambda + error) - sqrt(lambda)`; see the base class."""
+        errors = self._levels.measure(errors, None, targets)
+        levels = self._levels.measure(eigenvalues, None, targets)
+        roots = tf.sqrt(tf.maximum(levels, errors))
+        return errors / (2 * math.pi * tf.where(roots > 0, roots, 1))
+
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
         """Computes `dlambda / (8 pi^2 f)`; see the base class."""
         f = self.measure(spectrum.eigenvalues, None, targets)

@@ -68,7 +68,7 @@ class AbstractShapes(AbstractObservation):
         levels, _ = self.places(w.shape[-1])
         turn = tf.gather(turn, levels, axis=-1)
         number = targets.shape[-1] // len(levels)
-        size = self.natural_size(targets, eigenvalues)
+        size = self.natural_size(targets, tf.zeros_like(w[..., :1]))
         return tf.repeat(turn, number, axis=-1) * size
 
     def _chosen(self, modes: tf.Tensor) -> tf.Tensor:

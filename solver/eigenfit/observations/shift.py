@@ -68,12 +68,9 @@ class FreeShift(AbstractObservation):
         """Counts as the observation does; see the base class."""
         return self.observation.num_trivial(order)
 
-    def natural_size(self, targets: tf.Tensor, eigenvalues: tf.Tensor) -> tf.Tensor:
+    def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
         """Gives the size of what no shift takes away; see the base class."""
-        mean = tf.reduce_mean(eigenvalues, axis=-1, keepdims=True)
-        return self.observation.natural_size(
-            targets - self._mean(targets), eigenvalues - mean
-        )
+        return self.observation.natural_size(targets - self._mean(targets), norm)
 
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor

@@ -1,0 +1,51 @@
+"""When a loss is level and its gradient zero, as far as rounding lets one see."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from eigenfit.eigen import epsilon
+from eigenfit.problem import Evaluation, Problem
+
+
+def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
+    """Gives the largest cosine between the residual and a column of J, `[...]`.
+
+    Args:
+        J: `[..., m, p]`, its columns of norm 1 or less.
+        point: With the residual; NaN where that is zero.
+    """
+    along = tf.linalg.matvec(J, point.residual, transpose_a=True)
+    return tf.reduce_max(tf.abs(along), axis=-1) / tf.sqrt(point.loss)
+
+
+def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+    """Gives the cosine at which residual and columns count as orthogonal, `[...]`.
+
+    The loss does not resolve less than the root of the machine epsilon, and the
+    residual not less than its own rounding.
+    """
+    unit = epsilon(point.loss.dtype)
+    least = tf.zeros_like(point.loss) + 8 * unit**0.5
+    if not problem.is_least_squares:
+        return least
+    return least + 4 * _hidden(problem, point, targets)
+
+
+def is_level(
+    problem: Problem, point: Evaluation, loss: tf.Tensor, targets: tf.Tensor
+) -> tf.Tensor:
+    """Says where a loss `[...]` is not lower than that of a point beyond rounding.
+
+    True for NaN.
+    """
+    part = 4 * epsilon(loss.dtype)
+    if problem.is_least_squares:
+        part += 2 * tf.minimum(_hidden(problem, point, targets), 0.5)
+    return ~(loss < point.loss * (1 - part))
+
+
+def _hidden(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+    # The part of the residual that is rounding of the levels.
+    rounding = problem.rounding(point.eigenvalues, targets)
+    return tf.math.divide_no_nan(rounding, tf.sqrt(point.loss))
