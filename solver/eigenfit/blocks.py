@@ -11,6 +11,7 @@ import tensorflow as tf
 from eigenfit.observations import AbstractObservation
 from eigenfit.structures import AbstractStructure, Affine, Bloch
 from eigenfit.structures.base import as_entries
+from eigenfit.structures.level_forms import LevelForms
 
 
 class Block:
@@ -147,13 +148,7 @@ class DenseGroup(Group):
         self._shape = [len(structures), n, n]
         self._flat = tf.constant(bases.swapaxes(0, 1).reshape(p, -1), dtype)
         self._offset = tf.constant(np.stack([s.offset for s in structures]), dtype)
-        # Levels see the entries below the diagonal twice.
-        stack = np.tril((bases != 0).any(axis=(0, 1)))
-        self._support = rows, columns = np.nonzero(stack)
-        forms = bases[:, :, rows, columns] * np.where(rows == columns, 1, 2)
-        if dtype.is_complex:
-            forms = np.concatenate([np.real(forms), -np.imag(forms)], axis=2)
-        self._forms = tf.constant(forms.swapaxes(1, 2), first.parameter_dtype)
+        self._forms = LevelForms(bases, dtype)
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
         """Combines all bases by one matrix product; see the base class."""
@@ -164,17 +159,9 @@ class DenseGroup(Group):
         return tf.reshape(flat, shape) + self._offset
 
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes them by one batched product; see `Affine.level_jacobian`."""
+        """Computes them by one batched product; see `LevelForms`."""
         del parameters
-        rows, columns = self._support
-        products = tf.math.conj(tf.gather(V, rows, axis=-2)) * tf.gather(
-            V, columns, axis=-2
-        )
-        products = tf.linalg.matrix_transpose(products)
-        if products.dtype.is_complex:
-            parts = [tf.math.real(products), tf.math.imag(products)]
-            products = tf.concat(parts, axis=-1)
-        return tf.linalg.matmul(products, self._forms)
+        return self._forms(V)
 
 
 def group(

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
+from eigenfit.structures.bloch import equal_or_opposite
 
 VECTORS = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [1, -1]])
 KPOINTS = [[0.0, 0.0], [0.3, -1.1], [np.pi, np.pi], [2.0, np.pi / 2]]
@@ -143,3 +144,41 @@ CHAIN = [[[[1.0]], [[0.0]]], [[[0.0]], [[1.0]]]]
 def test_what_does_not_fit_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ef.Bloch(*arguments)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-10, 1.0, 1e150])
+def test_vectors_are_compared_in_their_own_unit(rng, scale):
+    basis, offset = hoppings()
+    k = np.array([0.3, -1.1])
+    structure = ef.Bloch(scale * VECTORS, basis, k / scale, offset)
+    r = rng.normal(size=3)
+    expected = direct_sum(r, basis, offset, k)
+    np.testing.assert_allclose(structure.assemble(r), expected, atol=1e-12)
+    twice = scale * np.array([[1.0, 2.0], [0.0, 1.0], [-1.0, -2.0 + 1e-9]])
+    with pytest.raises(ValueError, match="`vectors` 0 and 2 are equal or opposite"):
+        ef.Bloch(twice, np.ones([1, 3, 1, 1]), k)
+
+
+def test_all_pairs_of_many_vectors_are_compared_at_once(rng):
+    vectors = rng.integers(-9, 10, size=[2500, 5])
+    vectors = np.unique(vectors * np.sign(vectors[:, :1]), axis=0)
+    vectors = vectors[vectors[:, 0] != 0]
+    assert len(vectors) > 2200
+    assert equal_or_opposite(1e-10 * vectors) is None
+    vectors[2100] = -vectors[1700]
+    assert equal_or_opposite(1e-10 * vectors) == (1700, 2100)
+
+
+def test_what_rounding_left_of_the_vector_zero_counts_once(rng):
+    basis, offset = hoppings()
+    near = VECTORS + 0.0
+    near[0] = 1e-17, -3e-17
+    structure = ef.Bloch(near, basis, KPOINTS[1], offset)
+    r = rng.normal(size=3)
+    expected = direct_sum(r, basis, offset, KPOINTS[1])
+    np.testing.assert_allclose(structure.assemble(r), expected, atol=1e-12)
+
+
+def test_small_matrices_of_the_vector_zero_are_checked_too():
+    with pytest.raises(ValueError, match="vector 0 must be Hermitian"):
+        ef.Bloch([[0]], [[[[0.0, 1e-10], [2e-10, 0.0]]]], [1.0])

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.sparse
 import tensorflow as tf
 from tests import zoo
 
@@ -364,3 +366,47 @@ def test_bad_structures_are_refused(build, message):
 def test_dtypes_that_do_not_suit_a_structure_are_refused(build):
     with pytest.raises(TypeError, match="`dtype`"):
         build()
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_matrix", "coo_array", "dia_array"])
+def test_sparse_matrices_of_scipy_are_taken(kind):
+    sparse = getattr(scipy.sparse, kind)
+    K = np.array([[2.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]])
+    M = np.diag([1.0, 2.0, 3.0])
+    r = tf.constant([3.0, 5.0], tf.float64)
+    for basis in ([sparse(K), sparse(M)], [sparse(K), M], (K.tolist(), sparse(M))):
+        A = ef.Affine(basis, offset=sparse(np.eye(3))).assemble(r)
+        np.testing.assert_array_equal(A, 3 * K + 5 * M + np.eye(3))
+    additive = ef.Additive(sparse(K)).assemble(tf.ones([3], tf.float64))
+    np.testing.assert_array_equal(additive, K + np.eye(3))
+    pencil = ef.Generalized(ef.Affine([sparse(K)]), mass=sparse(M))
+    levels = np.linalg.eigvalsh(pencil.assemble(tf.ones([1], tf.float64)))
+    np.testing.assert_allclose(levels, scipy.linalg.eigh(K, M)[0], atol=1e-14)
+    bloch = ef.Bloch([[0]], [[sparse(K)]], [0.5]).assemble(tf.ones([1], tf.float64))
+    np.testing.assert_allclose(bloch, K)
+
+
+def test_a_stack_of_sparse_matrices_is_taken():
+    stack = np.array([np.eye(2), [[0.0, 1.0], [1.0, 0.0]]])
+    A = ef.Affine(scipy.sparse.coo_array(stack)).assemble(
+        tf.constant([2.0, 3.0], tf.float64)
+    )
+    np.testing.assert_array_equal(A, [[2.0, 3.0], [3.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "wanted", "unwanted"),
+    [
+        # M^-1 K: its symmetric part has other eigenvalues.
+        ([[2.0, -1.0], [-4.0, 3.0]], "Generalized", "give the other"),
+        ([[2.0, 1.0], [1.0002, 3.0]], "rounding", "Generalized"),
+        ([[2.0, 1.0], [0.0, 3.0]], "Only one triangle", "Generalized"),
+        ([[2.0, 1j], [1j, 3.0]], "not Hermitian are not fitted", "Only one"),
+    ],
+)
+def test_a_matrix_that_is_not_hermitian_is_told_what_it_means(matrix, wanted, unwanted):
+    for build in (lambda: ef.Affine([matrix]), lambda: ef.Additive(matrix)):
+        with pytest.raises(ValueError, match=wanted) as caught:
+            build()
+        assert unwanted not in str(caught.value)
+        assert "Symmetrise" not in str(caught.value)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure, as_entries
+from eigenfit.structures.level_forms import LevelForms
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 
 
@@ -61,17 +62,11 @@ class Affine(AbstractLinearStructure):
         with np.errstate(over="ignore"):
             self._squared_norms = np.sum(np.abs(basis) ** 2, axis=1)
         self._offset = None if offset is None else tf.constant(matrices["offset"])
-        # Levels see the entries below the diagonal twice.
         stack = self._matrices = matrices["basis"]
         self._constant = (
             np.zeros_like(stack[0]) if offset is None else matrices["offset"]
         )
-        self._support = np.nonzero(np.tril((stack != 0).any(axis=0)))
-        rows, columns = self._support
-        forms = stack[:, rows, columns] * np.where(rows == columns, 1, 2)
-        if self.dtype.is_complex:
-            forms = np.concatenate([np.real(forms), -np.imag(forms)], axis=1)
-        self._forms = tf.constant(forms.T, self.parameter_dtype)
+        self._forms = LevelForms(stack, self.dtype)
 
     def __repr__(self) -> str:
         return (
@@ -105,21 +100,9 @@ class Affine(AbstractLinearStructure):
         return self._project(tf.reshape(G, shape))
 
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes `<basis_k, v_i v_i^H>` by one matrix product.
-
-        Over the places (a, b), a >= b, that some basis matrix occupies: each counts
-        `Re(basis_ab conj(v_a) v_b)`, twice if a > b.
-        """
+        """Computes `<basis_k, v_i v_i^H>`; see `LevelForms`."""
         del parameters
-        rows, columns = self._support
-        products = tf.math.conj(tf.gather(V, rows, axis=-2)) * tf.gather(
-            V, columns, axis=-2
-        )
-        products = tf.linalg.matrix_transpose(products)
-        if self.dtype.is_complex:
-            parts = [tf.math.real(products), tf.math.imag(products)]
-            products = tf.concat(parts, axis=-1)
-        return tf.tensordot(products, self._forms, axes=1)
+        return self._forms(V)
 
     def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
         """Combines the basis by one matrix product."""

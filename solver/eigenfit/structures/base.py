@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+_LARGE = 64
+"""Order from which few parameters are differentiated forwards."""
+
 
 class AbstractStructure(tf.Module, abc.ABC):
     """A differentiable map from `p` real parameters to Hermitian matrices of order n.
@@ -106,6 +109,9 @@ class AbstractStructure(tf.Module, abc.ABC):
         Returns:
             `[..., k, p]`.
         """
+        if self.order >= _LARGE and 4 * self.num_parameters <= self.order:
+            # p dense matrices are fewer numbers than a copy of A for each level.
+            return level_forms(self.pushforward(*self._each_direction(parameters)), V)
         # One copy of r a level: members of a batch are independent, so that a single
         # backward pass gives all k gradients, without p dense matrices.
         rows = tf.linalg.matrix_transpose(V)
@@ -276,6 +282,16 @@ class AbstractFullStructure(AbstractStructure):
         Returns:
             `[..., p]`.
         """
+
+
+def level_forms(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+    """Computes `v_i^H D_k v_i`: `[..., k, p]` from `[..., p, n, n]`, `[..., n, k]`."""
+    p, n, batch = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[:-2]
+    images = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
+    images = tf.reshape(images, tf.concat([batch, [p, n], tf.shape(V)[-1:]], 0))
+    products = images * tf.math.conj(V)[..., tf.newaxis, :, :]
+    sums = tf.math.real(tf.reduce_sum(products, axis=-2))
+    return tf.linalg.matrix_transpose(sums)
 
 
 def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:

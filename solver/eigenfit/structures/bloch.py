@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from eigenfit.structures.affine import Affine
-from eigenfit.structures.matrices import as_array, real_array
+from eigenfit.structures.matrices import as_array, check_hermitian, real_array
+
+_ROWS = 2**10
+"""Vectors that are compared with all others at a time."""
 
 
 class Bloch(Affine):
@@ -54,7 +57,7 @@ class Bloch(Affine):
             raise ValueError(
                 f"`vectors` must have shape [R, d], got {list(vectors.shape)}."
             )
-        self.vectors = vectors
+        self.vectors = vectors = _with_zeros(vectors)
         self.kpoint = real_array("kpoint", kpoint)
         if self.kpoint.shape != vectors.shape[1:]:
             raise ValueError(
@@ -93,10 +96,8 @@ class Bloch(Affine):
         phase = np.where(self.vectors.any(axis=1), phase, 0.5)
         half = np.einsum("r,prij->pij", phase, hoppings)
         here = hoppings[:, ~self.vectors.any(axis=1)]
-        if not np.allclose(here, np.conj(np.swapaxes(here, -1, -2))):
-            raise ValueError(
-                "The matrices that belong to the vector 0 must be Hermitian."
-            )
+        for matrix in here.reshape([-1, *here.shape[-2:]]):
+            check_hermitian("The matrix that belongs to the vector 0", matrix)
         return half + np.conj(np.swapaxes(half, -1, -2))
 
 
@@ -107,12 +108,40 @@ def _finite(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def _with_zeros(vectors: np.ndarray) -> np.ndarray:
+    # What rounding left of the vector 0 is no lattice vector.
+    lengths = np.linalg.norm(vectors / (np.abs(vectors).max() or 1.0), axis=1)
+    return np.where(lengths[:, None] > 1e-9 * lengths.max(), vectors, 0.0)
+
+
 def _check_pairs(vectors: np.ndarray) -> None:
-    for i, a in enumerate(vectors):
-        for j in range(i):
-            if np.allclose(a, vectors[j]) or np.allclose(a, -vectors[j]):
-                raise ValueError(
-                    f"`vectors` {j} and {i} are equal or opposite: "
-                    f"{vectors[j].tolist()} and {a.tolist()}. Give one of each pair; "
-                    f"the conjugate is added."
-                )
+    found = equal_or_opposite(vectors)
+    if found:
+        j, i = found
+        raise ValueError(
+            f"`vectors` {j} and {i} are equal or opposite: {vectors[j].tolist()} and "
+            f"{vectors[i].tolist()}. Give one of each pair; the conjugate is added."
+        )
+
+
+def equal_or_opposite(vectors: np.ndarray) -> tuple[int, int] | None:
+    """Finds two vectors of `[R, d]` that are equal or opposite, j < i.
+
+    To 1e-5 of their own length: vectors may be in metres or in units of a lattice.
+
+    Example:
+        >>> equal_or_opposite(1e-10 * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+        (0, 2)
+    """
+    scaled = vectors / max(np.abs(vectors).max(), np.finfo(float).tiny)
+    squares = np.sum(scaled**2, axis=1)
+    for first in range(0, len(scaled), _ROWS):
+        rows = slice(first, first + _ROWS)
+        # |a - b|^2 or |a + b|^2, whichever is less
+        gaps = squares[rows, None] + squares - 2 * np.abs(scaled[rows] @ scaled.T)
+        close = gaps <= 1e-10 * np.maximum(squares[rows, None], squares)
+        pairs = np.argwhere(np.tril(close, first - 1))
+        if len(pairs):
+            i, j = pairs[0].tolist()
+            return j, i + first
+    return None

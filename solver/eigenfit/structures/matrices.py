@@ -11,13 +11,17 @@ from eigenfit.structures.base import float_dtype
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Converts a full array of real or complex numbers.
+    """Converts a full array of real or complex numbers, or sparse matrices of SciPy.
+
+    Args:
+        name: Of the argument.
+        value: An array, a sparse matrix, or lists of them.
 
     Raises:
         ValueError: If it has rows of unequal length or entries that are no numbers.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(_dense(value))
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "iufc":
@@ -26,6 +30,17 @@ def as_array(name: str, value: Any) -> np.ndarray:
             f"entries that are not numbers."
         )
     return array
+
+
+def _dense(value: Any) -> Any:
+    # SciPy is not needed to know its sparse matrices: they say how to become dense.
+    if hasattr(value, "toarray"):
+        return value.toarray()
+    if isinstance(value, (list, tuple)) and any(
+        hasattr(item, "toarray") or isinstance(item, (list, tuple)) for item in value
+    ):
+        return [_dense(item) for item in value]
+    return value
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
@@ -85,23 +100,57 @@ def hermitian(
             stack = stack.astype(dtype.as_numpy_dtype)
         for index in np.ndindex(*stack.shape[:-2]):
             label = name + "".join(f"[{k}]" for k in index)
-            _check_hermitian(label, stack[index])
+            check_hermitian(f"`{label}`", stack[index])
         # Halved first: the sum of two large entries may overflow.
         half = stack / 2
         converted[name] = half + half.conj().swapaxes(-1, -2)
     return dtype, converted
 
 
-def _check_hermitian(name: str, matrix: np.ndarray) -> None:
+def check_hermitian(what: str, matrix: np.ndarray) -> None:
+    """Checks a matrix `[n, n]`; the tolerance is relative to its largest entry.
+
+    Args:
+        what: Begins the message.
+        matrix: Real or complex.
+
+    Raises:
+        ValueError: If it is not finite, or not Hermitian to rounding.
+    """
     if not np.isfinite(matrix).all():
         raise ValueError(
-            f"`{name}` must be finite in its dtype, {matrix.dtype}; it has a NaN or an "
+            f"{what} must be finite in its dtype, {matrix.dtype}; it has a NaN or an "
             f"infinity."
         )
     gap = np.abs(matrix - matrix.conj().T)
-    if gap.max() > 1e-6 * np.abs(matrix).max():
+    largest = np.abs(matrix).max()
+    if gap.max() > 1e-6 * largest:
         i, j = np.unravel_index(gap.argmax(), gap.shape)
         raise ValueError(
-            f"`{name}` must be Hermitian: entry [{i}, {j}] is {matrix[i, j]} but "
-            f"[{j}, {i}] is {matrix[j, i]}. Symmetrise it with (X + X.conj().T) / 2."
+            f"{what} must be Hermitian: entry [{i}, {j}] is {matrix[i, j]} but "
+            f"[{j}, {i}] is {matrix[j, i]}. {not_hermitian(matrix)}"
         )
+
+
+def not_hermitian(matrix: np.ndarray) -> str:
+    """Says what to do about a matrix that is not Hermitian.
+
+    Its Hermitian part has other eigenvalues: it is no remedy unless only rounding, or
+    one triangle left out, is the reason.
+    """
+    if not np.triu(matrix, 1).any() or not np.tril(matrix, -1).any():
+        return (
+            "Only one triangle is there: give the other one as well, "
+            "X + X.conj().T - np.diag(np.diag(X))."
+        )
+    gap = np.abs(matrix - matrix.conj().T).max()
+    if gap <= 1e-3 * np.abs(matrix).max():
+        return (
+            "If that is the rounding of printed numbers, take (X + X.conj().T) / 2; "
+            "if not, it would be another matrix with other eigenvalues."
+        )
+    return (
+        "Eigenvalues of matrices that are not Hermitian are not fitted, and those of "
+        "(X + X.conj().T) / 2 are others. If X is M^-1 K of K x = lambda M x, use "
+        "Generalized(K, mass=M)."
+    )

@@ -1,0 +1,72 @@
+"""Derivatives of levels by the factors of constant dense matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+class LevelForms:
+    """The numbers `Re v_i^H basis_k v_i` for all levels i and matrices k.
+
+    Two formulas give them. Over the s places (a, b), a >= b, that some matrix
+    occupies, each counts `Re(basis_ab conj(v_a) v_b)`, twice if a > b: a product of
+    `[n, s]` with `[s, p]`. Or all `basis_k v_i` are computed first, `p n^2` numbers.
+    The one with fewer numbers is chosen.
+
+    Args:
+        bases: `[p, n, n]` Hermitian matrices, or `[B, p, n, n]` for B groups of them.
+        dtype: Of the matrices.
+
+    Example:
+        >>> forms = LevelForms(np.ones([1, 2, 2]), tf.float64)
+        >>> forms(tf.constant([[0.6, 0.8], [0.8, -0.6]], tf.float64)).numpy()
+        array([[1.96],
+               [0.04]])
+    """
+
+    def __init__(self, bases: np.ndarray, dtype: tf.DType) -> None:
+        self._shape = bases.shape[-3:]
+        p, n, _ = self._shape
+        # Levels see the entries below the diagonal twice.
+        rows, columns = np.nonzero(
+            np.tril((bases != 0).any(axis=(*range(bases.ndim - 2),)))
+        )
+        self._support = (rows, columns) if len(rows) <= p * n else None
+        if self._support is None:
+            # [(B,) p n, n]
+            flat = bases.reshape([*bases.shape[:-3], p * n, n])
+            self._factors = tf.constant(flat, dtype)
+            return
+        forms = bases[..., rows, columns] * np.where(rows == columns, 1, 2)
+        if dtype.is_complex:
+            forms = np.concatenate([np.real(forms), -np.imag(forms)], axis=-1)
+        # [(B,) s, p]
+        self._factors = tf.constant(forms.swapaxes(-1, -2), dtype.real_dtype)
+
+    def __call__(self, V: tf.Tensor) -> tf.Tensor:
+        """Computes them, `[..., (B,) k, p]`, for vectors `[..., (B,) n, k]`."""
+        if self._support is None:
+            return self._by_products(V)
+        rows, columns = self._support
+        products = tf.math.conj(tf.gather(V, rows, axis=-2)) * tf.gather(
+            V, columns, axis=-2
+        )
+        products = tf.linalg.matrix_transpose(products)
+        if products.dtype.is_complex:
+            parts = [tf.math.real(products), tf.math.imag(products)]
+            products = tf.concat(parts, axis=-1)
+        if self._factors.shape.rank == 2:
+            return tf.tensordot(products, self._factors, axes=1)
+        return tf.linalg.matmul(products, self._factors)
+
+    def _by_products(self, V: tf.Tensor) -> tf.Tensor:
+        vectors = tf.linalg.matrix_transpose(V)  # [..., (B,) k, n]
+        if self._factors.shape.rank == 2:
+            # Without broadcasting: one product for a whole batch.
+            images = tf.tensordot(vectors, self._factors, axes=[[-1], [-1]])
+        else:
+            images = tf.linalg.matmul(vectors, self._factors, transpose_b=True)
+        shape = tf.concat([tf.shape(vectors)[:-1], self._shape[:2]], axis=0)
+        images = tf.reshape(images, shape)  # [..., (B,) k, p, n]
+        return tf.math.real(tf.linalg.matvec(images, tf.math.conj(vectors)))
