@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import eigenfit as ef
+from eigenfit.methods import METHODS, name_of
 
 T = [1.0, 1.0, 1.0]
 R = np.zeros(6)
@@ -88,7 +89,12 @@ def test_other_functions_check_too(solver):
     ("arguments", "error", "message"),
     [
         ({"problem": ef.Symmetric(3)}, TypeError, "`problem` must be a Problem"),
-        ({"method": "newton"}, TypeError, '`method` must be "auto" or a method'),
+        (
+            {"method": "newtn"},
+            ValueError,
+            "'newtn' is not known. Did you mean \"newton\"",
+        ),
+        ({"method": "Levenberg_Marquardt"}, ValueError, 'mean "levenberg-marquardt"'),
         ({"method": ef.Adam}, TypeError, "`method` must be"),
         ({"compile": "jit"}, ValueError, "`compile` must be.*got 'jit'"),
     ],
@@ -97,6 +103,14 @@ def test_solver_refuses(arguments, error, message):
     arguments = {"problem": ef.Problem(ef.Symmetric(3))} | arguments
     with pytest.raises(error, match=message):
         ef.Solver(**arguments)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_methods_go_by_the_names_of_files(name):
+    problem = ef.Problem(ef.Symmetric(2))
+    solver = ef.Solver(problem, name)
+    assert type(solver.method) is METHODS[name]
+    assert name_of(solver.method) == name
 
 
 def test_projection_needs_a_structure_that_reaches_every_matrix():

@@ -434,7 +434,7 @@ def test_a_fit_of_blocks_with_priors_agrees_with_scipy(both):
     reference = scipy.optimize.least_squares(
         residual, R, args=(t,), xtol=1e-12, ftol=1e-14, gtol=1e-12
     )
-    assert (found.result.numpy() == ef.Result.stationary).all()
+    assert (found.result.numpy() == ef.Result.minimum).all()
     np.testing.assert_allclose(found.loss[0], 2 * reference.cost, rtol=1e-8)
     np.testing.assert_allclose(found.parameters[0], reference.x, atol=1e-4)
     assert [A.shape for A in found.matrix] == [[2, n, n] for n in SHAPES.values()]
@@ -583,3 +583,26 @@ def test_complex_matrices_raise_no_warning_of_lost_parts(caplog):
     problem.gradient([0.3, 0.5], [0.1, 0.2])
     problem.hessian([0.3, 0.5], [0.1, 0.2])
     assert "discard the imaginary part" not in caplog.text
+
+
+def test_several_observations_of_a_single_structure(rng):
+    basis = random_matrices(7, 2, 3)
+    own = [ef.Levels([0]), ef.Differences([(2, 0), (1, 0)])]
+    problem = ef.Problem(ef.Affine(basis), observations=own)
+    assert problem.num_targets == 3
+    r = rng.normal(size=2)
+    w = np.linalg.eigvalsh(np.tensordot(r, basis, 1))
+    wanted = [w[0], w[2] - w[0], w[1] - w[0]]
+    np.testing.assert_allclose(problem.values(r, wanted), wanted, atol=1e-13)
+    # One in a list is one: methods for plain problems take it.
+    single = ef.Problem(ef.Affine(basis), observations=[ef.Levels([0, 1])])
+    assert single.is_plain
+    assert single.num_targets == 2
+    # By its label it may be named as well.
+    labelled = ef.Differences([(("0", 2), ("0", 0))])
+    problem = ef.Problem(ef.Affine(basis), ef.Levels([0]), observations=[labelled])
+    np.testing.assert_allclose(problem.values(r, wanted[:2]), wanted[:2], atol=1e-13)
+    with pytest.raises(TypeError, match="Give all as `observations"):
+        ef.Problem(ef.Affine(basis), ef.Levels([0]), observations=own)
+    with pytest.raises(TypeError, match="must be observations such as"):
+        ef.Problem(ef.Affine(basis), observations=[[0, 1]])

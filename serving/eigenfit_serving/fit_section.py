@@ -96,8 +96,9 @@ class FitSection(Section):
         Field(description=", ".join(f'"{name}"' for name in get_args(MethodName))),
     ] = "auto"
     tolerance: Annotated[
-        float, Field(gt=0, description="a number above 0, e.g. 1e-8")
-    ] = 1e-8
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="a number above 0, e.g. 1e-8"),
+    ] = None
     max_steps: Annotated[
         Annotated[int, Field(ge=0, lt=2**31)] | None,
         Field(description="an integer from 0 to 2147483647"),
@@ -130,21 +131,9 @@ class FitSection(Section):
 
     def build(self) -> ef.AbstractMethod | Literal["auto"]:
         """Makes the method."""
-        import eigenfit as ef
+        from eigenfit.methods import METHODS
 
         if self.method == "auto":
             return "auto"
         options = getattr(self, self.method.replace("-", "_")).model_dump()
-        kinds = {
-            "adam": ef.Adam,
-            "alternating": ef.Alternating,
-            "cluster-newton": ef.ClusterNewton,
-            "gauss-newton": ef.GaussNewton,
-            "isospectral-projection": ef.IsospectralProjection,
-            "lbfgs": ef.LBFGS,
-            "levenberg-marquardt": ef.LevenbergMarquardt,
-            "lift-and-project": ef.LiftAndProject,
-            "loewner-newton": ef.LoewnerNewton,
-            "newton": ef.Newton,
-        }
-        return kinds[self.method](**options)
+        return METHODS[self.method](**options)

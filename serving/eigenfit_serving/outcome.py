@@ -12,24 +12,9 @@ import numpy as np
 
 from eigenfit_serving.observation_sections import LevelsSection
 from eigenfit_serving.problem_file import ProblemFile
-from eigenfit_serving.ranks import combinations
 
 if TYPE_CHECKING:
     import eigenfit as ef
-
-METHOD_NAMES = {
-    "Adam": "adam",
-    "Alternating": "alternating",
-    "ClusterNewton": "cluster-newton",
-    "GaussNewton": "gauss-newton",
-    "IsospectralProjection": "isospectral-projection",
-    "LBFGS": "lbfgs",
-    "LevenbergMarquardt": "levenberg-marquardt",
-    "LiftAndProject": "lift-and-project",
-    "LoewnerNewton": "loewner-newton",
-    "Newton": "newton",
-}
-
 
 AS_SERVED = "as served"
 """In the place of the method's name: a served model does not tell it."""
@@ -103,6 +88,7 @@ def run_fit(
         The outcome, whether it converged or not.
     """
     import eigenfit as ef
+    from eigenfit.methods import name_of
 
     problem = solver.problem
     initial = content.initial_parameters()
@@ -125,14 +111,13 @@ def run_fit(
     built = matrix if isinstance(matrix, tuple) else (matrix,)
     labels = [entry.label for entry in content.matrices]
     results = [ef.Result(int(code)) for code in arrays["result"]]
-    kind = type(solver.method).__name__
     parameters = solution.parameters
     targets = np.broadcast_to(content.targets, [len(initial), len(content.targets)])
     targets = targets.astype(initial.dtype)
     uncertainty, undetermined = _determined(problem, content, arrays)
     return Outcome(
         content=content,
-        method=AS_SERVED if remote else str(METHOD_NAMES.get(kind, kind)),
+        method=AS_SERVED if remote else name_of(solver.method),
         max_steps=max_steps,
         initial=initial,
         **arrays,
@@ -157,19 +142,14 @@ def _determined(
 ) -> tuple[ef.Uncertainty | None, str | None]:
     """Uncertainty at the best start, and what the data do not determine there."""
     import eigenfit as ef
+    from eigenfit.undetermined import listed
 
     x = arrays["parameters"][best_of(arrays["loss"])]
     if len(x) > _MAX_UNKNOWNS or not np.isfinite(arrays["loss"]).any():
         return None, None
     targets = content.targets.astype(x.dtype)
     uncertainty = ef.uncertainty(problem, x, targets)
-    free = uncertainty.on_bounds == 0
-    lost = int(free.sum()) - int(uncertainty.rank)
-    J = np.asarray(problem.jacobian(x, targets))[:, free]
-    if not lost or not np.isfinite(J).all():
-        return uncertainty, None
-    names = [name for name, keep in zip(uncertainty.names, free, strict=True) if keep]
-    return uncertainty, combinations(J, names, number=lost)
+    return uncertainty, listed(uncertainty.undetermined()) or None
 
 
 def observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:

@@ -67,6 +67,41 @@ class Block:
         return f"Block({', '.join(shown)})"
 
 
+def block_of(
+    structure: AbstractStructure, observation: Any, observations: Any
+) -> tuple[Block, list[Any]]:
+    """Makes a block of a single structure with all its observations.
+
+    Args:
+        structure: Of the block.
+        observation: The only one, or None.
+        observations: Several; None for none.
+
+    Returns:
+        The block, and those of `observations` that name it by its label.
+
+    Raises:
+        TypeError: If both are given, or something is no observation.
+    """
+    if isinstance(observations, AbstractObservation):
+        observations = [observations]
+    given = list(observations or ())
+    joint = [item for item in given if _names_blocks(item)]
+    own = [item for item in given if not _names_blocks(item)]
+    if observation is not None and own:
+        raise TypeError(
+            "`observation` and `observations` of a single structure are given. Give "
+            "all as `observations=[...]`."
+        )
+    return Block(structure, own or observation), joint
+
+
+def _names_blocks(item: Any) -> bool:
+    inner = getattr(item, "observation", item)  # of a FreeShift
+    ends = [end for pair in getattr(inner, "pairs", ()) for end in pair]
+    return any(not isinstance(end, int) for end in ends)
+
+
 def checked_blocks(blocks: Any) -> tuple[Block, ...]:
     """Checks that blocks share their parameters; bare structures become blocks.
 

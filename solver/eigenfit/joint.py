@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.blocks import Block, checked_blocks, group, labels_of
+from eigenfit.blocks import block_of, checked_blocks, group, labels_of
 from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
+from eigenfit.differenced import differenced_hessian
 from eigenfit.evaluations import JointEvaluation
 from eigenfit.observations import AbstractObservation, Spectrum
 from eigenfit.parameters import Parameters
 from eigenfit.priors import Prior
 from eigenfit.problem import Problem, matrix_norm
-from eigenfit.second_order import met_hessian, spectral_hessian
+from eigenfit.second_order import spectral_hessian
 from eigenfit.structures import AbstractStructure
 from eigenfit.terms import Terms
 
@@ -32,7 +33,7 @@ class JointProblem(Problem):
         structure: A list of `Block`s with the same parameters, or one structure.
         observation: Of the single structure.
         parameters: Names, bounds, ties and the like.
-        observations: Of the levels of several blocks.
+        observations: Of the levels of several blocks, or several of one structure.
         name: Of the module.
 
     Raises:
@@ -69,7 +70,8 @@ class JointProblem(Problem):
     ) -> None:
         tf.Module.__init__(self, name=name)
         if isinstance(structure, AbstractStructure):
-            structure = [Block(structure, observation)]
+            block, observations = block_of(structure, observation, observations)
+            structure = [block]
         elif observation is not None:
             raise TypeError(
                 "`observation` is of a single structure. Give each Block its own, and "
@@ -316,10 +318,10 @@ class JointProblem(Problem):
     ) -> tf.Tensor:
         """Computes the Hessian where the gradient vanishes; see the base class.
 
-        With mode shapes it is that of `second_order.met_hessian`.
+        With mode shapes by differences of the gradient.
         """
         if self.has_modes:
-            return met_hessian(self, point)
+            return differenced_hessian(self, point, targets)
         return self.hessian_at(point, targets)
 
     def hessian_vector_product_at(  # type: ignore[override]

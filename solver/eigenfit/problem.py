@@ -44,7 +44,8 @@ class Problem(Unknowns):
         observation: What is compared with the targets; all levels by default. Of a
             single structure only.
         parameters: Names, bounds, ties and the like; all free by default.
-        observations: Joint ones, of the levels of several blocks.
+        observations: Joint ones, of the levels of several blocks; or several of a
+            single structure.
         name: Of the module.
 
     Attributes:
@@ -79,6 +80,8 @@ class Problem(Unknowns):
         """Chooses the class, as `pathlib.Path` does."""
         from eigenfit.joint import JointProblem
 
+        if isinstance(structure, AbstractStructure):
+            observation, observations = _single(observation, observations)
         plain = (
             isinstance(structure, AbstractStructure)
             and (observation is None or isinstance(observation, Levels))
@@ -100,7 +103,7 @@ class Problem(Unknowns):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        del observations
+        observation, _ = _single(observation, observations)
         if not isinstance(structure, AbstractStructure):
             raise TypeError(
                 f"`structure` must be a structure such as Symmetric(3), or a list of "
@@ -485,3 +488,11 @@ def matrix_norm(A: tf.Tensor) -> tf.Tensor:
     """Bounds the levels of matrices `[..., n, n]`: the largest row sum, `[..., 1]`."""
     sums = tf.reduce_sum(tf.abs(A), axis=-1)
     return tf.reduce_max(sums, axis=-1, keepdims=True)
+
+
+def _single(observation: Any, observations: Any) -> tuple[Any, Any]:
+    # One observation of a structure may stand in a list.
+    listed = isinstance(observations, (list, tuple)) and len(observations) == 1
+    if observation is None and listed:
+        return observations[0], None
+    return observation, observations

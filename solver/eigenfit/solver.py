@@ -13,7 +13,7 @@ from eigenfit.chunks import history_of, run_in_buckets, run_in_chunks
 from eigenfit.compilation import MODES, Compiled, Mode
 from eigenfit.implicit import follow_targets
 from eigenfit.loop import WORTH_COMPACTING
-from eigenfit.methods import AbstractMethod, choose_method
+from eigenfit.methods import AbstractMethod, choose_method, method_named
 from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
 from eigenfit.results import Progress, Solution
@@ -30,7 +30,8 @@ class Solver(tf.Module):
 
     Args:
         problem: Structure and observation.
-        method: How a step is made, or `"auto"`: the closed form where there is one,
+        method: How a step is made, or the name of a method with default options, such
+            as `"levenberg-marquardt"`. `"auto"`: the closed form where there is one,
             else `Alternating`, which descends first where there are fewer parameters
             than targets.
         compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
@@ -68,11 +69,12 @@ class Solver(tf.Module):
                 f"`problem` must be a Problem, such as Problem(Symmetric(3)), got "
                 f"{problem!r}."
             )
-        if method == "auto":
-            method = choose_method(problem)
+        if isinstance(method, str):
+            auto = method == "auto"
+            method = choose_method(problem) if auto else method_named(method)
         if not isinstance(method, AbstractMethod):
             raise TypeError(
-                f'`method` must be "auto" or a method such as Adam(), got {method!r}.'
+                f"`method` must be a name or a method such as Adam(), got {method!r}."
             )
         method.check(problem)
         if compile not in ("auto", *MODES):

@@ -10,11 +10,13 @@ from eigenfit.methods.lbfgs import LBFGS
 from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
 from eigenfit.methods.lift_and_project import LiftAndProject
 from eigenfit.methods.loewner_newton import LoewnerNewton
+from eigenfit.methods.named import METHODS, method_named, name_of
 from eigenfit.methods.newton import Newton
 from eigenfit.methods.projection import IsospectralProjection
 
 __all__ = [
     "LBFGS",
+    "METHODS",
     "AbstractMethod",
     "AbstractState",
     "Adam",
@@ -27,4 +29,6 @@ __all__ = [
     "LoewnerNewton",
     "Newton",
     "choose_method",
+    "method_named",
+    "name_of",
 ]

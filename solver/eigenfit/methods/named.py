@@ -1,0 +1,64 @@
+"""Methods by the names that files and the command line give them."""
+
+from __future__ import annotations
+
+import difflib
+
+from eigenfit.methods.adam import Adam
+from eigenfit.methods.alternating import Alternating
+from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.cluster_newton import ClusterNewton
+from eigenfit.methods.gauss_newton_method import GaussNewton
+from eigenfit.methods.lbfgs import LBFGS
+from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
+from eigenfit.methods.lift_and_project import LiftAndProject
+from eigenfit.methods.loewner_newton import LoewnerNewton
+from eigenfit.methods.newton import Newton
+from eigenfit.methods.projection import IsospectralProjection
+
+METHODS: dict[str, type[AbstractMethod]] = {
+    "adam": Adam,
+    "alternating": Alternating,
+    "cluster-newton": ClusterNewton,
+    "gauss-newton": GaussNewton,
+    "isospectral-projection": IsospectralProjection,
+    "lbfgs": LBFGS,
+    "levenberg-marquardt": LevenbergMarquardt,
+    "lift-and-project": LiftAndProject,
+    "loewner-newton": LoewnerNewton,
+    "newton": Newton,
+}
+"""All but "auto", which is no class of its own."""
+
+
+def method_named(name: str) -> AbstractMethod:
+    """Makes a method with its default options.
+
+    Raises:
+        ValueError: If there is none of that name.
+
+    Example:
+        >>> type(method_named("levenberg-marquardt")).__name__
+        'LevenbergMarquardt'
+    """
+    if name not in METHODS:
+        known = ["auto", *METHODS]
+        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), known, 1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        raise ValueError(
+            f"`method` = {name!r} is not known.{hint} The names are "
+            f"{', '.join(known)}; or give a method with options, such as "
+            f"Adam(learning_rate=0.01)."
+        )
+    return METHODS[name]()
+
+
+def name_of(method: AbstractMethod) -> str:
+    """Gives the name of a method; that of its class if it has no other.
+
+    Example:
+        >>> name_of(LBFGS(memory=3))
+        'lbfgs'
+    """
+    kind = type(method)
+    return next((name for name, own in METHODS.items() if own is kind), kind.__name__)
