@@ -11,18 +11,15 @@ if TYPE_CHECKING:
     import eigenfit as ef
 
 _SMALL = 1e-9
-"""Singular value, relative to the largest, below which a direction counts as lost."""
+"""Relative size of singular values, values and derivatives that is rounding."""
 _MAX_NUMBERS = 2**20
 """Numbers `m p` up to which a Jacobian is examined."""
-_MAX_SHOWN = 4
-_MAX_TERMS = 6
 
 
 class _Point(NamedTuple):
     x: np.ndarray  # [p]
     values: np.ndarray  # [m]
-    J: np.ndarray  # [m, p], derivatives of the values
-    held: np.ndarray  # unknowns with a prior
+    J: np.ndarray  # [m + q, p], of the residual; q priors at the end
 
 
 def rank_findings(
@@ -47,14 +44,13 @@ def rank_findings(
         return [("derivative", "warning", text)], set()
     beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
     points = [start, *(point for point in beside if np.isfinite(point.J).all())]
-    scale = _row_scale(problem, points)
-    found, fixed = _fixed(problem, targets, points, scale, tolerance)
-    seen = [_with_priors(point, scale) for point in points]
+    found, fixed = _fixed(problem, targets, points, tolerance)
+    seen = [point.J for point in points]
     ranks = [_rank(J) for J in seen]
     here, generic = ranks[0], max(ranks)
     names = problem.parameter_names
     if generic < p and m >= p:
-        lost = combinations(seen[ranks.index(generic)], names)
+        lost = _lost(seen[ranks.index(generic)], names)
         text = (
             f"The data determine only {generic} of {_count(p, 'unknown')}, though "
             f"there are {_count(m, 'target')}. Not determined near the start: "
@@ -63,19 +59,21 @@ def rank_findings(
         found.append(("rank", "warning", text))
     elif generic < p:
         text = (
-            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: many "
-            f"answers meet the targets, and the start decides which is found."
+            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: a "
+            f"family of answers of {_count(p - generic, 'dimension')} meets the "
+            f"targets, and the start decides which one is found."
         )
         found.append(("rank", "note", text))
-    if m > p:
+    num_data = problem.num_data - getattr(problem, "num_priors", 0)
+    if num_data > p:
         text = (
             f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
-            f"they come from this very structure; otherwise the fit ends stationary "
-            f"with the least-squares answer."
+            f"they come from this very structure; otherwise the fit finds the "
+            f"least-squares minimum."
         )
         found.append(("overdetermined", "note", text))
     kept = np.setdiff1d(np.arange(m), sorted(fixed))
-    moving = max(_rank((point.J / scale[:, None])[kept]) for point in points)
+    moving = max(_rank(point.J[kept]) for point in points)
     wanted = len(kept) - _num_shifts(problem)
     if moving < wanted <= p and not _has_modes(problem):
         text = (
@@ -87,72 +85,17 @@ def rank_findings(
         text = (
             f"The start is a point of symmetry: to first order the targets see only "
             f"{here} of {_count(generic, 'direction')} of the unknowns there, not "
-            f"{combinations(seen[0], names)}. A fit may be unable to leave it: start "
+            f"{_lost(seen[0], names)}. A fit may be unable to leave it: start "
             f"elsewhere (start.parameters)."
         )
         found.append(("start", "warning", text))
     return found, fixed
 
 
-def combinations(J: np.ndarray, names: Sequence[str], number: int | None = None) -> str:
-    """Writes the combinations of unknowns that a Jacobian `[m, p]` does not see.
-
-    Args:
-        J: Its rows in units that can be compared.
-        names: Of the p unknowns.
-        number: Of the combinations; by default p less the rank.
-
-    Example:
-        >>> combinations(np.array([[1.0, 1.0, 0.0]]), ("A", "B", "C"))
-        'A - B; C'
-    """
-    scale = _column_scale(J)
-    _, s, Vh = np.linalg.svd(J / scale)
-    if number is None:
-        number = len(names) - int((s > max(_SMALL * s.max(), 1e-250)).sum())
-    rows = _echelon(Vh[len(Vh) - number :] / scale)
-    shown = [_combination(row, names) for row in rows[:_MAX_SHOWN]]
-    if len(rows) > _MAX_SHOWN:
-        shown.append(f"and {len(rows) - _MAX_SHOWN} more")
-    return "; ".join(shown)
-
-
-def _echelon(rows: np.ndarray) -> np.ndarray:
-    """Combines rows so that each has an unknown of its own, with factor 1.
-
-    They are put in the order of these unknowns.
-    """
-    rows, owners = rows.copy(), []
-    for k in range(len(rows)):
-        size = np.abs(rows[k:]).max(axis=0)
-        # The first of the largest entries, so that A - B does not become B - A.
-        column = int(np.argmax(size > 0.999 * size.max()))
-        best = k + int(np.argmax(np.abs(rows[k:, column])))
-        rows[[k, best]] = rows[[best, k]]
-        rows[k] /= rows[k, column]
-        owners.append(column)
-        for other in range(len(rows)):
-            if other != k:
-                rows[other] -= rows[other, column] * rows[k]
-    return rows[np.argsort(owners)]
-
-
-def _combination(row: np.ndarray, names: Sequence[str]) -> str:
-    large = np.flatnonzero(np.abs(row) > 1e-6 * np.abs(row).max())
-    text = ""
-    for k in large[:_MAX_TERMS]:
-        sign = "-" if row[k] < 0 else "+"
-        size = "" if abs(abs(row[k]) - 1) < 1e-6 else f"{abs(row[k]):.4g} "
-        text += f" {sign} {size}{names[k]}"
-    text += " + ..." * (len(large) > _MAX_TERMS)
-    return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
-
-
 def _fixed(
     problem: ef.Problem,
     targets: np.ndarray,
     points: list[_Point],
-    scale: np.ndarray,
     tolerance: float,
 ) -> tuple[list[tuple[Any, Any, str]], set[int]]:
     """Finds targets whose value is the same at all points."""
@@ -160,7 +103,7 @@ def _fixed(
     sizes = np.abs([*values, targets]).max(axis=0)
     sizes = _by_group(problem, sizes)
     still = np.ptp(values, axis=0) <= _SMALL * sizes
-    flat = [np.abs(point.J).max(axis=1) <= _SMALL * scale for point in points]
+    flat = [~point.J[: len(targets)].any(axis=1) for point in points]
     fixed = set(np.flatnonzero(still & np.all(flat, axis=0)).tolist())
     weights = problem.roots() ** 2
     found = []
@@ -178,10 +121,10 @@ def _fixed(
 
 
 def _point(problem: ef.Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
-    full = np.asarray(problem.jacobian(x, targets))
+    from eigenfit.sensitivity import sensitivity
+
     values = np.asarray(problem.values(x, targets))
-    J = full[: len(targets)] / problem.roots()[:, None]
-    return _Point(x, values, J, np.flatnonzero(full[len(targets) :].any(axis=0)))
+    return _Point(x, values, sensitivity(problem, x, targets).jacobian)
 
 
 def _beside(
@@ -224,17 +167,6 @@ def _by_group(problem: ef.Problem, sizes: np.ndarray) -> np.ndarray:
     return result
 
 
-def _row_scale(problem: ef.Problem, points: list[_Point]) -> np.ndarray:
-    sizes = np.max([np.abs(point.J).max(axis=1) for point in points], axis=0)
-    return _by_group(problem, sizes)
-
-
-def _with_priors(point: _Point, scale: np.ndarray) -> np.ndarray:
-    """Scales rows, and adds one for each prior, which determines its unknown."""
-    J = point.J / scale[:, None]
-    return np.vstack([J, np.diag(_column_scale(J))[point.held]])
-
-
 def _num_shifts(problem: ef.Problem) -> int:
     import eigenfit as ef
 
@@ -248,15 +180,20 @@ def _has_modes(problem: ef.Problem) -> bool:
 
 
 def _rank(J: np.ndarray) -> int:
+    from eigenfit.undetermined import decomposed
+
     if not J.size:
         return 0
-    s = np.linalg.svd(J / _column_scale(J), compute_uv=False)
-    return int((s > max(_SMALL * s.max(), 1e-250)).sum())
+    return int(decomposed(J, np.zeros(J.shape[1], bool), _SMALL).seen.sum())
 
 
-def _column_scale(J: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(J, axis=0)
-    return np.where(norms > 1e-12 * norms.max(initial=0), norms, 1.0)
+def _lost(J: np.ndarray, names: Sequence[str]) -> str:
+    """Writes the combinations of unknowns that a Jacobian `[m, p]` does not see."""
+    from eigenfit.undetermined import decomposed, listed, reduced, written
+
+    found = decomposed(J, np.zeros(J.shape[1], bool), _SMALL)
+    rows = reduced(found.directions[~found.seen])
+    return listed(written(rows, found.scales, names))
 
 
 def _count(number: int, noun: str) -> str:

@@ -39,15 +39,12 @@ def parameters_table(outcome: Outcome) -> Table:
     content, found = outcome.content, outcome.uncertainty
     known = content.parameters
     names = known.all_names(outcome.all_parameters.shape[-1])
-    rows = []
-    for k, name in enumerate(names):
-        value = float(outcome.all_parameters[outcome.best, k])
-        error = np.nan if found is None else float(found.all_standard_errors[k])
-        note = describe_parameter(content, name)
-        if found is not None and name in content.unknowns.names:
-            side = int(found.on_bounds[content.unknowns.names.index(name)])
-            note = {-1: "on its lower bound", 1: "on its upper bound"}.get(side, note)
-        rows.append((name, with_error(value, error), note))
+    if found is None:
+        values = [with_error(x, np.nan) for x in outcome.all_parameters[outcome.best]]
+    else:
+        values = [text for _, text in found.table()]
+    notes = [describe_parameter(content, name) for name in names]
+    rows = list(zip(names, values, notes, strict=True))
     return noted_table("value" if found is None else "value(error)", rows)
 
 

@@ -10,14 +10,13 @@ import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
 from eigenfit.eigen import epsilon
-from eigenfit.observations import AbstractCombination, Levels
+from eigenfit.graded import norms, solve_graded
 from eigenfit.problem import Problem
 from eigenfit.results import Solution
+from eigenfit.sensitivity import Sensitivity, sensitivity
+from eigenfit.undetermined import Decomposition, decomposed, reduced, sees, written
 
 Scale = Literal["sigma", "residual"]
-
-_NO_INFLUENCE = 1e-7
-"""Relative norm of a column of the Jacobian that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,24 @@ class Uncertainty:
 
     names: tuple[str, ...]  # p unknowns
     values: np.ndarray  # [..., p]
-    standard_errors: np.ndarray  # [..., p]; inf if undetermined, 0 on a bound
-    covariance: np.ndarray  # [..., p, p] of what is determined
+    standard_errors: np.ndarray  # [..., p]; inf if undetermined, NaN on a bound
+    covariance: np.ndarray  # [..., p, p] of what is determined; 0 on a bound
     correlation: np.ndarray  # [..., p, p]
     all_names: tuple[str, ...]  # P parameters, fixed and tied ones included
     all_values: np.ndarray  # [..., P]
-    all_standard_errors: np.ndarray  # [..., P]
-    level_errors: np.ndarray  # [..., N] standard errors of the levels
+    all_standard_errors: np.ndarray  # [..., P]; 0 of a fixed one
+    level_errors: np.ndarray  # [..., N] of the levels; inf if undetermined
     value_errors: np.ndarray  # [..., m] of what is compared with the targets
-    chi_square: np.ndarray  # [...] the loss
+    chi_square: np.ndarray  # [...] that of the covariance of the residual
     degrees_of_freedom: np.ndarray  # [...] int
     reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
     rank: np.ndarray  # [...] int, of the Jacobian
+    num_undetermined: np.ndarray  # [...] int, dimension of the family of solutions
     singular_values: np.ndarray  # [..., p] of the scaled Jacobian, descending
     directions: np.ndarray  # [..., p, p] in rows, the undetermined ones last
-    scales: np.ndarray  # [..., p] norms of the columns of the Jacobian, 1 for zero
+    scales: np.ndarray  # [..., p] sizes of the columns of the Jacobian, 1 for zero
     on_bounds: np.ndarray  # [..., p] -1 or 1 on the lower or upper bound
+    all_on_bounds: np.ndarray  # [..., P] the same, 1 for what follows from such
     scale: Scale
 
     def undetermined(self, member: tuple[int, ...] = ()) -> list[str]:
@@ -54,15 +55,14 @@ class Uncertainty:
             >>> from eigenfit import Affine, Problem, uncertainty
             >>> twice = Affine([np.diag([1.0, 0.0]), np.diag([2.0, 0.0])])
             >>> uncertainty(Problem(twice), [1.0, 1.0], [0.0, 3.0]).undetermined()
-            ['1 r0 - 0.5 r1']
+            ['r0 - 0.5 r1']
         """
-        if np.isnan(self.covariance[member]).any():
+        number = int(self.num_undetermined[member])
+        if np.isnan(self.covariance[member]).any() or not number:
             return []
-        free = int((self.on_bounds[member] == 0).sum())
-        number = free - int(self.rank[member])
         scales = self.scales[member]
-        rows = self.directions[member][len(scales) - number :] * scales
-        return [_combination(row, scales, self.names) for row in _simple(rows)]
+        rows = self.directions[member][-number:] * scales
+        return written(reduced(rows), scales, self.names)
 
     def table(self, member: tuple[int, ...] = ()) -> list[tuple[str, str]]:
         """Lists name and `value(error)` of all parameters of a member.
@@ -71,11 +71,12 @@ class Uncertainty:
             member: Index in the batch.
         """
         return [
-            (name, with_error(value, error))
-            for name, value, error in zip(
+            (name, with_error(value, error, bool(held)))
+            for name, value, error, held in zip(
                 self.all_names,
                 self.all_values[member],
                 self.all_standard_errors[member],
+                self.all_on_bounds[member],
                 strict=True,
             )
         ]
@@ -94,12 +95,19 @@ def uncertainty(
     With the Jacobian J of the weighted residual, priors included, the covariance is
     `(J^T J)^-1`: right where weights are `1 / sigma^2` (`scale="sigma"`). With
     `scale="residual"` it is multiplied by the reduced chi-square, which makes up for
-    weights of unknown size. Parameters on a bound count as held there. Directions
-    whose singular values, of the columns scaled to norm 1, are below `rtol` of the
-    largest are not determined: they are left out of the covariance, and parameters
-    with a share in one have infinite errors. So has one whose column is below 1e-7 of
-    what it can be, such as a coupling at 0, which moves levels in second order only.
-    Errors of levels are those of `J_levels C J_levels^T`, their prediction band.
+    weights of unknown size. Where the residual depends on targets by more than -1, as
+    that of shapes scaled by their largest target does, it is `K K^T` with the
+    derivative `K = -J^+ D` of the solution by all targets over their sigmas, and
+    chi-square that of the covariance of the residual.
+
+    Degrees of freedom are the data (see `Problem.num_data`) less the rank of J.
+    Parameters on a bound count as held there: their errors are NaN, those of the
+    others are of the problem without them. Directions whose singular values are below
+    `rtol` of the largest, with rows and columns scaled to one size, are not
+    determined: they are left out of the covariance, and parameters, levels and values
+    that change along one have infinite errors. So has a coupling at 0, which moves
+    levels in second order only (see `sensitivity`). Errors of levels are those of
+    `J_levels C J_levels^T`, their prediction band.
 
     Args:
         problem: That was fitted.
@@ -136,68 +144,141 @@ def uncertainty(
     batch = tf.broadcast_dynamic_shape(tf.shape(r)[:-1], tf.shape(t)[:-1])
     r = tf.broadcast_to(r, tf.concat([batch, tf.shape(r)[-1:]], 0))
     t = tf.broadcast_to(t, tf.concat([batch, tf.shape(t)[-1:]], 0))
-    point = problem.evaluate(r, t)
-    J = problem.jacobian_at(point).numpy().astype(np.float64)
-    levels = problem.level_jacobian_at(point).numpy().astype(np.float64)
-    on_bounds = problem.on_bounds(r).numpy()
-    held = on_bounds != 0
-    idle = np.linalg.norm(J, axis=-2) <= _NO_INFLUENCE * _largest_columns(problem)
-    J = np.where((held | idle)[..., np.newaxis, :], 0.0, J)
-
     if rtol is None:
         rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
-    rank, s, directions, scales, C, open_ends = _decomposed(J, held, rtol)
-    chi_square = point.loss.numpy().astype(np.float64)
-    shifts = sum(item.num_free for item in getattr(problem, "observations", ()))
-    freedom = J.shape[-2] - shifts - rank
+
+    found = sensitivity(problem, r, t)
+    on_bounds = problem.on_bounds(r).numpy()
+    held = on_bounds != 0
+    finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
+    J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
+    parts = decomposed(J, held, rtol)
+    half, chi_square = _solved(found, J, held, parts)
+    rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
+    freedom = problem.num_data - rank
     with np.errstate(divide="ignore", invalid="ignore"):
-        reduced = np.where(freedom > 0, chi_square / freedom, np.nan)
+        reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
+    half[~finite] = np.nan
     if scale == "residual":
-        C = C * reduced[..., np.newaxis, np.newaxis]
-    errors = np.where(open_ends, np.inf, _roots(C))
-    T = problem.tie_matrix
-    all_errors = errors
-    if T is not None:
-        open_all = (open_ends[..., np.newaxis, :] & (T != 0)).any(axis=-1)
-        all_errors = np.where(open_all, np.inf, _roots(T @ C @ T.T))
-    roots = problem.roots()
-    own = J[..., : problem.num_targets, :] / roots[:, np.newaxis]
-    size = _roots(C)
-    size = np.where(size > 0, size, 1.0)
+        half *= np.sqrt(reduced_chi_square)[..., np.newaxis, np.newaxis]
+
+    identity = np.eye(problem.num_parameters)
+    T = identity if problem.tie_matrix is None else problem.tie_matrix
+    open_ends = _Open(parts, finite)
+    errors = open_ends.errors(identity, half)
+    C = half @ np.swapaxes(half, -1, -2)
+    size = norms(half, -1)[..., np.newaxis]
+    unit = half / np.where(size > 0, size, 1.0)
+    own = J[..., : problem.num_targets, :] / problem.roots()[:, np.newaxis]
+    moved = (T != 0) @ (~held[..., np.newaxis]).astype(int)
+    follows = ((T != 0) @ held[..., np.newaxis].astype(int) > 0) & (moved == 0)
+    sides = np.sign(T @ on_bounds[..., np.newaxis])
+    sides = np.where(follows, np.where(sides == 0, 1, sides), 0)[..., 0].astype(int)
+    all_errors = np.where(sides != 0, np.nan, open_ends.errors(T, half))
     return Uncertainty(
         names=problem.parameter_names,
         values=r.numpy().astype(np.float64),
-        standard_errors=errors,
+        standard_errors=np.where(held, np.nan, errors),
         covariance=C,
-        correlation=C / (size[..., :, np.newaxis] * size[..., np.newaxis, :]),
+        correlation=unit @ np.swapaxes(unit, -1, -2),
         all_names=problem.all_names,
         all_values=problem.expand(r).numpy().astype(np.float64),
         all_standard_errors=all_errors,
-        level_errors=_roots(levels @ C @ np.swapaxes(levels, -1, -2)),
-        value_errors=_roots(own @ C @ np.swapaxes(own, -1, -2)),
+        level_errors=open_ends.errors(found.levels, half),
+        value_errors=open_ends.errors(own, half),
         chi_square=chi_square,
         degrees_of_freedom=freedom,
-        reduced_chi_square=reduced,
+        reduced_chi_square=reduced_chi_square,
         rank=rank,
-        singular_values=s,
-        directions=directions,
-        scales=scales,
+        num_undetermined=(~parts.seen).sum(axis=-1),
+        singular_values=parts.singular_values,
+        directions=parts.directions / parts.scales[..., np.newaxis, :],
+        scales=parts.scales,
         on_bounds=on_bounds,
+        all_on_bounds=sides,
         scale=scale,
     )
 
 
-def with_error(value: float, error: float) -> str:
+def _solved(
+    found: Sensitivity, J: np.ndarray, held: np.ndarray, parts: Decomposition
+) -> tuple[np.ndarray, np.ndarray]:
+    # A root [..., p, *] of the covariance, and chi-square [...].
+    p = J.shape[-1]
+    full = np.asarray(parts.seen.all(axis=-1))[..., np.newaxis, np.newaxis]
+    # Without a change of basis where all is determined: columns stay what they are.
+    kept = np.swapaxes(parts.directions, -1, -2) * parts.seen[..., np.newaxis, :]
+    basis = np.where(full, np.eye(p), kept) / parts.scales[..., np.newaxis]
+    basis = np.where(held[..., np.newaxis], 0.0, basis)
+    basis = np.where((held[..., np.newaxis, :]) & full, 0.0, basis)
+    if found.by_targets is None:
+        inverse, _ = solve_graded(J @ basis)
+        return basis @ inverse, found.loss
+    D = found.by_targets
+    q = D.shape[-2] - D.shape[-1]
+    own = np.zeros([*D.shape[:-1], q])  # means of priors are data as well
+    own[..., D.shape[-1] :, :] = -np.eye(q)
+    sides = np.concatenate([D, own, found.residual[..., np.newaxis]], axis=-1)
+    sides = np.where(np.isfinite(sides), sides, 0.0)
+    inverse, rotated = solve_graded(J @ basis, sides)
+    k = min(J.shape[-2:])
+    half = basis @ inverse[..., :k] @ -rotated[..., :k, :-1]
+    # Of the residual e that the fit leaves, `P D` is a root of the covariance Q, with
+    # the projector P on what no parameter reaches: chi-square is `e^T Q^+ e`, which
+    # for D = -1 is the loss.
+    index = np.arange(J.shape[-2])[:, np.newaxis]
+    rank = (inverse != 0).any(axis=-2).sum(axis=-1)[..., np.newaxis, np.newaxis]
+    reached = index < rank
+    U, s, _ = np.linalg.svd(np.where(reached, 0.0, rotated[..., :-1]), False)
+    e = rotated[..., -1:]
+    share = (np.swapaxes(U, -1, -2) @ np.where(reached, 0.0, e))[..., 0]
+    free = s > 1e-8 * s.max(axis=-1, initial=0.0, keepdims=True)
+    share = np.where(free, share / np.where(free, s, 1.0), 0.0)
+    squares = np.sum(share**2, axis=-1) + np.sum(
+        np.where(reached, e, 0.0)[..., 0] ** 2, axis=-1
+    )
+    return half, np.where(np.isfinite(found.loss), squares, found.loss)
+
+
+class _Open:
+    """What changes along combinations that the data do not determine."""
+
+    def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
+        self._scales = parts.scales
+        self._found = [
+            (index, reduced(parts.directions[index][~parts.seen[index]]))
+            for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
+        ]
+
+    def errors(self, gradients: np.ndarray, half: np.ndarray) -> np.ndarray:
+        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`."""
+        result = norms(gradients @ half, -1)
+        gradients = gradients / self._scales[..., np.newaxis, :]
+        for index, combinations in self._found:
+            result[index][sees(gradients[index], combinations)] = np.inf
+        return result
+
+
+def with_error(value: float, error: float, at_bound: bool = False) -> str:
     """Writes a value with its error in units of the last digits, three of them.
+
+    Args:
+        value: Of a parameter.
+        error: Its standard error; inf if it is not determined.
+        at_bound: Whether the value is that of a bound, and has no error.
 
     Example:
         >>> with_error(29172.654252, 0.00279)
         '29172.65425(279)'
-        >>> with_error(1234.5, 678.0), with_error(2.0, 0.0), with_error(2.0, np.inf)
-        ('1234(678)', '2', '2 (undetermined)')
+        >>> with_error(1234.5, 678.0), with_error(2.0, 0.0)
+        ('1234(678)', '2')
+        >>> with_error(2.0, np.inf), with_error(1.5, np.nan, at_bound=True)
+        ('2 (not determined)', '1.5 (at bound)')
     """
+    if at_bound:
+        return f"{value:.10g} (at bound)"
     if np.isinf(error):
-        return f"{value:.6g} (undetermined)"
+        return f"{value:.6g} (not determined)"
     if not error > 0 or not np.isfinite(value):
         return f"{value:.10g}"
     exponent = int(np.floor(np.log10(error)))
@@ -209,74 +290,3 @@ def with_error(value: float, error: float) -> str:
     if digits > 12:
         return f"{value:.6e} +- {error:.2e}"
     return f"{value:.{digits}f}({round(error * 10**digits)})"
-
-
-def _largest_columns(problem: Problem) -> np.ndarray:
-    # Norms that the columns of the Jacobian have at most: [p], 0 where unknown.
-    blocks = getattr(problem, "blocks", (problem,))
-    linear = all(
-        isinstance(x, Levels | AbstractCombination)
-        for x in getattr(problem, "observations", ())
-    )
-    total = np.zeros(blocks[0].structure.num_parameters)
-    for block in blocks:
-        squares = block.structure.squared_norms()
-        if squares is None or not linear:
-            return np.zeros(problem.num_parameters)
-        total = total + squares
-    if not problem.is_plain and problem.tie_matrix is not None:
-        total = (problem.tie_matrix**2).T @ total
-    return np.sqrt(total) * problem.roots().max()
-
-
-def _decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> tuple[np.ndarray, ...]:
-    # Rank, singular values, directions, scales, covariance, undetermined parameters.
-    norms = np.linalg.norm(J, axis=-2)
-    D = np.where(norms > 0, norms, 1.0)
-    finite = np.all(np.isfinite(J), axis=(-1, -2), keepdims=True)
-    scaled = np.where(finite, J / D[..., np.newaxis, :], 0.0)
-    # A row of its own determines each parameter that is held; with these there are
-    # at least p rows, so that all p directions come out.
-    own = np.eye(J.shape[-1]) * held[..., np.newaxis, :]
-    _, s, Vt = np.linalg.svd(np.concatenate([scaled, own], axis=-2), False)
-    kept = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
-    inverse = np.where(kept, 1 / np.where(kept, s, 1.0), 0.0)
-    half = Vt * inverse[..., :, np.newaxis] / D[..., np.newaxis, :]
-    half = np.where(held[..., np.newaxis, :], 0.0, half)
-    C = np.where(finite, np.swapaxes(half, -1, -2) @ half, np.nan)
-    share = np.where(kept[..., :, np.newaxis], 0.0, np.abs(Vt)).max(axis=-2)
-    rank = kept.sum(axis=-1) - held.sum(axis=-1)
-    open_ends = (share > 1e-6) & finite[..., 0]
-    return rank, s, Vt / D[..., np.newaxis, :], D, C, open_ends
-
-
-def _simple(rows: np.ndarray) -> np.ndarray:
-    # Other rows of the same span with few entries: reduced with the largest pivots.
-    rows, pivots = rows.copy(), []
-    for i in range(len(rows)):
-        rest = np.abs(rows[i:])
-        j, k = np.argwhere(rest >= rest.max() * (1 - 1e-9))[0]
-        rows[[i, i + j]] = rows[[i + j, i]]
-        rows[i] /= rows[i, k]
-        others = np.arange(len(rows)) != i
-        rows[others] -= np.outer(rows[others, k], rows[i])
-        pivots.append(k)
-    return rows[np.argsort(pivots)]
-
-
-def _combination(row: np.ndarray, scales: np.ndarray, names: tuple[str, ...]) -> str:
-    # Of a direction in scaled parameters, in which all of its entries count alike.
-    largest = np.argmax(np.abs(row) > 0.99 * np.abs(row).max())
-    numbers = row / scales / (row[largest] / scales[largest])
-    text = ""
-    for x, share, name in zip(numbers, row, names, strict=True):
-        if abs(share) > 1e-4 * np.abs(row).max():
-            sign = "-" if x < 0 else "+" if text else ""
-            text += (
-                f" {sign} {abs(x):.4g} {name}" if text else f"{sign}{abs(x):.4g} {name}"
-            )
-    return text
-
-
-def _roots(C: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.diagonal(C, axis1=-2, axis2=-1), 0.0))

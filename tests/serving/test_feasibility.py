@@ -5,7 +5,6 @@ import pytest
 
 import eigenfit as ef
 from eigenfit_serving.feasibility import find
-from eigenfit_serving.ranks import combinations
 
 CHAIN = ef.Laplacian([(0, 1), (1, 2)])
 TRACELESS = ef.Affine([[[1, 0], [0, -1]], [[0, 1], [1, 0]]])
@@ -251,9 +250,3 @@ def test_a_free_shift_is_no_relation():
     structure = ef.Affine(basis + basis.swapaxes(1, 2))
     problem = ef.Problem(structure, ef.FreeShift(ef.Levels()))
     assert "relations" not in kinds(problem, [0.0, 1.0, 2.0], np.ones(3))
-
-
-def test_combinations_are_written_with_names():
-    J = np.array([[1.0, -2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    assert combinations(J, "ABCD") == "A + 0.5 B; C - D"
-    assert combinations(np.zeros([1, 6]), "ABCDEF").endswith("; and 2 more")

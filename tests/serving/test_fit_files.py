@@ -201,7 +201,7 @@ parameters = [0.3, 0.4]
     assert answer.exit_code == 0
     text = " ".join(answer.stdout.split())
     assert "The data do not determine: A - 0.5 B." in text
-    assert text.count("(undetermined)") == 2
+    assert text.count("(not determined)") == 2
     document = json.loads(Path("a.json").read_text())
     assert document["undetermined"] == "A - 0.5 B"
     assert document["uncertainty"]["standard_errors"] == [None, None]

@@ -1,0 +1,133 @@
+"""Combinations of parameters that a Jacobian does not see, found and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_CLEAN = 1e-6
+"""Share in a combination, in scaled parameters, that is rounding."""
+_MAX_SHOWN = 4
+_MAX_TERMS = 6
+_ROUNDS = 3
+
+
+class Decomposition(NamedTuple):
+    """Singular values of a Jacobian whose rows and columns are of one size."""
+
+    singular_values: np.ndarray  # [..., p], descending
+    directions: np.ndarray  # [..., p, p], in rows, of parameters times their scales
+    scales: np.ndarray  # [..., p], sizes of the columns, 1 for zero
+    seen: np.ndarray  # [..., p] bool, which singular values are not rounding
+
+
+def decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> Decomposition:
+    """Tells directions that a Jacobian sees from those that it does not.
+
+    Rows and columns are scaled to one size in turn: no row is small because another
+    one is of a better known datum or a larger matrix, no column because of its unit.
+
+    Args:
+        J: `[..., m, p]`, finite, zero where an entry is rounding.
+        held: `[..., p]` bool, parameters that are known.
+        rtol: Relative size of singular values that are rounding.
+    """
+    J = np.where(held[..., np.newaxis, :], 0.0, J)
+    S, scales = J, np.ones([*J.shape[:-2], J.shape[-1]])
+    for axis in [-2, *[-1, -2] * _ROUNDS]:
+        size = np.abs(S).max(axis=axis, initial=0.0, keepdims=True)
+        size = np.where(size > 0, size, 1.0)
+        S = S / size
+        if axis == -2:
+            scales = scales * size[..., 0, :]
+    length = np.linalg.norm(S, axis=-2)
+    length = np.where(length > 0, length, 1.0)
+    # A row of its own determines each parameter that is held; with these there are
+    # at least p rows, so that all p directions come out.
+    own = np.eye(J.shape[-1]) * held[..., np.newaxis, :]
+    S = np.concatenate([S / length[..., np.newaxis, :], own], axis=-2)
+    _, s, Vt = np.linalg.svd(S, full_matrices=False)
+    seen = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
+    return Decomposition(s, Vt, scales * length, seen)
+
+
+def reduced(rows: np.ndarray) -> np.ndarray:
+    """Finds other rows of the same span with few entries, each with one of its own.
+
+    Args:
+        rows: `[d, p]`, independent, in parameters that can be compared.
+
+    Returns:
+        `[d, p]`, with a largest entry 1 each, in the order of these; zeros are exact.
+    """
+    rows, pivots = rows.copy(), []
+    for k in range(len(rows)):
+        size = np.abs(rows[k:]).max(axis=0)
+        # The first of the largest entries, so that A - B does not become B - A.
+        column = int(np.argmax(size > 0.99 * size.max()))
+        best = k + int(np.argmax(np.abs(rows[k:, column])))
+        rows[[k, best]] = rows[[best, k]]
+        rows[k] /= rows[k, column]
+        others = np.arange(len(rows)) != k
+        rows[others] -= np.outer(rows[others, column], rows[k])
+        pivots.append(column)
+    size = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
+    rows[np.abs(rows) <= _CLEAN * size] = 0.0
+    return rows[np.argsort(pivots)]
+
+
+def sees(gradients: np.ndarray, combinations: np.ndarray) -> np.ndarray:
+    """Says which functions change along a combination that the data do not see.
+
+    Args:
+        gradients: `[N, p]` of the functions.
+        combinations: `[d, p]` of `reduced`, in the same parameters.
+
+    Returns:
+        `[N]` bool.
+    """
+    change = np.abs(gradients @ combinations.T)
+    most = np.abs(gradients) @ np.abs(combinations).T
+    return (change > _CLEAN * most).any(axis=-1)
+
+
+def written(rows: np.ndarray, scales: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Writes combinations of parameters with their names.
+
+    Args:
+        rows: `[d, p]` of `reduced`, of parameters times scales.
+        scales: `[p]`.
+        names: Of the p parameters.
+
+    Example:
+        >>> written(np.array([[1.0, 0.0, -1.0]]), np.array([2.0, 1.0, 4.0]), "ABC")
+        ['A - 0.5 C']
+    """
+    result = []
+    for row in rows:
+        places = np.flatnonzero(row)
+        first = places[np.argmax(np.abs(row[places]) > 0.99 * np.abs(row).max())]
+        text = ""
+        for k in places[:_MAX_TERMS]:
+            factor = row[k] / row[first] * (scales[first] / scales[k])
+            size = f"{abs(factor):.4g} "
+            text += f" {'-' if factor < 0 else '+'} {'' if size == '1 ' else size}"
+            text += str(names[k])
+        text += " + ..." * (len(places) > _MAX_TERMS)
+        result.append(text[3:] if text.startswith(" + ") else f"-{text[3:]}")
+    return result
+
+
+def listed(combinations: Sequence[str]) -> str:
+    """Lists combinations in one line, the first few of many.
+
+    Example:
+        >>> listed(["A - B", "C"])
+        'A - B; C'
+    """
+    shown = list(combinations[:_MAX_SHOWN])
+    if len(combinations) > _MAX_SHOWN:
+        shown.append(f"and {len(combinations) - _MAX_SHOWN} more")
+    return "; ".join(shown)
