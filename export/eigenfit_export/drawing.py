@@ -10,17 +10,22 @@ import tensorflow as tf
 from eigenfit import Problem
 from eigenfit.drawing import scale_of, starting_cloud
 from eigenfit_export.philox import random_bits
+from eigenfit_export.starts import Start, natural_draw
+
+Draw = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def drawing(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def drawing(problem: Problem, start: Start | None = None) -> Draw:
     """Makes the function that draws a start for each member.
 
-    The distribution is that of `eigenfit.multistart`; the numbers are others: Philox
-    counters (Salmon et al., SC 2011), the same on every device and under XLA. What a
-    member draws depends on its own seed and targets only.
+    The natural distribution is that of `eigenfit.multistart`; the numbers are others:
+    Philox counters (Salmon et al., SC 2011), the same on every device and under XLA.
+    What a member draws depends on its own seed and targets only.
 
     Args:
         problem: What is fitted.
+        start: From what it is drawn; given starts are no draw, and the natural one
+            takes their place.
 
     Returns:
         A function of `seed [b]` int32 and `targets [b, m]` that gives `[b, p]`.
@@ -32,16 +37,43 @@ def drawing(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         >>> r.shape.as_list(), bool(tf.reduce_all(r[0] == r[2]))
         ([3, 3], True)
     """
-    if problem.bounds is not None:
+    if start is not None and start.kind == "uniform":
+        return _uniform(problem, np.array(start.low), np.array(start.high))
+    if start is not None and start.kind == "normal":
+        return _around(problem, np.array(start.centre), np.array(start.sigma))
+    name = natural_draw(problem)
+    if name == "bounds":
+        assert problem.bounds is not None
         return _in_box(problem, *problem.bounds)
-    structure = problem.structure
-    known = structure.is_linear and structure.squared_norms() is not None
-    if problem.is_plain and known:
+    if name == "spectrum":
         return _in_cloud(problem)
     return lambda seed, targets: _normal(problem, seed)
 
 
-def _in_cloud(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _uniform(problem: Problem, low: np.ndarray, high: np.ndarray) -> Draw:
+    dtype = problem.parameter_dtype
+
+    def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        del targets
+        uniform = tf.cast(_unit(problem, seed, 1), dtype)
+        inside = tf.constant(low, dtype) + uniform * tf.constant(high - low, dtype)
+        return problem.limit(inside)
+
+    return draw
+
+
+def _around(problem: Problem, centre: np.ndarray, sigma: np.ndarray) -> Draw:
+    dtype = problem.parameter_dtype
+
+    def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        del targets
+        away = tf.constant(sigma, dtype) * _normal(problem, seed)
+        return problem.limit(tf.constant(centre, dtype) + away)
+
+    return draw
+
+
+def _in_cloud(problem: Problem) -> Draw:
     # The centre, a least-squares solution of A(r) = mu I, is linear in mu.
     m, dtype = problem.num_targets, problem.parameter_dtype
     at_zero = starting_cloud(problem, np.zeros(m))[0]
@@ -67,9 +99,7 @@ def _in_cloud(problem: Problem) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     return draw
 
 
-def _in_box(
-    problem: Problem, lower: np.ndarray, upper: np.ndarray
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _in_box(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> Draw:
     dtype = problem.parameter_dtype
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from eigenfit import Solver
 from eigenfit_export.manifest import Artefact, write_manifest
 from eigenfit_export.probes import Probe, record_probes
+from eigenfit_export.starts import Start, start_of
 from eigenfit_export.versions import new_version
 from eigenfit_export.warmup import BATCHES
 
@@ -28,6 +30,8 @@ class Job:
         max_steps_limit: Largest `max_steps` of a caller.
         warmup_batches: Sizes of the batches that a server runs first.
         stablehlo_batches: Sizes of the batches for which StableHLO is made.
+        start: Where fits begin that were told no start.
+        progress: Told what is being done.
     """
 
     solver: Solver
@@ -36,6 +40,8 @@ class Job:
     max_steps_limit: int
     warmup_batches: Sequence[int]
     stablehlo_batches: Sequence[int]
+    start: Start
+    progress: Callable[[str], None]
 
 
 Writer = Callable[[Job], Sequence[Artefact]]
@@ -75,6 +81,8 @@ def export_solver(
     max_steps_limit: int | None = None,
     warmup_batches: Sequence[int] = BATCHES,
     stablehlo_batches: Sequence[int] = (1,),
+    start: Any = None,
+    progress: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Writes a solver as the next version below a folder, all at once.
 
@@ -87,13 +95,18 @@ def export_solver(
         warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
             offers the version; none for no such requests.
         stablehlo_batches: Sizes of the batches for which StableHLO is made.
+        start: Where fits begin that were told no start: `[p]`, or the first of
+            `[s, p]`; or a `Start`, which may be a distribution. By default there is no
+            such place, and random starts are those of `eigenfit.multistart`.
+        progress: Told what is being done, in a word or two.
 
     Returns:
         The folder of the new version.
 
     Raises:
         TypeError: If `solver` is not a Solver.
-        ValueError: If a format is unknown, or a number out of range.
+        ValueError: If a format is unknown, `start` does not fit the problem, or a
+            number is out of range.
         OSError: If the folder cannot be written, or the disk is full. Whatever
             happens, no part of a version is left.
     """
@@ -107,10 +120,12 @@ def export_solver(
     _check_sizes("max_steps_limit", [max_steps_limit])
     _check_sizes("warmup_batches", warmup_batches)
     _check_sizes("stablehlo_batches", stablehlo_batches)
+    begin = start_of(start, solver.problem)
     base = Path(base_path)
     try:
         with new_version(base) as draft:
-            probes = record_probes(solver, max_steps_limit)
+            progress("Probes")
+            probes = record_probes(solver, max_steps_limit, start=begin)
             job = Job(
                 solver,
                 draft.folder,
@@ -118,10 +133,12 @@ def export_solver(
                 max_steps_limit,
                 tuple(warmup_batches),
                 tuple(dict.fromkeys(stablehlo_batches)),
+                begin,
+                progress,
             )
             artefacts = [x for name in formats for x in FORMATS[name](job)]
             limits = {"max_steps": max_steps_limit}
-            write_manifest(draft.folder, solver, artefacts, probes, limits)
+            write_manifest(draft.folder, solver, artefacts, probes, limits, begin)
     except tf.errors.OpError as error:
         raise _as_os_error(error, base) from error
     assert draft.version is not None

@@ -18,12 +18,13 @@ from eigenfit import Solver
 from eigenfit.joint import JointProblem
 from eigenfit_export.naming import matrix_names
 from eigenfit_export.probes import Probe, flatten_probes
+from eigenfit_export.starts import Start
 
 MANIFEST = PurePath("assets.extra", "eigenfit.json")
 PROBES = PurePath("assets.extra", "eigenfit_probes.npz")
 
-FORMAT = 1
-"""Of the manifest; readers refuse a higher one."""
+FORMAT = 2
+"""Of the manifest; readers refuse a higher one, and `verify` a lower one."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,19 @@ class Check:
     Attributes:
         function: Its name in the artefact; empty where there is only one.
         probe: Name of the probe.
-        tolerance: Largest difference, relative to the largest number of an output.
+        allowed: Of each output that is no integer, the largest difference in each
+            member: what rounding explains, see `conditions`.
     """
 
     function: str
     probe: str
-    tolerance: float
+    allowed: Mapping[str, Sequence[float]]
+
+    @staticmethod
+    def of(function: str, name: str, probe: Probe) -> Check:
+        """Makes the check of a function by a probe of that name."""
+        allowed = {key: x.tolist() for key, x in probe.allowed.items()}
+        return Check(function, name, allowed)
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ def write_manifest(
     artefacts: Iterable[Artefact],
     probes: Mapping[str, Probe],
     limits: Mapping[str, Any],
+    start: Start,
 ) -> None:
     """Writes the probes and the manifest, with digests of all files in the folder.
 
@@ -78,6 +87,7 @@ def write_manifest(
         artefacts: What the folder holds.
         probes: Inputs and answers by name.
         limits: What the exported functions hold callers to.
+        start: Where fits begin that were told no start.
     """
     problem = solver.problem
     blocks = getattr(problem, "blocks", (problem,))
@@ -111,6 +121,7 @@ def write_manifest(
         "parameter_dtype": problem.parameter_dtype.name,
         "default_max_steps": solver.method.default_max_steps,
         "limits": dict(limits),
+        "start": {**start.document(), "draw": start.draw_name(problem)},
         "artefacts": [asdict(artefact) for artefact in artefacts],
     }
     (folder / PROBES).parent.mkdir(exist_ok=True)
@@ -164,6 +175,11 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
         ...
         ValueError: `artefacts` of the manifest must be a list with an entry.
     """
+    if manifest.get("format", FORMAT) < FORMAT:
+        raise ValueError(
+            "An older eigenfit wrote this manifest, whose probes have no tolerances "
+            "that can be relied on. Export again."
+        )
     files, artefacts = manifest.get("files"), manifest.get("artefacts")
     if not isinstance(files, dict):
         raise ValueError("`files` of the manifest must be an object.")
@@ -179,8 +195,14 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
 
 
 def _is_check(check: Any) -> bool:
-    known = _has(check, function=str, probe=str, tolerance=float)
-    return known and 0 < check["tolerance"] < 1
+    known = _has(check, function=str, probe=str, allowed=dict)
+    return known and all(map(_are_differences, check["allowed"].values()))
+
+
+def _are_differences(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(x, int | float) and 0 <= x < float("inf") for x in values
+    )
 
 
 def _has(entry: Any, **types: type) -> bool:

@@ -1,10 +1,11 @@
-"""Runs probes of one artefact by the runtime that is meant for it.
+"""Runs probes of artefacts by the runtime that is meant for them.
 
 `verify` starts this file as a script, so that the process knows nothing of eigenfit:
 
-    python probe_runner.py KIND ARTEFACT PROBES.npz < checks.json > findings.json
+    python probe_runner.py KIND PROBES.npz < artefacts.json > findings.jsonl
 
-Other kinds of artefacts are another entry of `RUNTIMES`.
+All artefacts of a kind share a process, and what it takes to start one; a line of
+findings follows each. Other kinds of artefacts are another entry of `RUNTIMES`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -107,59 +108,99 @@ RUNTIMES = {
 """Runtimes by kind of artefact."""
 
 
-def difference(found: Any, expected: np.ndarray) -> float:
+class Difference(NamedTuple):
+    """How far an output is from what it should be, in its worst member."""
+
+    found: float  # largest difference, relative to the largest number expected
+    allowed: float  # likewise
+
+    @property
+    def ratio(self) -> float:
+        """Of the two: above 1 is too far."""
+        if self.found == 0:
+            return 0.0
+        return self.found / self.allowed if self.allowed else float("inf")
+
+
+def difference(found: Any, expected: np.ndarray, allowed: Any = 0.0) -> Difference:
     """Measures how far an output is from what it should be.
 
+    Args:
+        found: `[b, ...]`.
+        expected: `[b, ...]`.
+        allowed: `[b]`, differences up to which a member is right.
+
     Returns:
-        The largest difference divided by the largest number expected, or by 1 if that
-        is smaller; infinity where shapes, NaNs or integers differ.
+        The difference of the worst member; infinity where shapes, NaNs or integers
+        differ.
 
     Example:
-        >>> difference(np.array([2.0, 100.0]), np.array([2.0, 101.0]))
-        0.009900990099009901
-        >>> difference(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+        >>> x, y = np.array([[2.0, 100.0], [0.0, 1.0]]), np.array([[2.0, 101.0]] * 2)
+        >>> difference(x[:1], y[:1], [0.5])
+        Difference(found=0.009900990099009901, allowed=0.0049504950495049506)
+        >>> difference(np.array([np.nan]), np.array([1.0]), [0.1]).ratio
         inf
     """
     found = np.asarray(found)
+    wrong = Difference(float("inf"), 0.0)
     if found.shape != expected.shape:
-        return float("inf")
+        return wrong
     if expected.dtype.kind in "iub":
-        return 0.0 if (found == expected).all() else float("inf")
-    if (np.isfinite(found) != np.isfinite(expected)).any():
-        return float("inf")
+        return Difference(0.0, 0.0) if (found == expected).all() else wrong
     finite = np.isfinite(expected)
-    apart = np.abs(found[finite] - expected[finite]).max(initial=0.0)
-    return float(apart / max(1.0, np.abs(expected[finite]).max(initial=0.0)))
+    if (np.isfinite(found) != finite).any() or not expected.size:
+        return wrong if expected.size else Difference(0.0, 0.0)
+    rows = np.broadcast_shapes(expected.shape, (1,))[0]
+    with np.errstate(invalid="ignore"):
+        apart = np.where(finite, np.abs(found - expected), 0.0)
+    apart, size = (
+        np.where(finite, x, 0.0).reshape(rows, -1).max(axis=1)
+        for x in (apart, np.abs(expected))
+    )
+    size = np.where(size > 0, size, 1.0)
+    members = [
+        Difference(float(a / s), float(limit / s))
+        for a, limit, s in zip(apart, np.broadcast_to(allowed, rows), size, strict=True)
+    ]
+    return max(members, key=lambda x: (x.ratio, x.found))
 
 
 def run_checks(
     call: Call, probes: Any, checks: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Runs every check: gives `function`, `worst`, `seconds` and `error` of each."""
+    """Runs every check.
+
+    Yields:
+        `function`; of the output that is nearest to what is allowed, or exceeds it
+        most, `output`, `worst` and `allowed` (see `Difference`) and `ratio`; `seconds`
+        and `error`.
+    """
     for check in checks:
         stem = check["probe"] + "/"
         begin = time.perf_counter()
-        worst, error = None, ""
+        row: dict[str, Any] = {"function": check["function"], "error": ""}
         try:
             inputs = _arrays(probes, stem + "inputs/")
             expected = _arrays(probes, stem + "outputs/")
             if not expected:
                 raise KeyError(f"no probe {check['probe']!r}")
-            outputs = _with_products(call(check["function"], inputs))
-            worst = max(
-                difference(outputs[name], value) for name, value in expected.items()
-            )
+            outputs = with_products(call(check["function"], inputs))
+            allowed = check["allowed"]
+            found = {
+                name: difference(outputs[name], value, allowed.get(name, 0.0))
+                for name, value in expected.items()
+            }
+            name = max(found, key=lambda name: found[name].ratio)
+            worst = found[name]
+            row |= {"output": name, "worst": worst.found, "allowed": worst.allowed}
+            row["ratio"] = worst.ratio
         except Exception as problem:
-            error = f"{type(problem).__name__}: {problem}"
-        yield {
-            "function": check["function"],
-            "worst": worst,
-            "seconds": time.perf_counter() - begin,
-            "error": error,
-        }
+            row["error"] = f"{type(problem).__name__}: {problem}"
+        yield {**row, "seconds": time.perf_counter() - begin}
 
 
-def _with_products(outputs: dict[str, Any]) -> dict[str, Any]:
+def with_products(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Adds what of eigenvectors is compared, where there are some."""
     if "eigenvectors" not in outputs:
         return outputs
     w, V = (np.asarray(outputs[name]) for name in ("eigenvalues", "eigenvectors"))
@@ -176,17 +217,26 @@ def _arrays(probes: Any, prefix: str) -> dict[str, np.ndarray]:
     }
 
 
-def main(kind: str, path: str, probes: str) -> None:
-    """Loads an artefact, runs the checks of the standard input, prints findings."""
-    answers = os.fdopen(os.dup(1), "w")
+def main(kind: str, probes: str) -> None:
+    """Loads artefacts, runs their checks, prints findings.
+
+    The standard input has a list of objects with `path` and `checks`.
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a runtime prints is no finding
-    checks = json.load(sys.stdin)
-    begin = time.perf_counter()
-    call = RUNTIMES[kind].load(path)
-    seconds = time.perf_counter() - begin
-    rows = list(run_checks(call, np.load(probes), checks))
+    stored = np.load(probes)
+    for artefact in json.load(sys.stdin):
+        begin = time.perf_counter()
+        finding: dict[str, Any] = {"rows": [], "error": ""}
+        try:
+            call = RUNTIMES[kind].load(artefact["path"])
+            seconds = time.perf_counter() - begin
+            rows = list(run_checks(call, stored, artefact["checks"]))
+            finding |= {"load_seconds": seconds, "rows": rows}
+        except Exception as problem:
+            finding["error"] = f"{type(problem).__name__}: {problem}"
+        answers.write(json.dumps(finding) + "\n")
     assert not any(name.split(".")[0] == "eigenfit" for name in sys.modules)
-    json.dump({"load_seconds": seconds, "rows": rows}, answers)
     answers.close()
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from eigenfit import Problem, Solver
-from eigenfit.drawing import in_box, scale_of, starting_cloud
+from eigenfit import Solver
+from eigenfit.compilation import Mode
+from eigenfit_export.conditions import ULPS, Arrays, Measured, measure, sizes
+from eigenfit_export.probe_points import candidates, narrowed
 from eigenfit_export.signatures import FLOAT32, Signature, signatures_of
+from eigenfit_export.starts import Start
 
-TOLERANCES = {"graph": 1e-12, "xla": 1e-10, "float32": 1e-5}
-"""Largest difference from a probe, relative to the largest number of an output."""
+FEW, MANY = 3, 25
+"""Steps of a fit that is hard to reproduce, and of others, at most."""
 
-_DISTANCE = 0.02
-"""Of the start from the answer, in natural scales: few steps, few digits lost."""
+TINY = np.finfo(np.float64).tiny
 
-_MAX_STEPS = 3
+_SAME = {"serving_default": "fit", "fit_xla": "fit"}
+"""Functions that give the same."""
 
 _BASIS_DEPENDENT = ("eigenvectors", "history", "memory", "moment", "steps")
 
@@ -26,27 +31,40 @@ _BASIS_DEPENDENT = ("eigenvectors", "history", "memory", "moment", "steps")
 class Probe(NamedTuple):
     """One call with its answer."""
 
-    inputs: dict[str, np.ndarray]  # [b, ...] each
-    outputs: dict[str, np.ndarray]  # [b, ...] each, from eager execution
-    tolerance: float  # relative; see `TOLERANCES`
+    inputs: Arrays  # [b, ...] each
+    outputs: Arrays  # [b, ...] each, from eager execution
+    allowed: Arrays  # [b] each: differences that rounding explains; none of integers
 
+    def resized(self, batch: int) -> Probe:
+        """Makes a probe of fewer or more members, of which the last one stays last.
+
+        It is the bad one; a single member is the first.
+        """
+        number = len(next(iter(self.inputs.values())))
+        index = np.resize(np.arange(max(1, number - 1)), batch)
+        if batch > 1:
+            index[-1] = number - 1
+        return Probe(*({k: x[index] for k, x in field.items()} for field in self))
 
 def record_probes(
     solver: Solver,
     max_steps_limit: int | None = None,
-    batch: int = 3,
+    batch: int = 4,
     only: Collection[str] | None = None,
+    start: Start | None = None,
 ) -> dict[str, Probe]:
     """Runs every exported function eagerly on generic input.
 
-    The last of several members has a NaN among its targets, which must stay there (but
-    for `init` and `step`).
+    Of many points those are taken whose answers depend least on rounding, and among
+    fits one that needs many steps. The last of several members has a NaN among its
+    targets, which must stay there (but for `init` and `step`).
 
     Args:
         solver: What is exported.
         max_steps_limit: As for `signatures_of`.
         batch: Number b of members.
         only: Names of the functions; all by default.
+        start: As for `signatures_of`.
 
     Returns:
         A probe for each signature, by name.
@@ -55,48 +73,29 @@ def record_probes(
         >>> import eigenfit as ef
         >>> probes = record_probes(ef.Solver(ef.Problem(ef.Symmetric(2))))
         >>> probes["serving_default"].outputs["result"].tolist()
-        [0, 0, 5]
-        >>> probes["fit_xla"].tolerance
-        1e-10
+        [0, 0, 0, 5]
+        >>> bool((probes["fit"].allowed["parameters"] < 1e-12).all())
+        True
     """
-    eager = signatures_of(solver, max_steps_limit, mode="eager")
-    by_name = {signature.name: signature for signature in eager}
-    finite = _finite_inputs(solver, batch)
-    known = {**finite, "targets": finite["targets"].copy()}
-    if batch > 1:
-        known["targets"][-1, 0] = np.nan
-    stepped = only is None or any(name.startswith("step") for name in only)
-    state = _run(by_name["init"], finite) if stepped else {}
-    is_single = solver.problem.parameter_dtype == tf.float32
+    eager = signatures_of(solver, max_steps_limit, mode="eager", start=start)
+    recorder = _Recorder(solver, max_steps_limit, batch, start)
+    known: dict[str, Probe] = {}
     probes: dict[str, Probe] = {}
     for signature in eager:
         if only is not None and signature.name not in only:
             continue
-        # What a method makes of a NaN is no answer: only a fit sorts it out.
-        stepping = signature.name.startswith(("init", "step"))
-        given = {**state, **finite} if stepping else known
         stem = signature.name.removesuffix(FLOAT32)
-        inputs = {
-            spec.name: given[spec.name].astype(spec.dtype.as_numpy_dtype)
-            for spec in signature.inputs
-        }
-        if stem not in probes:
-            outputs = _run(by_name[stem], given)
-            outputs = {
-                name: value
-                for name, value in outputs.items()
-                if not name.startswith(_BASIS_DEPENDENT)
-            }
-        else:
-            outputs = probes[stem].outputs
-        kind = "xla" if signature.is_compiled else "graph"
-        if is_single or stem != signature.name:
-            kind = "float32"
-        probes[signature.name] = Probe(inputs, outputs, TOLERANCES[kind])
+        stem = _SAME.get(stem, stem)
+        if stem not in known:
+            known[stem] = recorder.probe(stem)
+        probe = known[stem]
+        if signature.name.endswith(FLOAT32):
+            probe = recorder.in_float32(stem, probe)
+        probes[signature.name] = probe
     return probes
 
 
-def flatten_probes(probes: dict[str, Probe]) -> dict[str, np.ndarray]:
+def flatten_probes(probes: Mapping[str, Probe]) -> Arrays:
     """Names every array for a file: `name/inputs/key` and `name/outputs/key`."""
     return {
         f"{name}/{kind}/{key}": array
@@ -106,51 +105,156 @@ def flatten_probes(probes: dict[str, Probe]) -> dict[str, np.ndarray]:
     }
 
 
-def _run(signature: Signature, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+@dataclass
+class _Recorder:
+    solver: Solver
+    limit: int | None
+    batch: int
+    start: Start | None
+
+    @cached_property
+    def _eager(self) -> dict[str, Signature]:
+        return self._signatures(self.solver, "eager")
+
+    @cached_property
+    def _traced(self) -> dict[str, Signature]:
+        return self._signatures(self.solver, "graph")
+
+    @cached_property
+    def _untraced(self) -> dict[str, Signature]:
+        # Of another solver, whose programs are traced with other rounding.
+        return self._signatures(Solver(self.solver.problem, self.solver.method), "graph")
+
+    def _signatures(self, solver: Solver, mode: Mode) -> dict[str, Signature]:
+        listed = signatures_of(solver, self.limit, mode, self.start)
+        return {signature.name: signature for signature in listed}
+
+    def probe(self, name: str) -> Probe:
+        """Chooses inputs of a function and answers them."""
+        at_start = name == "fit_from_start" and self.start is not None
+        begin = np.array(self.start.parameters[0]) if at_start else None  # type: ignore[union-attr]
+        given = candidates(self.solver.problem, begin)
+        if name.startswith("fit"):
+            return self._fit(name, given)
+        if name == "step":
+            state = _call(self._eager["init"], given)
+            given |= {key: _float32_if_finite(x) for key, x in state.items()}
+        return self._answered(name, given, self._measured(name, given))
+
+    def _fit(self, name: str, given: Arrays) -> Probe:
+        limit = self.limit or self.solver.method.default_max_steps
+        b = len(given["targets"])
+        given["tolerance"] = _tolerances(self.solver, given["targets"])
+        measured = None
+        for steps in (MANY, FEW, 0):
+            # More than the limit shows that it is kept to.
+            asked = limit + 2 if limit <= steps else steps
+            given["max_steps"] = np.full(b, asked, np.int32)
+            measured = self._measured(name, given)
+            if (measured.stable & (_condition(measured) < self._poor)).any():
+                break
+        assert measured is not None
+        return self._answered(name, given, measured)
+
+    @property
+    def _poor(self) -> float:
+        dtype = self.solver.problem.parameter_dtype.as_numpy_dtype
+        return float(np.finfo(dtype).eps ** 0.25)
+
+    def _measured(self, name: str, given: Arrays) -> Measured:
+        # The steps of a fit take long eagerly.
+        once, again = self._eager, self._eager
+        if name.startswith("fit"):
+            once, again = self._traced, self._untraced
+        own = {x.name: given[x.name] for x in once[name].inputs}
+        dtype = self.solver.problem.parameter_dtype
+        return measure(partial(_call, once[name]), own, dtype, partial(_call, again[name]))
+
+    def _answered(self, name: str, given: Arrays, measured: Measured) -> Probe:
+        number = max(1, self.batch - 1)
+        index = _chosen(measured, number, self._poor)
+        index = np.resize(index, self.batch)
+        inputs = {x.name: given[x.name][index] for x in self._eager[name].inputs}
+        # What a method makes of a NaN is no answer: only a fit sorts it out.
+        if self.batch > 1 and "targets" in inputs and name not in ("init", "step"):
+            inputs["targets"][-1, 0] = np.nan
+        outputs = _call(self._eager[name], inputs)
+        allowed = {key: x[index] for key, x in measured.allowed.items()}
+        kept = [key for key in outputs if not key.startswith(_BASIS_DEPENDENT)]
+        return Probe(
+            inputs,
+            {key: outputs[key] for key in kept},
+            {key: np.nan_to_num(allowed[key]) for key in kept if key in allowed},
+        )
+
+    def in_float32(self, name: str, known: Probe) -> Probe:
+        """Makes the probe of the function that takes and gives float32."""
+        narrow = {
+            key: x.astype(np.float32) if x.dtype.kind == "f" else x
+            for key, x in known.inputs.items()
+        }
+        same = all(
+            np.array_equal(x, known.inputs[key], equal_nan=x.dtype.kind == "f")
+            for key, x in narrow.items()
+        )
+        outputs = known.outputs if same else _call(self._eager[name], narrow)
+        eps = float(np.finfo(np.float32).eps)
+        allowed = {
+            key: x + ULPS * eps * np.nan_to_num(sizes(outputs[key]))
+            for key, x in known.allowed.items()
+        }
+        return Probe(narrow, {key: outputs[key] for key in known.outputs}, allowed)
+
+
+
+def _call(signature: Signature, given: Arrays) -> Arrays:
     arguments = [tf.constant(given[x.name], x.dtype) for x in signature.inputs]
-    return {name: x.numpy() for name, x in signature.function(*arguments).items()}
+    return {key: x.numpy() for key, x in signature.function(*arguments).items()}
 
 
-def _finite_inputs(solver: Solver, batch: int) -> dict[str, np.ndarray]:
-    problem = solver.problem
-    dtype = problem.parameter_dtype.as_numpy_dtype
-    rng = np.random.default_rng(20200213)
-    answer = _generic(problem, rng, batch)
-    initial = answer + _DISTANCE * rng.standard_normal(answer.shape) / scale_of(problem)
-    vector = rng.standard_normal(answer.shape)
-    # Numbers that float32 has too, so that all dtypes are given the same.
-    initial, vector = (x.astype(np.float32).astype(dtype) for x in (initial, vector))
-    initial = problem.limit(tf.constant(initial)).numpy()
-    zeros = tf.zeros([batch, problem.num_targets], problem.parameter_dtype)
-    targets = problem.values(tf.constant(answer, problem.parameter_dtype), zeros)
-    targets = targets.numpy().astype(np.float32).astype(dtype)
-    matrices = tf.nest.flatten(problem.matrix(tf.constant(initial)))
-    matrix = matrices[0].numpy().astype(np.complex64).astype(np.complex128)
-    is_real = matrices[0].dtype.is_floating
-    return {
-        "initial": initial,
-        "parameters": initial,
-        "vector": vector,
-        "targets": targets,
-        "tolerance": np.full([batch], np.float32(1e-8), dtype),
-        "max_steps": np.full([batch], _MAX_STEPS, np.int32),
-        "seed": np.arange(batch, dtype=np.int32),
-        "level": np.resize([min(1, matrix.shape[-1] - 1), -1, 0], batch),
-        "matrix": np.real(matrix).astype(dtype) if is_real else matrix,
-        "matrix_real": np.real(matrix).astype(dtype),
-        "matrix_imag": np.imag(matrix).astype(dtype),
-    }
+def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
+    """Takes the best-conditioned members, and first a fit of many steps if there is one.
+
+    Members differ in where they are near their answer: the order of `candidates` is
+    kept among those that rounding disturbs as little.
+    """
+    condition = np.where(measured.stable, _condition(measured), np.inf)
+    order = np.argsort(condition, kind="stable")
+    steps = measured.outputs.get("num_steps")
+    if steps is not None:
+        usable = condition[order] < max(poor, condition[order[0]])
+        many = order[usable & (steps[order] > FEW)]
+        if many.size:
+            first = many[np.argmax(steps[many])]
+            order = np.concatenate([[first], order[order != first]])
+    levels = measured.outputs.get("gradient_lower")
+    if levels is not None:
+        order = np.arange(len(order))  # of which each asks for another level
+    return order[:number]
 
 
-def _generic(problem: Problem, rng: np.random.Generator, batch: int) -> np.ndarray:
-    normal = rng.standard_normal([batch, problem.num_parameters])
-    if problem.bounds is not None:
-        return in_box(rng, batch, *problem.bounds)
-    structure = problem.structure
-    known = structure.is_linear and structure.squared_norms() is not None
-    if problem.is_plain and known:
-        # Of the size at which levels are about one apart.
-        levels = np.arange(problem.num_targets, dtype=np.float64)
-        centre, spread = starting_cloud(problem, levels)
-        return centre + spread * normal / scale_of(problem)
-    return normal
+def _condition(measured: Measured) -> np.ndarray:
+    # Relative differences of what is asked for; a loss near 0 is always uncertain.
+    keys = set(measured.allowed)
+    keys = keys & {"parameters", "gradient", "product", "eigenvalues"} or keys
+    ratios = [
+        measured.allowed[key] / np.maximum(sizes(measured.outputs[key]), TINY)
+        for key in keys
+    ]
+    return np.nan_to_num(np.max(ratios, axis=0), nan=np.inf)
+
+
+def _tolerances(solver: Solver, targets: np.ndarray) -> np.ndarray:
+    # The default, and losses of a size that matters, in turn.
+    size = np.max(np.abs(targets), axis=1)
+    loss = (1e-6 * size) ** 2 * np.sum(solver.problem.roots() ** 2)
+    loss[::2] = 0
+    return narrowed(loss.astype(targets.dtype))
+
+
+def _float32_if_finite(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind != "f":
+        return x
+    with np.errstate(over="ignore"):
+        narrow = narrowed(x)
+    return np.where(np.isfinite(narrow), narrow, x)

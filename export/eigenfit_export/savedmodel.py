@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,6 +22,7 @@ def save_model(
     *,
     max_steps_limit: int | None = None,
     warmup_batches: Sequence[int] = BATCHES,
+    start: Any = None,
 ) -> Path:
     """Writes a solver as the next SavedModel below a folder, all at once.
 
@@ -34,13 +36,14 @@ def save_model(
             the exported functions. The method's own limit by default.
         warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
             offers the version; none for no such requests.
+        start: As for `export_solver`.
 
     Returns:
         The folder of the new version.
 
     Raises:
         TypeError: If `solver` is not a Solver.
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or `start` does not fit.
         OSError: If the folder cannot be written, or the disk is full.
     """
     return export_solver(
@@ -49,12 +52,14 @@ def save_model(
         ("savedmodel",),
         max_steps_limit=max_steps_limit,
         warmup_batches=warmup_batches,
+        start=start,
     )
 
 
 def write_savedmodel(job: Job) -> list[Artefact]:
     """Writes the SavedModel and its warm-up requests into the folder of a version."""
-    signatures = signatures_of(job.solver, job.max_steps_limit)
+    job.progress("SavedModel")
+    signatures = signatures_of(job.solver, job.max_steps_limit, start=job.start)
     functions = {
         signature.name: tf.function(
             signature.function, input_signature=signature.inputs, autograph=False
@@ -77,7 +82,5 @@ def write_savedmodel(job: Job) -> list[Artefact]:
             "outputs": [describe(k, x.dtype, x.shape) for k, x in outputs.items()],
             "compiled_by_xla": signature.is_compiled,
         }
-    checks = tuple(
-        Check(x.name, x.name, job.probes[x.name].tolerance) for x in signatures
-    )
+    checks = tuple(Check.of(x.name, x.name, job.probes[x.name]) for x in signatures)
     return [Artefact("savedmodel", ".", checks, described)]

@@ -23,6 +23,7 @@ from eigenfit_export.naming import (
     split_complex,
     state_names,
 )
+from eigenfit_export.starts import Start
 
 SERVING_DEFAULT = "serving_default"
 
@@ -49,7 +50,10 @@ class Signature:
 
 
 def signatures_of(
-    solver: Solver, max_steps_limit: int | None = None, mode: Mode = "graph"
+    solver: Solver,
+    max_steps_limit: int | None = None,
+    mode: Mode = "graph",
+    start: Start | None = None,
 ) -> list[Signature]:
     """Lists what is exported of a solver.
 
@@ -61,6 +65,8 @@ def signatures_of(
       `result [b]` int32;
     - `fit_from_random`: `seed [b]` int32 in the place of `initial`, which becomes an
       output;
+    - `fit_from_start`, if starts are given: no `initial` at all, the fit begins at the
+      first of these, which becomes an output;
     - `eigenvalues`: `parameters [b, p]` -> `eigenvalues [b, N]`;
     - `gradient`: `parameters`, `targets` -> `loss`, `gradient [b, p]`, `eigenvalues`;
     - `eigengradient`: `matrix [b, n, n]` of any order, of which the lower triangle is
@@ -76,6 +82,8 @@ def signatures_of(
     - all but `serving_default` and `fit_xla` once more with the suffix `_float32`,
       which take and give float32 and compute in the dtype of the problem.
 
+    `tolerance` is a loss, or 0 for the default, which is relative to the targets.
+
     A bad member gets a result code or NaN, and never disturbs the others. Names of
     complex tensors and of several matrices are those of `naming`.
 
@@ -85,6 +93,7 @@ def signatures_of(
             method's own limit by default.
         mode: How the functions run; the graph-mode programs are exported, since
             TensorFlow Serving refuses what XLA compiles unless started with a flag.
+        start: Where fits begin, or from what they draw; the natural draw by default.
 
     Example:
         >>> import eigenfit as ef
@@ -94,7 +103,8 @@ def signatures_of(
     """
     if max_steps_limit is None:
         max_steps_limit = solver.method.default_max_steps
-    own = _Functions(solver, max_steps_limit, mode)
+    start = start or Start()
+    own = _Functions(solver, max_steps_limit, mode, start)
     programs, problem = solver.programs, solver.problem
     initial, targets, tolerance, max_steps = programs.fit.signature
     parameters = tf.TensorSpec(initial.shape, initial.dtype, "parameters")
@@ -109,6 +119,11 @@ def signatures_of(
     pointwise = [
         Signature("fit", fit, own.fit),
         Signature("fit_from_random", random, own.fit_from_random),
+        *(
+            [Signature("fit_from_start", random[1:], own.fit_from_start)]
+            if start.parameters
+            else []
+        ),
         Signature("eigenvalues", (parameters,), own.eigenvalues),
         Signature("gradient", (parameters, targets), own.gradient),
         Signature("eigengradient", (*matrix, level), own.eigengradient),
@@ -128,14 +143,17 @@ def signatures_of(
 class _Functions:
     """The functions of a solver, each of one batch dimension."""
 
-    def __init__(self, solver: Solver, max_steps_limit: int, mode: Mode) -> None:
+    def __init__(
+        self, solver: Solver, max_steps_limit: int, mode: Mode, start: Start
+    ) -> None:
         self._programs, self._problem = solver.programs, solver.problem
         self._limit = max_steps_limit
         self._mode: Mode = mode
         blocks = getattr(solver.problem, "blocks", (solver.problem,))
         self.is_complex = any(b.structure.dtype.is_complex for b in blocks)
         self._matrices = matrix_names(solver.problem)
-        self._draw = drawing(solver.problem)
+        self._draw = drawing(solver.problem, start)
+        self._start = start.parameters[:1]
         self._state = self._programs.init.output_specs()
         self._names = state_names(self._state)
         flat = zip(self._names, tf.nest.flatten(self._state), strict=True)
@@ -151,6 +169,16 @@ class _Functions:
         self, seed: tf.Tensor, targets: tf.Tensor, *limits: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         initial = self._draw(seed, targets)
+        return {
+            "initial": initial,
+            **self._fit(self._mode, (initial, targets, *limits)),
+        }
+
+    def fit_from_start(
+        self, targets: tf.Tensor, *limits: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        start = tf.constant(self._start, targets.dtype)
+        initial = tf.tile(start, [tf.shape(targets)[0], 1])
         return {
             "initial": initial,
             **self._fit(self._mode, (initial, targets, *limits)),

@@ -22,9 +22,9 @@ import eigenfit
 from eigenfit import Solver
 from eigenfit_export.exporting import Job
 from eigenfit_export.manifest import Artefact, Check, describe
-from eigenfit_export.probes import TOLERANCES, Probe, record_probes
 from eigenfit_export.signatures import Signature, signatures_of
 from eigenfit_export.stablehlo_loader import CONSTANT, PROGRAM, SIGNATURE
+from eigenfit_export.starts import start_of
 
 TARGET_VERSION = "1.0.0"
 """Of the StableHLO artefacts; readers of this version and later ones take them."""
@@ -40,6 +40,7 @@ def save_stablehlo(
     *,
     function: str = FUNCTION,
     max_steps_limit: int | None = None,
+    start: Any = None,
 ) -> Path:
     """Writes one function, compiled for a batch size, as StableHLO.
 
@@ -52,6 +53,8 @@ def save_stablehlo(
         batch: Number b of members of every call.
         function: Name of a function of `signatures_of`.
         max_steps_limit: As for `signatures_of`.
+        start: As for `export_solver`; kept beside the program, for calls without
+            `initial`.
 
     Returns:
         The path.
@@ -72,14 +75,22 @@ def save_stablehlo(
     """
     if not isinstance(solver, Solver):
         raise TypeError(f"`solver` must be an eigenfit.Solver, got {solver!r}.")
-    known = {x.name: x for x in signatures_of(solver, max_steps_limit, mode="eager")}
+    begin = start_of(start, solver.problem)
+    listed = signatures_of(solver, max_steps_limit, mode="eager", start=begin)
+    known = {x.name: x for x in listed}
     if function not in known:
         names = ", ".join(known)
         raise ValueError(f"`function` must be one of {names}; got {function!r}.")
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"`batch` must be a positive integer, got {batch!r}.")
     path = Path(path)
-    content = _archive(known[function], batch)
+    defaults: dict[str, Any] = {
+        "tolerance": 0,
+        "max_steps": solver.method.default_max_steps,
+    }
+    if begin.parameters:
+        defaults["initial"] = list(begin.parameters[0])
+    content = _archive(known[function], batch, defaults)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -95,20 +106,21 @@ def save_stablehlo(
 def write_stablehlo(job: Job) -> list[Artefact]:
     """Writes a file for each batch size into the folder of a version."""
     artefacts = []
-    kind = "float32" if job.solver.problem.parameter_dtype == tf.float32 else "xla"
     for batch in job.stablehlo_batches:
         name = f"{FUNCTION}_b{batch}"
+        job.progress(f"StableHLO: {name}")
         path = Path("stablehlo", f"{name}.zip")
         (job.folder / path).parent.mkdir(exist_ok=True)
         save_stablehlo(
-            job.solver, job.folder / path, batch, max_steps_limit=job.max_steps_limit
+            job.solver,
+            job.folder / path,
+            batch,
+            max_steps_limit=job.max_steps_limit,
+            start=job.start,
         )
-        probe: Probe = record_probes(
-            job.solver, job.max_steps_limit, batch, only=(FUNCTION,)
-        )[FUNCTION]
-        probe = probe._replace(tolerance=TOLERANCES[kind])
+        probe = job.probes[FUNCTION].resized(batch)
         job.probes[f"stablehlo_{name}"] = probe
-        check = Check(FUNCTION, f"stablehlo_{name}", probe.tolerance)
+        check = Check.of(FUNCTION, f"stablehlo_{name}", probe)
         with zipfile.ZipFile(job.folder / path) as archive:
             signature = json.loads(archive.read(SIGNATURE))
         described = {key: signature[key] for key in ("inputs", "outputs")}
@@ -118,7 +130,7 @@ def write_stablehlo(job: Job) -> list[Artefact]:
     return artefacts
 
 
-def _archive(signature: Signature, batch: int) -> bytes:
+def _archive(signature: Signature, batch: int, defaults: dict[str, Any]) -> bytes:
     specs = [
         tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype, spec.name)
         for spec in signature.inputs
@@ -148,6 +160,7 @@ def _archive(signature: Signature, batch: int) -> bytes:
             for name in sorted(outputs)
         ],
         "num_constants": len(concrete.captured_inputs),
+        "defaults": {x.name: defaults[x.name] for x in specs if x.name in defaults},
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

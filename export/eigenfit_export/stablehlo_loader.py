@@ -71,7 +71,9 @@ class StableHlo:
 
         Args:
             **inputs: Arrays of the shapes in `signature`, which numbers and smaller
-                arrays broadcast to.
+                arrays broadcast to. May be left out: `tolerance` and `max_steps`, for
+                the defaults of the solver, and `initial`, if the program was written
+                with a start.
 
         Returns:
             The outputs by name.
@@ -91,8 +93,6 @@ class StableHlo:
             ...     answer = fit(
             ...         initial=[0.1, 0.9, 0.3],
             ...         targets=[[1.0, 1.0], [0.0, 2.0]],
-            ...         tolerance=1e-8,
-            ...         max_steps=10,
             ...     )
             >>> answer["eigenvalues"].round(6).tolist(), answer["result"].tolist()
             ([[1.0, 1.0], [0.0, 2.0]], [0, 0])
@@ -109,8 +109,16 @@ class StableHlo:
 
         specs = self.signature["inputs"]
         names = [spec["name"] for spec in specs]
+        inputs = {**self.signature.get("defaults", {}), **inputs}
         if set(inputs) != set(names):
-            raise TypeError(f"The inputs are {names}, got {list(inputs)}.")
+            missing = sorted(set(names) - set(inputs))
+            text = f"The inputs are {names}, got {list(inputs)}."
+            if missing == ["initial"]:
+                text += (
+                    " The program was written without a start: give `initial`, or "
+                    "write it with `start`."
+                )
+            raise TypeError(text)
         with jax.enable_x64(True):
             arguments = []
             for spec in specs:

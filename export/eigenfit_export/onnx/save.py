@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eigenfit import Solver
 from eigenfit.eigen.jacobi_small import SMALL
 from eigenfit_export.onnx import programs
 from eigenfit_export.onnx.compare import compare
+from eigenfit_export.onnx.probes import NEEDED, onnx_probes
 from eigenfit_export.onnx.programs import Program
+from eigenfit_export.probes import Probe, record_probes
+from eigenfit_export.starts import Start
 
 FUNCTIONS = (
     "eigh",
@@ -33,6 +38,9 @@ def save_onnx(
     functions: Sequence[str] | None = None,
     any_order: bool = False,
     max_steps_limit: int | None = None,
+    start: Start | None = None,
+    probes: Mapping[str, Probe] | None = None,
+    progress: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Path]:
     """Writes a solver as ONNX models, for any language that has ONNX Runtime.
 
@@ -66,6 +74,10 @@ def save_onnx(
         any_order: Whether the first three take any order in any case.
         max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
             the model. The method's own limit by default.
+        start: Where fits begin that were told no start; kept in the metadata of `fit`.
+        probes: What the models must give, by file name (see `onnx_probes`); made by
+            default.
+        progress: Told the name of each model.
 
     Returns:
         The files, by name such as `fit_float64`.
@@ -91,10 +103,17 @@ def save_onnx(
     wanted = programs_of(solver, functions, any_order, max_steps_limit)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if probes is None:
+        recorded = record_probes(solver, max_steps_limit, only=NEEDED)
+        probes = onnx_probes(solver.problem, recorded)
     written = {}
     for program in wanted:
+        progress(program.file_name)
+        if program.name == "fit" and start is not None:
+            facts = {**program.facts, "start": json.dumps(start.document())}
+            program = replace(program, facts=facts)
         model = program.model()
-        compare(program, model, solver)
+        compare(program, model, probes[Path(program.file_name).stem])
         path = folder / program.file_name
         _write(path, model.SerializeToString())
         written[path.stem] = path

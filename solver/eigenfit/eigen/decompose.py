@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
 import tensorflow as tf
 
 from eigenfit.eigen.jacobi import jacobi_eigh
 from eigenfit.xla import inside_xla
+
+_change: ContextVar[Callable[[tf.Tensor], tf.Tensor] | None] = ContextVar(
+    "change", default=None
+)
+
+
+@contextlib.contextmanager
+def perturbed(change: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
+    """Changes every matrix that is decomposed in this context, eagerly or in a trace.
+
+    An eigensolver gives the exact decomposition of a matrix that differs from its own
+    by rounding. Changes of that size show what another solver, another machine or
+    another order of summation would make of a whole computation.
+
+    Args:
+        change: Takes `[..., n, n]`, gives the same shape, Hermitian.
+
+    Example:
+        >>> with perturbed(lambda A: 2 * A):
+        ...     w, _ = decompose(tf.constant([[1.0, 0.0], [0.0, 3.0]]))
+        >>> w.numpy().tolist()
+        [2.0, 6.0]
+    """
+    token = _change.set(change)
+    try:
+        yield
+    finally:
+        _change.reset(token)
 
 
 def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -24,6 +56,8 @@ def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         eigenvectors in its columns. A member with a NaN or an infinity in its lower
         triangle gives NaN and leaves its neighbours alone.
     """
+    if change := _change.get():
+        A = change(A)
     if inside_xla():
         return jacobi_eigh(A)
     # SelfAdjointEigV2 reads the lower triangle only, but raises for the whole batch

@@ -1,0 +1,163 @@
+"""Where fits begin that were told no start: what a model is exported with.
+
+Draws have names. `given` is no draw but one start or several. `uniform` lies between
+`low` and `high`, `normal` around `centre` with standard deviation `sigma`, and
+`natural` is what `eigenfit.multistart` draws, of which there are three: `spectrum`
+(spectra of the size of the targets, where the structure is linear), `bounds` (between
+the bounds of the parameters) and `standard-normal` (in units of their scales).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from eigenfit import Problem
+
+Kind = Literal["given", "uniform", "normal", "natural"]
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start, several of them, or a distribution; made by its class methods.
+
+    Attributes:
+        kind: `given`, `uniform`, `normal` or `natural`.
+        parameters: Given starts, p numbers each; the first one is the default.
+        low: `uniform` begins there, for each parameter or for all.
+        high: And ends there.
+        centre: Of `normal`, for each parameter or for all.
+        sigma: Its standard deviations, for each parameter or for all.
+
+    Example:
+        >>> Start.given([1.0, 2.0])
+        Start(given, parameters=[[1.0, 2.0]])
+        >>> Start.uniform(-1, [1, 2])
+        Start(uniform, low=[-1.0], high=[1.0, 2.0])
+    """
+
+    kind: Kind = "natural"
+    parameters: tuple[Numbers, ...] = ()
+    low: Numbers = ()
+    high: Numbers = ()
+    centre: Numbers = ()
+    sigma: Numbers = ()
+
+    @staticmethod
+    def given(parameters: Any) -> Start:
+        """Begins at `[p]`, or at the first of `[s, p]`."""
+        rows = np.atleast_2d(np.asarray(parameters, np.float64))
+        if rows.ndim != 2 or not rows.size:
+            raise ValueError(f"`start` must be [p] or [s, p], got shape {rows.shape}.")
+        return Start("given", parameters=tuple(map(_numbers, rows)))
+
+    @staticmethod
+    def uniform(low: Any, high: Any) -> Start:
+        """Draws between `low` and `high`, numbers or `[p]`."""
+        if not (np.asarray(low) < np.asarray(high)).all():
+            raise ValueError("`high` must lie above `low`.")
+        return Start("uniform", low=_numbers(low), high=_numbers(high))
+
+    @staticmethod
+    def normal(centre: Any, sigma: Any) -> Start:
+        """Draws around `centre`, numbers or `[p]`, cut off at bounds."""
+        if not (np.asarray(sigma) > 0).all():
+            raise ValueError("`sigma` must be positive.")
+        return Start("normal", centre=_numbers(centre), sigma=_numbers(sigma))
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in self.document().items() if value}
+        parts = [f"{name}={value}" for name, value in shown.items() if name != "kind"]
+        return f"Start({', '.join([self.kind, *parts])})"
+
+    def document(self) -> dict[str, Any]:
+        """Gives what a manifest says of it; only the fields of its kind."""
+        fields: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "given":
+            fields["parameters"] = [list(row) for row in self.parameters]
+        for name in _FIELDS[self.kind]:
+            fields[name] = list(getattr(self, name))
+        return fields
+
+    def check(self, problem: Problem) -> None:
+        """Looks whether it fits a problem.
+
+        Raises:
+            ValueError: If there is a number too much or missing, one is not finite,
+                or a given start lies out of bounds.
+        """
+        p = problem.num_parameters
+        rows = self.parameters or tuple(
+            getattr(self, name) for name in _FIELDS[self.kind]
+        )
+        for row in rows:
+            if len(row) != p and (self.parameters or len(row) != 1):
+                raise ValueError(
+                    f"`start` has {len(row)} numbers, but there are {p} parameters to "
+                    f"fit. Give {p}."
+                )
+            if not np.isfinite(row).all():
+                raise ValueError("`start` must be finite.")
+        if problem.bounds is None or not self.parameters:
+            return
+        low, high = problem.bounds
+        starts = np.array(self.parameters)
+        for _, k in np.argwhere((starts < low) | (starts > high))[:1]:
+            raise ValueError(
+                f"`start` lies outside of the bounds of {problem.parameter_names[k]}, "
+                f"{low[k]:g} to {high[k]:g}. Start inside."
+            )
+
+    def draw_name(self, problem: Problem) -> str:
+        """Names what starts are drawn from: `uniform`, `normal`, or a natural draw."""
+        if self.kind in ("uniform", "normal"):
+            return self.kind
+        return natural_draw(problem)
+
+
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "given": (),
+    "uniform": ("low", "high"),
+    "normal": ("centre", "sigma"),
+    "natural": (),
+}
+
+
+def start_of(value: Any, problem: Problem) -> Start:
+    """Makes a start of what a caller gave, and checks it.
+
+    Args:
+        value: A `Start`, an array `[p]` or `[s, p]`, or None for the natural draw.
+        problem: What is fitted from there.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    if value is None:
+        return Start()
+    start = value if isinstance(value, Start) else Start.given(value)
+    start.check(problem)
+    return start
+
+
+def natural_draw(problem: Problem) -> str:
+    """Names the natural draw: `bounds`, `spectrum` or `standard-normal`.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> natural_draw(ef.Problem(ef.Symmetric(2)))
+        'spectrum'
+    """
+    if problem.bounds is not None:
+        return "bounds"
+    structure = problem.structure
+    known = structure.is_linear and structure.squared_norms() is not None
+    return "spectrum" if problem.is_plain and known else "standard-normal"
+
+
+def _numbers(values: Any) -> Numbers:
+    return tuple(float(x) for x in np.ravel(values))
