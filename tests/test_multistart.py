@@ -150,7 +150,7 @@ def test_impossible_targets_give_the_best_least_squares_point():
         assert found.num_converged == 0
         np.testing.assert_allclose(found.parameters, [[1.5]], atol=1e-6)
         np.testing.assert_allclose(found.loss, [0.5])
-        assert found.result == ef.Result.stationary
+        assert found.result == ef.Result.minimum
         assert found.counts == 10
 
 

@@ -1,77 +1,192 @@
-"""Which parameters are the same solution: symmetries by signs, and groups."""
+"""Which parameters are the same solution: signs, periods, and what data resolve."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from eigenfit.structures import AbstractStructure, Toeplitz
-from eigenfit.structures.packed import AbstractPacked
+from eigenfit.drawing import scale_of
+from eigenfit.problem import Problem
+from eigenfit.signatures import sign_symmetries, structure_symmetries
+from eigenfit.structures import AbstractStructure
+
+_ZERO = 1e-8
+"""Share of the largest scaled parameter up to which one has no sign."""
+
+
+class Freedom(NamedTuple):
+    """Changes of the unknowns that leave all that is observed as it is."""
+
+    generators: np.ndarray  # [g, p] bool, which may change sign together
+    periods: np.ndarray  # [p], infinite where there is none
+    scale: np.ndarray  # [p], what a unit of each parameter counts
+
+    def wrapped(self, difference: np.ndarray) -> np.ndarray:
+        """Takes periods off `[..., p]`: from -T/2, excluded, to T/2."""
+        known = np.isfinite(self.periods)
+        T = np.where(known, self.periods, 1.0)
+        turns = np.where(known, np.ceil(difference / T - 0.5), 0.0)
+        return np.where(turns != 0, difference - turns * T, difference)
+
+    def canonical(self, parameters: np.ndarray) -> np.ndarray:
+        """Chooses one of all that are the same, for each of `[k, p]`.
+
+        Periodic ones lie in (-T/2, T/2]. Then signs change so that, one after the
+        other, each that still can is positive. Parameters up to 1e-8 of the largest
+        one, scaled, have no sign.
+        """
+        x = self.wrapped(parameters).astype(parameters.dtype)
+        for members, pivots in self._pivots(x):
+            own = x[members]
+            for k, flips in pivots:
+                negative = own[:, k] < 0
+                own = np.where(negative[:, np.newaxis] & flips, -own, own)
+            x[members] = self.wrapped(own)
+        return x
+
+    def num_copies(self, parameters: np.ndarray) -> np.ndarray:
+        """Counts those that differ by signs, itself included: `[k]` int."""
+        number = np.ones(len(parameters), int)
+        for members, pivots in self._pivots(parameters):
+            number[members] = 2 ** min(len(pivots), 62)
+        return number
+
+    def copies(self, parameters: np.ndarray, most: int) -> np.ndarray:
+        """Lists up to `most` of those of one `[p]`, itself first: `[c, p]`."""
+        found = parameters[np.newaxis]
+        for _, pivots in self._pivots(found):
+            for _, flips in pivots:
+                if len(found) < most:
+                    found = np.concatenate([found, np.where(flips, -found, found)])
+        return found[:most]
+
+    def _pivots(
+        self, parameters: np.ndarray
+    ) -> list[tuple[np.ndarray, list[tuple[int, np.ndarray]]]]:
+        # For members with the same zeros: parameters whose sign can be chosen, with
+        # all that changes with it, and none of the earlier ones.
+        size = np.abs(parameters) * self.scale
+        least = max(_ZERO, 1e3 * float(np.finfo(parameters.dtype).eps))
+        nonzero = size > least * size.max(axis=1, initial=0, keepdims=True)
+        if not len(self.generators) or not len(parameters):
+            return []
+        patterns, which = np.unique(nonzero, axis=0, return_inverse=True)
+        result = []
+        for number, pattern in enumerate(patterns):
+            rest, pivots = self.generators.copy(), []
+            for k in np.flatnonzero(pattern):
+                able = np.flatnonzero(rest[:, k])
+                if not len(able):
+                    continue
+                flips = rest[able[0]].copy()
+                pivots.append((int(k), flips))
+                rest[able] ^= flips
+                if not rest.any():
+                    break
+            result.append((np.flatnonzero(which.ravel() == number), pivots))
+        return result
+
+
+def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
+    """Derives the freedom of a problem; see `eigenfit.signatures.sign_symmetries`.
+
+    Args:
+        problem: Whose unknowns may have copies.
+        scale: `[p]`, what a unit of each counts; that of `scale_of` by default.
+    """
+    p = problem.num_parameters
+    periods = getattr(problem, "periods", None)
+    return Freedom(
+        sign_symmetries(problem),
+        np.full(p, np.inf) if periods is None else periods,
+        scale_of(problem) if scale is None else scale,
+    )
 
 
 def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarray:
     """Chooses one of the parameters that differ by signs without effect on levels.
-
-    - `Symmetric`, `Banded` and `Tridiagonal`: A is replaced by `S A S` with a diagonal
-      S of signs, for which the entries off the diagonal that join rows not yet joined
-      are positive, taken in the order of the parameters. For a tridiagonal matrix
-      these are all.
-    - `Toeplitz`: the same with `S = diag(1, -1, 1, ...)`, which turns `r_k` into
-      `(-1)^k r_k`; the first `r_k` of odd k is positive.
-    - Other structures have no such freedom that is known; theirs are given back.
-
-    Entries up to `1e-6` of the largest one count as zero.
 
     Args:
         structure: Whose parameters they are.
         parameters: `[k, p]`.
 
     Returns:
-        `[k, p]`.
+        `[k, p]`; see `Freedom.canonical`.
+
+    Example:
+        >>> from eigenfit.structures import Tridiagonal
+        >>> canonical(Tridiagonal(2), np.array([[1.0, 2.0, -3.0]]))
+        array([[1., 2., 3.]])
     """
-    nonzero = np.abs(parameters) > 1e-6 * np.abs(parameters).max(axis=1, keepdims=True)
-    if isinstance(structure, Toeplitz):
-        odd = np.arange(structure.order) % 2 == 1
-        values = np.where(nonzero & odd, parameters, 0.0)
-        first = np.argmax(values != 0, axis=1)
-        negative = values[np.arange(len(values)), first] < 0
-        return np.where(negative[:, None] & odd, -parameters, parameters)
-    if not isinstance(structure, AbstractPacked):
-        return parameters
-    # A forest grows until it joins what nonzero entries join.
-    rows, columns = structure._row, structure._column
-    tree = np.broadcast_to(
-        np.arange(structure.order), [len(parameters), structure.order]
+    p = structure.num_parameters
+    squares = structure.squared_norms()
+    scale = (
+        np.ones(p) if squares is None else np.sqrt(np.where(squares > 0, squares, 1))
     )
-    tree, sign = tree.copy(), np.ones(tree.shape, parameters.dtype)
-    for k in range(structure.order, structure.num_parameters):
-        a, b = rows[k], columns[k]
-        joins = nonzero[:, k] & (tree[:, a] != tree[:, b])
-        if not joins.any():
-            continue
-        flips = joins & (parameters[:, k] * sign[:, a] * sign[:, b] < 0)
-        side = tree == tree[:, a, None]
-        sign = np.where(side & flips[:, None], -sign, sign)
-        tree = np.where(side & joins[:, None], tree[:, b, None], tree)
-    # The sign of a whole tree does not matter.
-    return parameters * sign[:, rows] * sign[:, columns]
+    generators = structure_symmetries(structure)
+    return Freedom(generators, np.full(p, np.inf), scale).canonical(parameters)
 
 
-def clusters(points: np.ndarray, rtol: float) -> tuple[np.ndarray, np.ndarray]:
-    """Groups points: each belongs to the first earlier one that is near.
+def column_norms(J: np.ndarray) -> np.ndarray:
+    """Computes the norms of columns without squares that overflow: `[..., p]`."""
+    largest = np.abs(J).max(axis=-2, initial=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    return largest * np.linalg.norm(J / unit[..., np.newaxis, :], axis=-2)
+
+
+class Points(NamedTuple):
+    """Where fits ended, in a common unit of the residuals."""
+
+    parameters: np.ndarray  # [k, p], canonical ones
+    jacobian: np.ndarray  # [k, m, p]
+    residual: np.ndarray  # [k], norms
+    met: np.ndarray  # [k] bool, whether the targets are
+    size: float  # what residuals are small against
+
+
+def clusters(
+    points: Points, freedom: Freedom, rtol: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Groups points: each belongs to the first earlier one that is the same.
+
+    Two are if no parameter differs by more than `rtol` of its own size (of its period,
+    over 2 pi), or if the data do not resolve the difference: if it changes residuals,
+    to first order at either point, by no more than the fits left open. That is four
+    times their residuals where the targets are met, 1e-4 of them elsewhere, and
+    rounding.
 
     Args:
-        points: `[k, p]`.
-        rtol: Distance of near points, relative to the norm of the first one.
+        points: Best ones first.
+        freedom: Of the unknowns.
+        rtol: Relative distance of parameters that are the same.
 
     Returns:
         `[k]`, the group of each point, and `[s]`, the first point of each group.
     """
-    label = np.full(len(points), -1)
-    size = np.linalg.norm(points, axis=1)
+    x, J = points.parameters, points.jacobian
+    k = len(x)
+    label = np.full(k, -1)
+    columns = column_norms(J).max(axis=0, initial=0)
+    norm = np.linalg.norm(x * columns, axis=1)
+    least = np.where(points.met, 4.0, 1e-4) * points.residual
+    least += 100 * np.finfo(x.dtype).eps * points.size
     leaders: list[int] = []
-    while (label < 0).any():
-        k = int(np.argmax(label < 0))
-        near = np.linalg.norm(points - points[k], axis=1) <= rtol * size[k]
-        label[(near | (np.arange(len(points)) == k)) & (label < 0)] = len(leaders)
-        leaders.append(k)
+    whole = np.isfinite(freedom.periods)
+    with np.errstate(over="ignore", invalid="ignore"):
+        while (label < 0).any():
+            j = int(np.argmax(label < 0))
+            difference = freedom.wrapped(x - x[j])
+            own = np.maximum(np.abs(x), np.abs(x[j]))
+            own = np.where(whole, freedom.periods / (2 * np.pi), own)
+            same = (np.abs(difference) <= rtol * own).all(axis=1)
+            near = np.linalg.norm(difference * columns, axis=1)
+            near = near <= 0.1 * np.maximum(norm, norm[j])
+            here = np.linalg.norm(difference @ J[j].T, axis=1)
+            there = np.linalg.norm(np.einsum("kmp,kp->km", J, difference), axis=1)
+            open_ = np.maximum(here, there) <= least + least[j]
+            same |= near & open_ & (points.met == points.met[j])
+            same |= np.arange(k) == j
+            label[same & (label < 0)] = len(leaders)
+            leaders.append(j)
     return label, np.array(leaders, int)

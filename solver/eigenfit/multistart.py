@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,28 +10,39 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
-from eigenfit.distinct import canonical, clusters
 from eigenfit.drawing import in_box, scale_of, starting_cloud
+from eigenfit.methods import Alternating
 from eigenfit.problem import Problem
 from eigenfit.results import Progress, Result, Solution
+from eigenfit.solutions import (
+    DistinctSolutions,
+    Symmetries,
+    describe,
+    distinct_solutions,
+)
 from eigenfit.solver import Solver
 from eigenfit.structures.base import positive_int
-
-_POLISH_STEPS = 20
-"""Steps that bring converged members nearer to their solution, to tell them apart."""
 
 
 class MultistartResult(NamedTuple):
     """What `multistart` found: s distinct solutions, in NumPy."""
 
     parameters: np.ndarray  # [s, p] canonical, best first
-    eigenvalues: np.ndarray  # [s, n], ascending
+    eigenvalues: np.ndarray  # [s, N], ascending
     loss: np.ndarray  # [s]
-    result: np.ndarray  # [s] a Result; not `converged` only if no member converged
+    result: np.ndarray  # [s] a Result
     counts: np.ndarray  # [s] members that led there
     num_converged: int  # members that converged
     starts: np.ndarray  # [k, p] that were used
     solution: Solution  # of all k members, as the fit ended
+    family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
+    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+    labels: np.ndarray  # [k] the row of each member, -1 for none
+
+    @property
+    def texts(self) -> list[str]:
+        """What each solution is, in words."""
+        return describe(self.result, self.family_dimension, self.copies)
 
 
 def multistart(
@@ -40,11 +52,11 @@ def multistart(
     *,
     seed: int = 0,
     draw: Callable[[np.random.Generator, int], Any] | None = None,
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     max_steps: int | None = None,
     first: bool = False,
     rtol: float = 1e-4,
-    symmetries: Callable[[np.ndarray], Any] | None = None,
+    symmetries: Symmetries = "auto",
     progress: Callable[[Progress], None] | None = None,
 ) -> MultistartResult:
     """Fits from many starts in one batch and gives the distinct solutions.
@@ -113,18 +125,24 @@ def multistart(
     if not isinstance(solver, Solver):
         raise TypeError(f"`solver` must be a Solver, got {solver!r}.")
     problem = solver.problem
-    for name, value in (("draw", draw), ("symmetries", symmetries)):
-        if value is not None and not callable(value):
-            raise TypeError(f"`{name}` must be callable, got {value!r}.")
-    _check_number("tolerance", tolerance)
+    if draw is not None and not callable(draw):
+        raise TypeError(f"`draw` must be callable, got {draw!r}.")
+    if not (callable(symmetries) or symmetries in ("auto", False, None)):
+        raise TypeError(
+            f'`symmetries` must be callable, "auto" or False, got {symmetries!r}.'
+        )
+    if tolerance is not None:
+        _check_number("tolerance", tolerance)
     _check_number("rtol", rtol, below=1.0)
     if max_steps is not None and np.ndim(max_steps):
         raise ValueError(f"`max_steps` must be one integer, got {max_steps!r}.")
     target = _one_vector(problem, targets)
     begin = _starts(problem, target, starts, seed, draw)
 
+    fitting = solver if first else one_descent(solver)
+
     def fit(part: np.ndarray) -> Solution:
-        return solver.fit(
+        return fitting.fit(
             part, target, tolerance=tolerance, max_steps=max_steps, progress=progress
         )
 
@@ -143,62 +161,52 @@ def multistart(
         fields = zip(*(part[:6] for part in parts), strict=True)
         solution = Solution(*(tf.concat(field, axis=0) for field in fields))
 
-    parameters, eigenvalues, loss = _polished(solver, solution, target, tolerance)
+    found = distinct_solutions(
+        solver,
+        solution,
+        target,
+        starts=begin,
+        rtol=rtol,
+        symmetries=symmetries,
+    )
     converged = solution.result.numpy() == Result.converged
-    found = converged if converged.any() else np.isfinite(loss)
-    member = np.flatnonzero(found)
-    member = member[np.argsort(loss[member], kind="stable")]
-    images = parameters[member]
-    if problem.is_plain and problem.bounds is None:
-        images = canonical(problem.structure, images)
-    if symmetries is not None:
-        images = _images(solver, symmetries, images, eigenvalues[member])
-    scaled = images.astype(np.float64) * scale_of(problem)
-    label, leaders = clusters(scaled, rtol)
-    if not converged.any():
-        leaders = leaders[:1]
-    elif first:
-        leaders = leaders[[label[np.argmin(member)]]]
-    counts = np.bincount(label)[label[leaders]]
-    # Rounded, so that it is not noise that decides.
-    size = rtol * np.max(np.linalg.norm(scaled[leaders], axis=1), initial=1e-300)
-    rounded = np.round(scaled[leaders] / size)
-    order = np.lexsort([*rounded.T[::-1], -counts])
-    leaders = leaders[order]
+    if first and converged.any():
+        row = found.labels[np.argmax(converged)]
+        labels = np.where(found.labels == row, 0, -1)
+        rows = {k: x[row : row + 1] for k, x in found._asdict().items()}
+        found = DistinctSolutions(**{**rows, "labels": labels})
     return MultistartResult(
-        parameters=images[leaders],
-        eigenvalues=eigenvalues[member[leaders]],
-        loss=loss[member[leaders]],
-        result=solution.result.numpy()[member[leaders]],
-        counts=counts[order],
+        parameters=found.parameters,
+        eigenvalues=found.eigenvalues,
+        loss=found.loss,
+        result=found.result,
+        counts=found.counts,
         num_converged=int(converged.sum()),
         starts=begin,
         solution=solution,
+        family_dimension=found.family_dimension,
+        copies=found.copies,
+        labels=found.labels,
     )
 
 
-def _polished(
-    solver: Solver, solution: Solution, target: np.ndarray, tolerance: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Parameters, eigenvalues and loss of members, converged ones improved.
-    converged = solution.result.numpy() == Result.converged
-    old = [x.numpy() for x in (solution.parameters, solution.eigenvalues)]
-    loss = solution.loss.numpy()
-    if not converged.any():
-        return old[0], old[1], loss
-    dtype = np.finfo(loss.dtype)
-    finer = solver.fit(
-        old[0],
-        target,
-        tolerance=max(tolerance * dtype.eps, dtype.tiny),
-        max_steps=np.where(converged, _POLISH_STEPS, 0),
-    )
-    better = converged & (finer.loss.numpy() < loss)
-    new = (finer.parameters.numpy(), finer.eigenvalues.numpy())
-    parameters, eigenvalues = (
-        np.where(better[:, None], x, y) for x, y in zip(new, old, strict=True)
-    )
-    return parameters, eigenvalues, np.where(better, finer.loss.numpy(), loss)
+_DESCENTS: weakref.WeakKeyDictionary[Solver, Solver] = weakref.WeakKeyDictionary()
+
+
+def one_descent(solver: Solver) -> Solver:
+    """Gives a solver that ends at the first minimum, where the given one looks on.
+
+    For least squares `auto` descends from several points, and gives the best minimum.
+    To find all of them each start must lead to its own.
+    """
+    method = solver.method
+    several = isinstance(method, Alternating) and method.descend_first
+    if not several or method.agreement in (None, 1):
+        return solver
+    if solver not in _DESCENTS:
+        once = Alternating(method.num_bursts, descend_first=True, agreement=1)
+        _DESCENTS[solver] = Solver(solver.problem, once, compile=solver.compile)
+    return _DESCENTS[solver]
 
 
 def _starts(
@@ -234,21 +242,6 @@ def _starts(
         centre, spread = starting_cloud(problem, target.astype(np.float64))
         normal = centre + spread * normal / scale_of(problem)
     return normal.astype(problem.parameter_dtype.as_numpy_dtype)
-
-
-def _images(
-    solver: Solver, symmetries: Any, parameters: np.ndarray, levels: np.ndarray
-) -> np.ndarray:
-    images = symmetries(parameters.copy())
-    images = _given(solver.problem, "symmetries", images, len(parameters))
-    moved = np.abs(solver.eigenvalues(images).numpy() - levels).max(axis=1, initial=0)
-    allowed = np.sqrt(np.finfo(levels.dtype).eps) * np.abs(levels).max(initial=0)
-    if (moved > allowed).any():
-        raise ValueError(
-            f"`symmetries` must not change the spectrum, but moves a level by "
-            f"{moved.max():.3g}. Return parameters of an equivalent matrix."
-        )
-    return images
 
 
 def _given(
