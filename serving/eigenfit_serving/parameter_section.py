@@ -142,6 +142,9 @@ class ParametersSection(Section):
     scales: dict[str, Annotated[float, Field(gt=0)]] = Field(
         description="a table: {name = typical size}, above 0", default_factory=dict
     )
+    period: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        description="a table: {name = period}, above 0", default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ParametersSection:
@@ -184,7 +187,14 @@ class ParametersSection(Section):
                         f"are not.",
                         f".ties.{name}.{other}",
                     )
-        for where in ("bounds", "prior", "scales"):
+        for name in self.period:
+            if name in self.prior:
+                raise BadValue(
+                    "has a prior, which tells periods apart. Remove it from "
+                    "parameters.period or from parameters.prior.",
+                    f".period.{name}",
+                )
+        for where in ("bounds", "prior", "scales", "period"):
             named = self._bounds() if where == "bounds" else getattr(self, where)
             for name in named:
                 if name in self.fixed or name in self.ties:
@@ -215,7 +225,7 @@ class ParametersSection(Section):
                 f"Give a name to each.",
                 "parameters.names",
             )
-        for where in ("bounds", "fixed", "ties", "prior", "scales"):
+        for where in ("bounds", "fixed", "ties", "prior", "scales", "period"):
             for name in getattr(self, where):
                 if isinstance(name, str):
                     _check_known(name, names, f"parameters.{where}.{name}")
@@ -249,6 +259,7 @@ class ParametersSection(Section):
             ties=self.ties or None,
             prior=self.prior or None,
             scales=self.scales or None,
+            period=self.period or None,
         )
 
 

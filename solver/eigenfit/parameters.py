@@ -18,6 +18,7 @@ class Resolved(NamedTuple):
     bounds: tuple[np.ndarray, np.ndarray] | None  # [p] each, infinite where open
     prior: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # index, mean, sigma
     scales: np.ndarray | None  # [p], typical sizes, 1 where none was given
+    periods: np.ndarray | None = None  # [p], infinite where there is none
 
 
 class Parameters:
@@ -36,6 +37,9 @@ class Parameters:
             may be unknown or fixed.
         scales: `{name: size}`, typical sizes of unknowns, 1 by default, for random
             starts and for telling solutions apart. Steps need none.
+        period: `{name: T}` of unknowns that leave every matrix's levels as they are
+            when T is added, such as angles: solutions that differ by periods are one,
+            given with -T/2 < x <= T/2, and random starts lie there.
         prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss.
 
     Raises:
@@ -59,13 +63,21 @@ class Parameters:
         ties: Mapping[str, Any] | None = None,
         prior: Mapping[str, tuple[float, float]] | None = None,
         scales: Mapping[str, float] | None = None,
+        period: Mapping[str, float] | None = None,
     ) -> None:
         self.names = None if names is None else _names(names)
         self.bounds = _bounds(bounds)
         self.fixed = {k: _number(f"fixed[{k!r}]", v) for k, v in _map("fixed", fixed)}
         self.ties = {k: _tie(k, v) for k, v in _map("ties", ties)}
         self.prior = {k: _prior(k, v) for k, v in _map("prior", prior)}
-        self.scales = {k: _size(k, v) for k, v in _map("scales", scales)}
+        self.scales = {k: _size("scales", k, v) for k, v in _map("scales", scales)}
+        self.period = {k: _size("period", k, v) for k, v in _map("period", period)}
+        for name in self.period:
+            if name in self.prior:
+                raise ValueError(
+                    f"{name!r} has both a `prior` and a `period`, but a prior tells "
+                    f"periods apart. Give one of them."
+                )
         both = set(self.fixed) & set(self.ties)
         if both:
             raise ValueError(
@@ -74,7 +86,7 @@ class Parameters:
 
     def __repr__(self) -> str:
         shown = []
-        for name in ("names", "bounds", "fixed", "ties", "prior", "scales"):
+        for name in ("names", "bounds", "fixed", "ties", "prior", "scales", "period"):
             value = getattr(self, name)
             if value:
                 shown.append(f"{name}={value!r}")
@@ -117,7 +129,12 @@ class Parameters:
         scales = None
         if self.scales:
             scales = np.array([self.scales.get(k, 1.0) for k in unknowns])
-        return Resolved(everything, unknowns, matrix, offset, bounds, prior, scales)
+        periods = None
+        if self.period:
+            periods = np.array([self.period.get(k, np.inf) for k in unknowns])
+        return Resolved(
+            everything, unknowns, matrix, offset, bounds, prior, scales, periods
+        )
 
     def _fill(
         self, name: str, unknowns: tuple[str, ...], row: np.ndarray, offset: np.ndarray
@@ -145,6 +162,7 @@ class Parameters:
             ("ties", others),
             ("prior", self.prior),
             ("scales", self.scales),
+            ("period", self.period),
         ):
             for name in names:
                 if name not in everything:
@@ -163,6 +181,7 @@ class Parameters:
             ("bounds", bounded),
             ("prior", self.prior),
             ("scales", self.scales),
+            ("period", self.period),
         ):
             for name in names:
                 if name in self.fixed or name in self.ties:
@@ -271,8 +290,8 @@ def _prior(name: str, value: Any) -> tuple[float, float]:
     return mean, sigma
 
 
-def _size(name: str, value: Any) -> float:
-    size = _number(f"scales[{name!r}]", value)
+def _size(where: str, name: str, value: Any) -> float:
+    size = _number(f"{where}[{name!r}]", value)
     if size <= 0:
-        raise ValueError(f"`scales[{name!r}]` must be positive, got {value!r}.")
+        raise ValueError(f"`{where}[{name!r}]` must be positive, got {value!r}.")
     return size

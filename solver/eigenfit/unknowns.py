@@ -18,6 +18,7 @@ class Unknowns(tf.Module):
         tie_matrix: `[P, p]`, all parameters by the unknowns; None if they are the same.
         tie_offset: `[P]`.
         scales: `[p]`, typical sizes, or None.
+        periods: `[p]`, infinite where there is none, or None.
     """
 
     @property
@@ -95,5 +96,6 @@ class Unknowns(tf.Module):
         self.parameter_names = resolved.names
         self.bounds = resolved.bounds
         self.scales = resolved.scales
+        self.periods = resolved.periods
         self.tie_matrix, self.tie_offset = resolved.matrix, resolved.offset
         return resolved
