@@ -19,7 +19,13 @@ import numpy as np
 from pydantic import ValidationInfo
 from pydantic_core import core_schema
 
-from eigenfit_serving.data_files import LARGEST, Key, parse_number, read_numbers
+from eigenfit_serving.data_files import (
+    LARGEST,
+    Key,
+    column_names,
+    parse_number,
+    read_numbers,
+)
 from eigenfit_serving.errors import BadValue
 
 
@@ -126,11 +132,15 @@ class _Reader:
             return real + 1j * imag
         with data_file(table, key, self.folder, self.kind == "complex") as (path, name):
             array = read_numbers(path, name)
+            if array.ndim == 2 and max(ranks) == 1 and 1 not in array.shape:
+                raise _no_list(array, path)
         if array.ndim == 2 and 1 in ranks and 1 in array.shape:
             # Files of text know only rows: a single column is a vector.
             is_column = array.shape[1] == 1 and path.suffix.lower() in (".csv", ".mtx")
             if is_column or 2 not in ranks:
                 array = array.ravel()
+        if array.ndim == 2 and ranks == (3,):
+            array = array[np.newaxis]  # a list of one matrix
         try:
             return self._checked(array, "")
         except BadValue as error:
@@ -237,30 +247,99 @@ def data_file(
         raise
 
 
+def _no_list(array: np.ndarray, path: Path) -> BadValue:
+    """Says that a file holds a matrix where a list is wanted."""
+    rows, columns = array.shape
+    if path.suffix.lower() != ".csv":
+        text = f"holds a matrix of {rows} rows and {columns} columns. Give a list."
+        return BadValue(text, ".file")
+    names = column_names(path)
+    if names is None:
+        text = (
+            f"has {columns} columns without names, but one is wanted. Write their "
+            f"names in the first line, and choose one with key."
+        )
+        return BadValue(text, ".file")
+    listed = ", ".join(names)
+    text = f'has the columns {listed}. Choose one with key, e.g. key = "{names[0]}".'
+    return BadValue(text, ".file")
+
+
 def check_hermitian(matrix: np.ndarray, key: str) -> None:
     """Raises `BadValue` unless a square matrix `[n, n]` is Hermitian to rounding."""
     gap = np.abs(matrix - matrix.conj().T)
-    if gap.max() > 1e-6 * np.abs(matrix).max():
+    largest = np.abs(matrix).max()
+    if gap.max() > 1e-6 * largest:
         i, j = (int(k) for k in np.unravel_index(gap.argmax(), gap.shape))
         is_complex = np.iscomplexobj(matrix)
         conjugate = "the conjugate of " if is_complex else ""
         kind = "Hermitian" if is_complex else "symmetric"
-        mend = "" if is_complex else " Make both entries the same."
+        if not np.triu(matrix, 1).any() or not np.tril(matrix, -1).any():
+            mend = "Only one triangle is there: give both."
+        elif gap.max() <= 1e-3 * largest:
+            mend = "If that is rounding, give more digits, or both entries the same."
+        else:
+            mend = (
+                f"Matrices that are not {kind} cannot be fitted, and their {kind} "
+                f"part has other eigenvalues. For K x = lambda M x use "
+                f'kind = "generalized" with K as stiffness and M as mass.'
+            )
         raise BadValue(
             f"must equal {conjugate}[{j}][{i}], which is {matrix[j, i]:g}: the matrix "
-            f"must be {kind}.{mend}",
+            f"must be {kind}. {mend}",
             f"{key}[{i}][{j}]",
             matrix[i, j].item(),
         )
+
+
+def transposed_hint(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
+    """Says so if an array looks transposed.
+
+    Args:
+        shape: Of the array.
+        wanted: What it must be; None for any size.
+
+    Example:
+        >>> transposed_hint((2, 5), (None, 2))
+        ' It looks transposed: give it as 5 rows of 2.'
+        >>> transposed_hint((2, 3), (3, 5))
+        ''
+    """
+    fits = [
+        all(b is None or a == b for a, b in zip(order, wanted, strict=True))
+        for order in (shape, shape[::-1])
+        if len(shape) == len(wanted) == 2
+    ]
+    if fits != [False, True]:
+        return ""
+    return f" It looks transposed: give it as {shape[1]} rows of {shape[0]}."
+
+
+def from_one_hint(index: int, size: int, least: int) -> str:
+    """Says so if an index that is too large may be counted from 1.
+
+    Example:
+        >>> from_one_hint(3, 3, least=1), from_one_hint(3, 3, least=0)
+        (' Are they counted from 1? Here the first is 0.', '')
+    """
+    if index != size or least < 1:
+        return ""
+    return " Are they counted from 1? Here the first is 0."
 
 
 def check_square(matrix: np.ndarray, key: str) -> None:
     """Raises `BadValue` unless an array `[..., n, m]` holds square matrices."""
     rows, columns = matrix.shape[-2:]
     if rows != columns:
+        hint = ""
+        if matrix.ndim == 3 and matrix.shape[0] == rows:
+            hint = (
+                f" It looks transposed: the first index is that of the {columns} "
+                f"matrices, np.moveaxis(basis, -1, 0)."
+            )
         raise BadValue(
             f"holds matrices of {rows} rows and {columns} columns. They must be "
-            f"square.",
+            f"square.{hint}",
             key,
         )
 

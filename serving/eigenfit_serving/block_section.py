@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -16,6 +17,7 @@ from eigenfit_serving.difference_sections import (
     ObservationSection,
     only_differences,
 )
+from eigenfit_serving.errors import check_all
 from eigenfit_serving.observation_sections import LevelsSection
 from eigenfit_serving.section import Name, Section
 
@@ -93,24 +95,38 @@ def terms_of(
 
     Raises:
         BadValue: If an observation does not fit.
+        BadValues: If several do not.
     """
+    orders = {matrix.label: matrix.structure.order for matrix in matrices}
+    check_all(
+        *(
+            partial(section.check, matrix.structure, key)
+            for matrix in matrices
+            for key, section in matrix.observations.items()
+        ),
+        *(
+            partial(_check_joint, section, orders, key)
+            for key, section in joint.items()
+        ),
+    )
     first = 0
     for matrix in matrices:
         for key, section in matrix.observations.items():
-            section.check(matrix.structure, key)
             names = section.names(matrix.structure.order)
             if len(matrices) > 1:
                 names = [f"{matrix.label}: {name}" for name in names]
             yield Term(key, section, matrix, first, names)
             first += len(names)
-    orders = {matrix.label: matrix.structure.order for matrix in matrices}
     for key, section in joint.items():
-        if not isinstance(section, (DifferencesSection, FreeShiftSection)):
-            raise only_differences(f"{key}.kind", section.kind)
-        section.check_joint(orders, key)
         names = section.names(1)
         yield Term(key, section, None, first, names)
         first += len(names)
+
+
+def _check_joint(section: ObservationSection, orders: dict[str, int], key: str) -> None:
+    if not isinstance(section, (DifferencesSection, FreeShiftSection)):
+        raise only_differences(f"{key}.kind", section.kind)
+    section.check_joint(orders, key)
 
 
 def default_observations(key: str, is_alone: bool) -> dict[str, ObservationSection]:

@@ -36,7 +36,7 @@ NOT_CONVERGED = 3
 
 
 class OneLineErrors(typer.core.TyperGroup):
-    """A command group that reports bad input in one line, without a usage text."""
+    """A command group that reports bad input in a line each, without a usage text."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command line; see `click.Command.main`."""
@@ -331,5 +331,6 @@ def _require_matplotlib() -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    typer.echo(f"eigenfit: {text}", err=True)
+    for line in text.splitlines():
+        typer.echo(f"eigenfit: {line}", err=True)
     sys.exit(BAD_INPUT)

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from eigenfit_serving.arrays import array_of, check_hermitian, complex_array_of
+from eigenfit_serving.arrays import (
+    array_of,
+    check_hermitian,
+    complex_array_of,
+    transposed_hint,
+)
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.graph_sections import AssemblySection, LaplacianSection
+from eigenfit_serving.lattices import equal_or_opposite, is_zero
 from eigenfit_serving.structure_sections import (
     AbstractStructureSection,
     AdditiveSection,
@@ -41,25 +47,26 @@ class BlochSection(AbstractStructureSection):
     def _check(self) -> BlochSection:
         number, dimension = self.vectors.shape
         if len(self.kpoint) != dimension:
+            hint = transposed_hint(self.vectors.shape, (None, len(self.kpoint)))
+            hint = hint.replace("It looks", "vectors look")
             raise BadValue(
                 f"has {len(self.kpoint)} numbers, a row of vectors has {dimension}. "
-                f"Give as many: k.R is an angle in radians.",
+                f"Give as many: k.R is an angle in radians.{hint}",
                 ".kpoint",
             )
-        for i, a in enumerate(self.vectors):
-            for j, b in enumerate(self.vectors[:i]):
-                if np.allclose(a, b) or np.allclose(a, -b):
-                    raise BadValue(
-                        f"is equal or opposite to vectors[{j}]. Give one of each pair; "
-                        f"the conjugate is added.",
-                        f".vectors[{i}]",
-                        a.tolist(),
-                    )
+        pair = equal_or_opposite(self.vectors)
+        if pair:
+            raise BadValue(
+                f"is equal or opposite to vectors[{pair[0]}]. Give one of each pair; "
+                f"the conjugate is added.",
+                f".vectors[{pair[1]}]",
+                self.vectors[pair[1]].tolist(),
+            )
         n = self.order
         self._check_shape("basis", (self.num_parameters, number, n, n))
         if self.offset is not None:
             self._check_shape("offset", (number, n, n))
-        for i in np.flatnonzero(~self.vectors.any(axis=1)):
+        for i in np.flatnonzero(is_zero(self.vectors)):
             for k, matrices in enumerate(self.basis):
                 check_hermitian(matrices[i], f".basis[{k}][{i}]")
             if self.offset is not None:
@@ -204,7 +211,7 @@ class ReparametrizedSection(AbstractStructureSection):
             if array is not None and len(array) != q:
                 raise BadValue(
                     f"has {len(array)} rows, the structure has {q} parameters. Give "
-                    f"a row for each.",
+                    f"a row for each.{transposed_hint(array.shape, (q, None))}",
                     f".{name}",
                 )
         return self

@@ -6,7 +6,7 @@ import csv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def read_numbers(path: Path, key: Key) -> np.ndarray:
             key,
         )
     if suffix == ".csv":
-        return _parsed(read_cells(path, key), path)
+        return _parsed(read_cells(path, key))
     if isinstance(key, list):
         raise BadValue(
             "must be the name of one array in quotes; lists are for the columns of "
@@ -66,31 +66,54 @@ def read_numbers(path: Path, key: Key) -> np.ndarray:
     return array
 
 
-def read_cells(path: Path, key: Key) -> list[list[str]]:
+class Cells(NamedTuple):
+    """Cells of a .csv file as text."""
+
+    rows: list[list[str]]
+    names: list[str] | None  # of the columns, if there is a header
+    lines: list[int]  # of the file, from 1, for each row
+
+    def place(self, i: int, j: int) -> str:
+        """Says where a cell stands."""
+        name = f' ("{self.names[j]}")' if self.names else ""
+        return f"line {self.lines[i]}, column {j + 1}{name}"
+
+
+def read_cells(path: Path, key: Key) -> Cells:
     """Reads the cells of a .csv file as text; see `read_numbers`.
 
     Columns are separated by commas, semicolons or blanks; lines that begin with "#"
     are comments. The first line is a header if none of its cells is a number.
     """
     with _readable(path):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    rows = [row for _, row in _rows(lines)]
+        text = path.read_text(encoding="utf-8-sig").splitlines()
+    found = list(_rows(text))
+    lines, rows = [i for i, _ in found], [row for _, row in found]
     header = None
     if rows and not any(_is_number(cell) for cell in rows[0]):
-        header, rows = rows[0], rows[1:]
+        header = rows[0]
+        lines, rows = lines[1:], rows[1:]
     if not rows:
         raise BadValue("holds no numbers. Write them in lines.", ".file")
-    for number, row in zip(_line_numbers(lines)[-len(rows) :], rows, strict=True):
-        if len(row) != len(rows[0]):
+    wanted = len(rows[0]) if header is None else len(header)
+    for number, row in zip(lines, rows, strict=True):
+        if len(row) != wanted:
+            first = "the first one" if header is None else "its header"
             raise BadValue(
-                f"has {len(row)} cells in line {number}, but {len(rows[0])} in the "
-                f"first one. Make all lines equally long.",
+                f"has {len(row)} cells in line {number}, but {wanted} in {first}. Make "
+                f"all lines equally long.",
                 ".file",
             )
     if key is None:
-        return rows
+        return Cells(rows, header, lines)
     columns = [_column(name, header, path) for name in np.atleast_1d(key).tolist()]
-    return [[row[column] for column in columns] for row in rows]
+    names = None if header is None else [header[column] for column in columns]
+    return Cells([[row[k] for k in columns] for row in rows], names, lines)
+
+
+def column_names(path: Path) -> list[str] | None:
+    """Gives the names of the columns of a .csv file, if it has a header."""
+    return read_cells(path, None).names
 
 
 def _column(name: str, header: list[str] | None, path: Path) -> int:
@@ -124,10 +147,6 @@ def _rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
             yield i, [cell.strip() for cell in cells]
 
 
-def _line_numbers(lines: list[str]) -> list[int]:
-    return [i for i, _ in _rows(lines)]
-
-
 def parse_number(text: str) -> float | complex:
     """Reads a real or a complex number, the latter with j or i: "1.5-2j".
 
@@ -155,19 +174,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _parsed(cells: list[list[str]], path: Path) -> np.ndarray:
+def _parsed(cells: Cells) -> np.ndarray:
     values = []
-    for i, row in enumerate(cells):
+    for i, row in enumerate(cells.rows):
         for j, cell in enumerate(row):
             try:
                 values.append(parse_number(cell))
             except ValueError:
                 raise BadValue(
-                    f'holds "{cell}" in row {i}, column {j}, which is not a number '
+                    f'holds "{cell}" in {cells.place(i, j)}, which is not a number '
                     f"(decimals have a point). Correct it, or choose columns with key.",
                     ".file",
                 ) from None
-    return np.array(values).reshape(len(cells), -1)
+    return np.array(values).reshape(len(cells.rows), -1)
 
 
 def _numpy(path: Path, key: str | None) -> np.ndarray:
@@ -178,6 +197,8 @@ def _numpy(path: Path, key: str | None) -> np.ndarray:
         names = list(content.files)
         if key is None and len(names) == 1:
             return content[names[0]]
+        if key is None and {"format", "shape", "data"} <= set(names):
+            return _sparse(path, content["shape"])
         if key is None:
             raise BadValue(
                 f"holds several arrays: {', '.join(names)}. Choose one with key.",
@@ -193,15 +214,26 @@ def _numpy(path: Path, key: str | None) -> np.ndarray:
 def _matrix_market(path: Path) -> np.ndarray:
     import scipy.io
 
-    rows, columns, *_ = scipy.io.mminfo(path)
+    _check_size(*scipy.io.mminfo(path)[:2])
+    content: Any = scipy.io.mmread(path)
+    return content if isinstance(content, np.ndarray) else content.toarray()
+
+
+def _sparse(path: Path, shape: np.ndarray) -> np.ndarray:
+    """Reads what `scipy.sparse.save_npz` wrote."""
+    import scipy.sparse
+
+    _check_size(*map(int, shape))
+    return scipy.sparse.load_npz(path).toarray()
+
+
+def _check_size(rows: int, columns: int = 1) -> None:
     if rows * columns > LARGEST:
         raise BadValue(
             f"holds a matrix of {rows} rows and {columns} columns. eigenfit works with "
             f"dense matrices: give a smaller one.",
             ".file",
         )
-    content: Any = scipy.io.mmread(path)
-    return content if isinstance(content, np.ndarray) else content.toarray()
 
 
 class _readable:  # noqa: N801  (used like a function)

@@ -67,7 +67,7 @@ def _rows_of_file(table: dict[str, Any], folder: Path) -> list[list[Any]]:
     with data_file(table, "", folder) as (path, name):
         if path.suffix.lower() != ".csv":
             return np.atleast_2d(read_numbers(path, name)).tolist()
-        rows = read_cells(path, name)
+        rows = read_cells(path, name).rows
     # The labels of blocks stand in the first and third column.
     texts = (0, 2) if len(rows[0]) == 4 else ()
     return [
@@ -142,7 +142,8 @@ class DifferencesSection(AbstractObservationSection):
                         list(end),
                     )
             levels = [end for end in pair if isinstance(end, int)]
-            check_levels(levels, structure.order, f"{key}.pairs[{i}]")
+            place = f"{key}.pairs[{i}]"
+            check_levels(levels, structure.order, place, least=self.least)
         super().check(structure, key)
 
     def check_joint(self, orders: dict[str, int], key: str) -> None:
@@ -171,8 +172,14 @@ class DifferencesSection(AbstractObservationSection):
                         place,
                         label,
                     )
-                check_levels([level], orders[label], place, single=True)
+                check_levels([level], orders[label], place, True, self.least)
         self.check_counts(len(self.pairs), key)
+
+    @property
+    def least(self) -> int:
+        """The least level of all pairs."""
+        ends = [end for pair in self.pairs for end in pair]
+        return min(end if isinstance(end, int) else end[1] for end in ends)
 
     def build(self) -> ef.Differences:
         """Makes the observation."""

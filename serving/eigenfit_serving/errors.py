@@ -1,26 +1,32 @@
 """What the command line says when its input cannot be used.
 
 ValueError
-+-- InputError      one line for the user: place, key, value, remedy
++-- InputError      a line for each error: place, key, value, remedy
 +-- BadValue        raised by validators; `problem_file` turns it into an InputError
++-- BadValues       several of them
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
 class InputError(ValueError):
-    r"""Bad input of a command; its text is one line that says how to correct it.
+    r"""Bad input of a command; its text is a line that says how to correct it.
+
+    Args:
+        *texts: One for each error; each becomes a line.
 
     Example:
         >>> str(InputError("a.toml: fit.tolerance = -1: must be\n positive."))
         'a.toml: fit.tolerance = -1: must be positive.'
     """
 
-    def __init__(self, text: str) -> None:
-        super().__init__(" ".join(line.strip() for line in text.splitlines()))
+    def __init__(self, *texts: str) -> None:
+        lines = [" ".join(map(str.strip, text.splitlines())) for text in texts]
+        super().__init__("\n".join(lines))
 
 
 class BadValue(ValueError):  # noqa: N818  (it never reaches a user under this name)
@@ -37,6 +43,47 @@ class BadValue(ValueError):  # noqa: N818  (it never reaches a user under this n
         super().__init__(text)
         self.key = key
         self.value = value
+
+
+class BadValues(ValueError):  # noqa: N818  (as `BadValue`)
+    """Several values that validators refuse.
+
+    Args:
+        errors: At least two.
+    """
+
+    def __init__(self, errors: Sequence[BadValue]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+
+def check_all(*checks: Callable[[], Any]) -> None:
+    """Runs all checks, and raises together what they raise.
+
+    Raises:
+        BadValue: If there is one error.
+        BadValues: If there are several.
+
+    Example:
+        >>> def refuse():
+        ...     raise BadValue("must be positive.", "a")
+        >>> check_all(lambda: None, refuse, refuse)  # the same is said once
+        Traceback (most recent call last):
+        eigenfit_serving.errors.BadValue: must be positive.
+    """
+    found: dict[tuple[str, str], BadValue] = {}
+    for check in checks:
+        try:
+            check()
+        except (BadValue, BadValues) as error:
+            several = error.errors if isinstance(error, BadValues) else [error]
+            for each in several:
+                found.setdefault((each.key, str(each)), each)
+    errors = list(found.values())
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BadValues(errors)
 
 
 def show(value: Any, width: int = 48) -> str:

@@ -1,4 +1,4 @@
-"""Turns a validation error into one line: place, key, value, remedy."""
+"""Turns a validation error into lines: place, key, value, remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
-from eigenfit_serving.errors import BadValue, show
+from eigenfit_serving.errors import BadValue, BadValues, show
+
+_MAX_LINES = 20
 
 
 def explain(
@@ -21,8 +23,8 @@ def explain(
     model: type[BaseModel],
     file: str,
     options: Collection[str] = (),
-) -> str:
-    """Describes the first problem of a validation error.
+) -> list[str]:
+    """Describes what a validation found.
 
     Args:
         error: Of validating `model`.
@@ -32,24 +34,32 @@ def explain(
             shown as options, "--tolerance".
 
     Returns:
-        One line.
+        A line for each error.
     """
-    first, *others = error.errors(include_url=False)
-    key, has_value, value, text = _parts(first, model)
-    place = f"{file}: {key}"
-    if key in options:
-        place = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
-    line = f"{place} = {show(value)}: {text}" if has_value else f"{place}: {text}"
-    if others:
-        plural = "s" if len(others) > 1 else ""
-        line += f" ({len(others)} more error{plural} after this one.)"
-    return line
+    lines = []
+    for entry in error.errors(include_url=False):
+        for key, has_value, value, text in _parts(entry, model):
+            place = f"{file}: {key}"
+            if key in options:
+                place = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
+            shown = f" = {show(value)}" if has_value else ""
+            lines.append(f"{place}{shown}: {text}")
+    if len(lines) > _MAX_LINES:
+        lines[_MAX_LINES:] = [f"{file}: {len(lines) - _MAX_LINES} more errors."]
+    return lines
 
 
-def _parts(error: Any, model: type[BaseModel]) -> tuple[str, bool, Any, str]:
+def _parts(error: Any, model: type[BaseModel]) -> list[tuple[str, bool, Any, str]]:
+    """The parts of the lines of an error; see `_part`."""
+    cause = error.get("ctx", {}).get("error")
+    if not isinstance(cause, BadValues):
+        return [_part(error, cause, model)]
+    return [_part(error, each, model) for each in cause.errors]
+
+
+def _part(error: Any, cause: Any, model: type[BaseModel]) -> tuple[str, bool, Any, str]:
     """Key, whether its value is worth showing, the value, and what to do."""
     loc, kind, value = error["loc"], error["type"], error["input"]
-    cause = error.get("ctx", {}).get("error")
     key, names, place = _locate(loc, model)
     if isinstance(cause, BadValue):
         return (key + cause.key).lstrip("."), cause.value is not None, *_said(cause)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from eigenfit_serving.arrays import array_of, check_hermitian, integers_of
+from eigenfit_serving.arrays import (
+    array_of,
+    check_hermitian,
+    from_one_hint,
+    integers_of,
+    transposed_hint,
+)
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.section import MAX_ORDER, MAX_PARAMETERS, Order
 from eigenfit_serving.structure_sections import AbstractStructureSection
@@ -28,13 +34,13 @@ class LaplacianSection(AbstractStructureSection):
         if self.edges.shape[1] != 2:
             raise BadValue(
                 f"has rows of {self.edges.shape[1]} integers. Give the two ends of "
-                f"each edge.",
+                f"each edge.{transposed_hint(self.edges.shape, (None, 2))}",
                 ".edges",
             )
         seen: dict[frozenset[int], int] = {}
         for i, (a, b) in enumerate(self.edges.tolist()):
             key = f".edges[{i}]"
-            _check_range([a, b], self.order, f"{key}", "vertices")
+            _check_range([a, b], self.order, key, "vertices", self.edges.min())
             if a == b:
                 raise BadValue(
                     "joins a vertex to itself, which adds nothing. Leave it out.",
@@ -104,7 +110,10 @@ class AssemblySection(AbstractStructureSection):
             ("columns", self.order, "columns"),
             ("parameters", self.num_parameters, "parameters"),
         ):
-            _check_range(getattr(self, name).tolist(), size, f".{name}", what)
+            own = getattr(self, name)
+            least = min(self.rows.min(), self.columns.min())
+            least = own.min() if name == "parameters" else least
+            _check_range(own.tolist(), size, f".{name}", what, least)
         if self.offset is not None:
             if self.offset.shape != (self.order, self.order):
                 raise BadValue(
@@ -142,9 +151,15 @@ class AssemblySection(AbstractStructureSection):
         )
 
 
-def _check_range(indices: list[int], size: int, key: str, what: str) -> None:
+def _check_range(
+    indices: list[int], size: int, key: str, what: str, least: int
+) -> None:
+    """Raises `BadValue` unless indices are 0 to `size` - 1; `least` is that of all."""
     for i, k in enumerate(indices):
         if not 0 <= k < size:
             raise BadValue(
-                f"does not exist: the {what} are 0 to {size - 1}.", f"{key}[{i}]", k
+                f"does not exist: the {what} are 0 to {size - 1}."
+                f"{from_one_hint(k, size, least)}",
+                f"{key}[{i}]",
+                k,
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from eigenfit_serving.arrays import array_of, list_of_integers
+from eigenfit_serving.arrays import array_of, from_one_hint, list_of_integers
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.section import Section
 from eigenfit_serving.structure_sections import Sized
@@ -173,8 +173,9 @@ class ClusterMeansSection(AbstractObservationSection):
 
     def check(self, structure: Sized, key: str) -> None:
         """Checks the observation against the matrix it is of; see the base class."""
+        least = min(map(min, self.clusters))
         for i, cluster in enumerate(self.clusters):
-            check_levels(cluster, structure.order, f"{key}.clusters[{i}]")
+            check_levels(cluster, structure.order, f"{key}.clusters[{i}]", least=least)
             check_distinct(cluster, structure.order, f"{key}.clusters[{i}]")
         super().check(structure, key)
 
@@ -228,7 +229,11 @@ class RelativeToSection(AbstractObservationSection):
 
 
 def check_levels(
-    indices: Sequence[int], order: int, key: str, single: bool = False
+    indices: Sequence[int],
+    order: int,
+    key: str,
+    single: bool = False,
+    least: int | None = None,
 ) -> None:
     """Raises `BadValue` unless there are such levels, or components.
 
@@ -237,12 +242,15 @@ def check_levels(
         order: Of the matrix.
         key: Of the list in the file, or of the number if `single`.
         single: Whether the file has a number instead of a list.
+        least: Of all indices of the observation, if these are some of them.
     """
+    least = min(indices, default=0) if least is None else least
     for i, k in enumerate(indices):
         if not -order <= k < order:
             raise BadValue(
                 f"does not exist: a matrix of order {order} has the levels 0 to "
-                f"{order - 1} (-{order} to -1 from the top).",
+                f"{order - 1} (-{order} to -1 from the top)."
+                f"{from_one_hint(k, order, least)}",
                 key if single else f"{key}[{i}]",
                 k,
             )

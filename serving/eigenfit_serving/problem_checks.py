@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eigenfit_serving.block_section import Term
-from eigenfit_serving.errors import BadValue
+from eigenfit_serving.errors import BadValue, check_all
 from eigenfit_serving.section import MAX_PARAMETERS
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ def check_targets(content: ProblemFile) -> None:
         )
     elif len(content.given_targets) != len(names):
         raise BadValue(_wrong_number(content, len(content.given_targets)), "targets")
-    for term in content.terms:
-        order = term.matrix.structure.order if term.matrix else 1
-        _check_own_targets(content, term, order)
+    check_all(*(partial(_check_own_targets, content, term) for term in content.terms))
 
 
 def _wrong_number(content: ProblemFile, given: int) -> str:
@@ -128,7 +127,8 @@ def _wrong_number(content: ProblemFile, given: int) -> str:
     )
 
 
-def _check_own_targets(content: ProblemFile, term: Term, order: int) -> None:
+def _check_own_targets(content: ProblemFile, term: Term) -> None:
+    order = term.matrix.structure.order if term.matrix else 1
     key, values = term.targets_key, content.targets[term.part]
     if content.given_targets is None:
         term.section.check_targets(values, order, key)
@@ -145,8 +145,8 @@ def check_start(content: ProblemFile) -> None:
     Raises:
         BadValue: If they do not fit the unknowns, or both are given.
     """
-    if content.start.given(content.unknowns) is None:
-        content.start.box(content.unknowns)
+    content.start.check(content.unknowns)
+    if content.start.parameters is None:
         return
     for key in ("starts", "seed"):
         if key in content.fit.model_fields_set:

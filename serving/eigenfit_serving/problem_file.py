@@ -2,15 +2,15 @@
 
 A file says what is searched for (`targets`, `[structure]`, `[observation]`, or several
 `[[blocks]]`), what is known of the parameters (`[parameters]`), from where (`[start]`)
-and how (`[fit]`). It is read strictly: unknown keys and wrong types are refused, in one
-line that names file, key, value and remedy. TensorFlow is imported only when the solver
-is asked for.
+and how (`[fit]`). It is read strictly: unknown keys and wrong types are refused, each
+in a line that names file, key, value and remedy. TensorFlow is imported only when the
+solver is asked for.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +27,7 @@ from eigenfit_serving.block_section import (
 )
 from eigenfit_serving.composed_sections import StructureSection
 from eigenfit_serving.difference_sections import ObservationSection
-from eigenfit_serving.errors import BadValue, InputError
+from eigenfit_serving.errors import BadValue, InputError, check_all
 from eigenfit_serving.explain import explain
 from eigenfit_serving.fit_section import FitSection
 from eigenfit_serving.method_checks import check_method
@@ -94,16 +94,23 @@ class ProblemFile(Section):
     def _check(self) -> ProblemFile:
         check_form(self)
         check_blocks(self)
-        check_targets(self)
-        check_start(self)
-        check_method(self.fit.method, self.matrices, self.terms, self.parameters)
-        for key, array in self._numbers():
-            check_fits(array, key, self.fit.dtype)
-        if not np.asarray(self.fit.tolerance, self.fit.dtype) > 0:
+        fit = self.fit
+        check_all(
+            partial(check_targets, self),
+            partial(check_start, self),
+            partial(
+                check_method, fit.method, self.matrices, self.terms, self.parameters
+            ),
+        )
+        numbers = self._numbers()
+        check_all(
+            *(partial(check_fits, array, key, fit.dtype) for key, array in numbers)
+        )
+        if fit.tolerance is not None and not np.asarray(fit.tolerance, fit.dtype) > 0:
             raise BadValue(
-                f'is zero in {self.fit.dtype}. Use a larger one, or dtype = "float64".',
+                f'is zero in {fit.dtype}. Use a larger one, or dtype = "float64".',
                 "fit.tolerance",
-                self.fit.tolerance,
+                fit.tolerance,
             )
         return self
 
@@ -180,26 +187,36 @@ class ProblemFile(Section):
         for term in self.terms:
             result += term.section.arrays(term.key)
         result += self.start.arrays("start")
-        if self.start.parameters is None:
+        if self.start.name == "uniform":
             low, high = self.start.box(self.unknowns)
             with np.errstate(over="ignore"):
                 result.append(("start.high - start.low", np.max(high - low)))
-        result.append(("fit.tolerance", np.asarray(self.fit.tolerance)))
+        if self.fit.tolerance is not None:
+            result.append(("fit.tolerance", np.asarray(self.fit.tolerance)))
         return result
 
-    def initial_parameters(self, starts: int | None = None) -> np.ndarray:
+    def initial_parameters(
+        self, starts: int | None = None, problem: ef.Problem | None = None
+    ) -> np.ndarray:
         """The starts, `[s, p]` of `fit.dtype`; random ones depend on the seed only.
 
         Args:
             starts: Number s of them; all by default.
+            problem: Made by `problem()`, if it is there: natural starts need it.
         """
         given = self.start.given(self.unknowns)
         if given is not None:
             return given[:starts].astype(self.fit.dtype)
-        low, high = self.start.box(self.unknowns)
-        generator = np.random.default_rng(self.fit.seed)
-        shape = (starts or self.fit.starts, len(self.unknowns.names))
-        return generator.uniform(low, high, shape).astype(self.fit.dtype)
+        number, seed = starts or self.fit.starts, self.fit.seed
+        if self.start.name == "natural":
+            from eigenfit.drawing import natural_starts
+
+            rng = np.random.default_rng(seed)
+            made = problem or self.problem()
+            drawn = natural_starts(made, self.targets, number, rng)
+        else:
+            drawn = self.start.draw(self.unknowns, seed, number)
+        return drawn.astype(self.fit.dtype)
 
     def problem(self, dtype: str | None = None) -> ef.Problem:
         """Builds the problem; imports TensorFlow.
@@ -243,7 +260,8 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
         **fit: Settings that take precedence over those of `[fit]`; None is no setting.
 
     Raises:
-        InputError: If the file cannot be read or is not a valid problem; one line.
+        InputError: If the file cannot be read or is not a valid problem; a line for
+            each error.
     """
     try:
         # Some editors begin a file with a byte order mark.
@@ -275,6 +293,5 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
             content, context={"folder": Path(path).parent}
         )
     except ValidationError as error:
-        raise InputError(
-            explain(error, ProblemFile, str(path), {f"fit.{key}" for key in given})
-        ) from None
+        options = {f"fit.{key}" for key in given}
+        raise InputError(*explain(error, ProblemFile, str(path), options)) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from eigenfit_serving.arrays import array_of
+from eigenfit_serving.arrays import array_of, transposed_hint
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.observation_sections import (
     AbstractObservationSection,
@@ -78,7 +78,8 @@ class ModeShapesSection(AbstractShapesSection):
             if targets.shape != wanted:
                 raise BadValue(
                     f"has shape {list(targets.shape)}, it must be {list(wanted)}: a "
-                    f"row for each level with a number for each component.",
+                    f"row for each level with a number for each component."
+                    f"{transposed_hint(targets.shape, wanted)}",
                     f"{key}.targets",
                 )
             return
@@ -125,7 +126,8 @@ class MACSection(AbstractShapesSection):
         if self.shapes.shape != wanted:
             raise BadValue(
                 f"has shape {list(self.shapes.shape)}, it must be {list(wanted)}: a "
-                f"row for each level with a number for each component.",
+                f"row for each level with a number for each component."
+                f"{transposed_hint(self.shapes.shape, wanted)}",
                 f"{key}.shapes",
             )
         for i in np.flatnonzero(~self.shapes.any(axis=1))[:1]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from eigenfit_serving.arrays import array_of
+from eigenfit_serving.arrays import array_of, transposed_hint
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.parameter_section import Unknowns
 from eigenfit_serving.section import Section
+
+if TYPE_CHECKING:
+    from eigenfit_export.starts import Start
 
 
 def _form(value: Any) -> str:
@@ -26,16 +29,37 @@ Given = Annotated[
 ]
 
 
+_KINDS = {"low": "uniform", "high": "uniform", "centre": "normal", "sigma": "normal"}
+"""The kind of starts for which a number is meant."""
+
+
 class StartSection(Section):
     """`[start]`: given values of the unknown parameters, or random ones.
 
-    Random starts are uniform between `low` and `high`, each a number for all unknowns
-    or a list. Where they are not given, the bounds of a parameter take their place.
+    Random starts have a kind:
+
+    - `natural`, the one without a `[start]`: as `eigenfit.multistart` draws them, so
+      that spectra have the size of the targets where the structure is linear; between
+      the bounds where parameters have some;
+    - `uniform`: between `low` and `high`; where they are not given, the bounds of a
+      parameter take their place, or 0 and 1;
+    - `normal`: around `centre` with standard deviation `sigma`, cut off at bounds.
+
+    Each of these is a number for all unknowns or a list. With `low` or `high` the kind
+    is uniform, with `sigma` normal, unless it is given.
+
+    Of several given starts (`parameters` with a row for each) an exported model begins
+    at the first; `eigenfit batch --starts` begins at all, and draws what more it needs.
     """
 
-    kind: Annotated[Literal["uniform"], Field(description='"uniform"')] = "uniform"
+    kind: Annotated[
+        Literal["natural", "uniform", "normal"] | None,
+        Field(description='"natural", "uniform" or "normal"'),
+    ] = None
     low: Annotated[np.ndarray, array_of(0, 1)] | None = None
     high: Annotated[np.ndarray, array_of(0, 1)] | None = None
+    centre: Annotated[np.ndarray, array_of(0, 1)] | None = None
+    sigma: Annotated[np.ndarray, array_of(0, 1)] | None = None
     parameters: Given | None = None
 
     @model_validator(mode="after")
@@ -46,7 +70,29 @@ class StartSection(Section):
                 "is for random starts, but parameters are given. Remove one of them.",
                 f".{random[0]}",
             )
+        for name, kind in _KINDS.items():
+            if getattr(self, name) is not None and self.name != kind:
+                raise BadValue(
+                    f'is for kind = "{kind}", but the kind is "{self.name}". Remove '
+                    f"one of them.",
+                    f".{name}",
+                )
+        if self.name == "normal":
+            if self.sigma is None:
+                raise BadValue("is missing. Add the standard deviation.", ".sigma")
+            if not (self.sigma > 0).all():
+                raise BadValue("must be above 0.", ".sigma", np.min(self.sigma).item())
         return self
+
+    @property
+    def name(self) -> str:
+        """`given`, `natural`, `uniform` or `normal`."""
+        if self.parameters is not None:
+            return "given"
+        if self.kind is not None:
+            return self.kind
+        kinds = [k for name, k in _KINDS.items() if getattr(self, name) is not None]
+        return kinds[0] if kinds else "natural"
 
     def given(self, unknowns: Unknowns) -> np.ndarray | None:
         """The given starts, `[s, p]`; None if they are random.
@@ -76,7 +122,8 @@ class StartSection(Section):
             if values.shape[-1] != len(names):
                 raise BadValue(
                     f"has {values.shape[-1]} numbers for each start, but there are "
-                    f"{len(names)} parameters to fit. Give {len(names)}.",
+                    f"{len(names)} parameters to fit. Give {len(names)}."
+                    f"{transposed_hint(values.shape, (None, len(names)))}",
                     "start.parameters",
                 )
             starts = np.atleast_2d(values)
@@ -93,14 +140,68 @@ class StartSection(Section):
             )
         return starts
 
-    def box(self, unknowns: Unknowns) -> tuple[np.ndarray, np.ndarray]:
-        """Where random starts lie: low and high, `[p]` each.
+    def check(self, unknowns: Unknowns) -> None:
+        """Looks whether all numbers fit the unknowns.
 
         Raises:
-            BadValue: If there is no room between them.
+            BadValue: If not.
         """
-        p = len(unknowns.names)
-        for name in ("low", "high"):
+        self.given(unknowns)
+        if self.name == "uniform":
+            self.box(unknowns)
+        if self.name == "normal":
+            self._check_lengths(("centre", "sigma"), len(unknowns.names))
+
+    def draw(self, unknowns: Unknowns, seed: int, number: int) -> np.ndarray:
+        """Draws uniform or normal starts, `[number, p]`.
+
+        Args:
+            unknowns: What is fitted.
+            seed: Of NumPy's generator.
+            number: Of them.
+        """
+        generator = np.random.default_rng(seed)
+        shape = (number, len(unknowns.names))
+        if self.name == "uniform":
+            return generator.uniform(*self.box(unknowns), shape)
+        assert self.sigma is not None
+        centre = 0.0 if self.centre is None else self.centre
+        drawn = generator.normal(centre, self.sigma, shape)
+        return np.clip(drawn, unknowns.low, unknowns.high)
+
+    def build(self, unknowns: Unknowns) -> Start:
+        """Makes what a model is exported with."""
+        from eigenfit_export.starts import Start
+
+        given = self.given(unknowns)
+        if given is not None:
+            return Start.given(given)
+        if self.name == "uniform":
+            return Start.uniform(*self.box(unknowns))
+        if self.name == "normal":
+            return Start.normal(0.0 if self.centre is None else self.centre, self.sigma)
+        return Start()
+
+    def describe(self, unknowns: Unknowns) -> str:
+        """Says in a few words where fits begin: "uniform, 0 to 1"."""
+        given = self.given(unknowns)
+        if given is not None:
+            return "given" if len(given) == 1 else f"{len(given)} given"
+        if self.name == "uniform":
+            low, high = self.box(unknowns)
+            return f"uniform, {low.min():g} to {high.max():g}"
+        if self.name == "normal":
+            centre = np.zeros(1) if self.centre is None else np.atleast_1d(self.centre)
+            sigma = np.atleast_1d(self.sigma)  # type: ignore[arg-type]
+            if len(centre) == len(sigma) == 1:
+                return f"normal, {centre[0]:g} with standard deviation {sigma[0]:g}"
+            return "normal, centre and standard deviation of each"
+        if np.isfinite([unknowns.low, unknowns.high]).any():
+            return "natural, between the bounds"
+        return "natural, of the size of the targets"
+
+    def _check_lengths(self, names: tuple[str, ...], p: int) -> None:
+        for name in names:
             values = getattr(self, name)
             if values is not None and values.ndim and len(values) != p:
                 raise BadValue(
@@ -108,6 +209,14 @@ class StartSection(Section):
                     f"Give {p}, or a single number for all.",
                     f"start.{name}",
                 )
+
+    def box(self, unknowns: Unknowns) -> tuple[np.ndarray, np.ndarray]:
+        """Where uniform starts lie: low and high, `[p]` each.
+
+        Raises:
+            BadValue: If there is no room between them.
+        """
+        self._check_lengths(("low", "high"), len(unknowns.names))
         low, high = self._sides(unknowns)
         for k in np.flatnonzero(~(low < high))[:1]:
             name, place = unknowns.names[k], ""

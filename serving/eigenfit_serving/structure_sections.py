@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from eigenfit_serving.arrays import (
     check_square,
     complex_array_of,
 )
-from eigenfit_serving.errors import BadValue
+from eigenfit_serving.errors import BadValue, check_all
 from eigenfit_serving.section import Order, Section
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ class AffineSection(AbstractStructureSection):
                 f"{list(self.basis.shape[1:])}. Give it the same.",
                 ".offset",
             )
-        for k, matrix in enumerate(self.basis):
-            check_hermitian(matrix, f".basis[{k}]")
+        matrices = {f".basis[{k}]": matrix for k, matrix in enumerate(self.basis)}
         if self.offset is not None:
-            check_hermitian(self.offset, ".offset")
+            matrices[".offset"] = self.offset
+        check_all(*(partial(check_hermitian, A, key) for key, A in matrices.items()))
         return self
 
     @property

@@ -4,6 +4,8 @@ Those of a single symmetric or affine matrix are in `test_cli.py`, those of data
 in `test_data_files.py`.
 """
 
+import re
+
 import pytest
 
 from eigenfit_serving import InputError
@@ -563,3 +565,99 @@ def test_bad_file(read, name):
 @pytest.mark.parametrize("text", [TOEPLITZ, BLOCKS, JOINT, FRAME, BLOCH, ASSEMBLY])
 def test_what_the_bad_files_are_made_of_is_good(read, text):
     assert read(text).problem() is not None
+
+
+# What is written, what the hint is; None where there must be none.
+HINTS = {
+    "levels from 1": (
+        TOEPLITZ + '[observation]\nkind = "levels"\nindices = [1, 2, 3]\n',
+        r"indices\[2\] = 3: does not exist.*counted from 1",
+    ),
+    "levels from 0": (
+        TOEPLITZ + '[observation]\nkind = "levels"\nindices = [0, 2, 3]\n',
+        None,
+    ),
+    "pairs from 1": (
+        TOEPLITZ + '[observation]\nkind = "differences"\n'
+        "pairs = [[2, 1], [3, 1], [3, 2]]\n",
+        r"pairs\[1\]\[0\] = 3.*counted from 1",
+    ),
+    "pairs from 0": (
+        TOEPLITZ + '[observation]\nkind = "differences"\n'
+        "pairs = [[1, 0], [2, 0], [3, 2]]\n",
+        None,
+    ),
+    "clusters from 1": (
+        TOEPLITZ + '[observation]\nkind = "cluster-means"\n'
+        "clusters = [[1], [2], [3]]\n",
+        r"clusters\[2\]\[0\] = 3.*counted from 1",
+    ),
+    "edges from 1": (
+        FRAME.replace("[[0, 1], [1, 2]]", "[[1, 2], [2, 3]]\norder = 3"),
+        r"edges\[1\]\[1\] = 3.*counted from 1",
+    ),
+    "edges, transposed": (
+        FRAME.replace("[[0, 1], [1, 2]]", "[[0, 1, 2], [1, 2, 0]]"),
+        "transposed: give it as 3 rows of 2",
+    ),
+    "rows from 1": (
+        ASSEMBLY.replace("rows = [0, 1, 2]", "order = 3\nrows = [1, 2, 3]").replace(
+            "columns = [0, 1, 2]", "columns = [1, 2, 3]"
+        ),
+        r"rows\[2\] = 3.*counted from 1",
+    ),
+    "columns beyond": (
+        ASSEMBLY.replace("columns = [0, 1, 2]", "order = 3\ncolumns = [1, 2, 3]"),
+        None,
+    ),
+    "matrix of ties, transposed": (
+        BLOCKS.replace("[[1, 0], [0, 1], [0, 1]]", "[[1, 0, 0], [0, 1, 1]]"),
+        "transposed: give it as 3 rows of 2",
+    ),
+    "vectors, transposed": (
+        BLOCH.replace("[[0, 0], [1, 0]]", "[[0, 1, 2], [0, 0, 0]]"),
+        "vectors look transposed: give it as 3 rows of 2",
+    ),
+    "starts, transposed": (
+        TOEPLITZ + "[start]\nparameters = [[1, 2], [3, 4], [5, 6]]\n",
+        "transposed: give it as 2 rows of 3",
+    ),
+    "matrices, transposed": (
+        HEAD + 'structure = {kind = "affine", basis = '
+        "[[[1, 2], [0, 0], [0, 0]], [[0, 0], [1, 2], [0, 0]], "
+        "[[0, 0], [0, 0], [1, 2]]]}\n",
+        "transposed: the first index is that of the 2 matrices",
+    ),
+    "not symmetric": (
+        HEAD + 'structure = {kind = "additive", offset = [[2, -1], [-4, 3]]}\n',
+        "other eigenvalues.*generalized",
+    ),
+    "one triangle": (
+        HEAD + 'structure = {kind = "additive", offset = [[2, 0], [-4, 3]]}\n',
+        "Only one triangle is there",
+    ),
+    "rounded": (
+        HEAD + 'structure = {kind = "additive", offset = [[2, -1], [-1.0001, 3]]}\n',
+        "If that is rounding, give more digits",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_likely_mistakes_are_named(read, name):
+    text, hint = HINTS[name]
+    with pytest.raises(InputError) as caught:
+        read(text)
+    if hint is None:
+        assert "from 1" not in str(caught.value)
+    else:
+        assert re.search(hint, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-10, 1.0, 1e150])
+def test_lattice_vectors_are_compared_in_their_own_unit(read, scale):
+    vectors = f"[[{scale!r}, 0], [0, {scale!r}]]"
+    assert read(BLOCH.replace("[[0, 0], [1, 0]]", vectors)).structure.order == 1
+    vectors = f"[[{scale!r}, {scale!r}], [{-scale!r}, {-scale!r}]]"
+    with pytest.raises(InputError, match=r"vectors\[1\].*equal or opposite to vectors"):
+        read(BLOCH.replace("[[0, 0], [1, 0]]", vectors))

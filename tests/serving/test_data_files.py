@@ -38,6 +38,11 @@ def write_single_npz(path):
     return '{file = "K.npz"}'
 
 
+def write_sparse_npz(path):
+    scipy.sparse.save_npz(path / "K.npz", scipy.sparse.csr_array(OFFSET))
+    return '{file = "K.npz"}'
+
+
 def write_dense_mtx(path):
     scipy.io.mmwrite(path / "K.mtx", OFFSET)
     return '{file = "K.mtx"}'
@@ -64,6 +69,7 @@ def write_symmetric_mtx(path):
         write_npy,
         write_npz,
         write_single_npz,
+        write_sparse_npz,
         write_dense_mtx,
         write_sparse_mtx,
         write_symmetric_mtx,
@@ -194,8 +200,18 @@ BAD_DATA = {
     "text in csv": (
         b"1,2\n3,x\n",
         '{file = "K.csv"}',
-        'holds "x" in row 1, column 1',
+        'holds "x" in line 2, column 2, which',
         "Correct it",
+    ),
+    "text in a named column": (
+        b"# made by hand\n\nf,sigma\n1,2\n3,x\n",
+        '{file = "K.csv"}',
+        'holds "x" in line 5, column 2 ("sigma"), which',
+    ),
+    "short line under a header": (
+        b"a,b\n1,2\n3\n",
+        '{file = "K.csv"}',
+        "has 1 cells in line 3, but 2 in its header",
     ),
     "nan in csv": (b"1,nan\n1,2\n", '{file = "K.csv"}', "nan at [0][1]", "be finite"),
     "no header": (b"1,2\n", '{file = "K.csv", key = "a"}', "offset.key", "no header"),
@@ -254,3 +270,37 @@ def test_a_matrix_too_large_to_be_dense_is_refused(read, tmp_path):
     )
     with pytest.raises(InputError, match=r"100000 rows.*give a smaller one"):
         read(additive('{file = "K.mtx"}'))
+
+
+def test_a_large_sparse_npz_is_refused(read, tmp_path):
+    scipy.sparse.save_npz(tmp_path / "K.npz", scipy.sparse.eye_array(10**5))
+    with pytest.raises(InputError, match=r"100000 rows.*give a smaller one"):
+        read(additive('{file = "K.npz"}'))
+
+
+@pytest.mark.parametrize("suffix", ["mtx", "npz", "csv"])
+def test_a_basis_of_one_file_needs_no_list(read, tmp_path, suffix):
+    if suffix == "mtx":
+        scipy.io.mmwrite(tmp_path / "K.mtx", scipy.sparse.coo_array(OFFSET))
+    elif suffix == "npz":
+        scipy.sparse.save_npz(tmp_path / "K.npz", scipy.sparse.csr_array(OFFSET))
+    else:
+        np.savetxt(tmp_path / "K.csv", OFFSET)
+    basis = f'{{file = "K.{suffix}"}}'
+    for table in (basis, f"[{basis}]"):
+        text = f'structure = {{kind = "affine", basis = {table}}}\n'
+        structure = read(f"schema = 1\ntargets = [1, 2, 3]\n{text}").structure
+        np.testing.assert_array_equal(structure.basis, [OFFSET])
+
+
+def test_a_list_in_one_of_several_columns_says_which_there_are(read, tmp_path):
+    text = 'schema = 1\ntargets = {file = "t.csv"}\n'
+    text += 'structure = {kind = "toeplitz", order = 3}\n'
+    (tmp_path / "t.csv").write_text("line,sigma\n1,.1\n2,.1\n3,.1\n")
+    with pytest.raises(InputError) as caught:
+        read(text)
+    wanted = 'has the columns line, sigma. Choose one with key, e.g. key = "line".'
+    assert f'targets.file = "t.csv": {wanted}' in str(caught.value)
+    (tmp_path / "t.csv").write_text("1,.1\n2,.1\n3,.1\n")
+    with pytest.raises(InputError, match=r"has 2 columns without names.*first"):
+        read(text)

@@ -31,7 +31,7 @@ def test_defaults(read):
     problem = read(SYMMETRIC)
     assert problem.title is None
     assert problem.fit.method == "auto"
-    assert (problem.fit.tolerance, problem.fit.max_steps) == (1e-8, None)
+    assert (problem.fit.tolerance, problem.fit.max_steps) == (None, None)
     assert (problem.fit.starts, problem.fit.seed, problem.fit.dtype) == (
         1,
         0,
@@ -179,12 +179,75 @@ def test_problems_are_frozen(read):
         read(SYMMETRIC).fit.tolerance = 1.0
 
 
-def test_errors_are_value_errors_of_one_line(read):
+def test_errors_are_value_errors_of_a_line_each(read):
     with pytest.raises(InputError) as caught:
         read(SYMMETRIC + '[fit]\nmethod = "a\\nb"\nstarts = 0\n')
     assert isinstance(caught.value, ValueError)
-    assert "\n" not in str(caught.value)
-    assert "1 more error after this one" in str(caught.value)
+    first, second = str(caught.value).split("\n")
+    assert 'fit.method = "a\\nb": must be "auto"' in first
+    assert "fit.starts = 0: must be an integer from 1" in second
+
+
+def keys_of(error):
+    return [line.split(": ")[1].split(" =")[0] for line in str(error).split("\n")]
+
+
+def test_errors_of_the_whole_file_are_shown_together(read):
+    text = """
+schema = 1
+[structure]
+kind = "affine"
+basis = [[[1, 2], [3, 4]], [[0, 1], [2, 0]]]
+offset = [[0, 5], [6, 0]]
+[fit]
+tolerance = -1
+"""
+    with pytest.raises(InputError) as caught:
+        read(text)
+    keys = [
+        line.split(": ")[1].split(" =")[0] for line in str(caught.value).split("\n")
+    ]
+    places = ["basis[0][0][1]", "basis[1][0][1]", "offset[0][1]"]
+    assert keys == [*(f"structure.{place}" for place in places), "fit.tolerance"]
+    text = """
+schema = 1
+targets = [1, 2, 3, 4]
+structure = {kind = "toeplitz", order = 3}
+start = {parameters = [1, 2]}
+fit = {method = "isospectral-projection", starts = 2}
+"""
+    with pytest.raises(InputError) as caught:
+        read(text)
+    keys = [
+        line.split(": ")[1].split(" =")[0] for line in str(caught.value).split("\n")
+    ]
+    assert keys == ["targets", "start.parameters", "fit.method"]
+    text = """
+schema = 1
+targets = [1, 2]
+structure = {kind = "toeplitz", order = 3}
+[[observations]]
+kind = "levels"
+indices = [7]
+[[observations]]
+kind = "differences"
+pairs = [[9, 0]]
+"""
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert [line.split(": ")[1] for line in str(caught.value).split("\n")] == [
+        "observations[0].indices[0] = 7",
+        "observations[1].pairs[0][0] = 9",
+    ]
+
+
+def test_many_errors_are_counted(read):
+    text = SYMMETRIC + "".join(f"key{k} = 1\n" for k in range(40))
+    with pytest.raises(InputError) as caught:
+        read(text)
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 21
+    assert lines[-1].endswith(": 20 more errors.")
 
 
 def test_a_long_value_is_shortened(read):

@@ -43,9 +43,12 @@ class Affine(AbstractLinearStructure):
     ) -> None:
         basis = as_array("basis", basis)
         if basis.ndim != 3 or basis.shape[1] != basis.shape[2] or 0 in basis.shape:
+            hint = "For a single matrix write [matrix]."
+            if basis.ndim == 3 and basis.shape[0] == basis.shape[1]:
+                hint = "It looks transposed: take np.moveaxis(basis, -1, 0)."
             raise ValueError(
                 f"`basis` must have shape [p, n, n] with p, n >= 1, got "
-                f"{list(basis.shape)}. For a single matrix write [matrix]."
+                f"{list(basis.shape)}. {hint}"
             )
         matrices = {"basis": basis}
         if offset is not None:

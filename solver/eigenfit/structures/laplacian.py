@@ -42,9 +42,11 @@ class Laplacian(AbstractLinearStructure):
     ) -> None:
         ends = as_array("edges", edges)
         if ends.ndim != 2 or ends.shape[1] != 2 or ends.dtype.kind not in "iu":
+            turned = ends.ndim == 2 and ends.shape[0] == 2 != ends.shape[1]
             raise ValueError(
                 f"`edges` must be a list of pairs of integers, got shape "
                 f"{list(ends.shape)} of {ends.dtype}."
+                f"{' It looks transposed: take edges.T.' * turned}"
             )
         if order is None:
             order = int(ends.max(initial=0)) + 1
@@ -56,8 +58,10 @@ class Laplacian(AbstractLinearStructure):
         seen = set()
         for a, b in ends.tolist():
             if not 0 <= min(a, b) <= max(a, b) < self.order:
+                from_one = max(a, b) == self.order and ends.min() == 1
                 raise ValueError(
                     f"`edges` has ({a}, {b}), but the vertices are 0..{self.order - 1}."
+                    f"{' Are they counted from 1?' * from_one}"
                 )
             if a == b:
                 raise ValueError(f"`edges` has the loop ({a}, {b}). Leave it out.")

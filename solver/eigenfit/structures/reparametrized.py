@@ -52,9 +52,11 @@ class Reparametrized(AbstractStructure):
         matrix = real_array("matrix", matrix)
         q = structure.num_parameters
         if matrix.ndim != 2 or matrix.shape[0] != q or not matrix.shape[1]:
+            turned = matrix.ndim == 2 and matrix.shape[1] == q != matrix.shape[0]
             raise ValueError(
                 f"`matrix` must have shape [{q}, p], a row for each parameter of "
                 f"{structure!r}, got {list(matrix.shape)}."
+                f"{' It looks transposed: take matrix.T.' * turned}"
             )
         offset = np.zeros(q) if offset is None else real_array("offset", offset)
         if offset.shape != (q,):
