@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eigenfit_serving.feasibility import Finding, find
+from eigenfit_serving.index_hints import index_findings
 from eigenfit_serving.problem_file import ProblemFile
 from eigenfit_serving.report import print_heading, print_table
 from eigenfit_serving.report_tables import (
@@ -35,7 +36,9 @@ def check_problem(content: ProblemFile) -> tuple[np.ndarray, list[Finding]]:
     targets = content.targets
     problem.check_targets(targets)
     values = np.asarray(problem.values(start, targets))
-    return values, find(problem, targets, start, tolerance=content.fit.tolerance)
+    findings = find(problem, targets, start, tolerance=content.fit.tolerance)
+    levels = problem.split(np.asarray(problem.eigenvalues(start)))
+    return values, findings + index_findings(content, levels)
 
 
 def print_check(
@@ -85,16 +88,16 @@ def _print_summary(content: ProblemFile, console: Console) -> None:
     grid.add_row("Problem", text.replace(" 1 degrees", " 1 degree"))
     grid.add_row("Start", _start(content))
     fit = content.fit
-    grid.add_row("Fit", f"{fit.method}, tolerance {fit.tolerance:g}, {fit.dtype}")
+    grid.add_row("Fit", f"{fit.method}, tolerance {fit.tolerance_text}, {fit.dtype}")
     console.print(grid)
 
 
 def _start(content: ProblemFile) -> str:
+    where = content.start.describe(content.unknowns)
     if content.start.parameters is not None:
-        return f"{count(len(content.initial_parameters()), 'given start')}"
-    low, high = content.start.box(content.unknowns)
+        return where
     starts = count(content.fit.starts, "random start")
-    return f"{starts} in {low.min():g} to {high.max():g}, seed {content.fit.seed}"
+    return f"{starts}: {where}, seed {content.fit.seed}"
 
 
 def _matrices(content: ProblemFile) -> Table:

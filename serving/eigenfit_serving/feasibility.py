@@ -7,7 +7,7 @@ passes them may still have no solution.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -15,6 +15,7 @@ from scipy.optimize import lsq_linear
 from eigenfit_serving.multiplicity import multiplicity_finding
 from eigenfit_serving.ranks import rank_findings
 from eigenfit_serving.spectra import Part, parts_of
+from eigenfit_serving.unit_hints import in_order, units
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -29,7 +30,7 @@ class Finding:
 
     Attributes:
         kind: "trace", "norm", "fixed", "multiplicity", "rank", "relations", "start",
-            "derivative" or "overdetermined".
+            "derivative", "overdetermined", "pairs", "unit" or "indices".
         severity: "impossible" if the loss cannot fall to the tolerance, "warning" if
             the fit will probably not do what is meant, else "note".
         text: What was found and what to do about it, without a line break.
@@ -40,8 +41,22 @@ class Finding:
     text: str
 
 
+class _Excess(NamedTuple):
+    """A reason why the loss stays above a number."""
+
+    kind: str
+    root: float  # of the number, in the unit of the problem
+    text: str
+
+
+_RTOL = 1e-10  # as of a fit without a tolerance
+_CHI = 24.0**0.5  # a deviation of this many sigma has a probability of 1e-6
+_SMALL_MISFIT = 0.05
+"""Misfit, relative to the targets, that data with errors may have."""
+
+
 def find(
-    problem: ef.Problem, targets: Any, initial: Any, *, tolerance: float = 1e-8
+    problem: ef.Problem, targets: Any, initial: Any, *, tolerance: float | None = None
 ) -> list[Finding]:
     """Looks for reasons why targets cannot be met or parameters not be found.
 
@@ -51,13 +66,18 @@ def find(
     - equal targets: an s-fold level takes `s (s + 1) / 2 - 1` conditions of a real
       matrix and `s^2 - 1` of a Hermitian one (J. von Neumann & E. Wigner, Phys. Z. 30
       (1929) 467), fewer where levels belong to different symmetries;
-    - the rank of the Jacobian at the start and beside it.
+    - the rank of the Jacobian at the start and beside it;
+    - differences of the wrong sign, and targets that seem to be in another unit.
+
+    Units of matrices, targets and parameters change nothing.
 
     Args:
         problem: In float64.
         targets: `[m]`.
         initial: `[p]`, the start.
-        tolerance: At which a loss counts as met.
+        tolerance: At which a loss counts as met; by default that of `Solver.fit`.
+            Data with standard deviations need not be met: for them a loss of 24 is
+            reported, which chance exceeds once in a million.
 
     Returns:
         Findings, the worst first; empty if nothing was found.
@@ -73,131 +93,206 @@ def find(
     """
     t = np.asarray(targets, np.float64)
     x = np.asarray(initial, np.float64)
-    parts = parts_of(problem, t)
-    found: list[Finding] = []
-    for kind, least, text in (*_traces(problem, parts), *_norms(problem, parts, x)):
-        if least > tolerance:
-            end = f" The loss cannot fall below {least:.3g} (tolerance {tolerance:g})."
-            found.append(Finding(kind, "impossible", text + end))
-    ranks, fixed = rank_findings(problem, t, x, tolerance)
+    unit, size = (float(number) for number in problem.natural_size(x, t))
+    # Roots of losses, which have the range of float64 twice.
+    allowed = _RTOL * size if tolerance is None else float(tolerance) ** 0.5 / unit
+    if problem.has_sigma:
+        allowed = max(allowed, _CHI / unit)
+    parts = parts_of(problem, t, unit)
+    ranks, fixed = rank_findings(problem, t, x)
+    excesses = [
+        *_traces(problem, parts),
+        *_norms(problem, parts),
+        *_signs(problem, t, unit),
+        *_fixed(problem, t, fixed, unit),
+    ]
+    found = [
+        _judged(problem, excess, unit, size)
+        for excess in excesses
+        if excess.root > allowed
+    ]
     # Where the traces do not fit, that is the relation between the targets.
     known = {finding.kind for finding in found}
     found += [Finding(*f) for f in ranks if f[0] != "relations" or "trace" not in known]
     text = multiplicity_finding(problem, parts, x, fixed)
     if text:
         found.append(Finding("multiplicity", "warning", text))
+    if not known:
+        values = np.asarray(problem.values(x, t))
+        found += [
+            Finding("unit", "warning", text) for text in units(problem, t, values)
+        ]
     order = ("impossible", "warning", "note")
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
-def _traces(problem: ef.Problem, parts: list[Part]) -> list[tuple[str, float, str]]:
-    """Compares traces with the sums of targets: kind, least loss, text."""
+def _judged(problem: ef.Problem, excess: _Excess, unit: float, size: float) -> Finding:
+    """Says what a loss that cannot fall further means."""
+    with np.errstate(over="ignore"):
+        least = np.float64(excess.root * unit) ** 2
+    text = f"{excess.text} The loss cannot fall below {least:.3g}"
+    if problem.has_sigma:
+        text += ", which errors of the given sigma hardly explain"
+    elif problem.is_least_squares and excess.root <= _SMALL_MISFIT * size:
+        text += (
+            ": if the data have such errors, the fit finds the least-squares minimum."
+        )
+        return Finding(excess.kind, "note", text)
+    return Finding(excess.kind, "impossible", f"{text}.")
+
+
+def _fixed(
+    problem: ef.Problem, targets: np.ndarray, fixed: dict[int, float], unit: float
+) -> list[_Excess]:
+    """Compares targets with values that do not depend on the unknowns."""
+    roots = problem.roots() / unit
+    return [
+        _Excess(
+            "fixed",
+            abs(float(roots[i] * (value - targets[i]))),
+            f"Target {i} is {targets[i]:.8g}, but what is observed there is "
+            f"{value:.8g} whatever the unknowns are. Leave it out, or correct it.",
+        )
+        for i, value in fixed.items()
+    ]
+
+
+def _signs(problem: ef.Problem, targets: np.ndarray, unit: float) -> list[_Excess]:
+    """Finds differences whose order of levels says that they are not negative."""
+    deviations = problem.roots() / unit * targets
+    result = []
+    for signs, place in in_order(problem):
+        wrong = np.flatnonzero(np.array(signs) * targets[place] < 0)
+        if not len(wrong):
+            continue
+        number = f"{len(wrong)} of {len(signs)}" if len(wrong) < len(signs) else "All"
+        first = place.start + int(wrong[0])
+        text = (
+            f"{number} differences have targets of the wrong sign, such as target "
+            f"{first}, {targets[first]:.6g}: a pair is (upper, lower), and levels "
+            f"ascend with their numbers. Swap the levels of these pairs, or the signs "
+            f"of their targets."
+        )
+        root = float(np.linalg.norm(deviations[place][wrong]))
+        result.append(_Excess("pairs", root, text))
+    return result
+
+
+def _traces(problem: ef.Problem, parts: list[Part]) -> list[_Excess]:
+    """Compares traces with the sums of targets."""
     known = [part for part in parts if part.trace is not None and part.is_linear]
     if not known:
         return []
     T = np.array([part.trace_slope() for part in known])
     t0 = np.array([part.trace_at_zero() for part in known])
     sums, spread = np.array([part.trace for part in known]).T
-    missing = sums - t0
     # A loss of d^2 / sum(1 / w) is the least that moves the sum of levels by d.
-    scale = 1 / np.sqrt(spread)
-    rows, right = T * scale[:, None], missing * scale
-    small = (1e-12 * np.abs([sums, t0]).max() * scale.max()) ** 2
-    free = right - rows @ np.linalg.lstsq(rows, right, rcond=1e-12)[0]
-    least = float(free @ free)
-    if least > small:
+    rows, right = T / spread[:, None], (sums - t0) / spread
+    rounding = np.abs([sums, t0]).max(axis=0) / spread
+    lengths = _lengths(rows)
+    free = right - rows @ (np.linalg.lstsq(rows / lengths, right)[0] / lengths)
+    root = float(np.linalg.norm(free))
+    units = np.array([part.unit for part in known])
+    if root > 1e-12 * np.linalg.norm(rounding):
         worst = int(np.argmax(np.abs(free)))
         part = known[worst]
         if not T[worst].any():
-            return [
-                (
-                    "trace",
-                    least,
-                    f"{part.title} has the trace {t0[worst]:.8g} whatever the unknowns "
-                    f"are, but its targets sum to {sums[worst]:.8g}: the levels of a "
-                    f"matrix sum to its trace. Correct the targets, observe fewer "
-                    f"levels or differences, or let the diagonal vary.",
-                )
-            ]
-        listed = ", ".join(f"{p.name} {s:.8g}" for p, s in zip(known, sums))  # noqa: B905
-        return [
-            (
-                "trace",
-                least,
-                f"The traces of the matrices depend on each other, and the sums of the "
-                f"targets do not fit that ({listed}). Correct the targets, or observe "
-                f"fewer levels.",
+            text = (
+                f"{part.title} has the trace {t0[worst] * part.unit:.8g} whatever the "
+                f"unknowns are, but its targets sum to {sums[worst] * part.unit:.8g}: "
+                f"the levels of a matrix sum to its trace. Correct the targets, "
+                f"observe fewer levels or differences, or let the diagonal vary."
             )
-        ]
+            return [_Excess("trace", root, text)]
+        listed = ", ".join(
+            f"{p.name} {s:.8g}" for p, s in zip(known, sums * units, strict=True)
+        )
+        text = (
+            f"The traces of the matrices depend on each other, and the sums of the "
+            f"targets do not fit that ({listed}). Correct the targets, or observe "
+            f"fewer levels."
+        )
+        return [_Excess("trace", root, text)]
     if problem.bounds is None:
         return []
-    bounded = lsq_linear(rows, right, bounds=_open_box(problem.bounds))
-    least = 2 * float(bounded.cost)
+    low, high = _open_box(problem.bounds)
+    bounded = lsq_linear(rows / lengths, right, (low * lengths, high * lengths))
+    root = float(np.sqrt(2 * bounded.cost))
+    if root <= 1e-7 * np.linalg.norm(rounding):
+        return []
     worst = int(np.argmax(np.abs(bounded.fun)))
-    reached = sums[worst] + bounded.fun[worst] / scale[worst]
-    return [
-        (
-            "trace",
-            least if least > small else 0.0,
-            f"The targets of {known[worst].name} sum to {sums[worst]:.8g}, but "
-            f"inside the bounds of the parameters its trace comes only to "
-            f"{reached:.8g}. Widen the bounds or correct the targets.",
-        )
-    ]
+    reached = sums[worst] + bounded.fun[worst] * spread[worst]
+    text = (
+        f"The targets of {known[worst].name} sum to {sums[worst] * units[worst]:.8g}, "
+        f"but inside the bounds of the parameters its trace comes only to "
+        f"{reached * units[worst]:.8g}. Widen the bounds or correct the targets."
+    )
+    return [_Excess("trace", root, text)]
 
 
-def _norms(
-    problem: ef.Problem, parts: list[Part], x: np.ndarray
-) -> list[tuple[str, float, str]]:
-    """Compares Frobenius norms with the squares of targets: kind, least loss, text.
+def _norms(problem: ef.Problem, parts: list[Part]) -> list[_Excess]:
+    """Compares Frobenius norms with the squares of targets.
 
     Of the matrices and levels without their mean: `|w - t| >= ||w| - |t||`.
     """
     result = []
+    p = problem.num_parameters
     for part in parts:
-        n, p = part.structure.order, len(x)
+        n = part.structure.order
         if part.levels is None or not part.is_linear or part.is_full:
             continue
         if p * n * n > _MAX_NUMBERS:
             continue
-        basis = np.array([_traceless(A) for A in part.slopes(p)])  # [p, 2 n n]
+        slopes = part.slopes(p)
+        basis = np.array([_traceless(A) for A in slopes])  # [p, 2 n n]
+        sizes = np.linalg.norm(slopes, axis=(1, 2))
+        # A multiple of the identity moves the mean only.
+        basis[np.linalg.norm(basis, axis=1) <= 1e-12 * sizes] = 0.0
         constant = _traceless(part.matrix(np.zeros(p)))
-        values, weight = part.levels
+        values, root = part.levels
         wanted = float(np.linalg.norm(values - values.mean()))
-        sizes = np.linalg.norm(basis, axis=1)
-        scale = max(float(np.linalg.norm(constant)), wanted, 1e-300)
-        if not sizes.max() > 1e-12 * scale:
+        if not basis.any():
             norm = float(np.linalg.norm(constant))
             text = (
                 f"{part.title} has a Frobenius norm (of the matrix less its mean "
-                f"level) of {norm:.8g} whatever the unknowns are, but its targets "
-                f"need {wanted:.8g}. Correct the targets, or let more entries vary."
+                f"level) of {norm * part.unit:.8g} whatever the unknowns are, but its "
+                f"targets need {wanted * part.unit:.8g}. Correct the targets, or let "
+                f"more entries vary."
             )
-            result.append(("norm", weight * (norm - wanted) ** 2, text))
+            if abs(norm - wanted) > 1e-12 * max(norm, wanted):
+                result.append(_Excess("norm", root * abs(norm - wanted), text))
             continue
         norm = _least_norm(basis, constant, problem.bounds)
-        gap = max(0.0, norm - wanted)
-        if gap <= 1e-9 * scale:
+        gap = norm - wanted
+        if gap <= 1e-7 * max(float(np.linalg.norm(constant)), wanted):
             continue
         text = (
             f"{part.title} has a Frobenius norm (of the matrix less its mean level) of "
-            f"at least {norm:.8g}, but its targets need {wanted:.8g}: they lie too "
-            f"close together for the entries that are fixed. Correct the targets or "
-            f"those entries."
+            f"at least {norm * part.unit:.8g}, but its targets need "
+            f"{wanted * part.unit:.8g}: they lie too close together for the entries "
+            f"that are fixed. Correct the targets or those entries."
         )
-        result.append(("norm", weight * gap**2, text))
+        result.append(_Excess("norm", root * gap, text))
     return result
 
 
 def _least_norm(basis: np.ndarray, constant: np.ndarray, bounds: Any) -> float:
     """The least `|constant + x @ basis|` over x inside the bounds."""
+    lengths = _lengths(basis.T)
+    basis = basis / lengths[:, None]
     if bounds is None:
         x = np.linalg.lstsq(basis.T, -constant, rcond=1e-12)[0]
         return float(np.linalg.norm(constant + x @ basis))
+    low, high = _open_box(bounds)
     Q, R = np.linalg.qr(basis.T)
-    inside = -Q.T @ constant
-    x = lsq_linear(R, inside, bounds=_open_box(bounds)).x
+    x = lsq_linear(R, -Q.T @ constant, (low * lengths, high * lengths)).x
     return float(np.linalg.norm(constant + x @ basis))
+
+
+def _lengths(columns: np.ndarray) -> np.ndarray:
+    """Norms of columns, `[p]`; 1 where one is 0."""
+    lengths = np.linalg.norm(columns, axis=0)
+    return np.where(lengths > 0, lengths, 1.0)
 
 
 def _open_box(bounds: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -129,6 +129,13 @@ class FitSection(Section):
         NoOptions, Field(alias="isospectral-projection")
     ] = NoOptions()
 
+    @property
+    def tolerance_text(self) -> str:
+        """The tolerance in words: a loss, or what stands for none."""
+        if self.tolerance is not None:
+            return f"{self.tolerance:g}"
+        return "relative 1e-10" if self.dtype == "float64" else "relative 1e-5"
+
     def build(self) -> ef.AbstractMethod | Literal["auto"]:
         """Makes the method."""
         from eigenfit.methods import METHODS

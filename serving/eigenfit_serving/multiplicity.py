@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,11 @@ _MAX_ORDER = 500
 
 
 def multiplicity_finding(
-    problem: ef.Problem, parts: list[Part], x: np.ndarray, fixed: set[int]
+    problem: ef.Problem, parts: list[Part], x: np.ndarray, fixed: Collection[int]
 ) -> str | None:
     """Says if equal targets take more conditions than there are unknowns.
+
+    Targets with standard deviations are left out: they are equal as far as they go.
 
     Args:
         problem: In float64.
@@ -33,11 +36,15 @@ def multiplicity_finding(
     conditions, clusters = 0, []
     for part in parts:
         groups = _equal(part.known)
-        levels = [levels for levels in groups if len(levels) > 1]
+        levels = [
+            group
+            for group in groups
+            if len(group) > 1 and not part.measured.intersection(group)
+        ]
         conditions += sum(_is_condition(part, group, fixed) for group in groups)
         if not levels:
             continue
-        sizes, sectors = _symmetry(part, x)
+        sizes, sectors = _symmetry(problem, part, x)
         for group in levels:
             codimension = _codimension(
                 len(group), sizes, sectors, part.structure.dtype.is_complex
@@ -55,12 +62,12 @@ def multiplicity_finding(
         f"matrix of this structure has such a {len(group)}-fold level only where "
         f"{codimension} conditions hold; with them the targets are {conditions} "
         f"conditions on {p} unknowns, and can be met only if they come from this very "
-        f"structure. Give fewer targets, or means of the equal levels "
-        f'(kind = "cluster-means").'
+        f"structure. Give sigma if they were measured, else fewer targets, or means of "
+        f'the equal levels (kind = "cluster-means").'
     )
 
 
-def _is_condition(part: Part, group: list[int], fixed: set[int]) -> bool:
+def _is_condition(part: Part, group: list[int], fixed: Collection[int]) -> bool:
     """Whether the value of equal levels is one condition on the unknowns."""
     moves = any(k in part.rows and part.rows[k] not in fixed for k in group)
     return moves and part.reference not in group
@@ -81,7 +88,7 @@ def _equal(known: dict[int, float]) -> list[list[int]]:
     return groups
 
 
-def _symmetry(part: Part, x: np.ndarray) -> tuple[list[int], int]:
+def _symmetry(problem: ef.Problem, part: Part, x: np.ndarray) -> tuple[list[int], int]:
     """Sizes of the multiple levels the structure has anyway, and number of sectors.
 
     Levels of different sectors, between which no parameter couples, cross freely.
@@ -90,18 +97,30 @@ def _symmetry(part: Part, x: np.ndarray) -> tuple[list[int], int]:
     if n > _MAX_ORDER:
         return [1] * n, 1
     generator = np.random.default_rng(0)
-    step = 0.1 * np.maximum(np.abs(x), 1)
+    step = 0.1 * np.maximum(np.abs(x), _natural(problem, part, x))
     A, B = (part.matrix(x + step * generator.normal(size=len(x))) for _ in range(2))
     if not (np.isfinite(A).all() and np.isfinite(B).all()):
         return [1] * n, 1
     w, V = np.linalg.eigh(A)
-    scale = max(np.abs(w).max(), 1e-300)
-    owner = np.cumsum(np.diff(w, prepend=w[0]) > 1e-9 * scale)
-    coupled = np.abs(V.conj().T @ B @ V) > 1e-9 * max(np.abs(B).max(), 1e-300)
+    # What rounding of the matrix may split.
+    width = 16 * n * np.finfo(float).eps * np.abs(w).max()
+    owner = np.cumsum(np.diff(w, prepend=w[0]) > width)
+    coupled = np.abs(V.conj().T @ B @ V) > 1e-9 * np.abs(B).max()
     joined = np.zeros([owner[-1] + 1] * 2)
     np.add.at(joined, (owner[:, None], owner[None, :]), coupled)
     sectors, _ = connected_components(joined, directed=False)
     return np.bincount(owner).tolist(), int(sectors)
+
+
+def _natural(problem: ef.Problem, part: Part, x: np.ndarray) -> np.ndarray:
+    """Changes of the unknowns `[p]` that move levels by the size of the targets."""
+    point = problem.evaluate(x, np.zeros(problem.num_targets))
+    slopes = np.asarray(problem.level_jacobian_at(point)) / part.unit
+    columns = np.abs(slopes).max(axis=0)
+    moves = columns > 0
+    natural = np.zeros_like(columns)
+    natural[moves] = 1 / columns[moves]
+    return np.where(moves, natural, np.median(natural[moves]) if moves.any() else 1.0)
 
 
 def _codimension(s: int, sizes: list[int], sectors: int, is_complex: bool) -> int:

@@ -23,17 +23,17 @@ class _Point(NamedTuple):
 
 
 def rank_findings(
-    problem: ef.Problem, targets: np.ndarray, x: np.ndarray, tolerance: float
-) -> tuple[list[tuple[Any, Any, str]], set[int]]:
+    problem: ef.Problem, targets: np.ndarray, x: np.ndarray
+) -> tuple[list[tuple[Any, Any, str]], dict[int, float]]:
     """Examines the Jacobian at the start and at two points beside it.
 
     Returns:
         Kind, severity and text of each finding, and the numbers of the targets that do
-        not depend on the unknowns.
+        not depend on the unknowns, with what is calculated for them.
     """
     m, p = len(targets), problem.num_parameters
     if m * p > _MAX_NUMBERS:
-        return [], set()
+        return [], {}
     start = _point(problem, targets, x)
     if not np.isfinite(start.J).all():
         text = (
@@ -41,10 +41,10 @@ def rank_findings(
             "coincides with another one there, or a frequency is zero. Start elsewhere "
             "(start.parameters), or leave that target out."
         )
-        return [("derivative", "warning", text)], set()
+        return [("derivative", "warning", text)], {}
     beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
     points = [start, *(point for point in beside if np.isfinite(point.J).all())]
-    found, fixed = _fixed(problem, targets, points, tolerance)
+    found, fixed = [], _fixed(problem, targets, points)
     seen = [point.J for point in points]
     ranks = [_rank(J) for J in seen]
     here, generic = ranks[0], max(ranks)
@@ -93,31 +93,17 @@ def rank_findings(
 
 
 def _fixed(
-    problem: ef.Problem,
-    targets: np.ndarray,
-    points: list[_Point],
-    tolerance: float,
-) -> tuple[list[tuple[Any, Any, str]], set[int]]:
-    """Finds targets whose value is the same at all points."""
+    problem: ef.Problem, targets: np.ndarray, points: list[_Point]
+) -> dict[int, float]:
+    """Finds targets whose value is the same at all points, and that value."""
     values = np.array([point.values for point in points])
     sizes = np.abs([*values, targets]).max(axis=0)
     sizes = _by_group(problem, sizes)
     still = np.ptp(values, axis=0) <= _SMALL * sizes
     flat = [~point.J[: len(targets)].any(axis=1) for point in points]
-    fixed = set(np.flatnonzero(still & np.all(flat, axis=0)).tolist())
-    weights = problem.roots() ** 2
-    found = []
-    for i in sorted(fixed):
-        value = 0.0 if abs(values[0, i]) <= _SMALL * sizes[i] else values[0, i]
-        least = weights[i] * (value - targets[i]) ** 2
-        if least > tolerance:
-            text = (
-                f"Target {i} is {targets[i]:.8g}, but what is observed there is "
-                f"{value:.8g} whatever the unknowns are. Leave it out, or correct it. "
-                f"The loss cannot fall below {least:.3g} (tolerance {tolerance:g})."
-            )
-            found.append(("fixed", "impossible", text))
-    return found, fixed
+    fixed = np.flatnonzero(still & np.all(flat, axis=0)).tolist()
+    small = np.abs(values[0]) <= _SMALL * sizes
+    return {i: 0.0 if small[i] else float(values[0, i]) for i in fixed}
 
 
 def _point(problem: ef.Problem, targets: np.ndarray, x: np.ndarray) -> _Point:

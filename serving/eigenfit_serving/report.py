@@ -94,7 +94,7 @@ def _print_summary(outcome: Outcome, console: Console) -> None:
     if len(outcome.loss) > 1:
         result.append(f" (start {best}, the best of {len(outcome.loss)})")
     grid.add_row("Result", result)
-    loss = f"{outcome.loss[best]:.6e} (tolerance {fit.tolerance:g})"
+    loss = f"{outcome.loss[best]:.6e} (tolerance {fit.tolerance_text})"
     grid.add_row("Loss", loss)
     if uncertainty is not None and content.has_sigma:
         freedom = int(uncertainty.degrees_of_freedom)

@@ -16,24 +16,32 @@ if TYPE_CHECKING:
 class Part:
     """One matrix of a problem as a function of the unknowns, and its targets.
 
+    Levels, matrices and their derivatives are in a unit of their own, so that nothing
+    rests on that of the problem.
+
     Attributes:
         name: Of the matrix, in a sentence.
         structure: As a function of all parameters.
         ties: All parameters are `ties @ x + offset`; None for x itself.
         offset: See there.
-        known: Level -> target of it, in the unit of levels.
+        unit: Of levels: a power of two of the size of the targets.
+        known: Level -> target of it.
+        measured: Levels whose targets have standard deviations.
         reference: The level from which the known ones are measured, if they are.
         rows: Level -> number of its target.
-        trace: Sum of the levels and its variance with the weights, if the targets
-            tell; None otherwise.
-        levels: All levels `[n]` and the least weight, if each has a target.
+        trace: Sum of the levels, and its standard deviation where residuals have that
+            of the unit of the problem, if the targets tell; None otherwise.
+        levels: All levels `[n]`, and the root of the least weight in that unit, if each
+            has a target.
     """
 
     name: str
     structure: ef.AbstractStructure
     ties: np.ndarray | None
     offset: np.ndarray | None
+    unit: float = 1.0
     known: dict[int, float] = field(default_factory=dict)
+    measured: set[int] = field(default_factory=set)
     reference: int | None = None
     rows: dict[int, int] = field(default_factory=dict)
     trace: tuple[float, float] | None = None
@@ -68,12 +76,20 @@ class Part:
         import tensorflow as tf
 
         r = tf.constant(self.parameters(x))
-        return self.structure.assemble(r).numpy()
+        return self.structure.assemble(r).numpy() / self.unit
 
     def slopes(self, p: int) -> np.ndarray:
         """Derivatives of a linear matrix by the p unknowns, `[p, n, n]`."""
-        zero = self.matrix(np.zeros(p))
-        return np.array([self.matrix(unit) - zero for unit in np.eye(p)])
+        import tensorflow as tf
+
+        s = self.structure
+        directions = np.eye(p) if self.ties is None else self.ties.T
+        zero = tf.zeros([s.num_parameters], s.parameter_dtype)
+        changes = [
+            s.pushforward(zero, tf.constant(direction, s.parameter_dtype)).numpy()
+            for direction in directions
+        ]
+        return np.array(changes) / self.unit
 
     def trace_at_zero(self) -> float:
         """Trace where all unknowns are 0."""
@@ -94,17 +110,25 @@ class Part:
         if self.ties is not None:
             slope, size = slope @ self.ties, np.abs(size) @ np.abs(self.ties)
         # What cancels in the sum of the diagonal is zero.
-        return np.where(np.abs(slope) > 1e-12 * np.abs(size), slope, 0.0)
+        slope = np.where(np.abs(slope) > 1e-12 * np.abs(size), slope, 0.0)
+        return slope / self.unit
 
 
-def parts_of(problem: ef.Problem, targets: np.ndarray) -> list[Part]:
-    """Collects what targets `[m]` say about each matrix."""
+def parts_of(problem: ef.Problem, targets: np.ndarray, unit: float) -> list[Part]:
+    """Collects what targets say about each matrix.
+
+    Args:
+        problem: In float64.
+        targets: `[m]`.
+        unit: Of residuals, such as `problem.natural_size` gives.
+    """
     import eigenfit as ef
 
     if not isinstance(problem, ef.JointProblem):
         # Ties are part of the structure here.
         part = Part("the matrix", problem.structure, None, None)
-        _read(part, [(problem.observation, slice(0, len(targets)))], targets, problem)
+        own = [(problem.observation, slice(0, len(targets)))]
+        _read(part, own, targets, problem.roots() / unit)
         return [part]
     parts = []
     several = len(problem.blocks) > 1
@@ -113,25 +137,35 @@ def parts_of(problem: ef.Problem, targets: np.ndarray) -> list[Part]:
         ties = problem.tie_matrix
         part = Part(title, block.structure, ties, problem.tie_offset)
         own = [(o, s) for name, o, s in problem.terms if name == label]
-        _read(part, own, targets, problem)
+        _read(part, own, targets, problem.roots() / unit)
         parts.append(part)
     return parts
 
 
 def _read(
-    part: Part, own: list[tuple[Any, slice]], targets: np.ndarray, problem: ef.Problem
+    part: Part,
+    own: list[tuple[Any, slice]],
+    targets: np.ndarray,
+    roots: np.ndarray,
 ) -> None:
+    """Fills in what the targets tell; `roots` of the weights are in the unit."""
     import eigenfit as ef
 
     n = part.structure.order
-    weights = problem.roots() ** 2
+    part.unit = _unit_of(
+        [_as_levels(o, targets[place])[0] for o, place in own if not o.uses_modes]
+    )
     covered = np.zeros(n, int)
-    total = variance = 0.0
-    single: dict[int, tuple[float, float]] = {}  # level -> value, weight as a level
+    total = 0.0
+    spread: list[float] = []  # of the terms of the sum of the levels
+    single: dict[int, tuple[float, float]] = {}  # level -> value, root of its weight
     relative: list[tuple[int, list[int], np.ndarray, range]] = []
     for observation, place in own:
-        t, w = targets[place], weights[place]
         numbers = range(place.start, place.stop)
+        t, slope = _as_levels(observation, targets[place])
+        t = t / part.unit
+        root = roots[place] / (slope / part.unit)
+        levels: list[int] = []
         if isinstance(observation, ef.RelativeTo):
             zero = observation.level % n
             others = observation.indices or [k for k in range(n) if k != zero]
@@ -140,28 +174,45 @@ def _read(
         elif isinstance(observation, (ef.Levels, ef.Frequencies)):
             chosen = observation.indices
             levels = [k % n for k in (range(n) if chosen is None else chosen)]
-            slope = np.ones_like(t)
-            if isinstance(observation, ef.Frequencies):
-                slope = 8 * np.pi**2 * t
-                t = (2 * np.pi * t) ** 2
-            w = w / np.maximum(slope, 1e-150) ** 2
-            for k, value, weight, row in zip(levels, t, w, numbers, strict=True):
-                single[k] = (float(value), float(weight))
+            for k, value, size, row in zip(levels, t, root, numbers, strict=True):
+                single[k] = (float(value), float(size))
                 covered[k] += 1
-                total, variance = total + value, variance + 1 / weight
+                total += value
+                spread.append(1 / size)
                 part.rows[k] = row
             part.known |= {k: single[k][0] for k in levels}
         elif isinstance(observation, ef.ClusterMeans):
-            for cluster, value, weight in zip(observation.clusters, t, w, strict=True):
+            for cluster, value, size in zip(observation.clusters, t, root, strict=True):
                 covered[[k % n for k in cluster]] += 1
                 total += len(cluster) * value
-                variance += len(cluster) ** 2 / weight
+                spread.append(len(cluster) / size)
+        if observation.has_sigma:
+            part.measured.update(levels)
     for zero, levels, t, numbers in relative[:1] if not part.known else []:
         part.known = {zero: 0.0} | dict(zip(levels, t.tolist(), strict=True))
         part.rows = dict(zip(levels, numbers, strict=True))
         part.reference = zero
     if (covered == 1).all():
-        part.trace = (float(total), float(variance))
+        part.trace = (float(total), float(np.linalg.norm(spread)))
     if len(single) == n:
         values = np.array([single[k][0] for k in range(n)])
-        part.levels = (values, min(weight for _, weight in single.values()))
+        part.levels = (values, min(root for _, root in single.values()))
+
+
+def _as_levels(observation: Any, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Targets in the unit of levels, and the derivatives of levels by them."""
+    import eigenfit as ef
+
+    if not isinstance(observation, ef.Frequencies):
+        return t, np.ones_like(t)
+    # A frequency of 0 determines its level more sharply than any other does.
+    floor = 1e-9 * np.abs(t).max() or 1.0
+    return (2 * np.pi * t) ** 2, 8 * np.pi**2 * np.maximum(t, floor)
+
+
+def _unit_of(targets: list[np.ndarray]) -> float:
+    """A power of two near the largest target; 1 if all are 0."""
+    largest = max((float(np.abs(t).max()) for t in targets if t.size), default=0.0)
+    return (
+        2.0 ** int(np.clip(np.round(np.log2(largest)), -1000, 1000)) if largest else 1.0
+    )

@@ -1,5 +1,7 @@
 """Each finding is made where it belongs, and not beside it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ IMPOSSIBLE = {
     "trace from frequencies": (
         ef.Problem(ef.Affine([np.diag([1.0, -1.0])], np.eye(2)), ef.Frequencies()),
         [0.5],
-        ("trace", [0.1, 0.2]),
+        ("trace", [0.1, 0.3]),
         (np.sqrt([0.5, 1.5]) / (2 * np.pi)).tolist(),
     ),
     "trace of several blocks": (
@@ -105,7 +107,7 @@ def test_impossible_targets(name):
 def test_the_loss_does_not_fall_below_what_is_said(name):
     problem, start, (_, bad), _ = IMPOSSIBLE[name]
     text = find(problem, bad, start)[0].text
-    least = float(text.split("cannot fall below ")[1].split(" (")[0])
+    least = float(re.search(r"cannot fall below ([^, ]*\d)", text)[1])
     generator = np.random.default_rng(0)
     points = np.asarray(start) + 3 * generator.normal(size=[300, len(start)])
     if problem.bounds is not None:
@@ -123,7 +125,7 @@ def test_a_tolerance_decides_what_is_met():
 def test_weights_count():
     weighted = ef.Problem(TRACELESS, ef.Levels(sigma=0.1))
     text = find(weighted, [0.5, 2.5], [0.3, 0.4])[0].text
-    assert "cannot fall below 450 " in text
+    assert "cannot fall below 450," in text
 
 
 def test_parts_of_a_spectrum_are_not_compared():
