@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
-from eigenfit.distinct import canonical, clusters
-from eigenfit.methods import gauss_newton
-from eigenfit.methods.base import AbstractMethod
-from eigenfit.problem import Problem
-from eigenfit.results import RUNNING, Result
+from eigenfit.distinct import column_norms, freedom_of
+from eigenfit.multistart import one_descent
+from eigenfit.refinement import Refinement
+from eigenfit.results import SUCCESSES, Solution
+from eigenfit.solutions import DistinctSolutions, describe, distinct_solutions
 from eigenfit.solver import Solver
 from eigenfit.structures.base import positive_int
 
 _SHIFT = 1.0
 _STEPS = 60
-_LONGEST = 4.0
-"""Longest step, in norms of the residual at the start."""
+_SHARES = (1 / 4, 1 / 32, 1 / 256)
+"""Of that distance, at which a solution keeps others away that lie in its valley."""
+_KNOWN = 64
+"""Copies by signs of known solutions, at most, that are kept away from."""
 
 
 class DeflationResult(NamedTuple):
@@ -29,6 +32,14 @@ class DeflationResult(NamedTuple):
     eigenvalues: np.ndarray  # [s, N]
     loss: np.ndarray  # [s]
     num_fits: int
+    result: np.ndarray  # [s] a Result: converged or minimum
+    family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
+    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+
+    @property
+    def texts(self) -> list[str]:
+        """What each solution is, in words."""
+        return describe(self.result, self.family_dimension, self.copies)
 
 
 def deflate(
@@ -38,31 +49,40 @@ def deflate(
     *,
     max_solutions: int = 16,
     max_failures: int = 3,
-    tolerance: float = 1e-8,
+    max_copies: int = 4,
+    tolerance: float | None = None,
     rtol: float = 1e-4,
 ) -> DeflationResult:
     """Finds several solutions from one start, each pushed away from those before.
 
-    After the solver's own fit, Newton's method is run from the same start for the
+    After the solver's own fit, Levenberg-Marquardt is run from the same start for the
     residual times `prod_s (1 / |x - x_s|^2 + 1)` over the known solutions x_s, which
-    has no root there: its steps are those of Newton times `1 / (1 - <grad log eta,
-    d>)` (P. E. Farrell, A. Birkisson & S. W. Funke, SIAM J. Sci. Comput. 37 (2015)
-    A2026-A2045). Distances are in scaled parameters, relative to the residual at the
-    start (to its size where it is a solution). Where that leads is the start of a
-    further fit. After a fit that leads to a known solution or nowhere, the start is
-    moved at random by a tenth of that distance.
+    is infinite there (P. E. Farrell, A. Birkisson & S. W. Funke, SIAM J. Sci. Comput.
+    37 (2015) A2026-A2045), and from both sides of the latest one along its valley.
+    Where that leads are the starts of a further fit. Distances are in scaled
+    parameters, relative to the residual at the start, or to the way from there to the
+    nearest solution if that is longer, and along the valley to shares of this. After a
+    fit that leads to known solutions or nowhere, the start is moved at random by a
+    tenth of this, and the distance doubled.
+
+    Solutions are told apart as by `eigenfit.multistart`. Those that differ from a
+    known one by signs without effect are known at once; they are not searched for.
+    Of a continuum one solution is given.
 
     Args:
         solver: Makes the fits.
         initial: `[p]`.
         targets: `[m]`.
-        max_solutions: Number of solutions at which to stop.
+        max_solutions: Number of solutions, up to signs, at which to stop.
         max_failures: Number of fits in a row without a new one at which to stop.
-        tolerance: Loss at which a fit has converged.
+        max_copies: Where up to this number of solutions differ by signs only, all are
+            rows, one after another; where more do, one stands for them.
+        tolerance: As of `Solver.fit`.
         rtol: Relative distance up to which solutions are the same.
 
     Returns:
-        Converged solutions; none if there are none.
+        Solutions that meet the targets, and minima of least squares where the data
+        need not be met; none if there are none.
 
     Raises:
         ValueError: If a shape does not fit or a number is out of range.
@@ -70,7 +90,7 @@ def deflate(
     Example:
         Both orders of the diagonal, from one start:
 
-        >>> from eigenfit import Additive
+        >>> from eigenfit import Additive, Problem
         >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
         >>> deflate(solver, [1.0, 3.0], [1.0, 4.0]).parameters.round(4)
         array([[1.382, 3.618],
@@ -78,130 +98,165 @@ def deflate(
     """
     positive_int("max_solutions", max_solutions)
     positive_int("max_failures", max_failures)
+    positive_int("max_copies", max_copies)
     problem = solver.problem
-    start = np.asarray(parameters_of(problem, "initial", initial), np.float64)
+    start = np.asarray(parameters_of(problem, "initial", initial))
     if start.ndim != 1:
         raise ValueError(
             f"`initial` must be one start [{problem.num_parameters}], got shape "
             f"{list(start.shape)}."
         )
-    targets = targets_of(problem, targets)
-    rng = np.random.default_rng(0)
-    method = _Deflated(problem, start, targets, max_solutions, tolerance)
-    search: Solver | None = None
-    rows: list[tuple[np.ndarray, np.ndarray, float]] = []
-    begin, fits, failures = start, 0, 0
-    while len(rows) < max_solutions and failures < max_failures:
-        here = begin
-        if rows:
-            search = search or Solver(problem, method, compile="graph")
-            method.learn(np.array([row[0] for row in rows]))
-            here = search.fit(
-                begin, targets, tolerance=tolerance, max_steps=_STEPS
-            ).parameters.numpy()
-        found = solver.fit(here, targets, tolerance=tolerance)
+    target = np.asarray(targets_of(problem, targets))
+    fitting = one_descent(solver)
+    search = _Search(solver, start, target)
+    found: list[Solution] = []
+    rows: DistinctSolutions | None = None
+    fits, failures = 0, 0
+    while failures < max_failures:
+        begin = search.away(rows, failures)
+        ends = fitting.fit(begin, target, tolerance=tolerance)
         fits += 1
-        new = int(found.result) == Result.converged
-        if new:
-            row = (
-                _representative(problem, found.parameters.numpy()),
-                found.eigenvalues.numpy(),
-                float(found.loss),
-            )
-            points = np.array([known[0] for known in rows] + [row[0]])
-            new = len(clusters(points * method.unit, rtol)[1]) == len(points)
-            if new:
-                rows.append(row)
+        number = 0 if rows is None else len(rows.loss)
+        good = np.isin(ends.result.numpy(), SUCCESSES)
+        if good.any():
+            found.append(_at(ends, good))
+            rows = distinct_solutions(solver, _joined(found), target, rtol=rtol)
+        if rows is not None and len(rows.loss) >= max_solutions:
+            break
+        new = rows is not None and len(rows.loss) > number
         failures = 0 if new else failures + 1
-        begin = start
-        if failures:
-            away = rng.standard_normal(len(start)) * method.reach / method.unit
-            begin = problem.limit(tf.constant(start + 0.1 * away)).numpy()
     p, n = problem.num_parameters, problem.num_levels
+    if rows is None:
+        none = np.zeros(0, int)
+        r, w = (np.zeros([0, k], start.dtype) for k in (p, n))
+        return DeflationResult(r, w, np.zeros(0, start.dtype), fits, none, none, none)
+    # In the order found; copies stand together.
+    order = list(dict.fromkeys(rows.labels[rows.labels >= 0].tolist()))
+    order = order[:max_solutions]
+    listed, images = [], []
+    for k in order:
+        own = rows.parameters[k][np.newaxis]
+        if rows.copies[k] <= max_copies and not rows.family_dimension[k]:
+            own = search.freedom.copies(rows.parameters[k], max_copies)
+        images.append(own)
+        listed += [k] * len(own)
     return DeflationResult(
-        parameters=np.array([row[0] for row in rows]).reshape(-1, p),
-        eigenvalues=np.array([row[1] for row in rows]).reshape(-1, n),
-        loss=np.array([row[2] for row in rows]),
+        parameters=np.concatenate(images),
+        eigenvalues=rows.eigenvalues[listed],
+        loss=rows.loss[listed],
         num_fits=fits,
+        result=rows.result[listed],
+        family_dimension=rows.family_dimension[listed],
+        copies=rows.copies[listed],
     )
 
 
-def _representative(problem: Problem, parameters: np.ndarray) -> np.ndarray:
-    if problem.is_plain and problem.bounds is None:
-        return canonical(problem.structure, parameters[np.newaxis])[0]
-    return parameters
+class _Search:
+    # Levenberg-Marquardt for the deflated residual, from the start and nearby.
+
+    def __init__(self, solver: Solver, start: np.ndarray, target: np.ndarray) -> None:
+        self._start = start
+        self._problem = solver.problem
+        self._refinement = Refinement(solver.problem, target, start[np.newaxis])
+        self.freedom = freedom_of(solver.problem)
+        self._rng = np.random.default_rng(0)
+
+    def away(self, rows: DistinctSolutions | None, failures: int) -> np.ndarray:
+        """Finds starts `[k, p]` of the next fit, away from the known solutions."""
+        start = self._start
+        if rows is None and not failures:
+            return start[np.newaxis]
+        known = np.zeros([0, len(start)])
+        if rows is not None:
+            each = max(1, _KNOWN // len(rows.loss))
+            latest = rows.labels[rows.labels >= 0][-1]
+            order = [latest, *(k for k in range(len(rows.loss)) if k != latest)]
+            copies = [self.freedom.copies(rows.parameters[k], each) for k in order]
+            known = np.concatenate(copies)
+        whole = np.concatenate([start[np.newaxis], known]).astype(start.dtype)
+        points = self._refinement.points(whole, np.ones(len(whole), bool))
+        unit = column_norms(points.jacobian).max(axis=0)
+        size = np.abs(whole).max(axis=0)
+        # No influence at any of them: of the size of the others where it is moved.
+        other = self._refinement.size / np.where(size > 0, size, 1.0)
+        unit = np.where(unit > 0, unit, other)
+        reach = float(points.residual[0])
+        if len(known):
+            ways = self.freedom.difference(known, start) * unit
+            reach = max(reach, np.linalg.norm(ways, axis=1).min())
+        reach = reach or float(np.linalg.norm(start * unit)) or 1.0
+        noise = self._rng.standard_normal([2, len(start)]) * reach / unit
+        noise *= 0.1 * 2.0**failures
+        begins, radii = [start + noise[0] * (failures > 0)], [reach]
+        if len(known):
+            # Along the valley of the latest one, at several lengths.
+            flat = np.linalg.svd(points.jacobian[1] / unit)[2][-1] / unit
+            for share, sign in itertools.product(_SHARES, (1, -1)):
+                radii.append(share * reach)
+                begins.append(known[0] + sign * 0.5 * share * reach * flat)
+            if failures:
+                radii.append(reach)
+                begins.append(known[self._rng.integers(len(known))] + noise[1])
+        scale = unit / np.array(radii)[:, np.newaxis]
+        return self._run(np.array(begins).astype(start.dtype), known, scale)
+
+    def _run(
+        self, begins: np.ndarray, known: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        # To minima of the deflated loss.
+        r = self._problem.limit(tf.constant(begins)).numpy()
+        state = self._deflated(r, known, scale)
+        damping = np.full(len(r), 1e-3)
+        running = np.isfinite(state[0])
+        for _ in range(_STEPS):
+            if not running.any():
+                break
+            loss, residual, J = state
+            A = np.swapaxes(J, 1, 2) @ J
+            A += damping[:, np.newaxis, np.newaxis] * np.eye(A.shape[-1])
+            right = np.einsum("kmp,km->kp", J, residual)
+            d = -np.linalg.solve(A, right[..., np.newaxis])[..., 0]
+            moved = (r + d / scale).astype(r.dtype)
+            moved = self._problem.limit(tf.constant(moved)).numpy()
+            trial = self._deflated(moved, known, scale)
+            better = running & (trial[0] < loss)
+            enough = better & (trial[0] > loss - 1e-4)
+            r = np.where(better[:, np.newaxis], moved, r)
+            state = tuple(
+                np.where(better.reshape([-1] + [1] * (x.ndim - 1)), x, y)
+                for x, y in zip(trial, state, strict=True)
+            )
+            damping = np.where(better, damping / 5, damping * 4)
+            running &= ~enough & (damping < 1e8)
+        return r
+
+    def _deflated(
+        self, parameters: np.ndarray, known: np.ndarray, scale: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # Logarithm of the loss `[k]`; residual and its derivatives by scaled
+        # parameters, both over |residual|, which makes the damping one of log loss.
+        residual, J = self._refinement.linearized(parameters)
+        z = self.freedom.difference(parameters[:, np.newaxis], known)
+        z = z * scale[:, np.newaxis]
+        square = np.sum(z**2, axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            log_loss = 2 * np.log(np.linalg.norm(residual, axis=1))
+            log_loss += 2 * np.sum(np.log(1 / square + _SHIFT), axis=1)
+            pull = -2 / (square * (1 + _SHIFT * square))
+            gradient = np.einsum("ks,ksp->kp", pull, z)
+            norm = np.linalg.norm(residual, axis=1)[:, np.newaxis]
+            residual = residual / norm
+            J = J / scale[:, np.newaxis] / norm[..., np.newaxis]
+        J = np.nan_to_num(J + residual[..., np.newaxis] * gradient[:, np.newaxis])
+        log_loss = np.where(np.isnan(log_loss), np.inf, log_loss)
+        return log_loss, np.nan_to_num(residual), J
 
 
-class _DeflatedState(NamedTuple):
-    # Loop variable of `_Deflated`.
-    point: Any  # an Evaluation
-    code: tf.Tensor  # [...] int32, a Result or RUNNING
+def _at(solution: Solution, members: np.ndarray) -> Solution:
+    fields = (np.asarray(x)[members] for x in solution[:6])
+    return Solution(*fields)  # type: ignore[arg-type]
 
 
-class _Deflated(AbstractMethod):
-    """Newton's steps for the deflated residual; see `deflate`."""
-
-    default_max_steps = _STEPS
-    honours_bounds = True
-
-    def __init__(
-        self,
-        problem: Problem,
-        start: np.ndarray,
-        targets: Any,
-        capacity: int,
-        tolerance: float,
-    ) -> None:
-        super().__init__(name="deflated")
-        dtype = problem.parameter_dtype
-        point = problem.evaluate(tf.constant(start, dtype), targets)
-        scale = gauss_newton.initial_scale(problem, problem.jacobian_at(point))
-        self.unit = gauss_newton.roots(scale).numpy()  # [p]
-        self.reach = float(tf.sqrt(point.loss))
-        if point.loss <= tolerance:  # The start is a solution: the size of its own.
-            self.reach = float(np.linalg.norm(start * self.unit)) or 1.0
-        self._known = tf.Variable(tf.zeros([capacity, len(start)], dtype))
-        self._used = tf.Variable(tf.zeros([capacity], dtype))  # 1 for known ones
-
-    def learn(self, known: np.ndarray) -> None:
-        """Keeps away from these solutions, `[s, p]`, from now on."""
-        full = np.zeros(self._known.shape)
-        full[: len(known)] = known
-        self._known.assign(full)
-        self._used.assign((np.arange(len(full)) < len(known)).astype(float))
-
-    def init(
-        self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
-    ) -> _DeflatedState:
-        """Evaluates the start; see the base class."""
-        point = problem.evaluate(parameters, targets)
-        return _DeflatedState(point, tf.fill(tf.shape(point.loss), RUNNING))
-
-    def step(
-        self, problem: Problem, state: _DeflatedState, targets: tf.Tensor
-    ) -> _DeflatedState:
-        """Takes one deflated step; see the base class."""
-        point = state.point
-        unit = tf.constant(self.unit, point.loss.dtype)
-        J = gauss_newton.hold(problem, point, problem.jacobian_at(point)) / unit
-        d = gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss))
-        known = tf.convert_to_tensor(self._known)
-        z = (point.parameters[..., tf.newaxis, :] - known) * unit / self.reach
-        square = tf.reduce_sum(z**2, axis=-1)
-        along = tf.linalg.matvec(z, d / self.reach)
-        # <grad log eta, d> of each factor 1 / |z|^2 + shift.
-        pull = tf.math.divide_no_nan(-2 * along, square * (1 + _SHIFT * square))
-        slope = tf.reduce_sum(pull * tf.convert_to_tensor(self._used), axis=-1)
-        rest = 1 - slope
-        least = tf.constant(1e-3, rest.dtype)
-        rest = tf.where(tf.abs(rest) < least, tf.where(rest < 0, -least, least), rest)
-        d /= rest[..., tf.newaxis]
-        length = tf.norm(d, axis=-1)
-        longest = tf.constant(_LONGEST * self.reach, length.dtype)
-        d *= tf.minimum(tf.math.divide_no_nan(longest, length), 1.0)[..., tf.newaxis]
-        moved = problem.limit(point.parameters + d / unit)
-        return _DeflatedState(problem.evaluate(moved, targets), state.code)
-
-    def terminate(self, problem: Problem, state: _DeflatedState) -> tf.Tensor:
-        """Goes on to the limit of steps; see the base class."""
-        return state.code
+def _joined(parts: list[Solution]) -> Solution:
+    fields = zip(*(part[:6] for part in parts), strict=True)
+    return Solution(*(np.concatenate(field) for field in fields))  # type: ignore[arg-type]

@@ -20,29 +20,35 @@ class Freedom(NamedTuple):
 
     generators: np.ndarray  # [g, p] bool, which may change sign together
     periods: np.ndarray  # [p], infinite where there is none
+    centre: np.ndarray  # [p], of the period in which parameters are given; or NaN
     scale: np.ndarray  # [p], what a unit of each parameter counts
 
-    def wrapped(self, difference: np.ndarray) -> np.ndarray:
-        """Takes periods off `[..., p]`: from -T/2, excluded, to T/2."""
-        known = np.isfinite(self.periods)
+    def difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Computes `one - other` without whole periods: `[..., p]`."""
+        return self._wrapped(one - other, np.zeros(len(self.periods)))
+
+    def _wrapped(self, x: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        # From centre - T/2, excluded, to centre + T/2.
+        known = np.isfinite(self.periods) & np.isfinite(centre)
         T = np.where(known, self.periods, 1.0)
-        turns = np.where(known, np.ceil(difference / T - 0.5), 0.0)
-        return np.where(turns != 0, difference - turns * T, difference)
+        middle = np.where(known, centre, 0.0)
+        turns = np.where(known, np.ceil((x - middle) / T - 0.5), 0.0)
+        return np.where(turns != 0, x - turns * T, x).astype(x.dtype)
 
     def canonical(self, parameters: np.ndarray) -> np.ndarray:
         """Chooses one of all that are the same, for each of `[k, p]`.
 
-        Periodic ones lie in (-T/2, T/2]. Then signs change so that, one after the
-        other, each that still can is positive. Parameters up to 1e-8 of the largest
+        Periodic ones lie in (-T/2, T/2], or in the period next to a bound. Then signs
+        change so that, one after the other, each that still can is positive. Parameters up to 1e-8 of the largest
         one, scaled, have no sign.
         """
-        x = self.wrapped(parameters).astype(parameters.dtype)
+        x = self._wrapped(parameters, self.centre)
         for members, pivots in self._pivots(x):
             own = x[members]
             for k, flips in pivots:
                 negative = own[:, k] < 0
                 own = np.where(negative[:, np.newaxis] & flips, -own, own)
-            x[members] = self.wrapped(own)
+            x[members] = self._wrapped(own, self.centre)
         return x
 
     def num_copies(self, parameters: np.ndarray) -> np.ndarray:
@@ -96,10 +102,19 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
         scale: `[p]`, what a unit of each counts; that of `scale_of` by default.
     """
     p = problem.num_parameters
-    periods = getattr(problem, "periods", None)
+    periods = np.full(p, np.inf) if problem.periods is None else problem.periods
+    centre = np.zeros(p)
+    if problem.bounds is not None:
+        low, high = problem.bounds
+        centre = np.where(np.isfinite(high), high - periods / 2, centre)
+        centre = np.where(np.isfinite(low), low + periods / 2, centre)
+        centre = np.where(low == -high, 0.0, centre)
+        # Where less than a period lies inside there is nothing to choose.
+        centre = np.where(high - low < periods, np.nan, centre)
     return Freedom(
         sign_symmetries(problem),
-        np.full(p, np.inf) if periods is None else periods,
+        periods,
+        centre,
         scale_of(problem) if scale is None else scale,
     )
 
@@ -125,7 +140,8 @@ def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarra
         np.ones(p) if squares is None else np.sqrt(np.where(squares > 0, squares, 1))
     )
     generators = structure_symmetries(structure)
-    return Freedom(generators, np.full(p, np.inf), scale).canonical(parameters)
+    none = np.full(p, np.inf)
+    return Freedom(generators, none, np.zeros(p), scale).canonical(parameters)
 
 
 def column_norms(J: np.ndarray) -> np.ndarray:
@@ -176,7 +192,7 @@ def clusters(
     with np.errstate(over="ignore", invalid="ignore"):
         while (label < 0).any():
             j = int(np.argmax(label < 0))
-            difference = freedom.wrapped(x - x[j])
+            difference = freedom.difference(x, x[j])
             own = np.maximum(np.abs(x), np.abs(x[j]))
             own = np.where(whole, freedom.periods / (2 * np.pi), own)
             same = (np.abs(difference) <= rtol * own).all(axis=1)

@@ -66,6 +66,12 @@ class Refinement:
             running = better[much]
         return r, levels, np.sqrt(loss)
 
+    def linearized(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Computes residuals `[k, m]` and their derivatives, `[k, m, p]`."""
+        point = self._problem.evaluate(*self._batch(parameters))
+        J = self._problem.jacobian_at(point)
+        return point.residual.numpy(), J.numpy()
+
     def points(self, parameters: np.ndarray, met: np.ndarray) -> Points:
         """Evaluates residuals and their derivatives."""
         point = self._problem.evaluate(*self._batch(parameters))
