@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eigenfit_export.savedmodel import save_model
     from eigenfit_export.stablehlo import save_stablehlo
     from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
+    from eigenfit_export.starts import Start
     from eigenfit_export.verify import Finding, verify_export
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "save_stablehlo": "stablehlo",
     "StableHlo": "stablehlo_loader",
     "run_stablehlo": "stablehlo_loader",
+    "Start": "starts",
     "Finding": "verify",
     "verify_export": "verify",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "Finding",
     "LoadedSolver",
     "StableHlo",
+    "Start",
     "export_solver",
     "load_model",
     "run_stablehlo",

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit import Problem
-from eigenfit.drawing import scale_of, starting_cloud
+from eigenfit.drawing import natural_draw, scale_of, starting_cloud
 from eigenfit_export.philox import random_bits
-from eigenfit_export.starts import Start, natural_draw
+from eigenfit_export.starts import Start
 
 Draw = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -47,6 +47,8 @@ def drawing(problem: Problem, start: Start | None = None) -> Draw:
         return _in_box(problem, *problem.bounds)
     if name == "spectrum":
         return _in_cloud(problem)
+    if name == "scales":
+        return _around(problem, np.zeros(1), np.asarray(problem.scales))
     return lambda seed, targets: _normal(problem, seed)
 
 

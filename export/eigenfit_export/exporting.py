@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Job:
         stablehlo_batches: Sizes of the batches for which StableHLO is made.
         start: Where fits begin that were told no start.
         progress: Told what is being done.
+        only: Functions of a SavedModel; None for all.
     """
 
     solver: Solver
@@ -42,6 +43,7 @@ class Job:
     stablehlo_batches: Sequence[int]
     start: Start
     progress: Callable[[str], None]
+    only: Collection[str] | None
 
 
 Writer = Callable[[Job], Sequence[Artefact]]
@@ -83,6 +85,7 @@ def export_solver(
     stablehlo_batches: Sequence[int] = (1,),
     start: Any = None,
     progress: Callable[[str], None] = lambda what: None,
+    only: Collection[str] | None = None,
 ) -> Path:
     """Writes a solver as the next version below a folder, all at once.
 
@@ -99,6 +102,8 @@ def export_solver(
             `[s, p]`; or a `Start`, which may be a distribution. By default there is no
             such place, and random starts are those of `eigenfit.multistart`.
         progress: Told what is being done, in a word or two.
+        only: Functions of a SavedModel, without probes: a model for one's own use,
+            which is made in a fraction of the time. All of them by default.
 
     Returns:
         The folder of the new version.
@@ -121,11 +126,17 @@ def export_solver(
     _check_sizes("warmup_batches", warmup_batches)
     _check_sizes("stablehlo_batches", stablehlo_batches)
     begin = start_of(start, solver.problem)
+    if "onnx" in formats:
+        # Before any work: which problems it takes.
+        from eigenfit_export.onnx.save import programs_of
+
+        programs_of(solver)
     base = Path(base_path)
     try:
         with new_version(base) as draft:
             progress("Probes")
-            probes = record_probes(solver, max_steps_limit, start=begin)
+            probed = None if only is None else ()
+            probes = record_probes(solver, max_steps_limit, only=probed, start=begin)
             job = Job(
                 solver,
                 draft.folder,
@@ -135,6 +146,7 @@ def export_solver(
                 tuple(dict.fromkeys(stablehlo_batches)),
                 begin,
                 progress,
+                only,
             )
             artefacts = [x for name in formats for x in FORMATS[name](job)]
             limits = {"max_steps": max_steps_limit}

@@ -13,7 +13,7 @@ from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.validation import as_tensor, broadcast_batch
 from eigenfit_export.manifest import MANIFEST, read_manifest
 from eigenfit_export.naming import join_complex, split_complex
-from eigenfit_export.signatures import SERVING_DEFAULT
+from eigenfit_export.signatures import FIT_FROM_START, SERVING_DEFAULT
 from eigenfit_export.versions import is_version
 
 
@@ -65,34 +65,46 @@ class LoadedSolver:
 
     def fit(
         self,
-        initial: Any,
-        targets: Any,
+        initial: Any = None,
+        targets: Any = None,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> Solution:
         """Fits parameters to targets; see `eigenfit.Solver.fit`.
 
+        Without `initial` the fit begins at the start with which the model was exported.
+
         Targets that do not ascend, and limits out of range, give
         `Result.invalid_input` for their member. `max_steps` above the limit of the
         export are cut to it.
+
+        Raises:
+            TypeError: If there are no targets.
+            ValueError: If a shape does not fit, or `initial` is left out and the model
+                was exported without a start.
         """
-        return self._solution(
-            self._call(
-                SERVING_DEFAULT,
-                initial=initial,
-                targets=targets,
-                tolerance=tolerance,
-                max_steps=self._steps(max_steps),
+        if targets is None:
+            raise TypeError("`targets` must be given.")
+        given = {"targets": targets, **self._limits(tolerance, max_steps)}
+        if initial is not None:
+            return self._solution(self._call(SERVING_DEFAULT, initial=initial, **given))
+        if FIT_FROM_START not in self.signatures:
+            raise ValueError(
+                "`initial` must be given: the model was exported without a start. Give "
+                "it, call fit_from_random, or export with `start` (in a problem file "
+                "[start] parameters)."
             )
-        )
+        answer = self._call(FIT_FROM_START, **given)
+        del answer["initial"]
+        return self._solution(answer)
 
     def fit_from_random(
         self,
         seed: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> tuple[tf.Tensor, Solution]:
         """Fits from starts drawn inside the model.
@@ -110,8 +122,7 @@ class LoadedSolver:
             "fit_from_random",
             seed=seed,
             targets=targets,
-            tolerance=tolerance,
-            max_steps=self._steps(max_steps),
+            **self._limits(tolerance, max_steps),
         )
         return answer.pop("initial"), self._solution(answer)
 
@@ -163,8 +174,13 @@ class LoadedSolver:
         """Makes one step of the method; see `eigenfit.Solver.step`."""
         return self._call("step", **state, targets=targets)
 
-    def _steps(self, max_steps: Any) -> Any:
-        return self.manifest["default_max_steps"] if max_steps is None else max_steps
+    def _limits(self, tolerance: Any, max_steps: Any) -> dict[str, Any]:
+        # A tolerance of 0 is the default, relative to the targets.
+        steps = self.manifest["default_max_steps"] if max_steps is None else max_steps
+        return {
+            "tolerance": 0.0 if tolerance is None else tolerance,
+            "max_steps": steps,
+        }
 
     def _solution(self, answer: dict[str, tf.Tensor]) -> Solution:
         answer = join_complex(answer)

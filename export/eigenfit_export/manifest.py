@@ -17,6 +17,7 @@ import eigenfit
 from eigenfit import Solver
 from eigenfit.joint import JointProblem
 from eigenfit_export.naming import matrix_names
+from eigenfit_export.probe_points import parameter_scales
 from eigenfit_export.probes import Probe, flatten_probes
 from eigenfit_export.starts import Start
 
@@ -119,6 +120,7 @@ def write_manifest(
         "num_targets": problem.num_targets,
         "parameter_names": list(problem.parameter_names),
         "parameter_dtype": problem.parameter_dtype.name,
+        "parameter_scales": parameter_scales(problem).tolist(),
         "default_max_steps": solver.method.default_max_steps,
         "limits": dict(limits),
         "start": {**start.document(), "draw": start.draw_name(problem)},

@@ -63,14 +63,34 @@ def candidates(problem: Problem, start: np.ndarray | None = None) -> Arrays:
     }
 
 
+def parameter_scales(problem: Problem) -> np.ndarray:
+    """Tells how strongly each parameter acts, `[p]`, relative to the strongest.
+
+    Multiplied by these, parameters of any units can be compared with each other. They
+    are `|dA/dr_k|` where that is constant, else how strongly the targets move at random
+    points; all 1 where nothing can be computed.
+    """
+    norms = problem.structure.squared_norms() if problem.is_plain else None
+    if norms is not None and np.max(norms) > 0:
+        scales = np.sqrt(norms / np.max(norms))
+        return np.where(scales > 0, scales, 1.0)
+    given = candidates(problem)
+    points = given["parameters"], given["targets"]
+    J = problem.jacobian(*(tf.constant(x, problem.parameter_dtype) for x in points))
+    squares = np.nanmean(np.where(np.isfinite(J), np.abs(J) ** 2, np.nan), axis=(0, 1))
+    scales = np.sqrt(np.nan_to_num(squares))
+    strongest = np.max(scales, initial=0.0)
+    if not 0 < strongest < np.inf:
+        return np.ones(problem.num_parameters)
+    return np.where(scales > 0, scales / strongest, 1.0)
+
+
 def narrowed(x: np.ndarray) -> np.ndarray:
     """Rounds to numbers that float32 has, in the same dtype."""
     return x.astype(np.float32).astype(x.dtype)
 
 
-def _matrices(
-    rng: np.random.Generator, b: int, n: int, is_complex: bool
-) -> np.ndarray:
+def _matrices(rng: np.random.Generator, b: int, n: int, is_complex: bool) -> np.ndarray:
     # Levels one apart, vectors in no special direction.
     X = rng.standard_normal([b, n, n]) + 1j * is_complex * rng.standard_normal(
         [b, n, n]

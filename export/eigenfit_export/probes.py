@@ -46,6 +46,7 @@ class Probe(NamedTuple):
             index[-1] = number - 1
         return Probe(*({k: x[index] for k, x in field.items()} for field in self))
 
+
 def record_probes(
     solver: Solver,
     max_steps_limit: int | None = None,
@@ -123,7 +124,9 @@ class _Recorder:
     @cached_property
     def _untraced(self) -> dict[str, Signature]:
         # Of another solver, whose programs are traced with other rounding.
-        return self._signatures(Solver(self.solver.problem, self.solver.method), "graph")
+        return self._signatures(
+            Solver(self.solver.problem, self.solver.method), "graph"
+        )
 
     def _signatures(self, solver: Solver, mode: Mode) -> dict[str, Signature]:
         listed = signatures_of(solver, self.limit, mode, self.start)
@@ -168,7 +171,9 @@ class _Recorder:
             once, again = self._traced, self._untraced
         own = {x.name: given[x.name] for x in once[name].inputs}
         dtype = self.solver.problem.parameter_dtype
-        return measure(partial(_call, once[name]), own, dtype, partial(_call, again[name]))
+        return measure(
+            partial(_call, once[name]), own, dtype, partial(_call, again[name])
+        )
 
     def _answered(self, name: str, given: Arrays, measured: Measured) -> Probe:
         number = max(1, self.batch - 1)
@@ -206,14 +211,13 @@ class _Recorder:
         return Probe(narrow, {key: outputs[key] for key in known.outputs}, allowed)
 
 
-
 def _call(signature: Signature, given: Arrays) -> Arrays:
     arguments = [tf.constant(given[x.name], x.dtype) for x in signature.inputs]
     return {key: x.numpy() for key, x in signature.function(*arguments).items()}
 
 
 def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
-    """Takes the best-conditioned members, and first a fit of many steps if there is one.
+    """Takes the best-conditioned members, and first a fit of many steps, if any.
 
     Members differ in where they are near their answer: the order of `candidates` is
     kept among those that rounding disturbs as little.

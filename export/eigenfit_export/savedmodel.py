@@ -59,7 +59,8 @@ def save_model(
 def write_savedmodel(job: Job) -> list[Artefact]:
     """Writes the SavedModel and its warm-up requests into the folder of a version."""
     job.progress("SavedModel")
-    signatures = signatures_of(job.solver, job.max_steps_limit, start=job.start)
+    listed = signatures_of(job.solver, job.max_steps_limit, start=job.start)
+    signatures = [x for x in listed if job.only is None or x.name in job.only]
     functions = {
         signature.name: tf.function(
             signature.function, input_signature=signature.inputs, autograph=False
@@ -67,7 +68,8 @@ def write_savedmodel(job: Job) -> list[Artefact]:
         for signature in signatures
     }
     # One function under two names.
-    functions["fit"] = functions[SERVING_DEFAULT]
+    if "fit" in functions:
+        functions["fit"] = functions[SERVING_DEFAULT]
     module = tf.Module()
     # Kept on the module: a SavedModel stores what is reachable from it.
     module.functions = functions
@@ -82,5 +84,9 @@ def write_savedmodel(job: Job) -> list[Artefact]:
             "outputs": [describe(k, x.dtype, x.shape) for k, x in outputs.items()],
             "compiled_by_xla": signature.is_compiled,
         }
-    checks = tuple(Check.of(x.name, x.name, job.probes[x.name]) for x in signatures)
+    checks = tuple(
+        Check.of(x.name, x.name, job.probes[x.name])
+        for x in signatures
+        if x.name in job.probes
+    )
     return [Artefact("savedmodel", ".", checks, described)]

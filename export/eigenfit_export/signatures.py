@@ -27,6 +27,9 @@ from eigenfit_export.starts import Start
 
 SERVING_DEFAULT = "serving_default"
 
+FIT_FROM_START = "fit_from_start"
+"""Of models with given starts."""
+
 FLOAT32 = "_float32"
 """Suffix of the functions that take and give float32, for JavaScript."""
 
@@ -120,7 +123,7 @@ def signatures_of(
         Signature("fit", fit, own.fit),
         Signature("fit_from_random", random, own.fit_from_random),
         *(
-            [Signature("fit_from_start", random[1:], own.fit_from_start)]
+            [Signature(FIT_FROM_START, random[1:], own.fit_from_start)]
             if start.parameters
             else []
         ),

@@ -2,9 +2,10 @@
 
 Draws have names. `given` is no draw but one start or several. `uniform` lies between
 `low` and `high`, `normal` around `centre` with standard deviation `sigma`, and
-`natural` is what `eigenfit.multistart` draws, of which there are three: `spectrum`
+`natural` is what `eigenfit.multistart` draws, of which there are several: `spectrum`
 (spectra of the size of the targets, where the structure is linear), `bounds` (between
-the bounds of the parameters) and `standard-normal` (in units of their scales).
+the bounds of the parameters), `scales` (of the sizes given for them) and
+`standard-normal`; see `eigenfit.drawing.natural_draw`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eigenfit import Problem
+from eigenfit.drawing import natural_draw
 
 Kind = Literal["given", "uniform", "normal", "natural"]
 
@@ -142,21 +144,6 @@ def start_of(value: Any, problem: Problem) -> Start:
     start = value if isinstance(value, Start) else Start.given(value)
     start.check(problem)
     return start
-
-
-def natural_draw(problem: Problem) -> str:
-    """Names the natural draw: `bounds`, `spectrum` or `standard-normal`.
-
-    Example:
-        >>> import eigenfit as ef
-        >>> natural_draw(ef.Problem(ef.Symmetric(2)))
-        'spectrum'
-    """
-    if problem.bounds is not None:
-        return "bounds"
-    structure = problem.structure
-    known = structure.is_linear and structure.squared_norms() is not None
-    return "spectrum" if problem.is_plain and known else "standard-normal"
 
 
 def _numbers(values: Any) -> Numbers:

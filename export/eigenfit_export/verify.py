@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from eigenfit_export.finding import Finding
 from eigenfit_export.manifest import (
     MANIFEST,
     PROBES,
@@ -17,10 +18,10 @@ from eigenfit_export.manifest import (
     files_in,
     read_manifest,
 )
-from eigenfit_export.finding import Finding
 from eigenfit_export.probe_process import run_artefacts
 from eigenfit_export.probe_runner import RUNTIMES
 from eigenfit_export.versions import is_version
+
 
 def verify_export(
     path: str | os.PathLike[str],

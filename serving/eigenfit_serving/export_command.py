@@ -53,7 +53,7 @@ def export(
 
     SavedModel: TensorFlow in Python, C, C++ and Node, TensorFlow Serving. ONNX: ONNX
     Runtime, browsers. StableHLO: JAX, without TensorFlow. A model fits any targets from
-    any starts: those of the file are not part of it.
+    any starts, and from those of the file where it is told none.
     """
     from rich.console import Console
 
@@ -84,30 +84,36 @@ def export(
     import eigenfit_export
 
     try:
-        version = eigenfit_export.export_solver(
-            solver,
-            path,
-            wanted,
-            max_steps_limit=limit,
-            stablehlo_batches=batches,  # type: ignore[arg-type]
-        )
+        with Console(stderr=True).status("Exporting") as status:
+            version = eigenfit_export.export_solver(
+                solver,
+                path,
+                wanted,
+                max_steps_limit=limit,
+                stablehlo_batches=batches,  # type: ignore[arg-type]
+                start=content.start.build(content.unknowns),
+                progress=lambda what: status.update(f"Exporting: {what}"),
+            )
     except OSError as error:
         reason = error.strerror or error
         _fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
     except (ImportError, ValueError) as error:
         _fail(f"{problem}: {' '.join(str(error).split())}")
-    print_export(version, wanted, Console())
+    print_export(version, wanted, content.start.describe(content.unknowns), Console())
 
 
 _KNOWN = ("savedmodel", "onnx", "stablehlo")
 
 
-def print_export(version: Path, formats: list[str], console: Console) -> None:
+def print_export(
+    version: Path, formats: list[str], start: str, console: Console
+) -> None:
     """Prints where a model went and how to load it.
 
     Args:
         version: Folder of the version, `models/identity/1`.
         formats: What it holds.
+        start: Where fits begin that are told no start, in words.
         console: Where to.
     """
     from rich.text import Text
@@ -140,7 +146,8 @@ def print_export(version: Path, formats: list[str], console: Console) -> None:
             ),
         ),
     }
-    console.print(Text(f"Exported to {version}\n"), soft_wrap=True)
+    console.print(Text(f"Exported to {version}"), soft_wrap=True)
+    console.print(Text(f"Start of fits without one: {start}\n"), soft_wrap=True)
     check = ("Check it", f'eigenfit verify "{version}"')
     for what, command in (*(x for name in formats for x in hints[name]), check):
         console.print(Text(what, style="dim"))

@@ -91,7 +91,7 @@ def run_fit(
     from eigenfit.methods import name_of
 
     problem = solver.problem
-    initial = content.initial_parameters()
+    initial = content.initial_parameters(problem=problem)
     max_steps = content.fit.max_steps
     if max_steps is None:
         max_steps = solver.method.default_max_steps

@@ -109,7 +109,7 @@ def settings_of(outcome: Outcome) -> dict[str, Any]:
             }
             for matrix in content.matrices
         ],
-        "start": _box(content) if random else {"kind": "given"},
+        "start": _start(content),
         "method": outcome.method,
         "method_options": options.model_dump() if options else {},
         "tolerance": fit.tolerance,
@@ -120,12 +120,14 @@ def settings_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _box(content: ProblemFile) -> dict[str, Any]:
-    low, high = content.start.box(content.unknowns)
-    sides = {"low": low.tolist(), "high": high.tolist()}
-    if np.ptp(low) == np.ptp(high) == 0:
-        sides = {"low": low[0].item(), "high": high[0].item()}
-    return {"kind": "uniform", **sides}
+def _start(content: ProblemFile) -> dict[str, Any]:
+    document = content.start.build(content.unknowns).document()
+    document.pop("parameters", None)
+    # One number where all are the same.
+    return {
+        name: x[0] if isinstance(x, list) and len(set(x)) == 1 else x
+        for name, x in document.items()
+    }
 
 
 def write_json(outcome: Outcome, path: Path) -> None:

@@ -11,6 +11,51 @@ _CENTRE_STEPS = 50
 """Steps of conjugate gradients for the centre of the starts; one is often exact."""
 
 
+def natural_draw(problem: Problem) -> str:
+    """Names the distribution of natural starts.
+
+    `bounds`: between the bounds of the parameters; `scales`: normal, with the sizes
+    that were given for them as standard deviations; `spectrum`: spectra of the size of
+    the targets; `standard-normal`: where nothing is known.
+
+    Example:
+        >>> from eigenfit import Symmetric
+        >>> natural_draw(Problem(Symmetric(2)))
+        'spectrum'
+    """
+    if problem.bounds is not None:
+        return "bounds"
+    if problem.scales is not None:
+        return "scales"
+    structure = problem.structure
+    known = structure.is_linear and structure.squared_norms() is not None
+    return "spectrum" if problem.is_plain and known else "standard-normal"
+
+
+def natural_starts(
+    problem: Problem, targets: np.ndarray, number: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws starts, `[number, p]`; see `eigenfit.multistart` for the formulas.
+
+    Args:
+        problem: What is fitted.
+        targets: `[m]`.
+        number: Of starts; the first of more are the same.
+        rng: Is used up.
+    """
+    name = natural_draw(problem)
+    if name == "bounds":
+        assert problem.bounds is not None
+        return in_box(rng, number, *problem.bounds)
+    normal = rng.standard_normal([number, problem.num_parameters])
+    if name == "scales":
+        return normal * problem.scales
+    if name == "spectrum":
+        centre, spread = starting_cloud(problem, np.asarray(targets, np.float64))
+        return centre + spread * normal / scale_of(problem)
+    return normal
+
+
 def scale_of(problem: Problem) -> np.ndarray:
     """Gives the natural scales of parameters, `[p]`.
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
-from eigenfit.drawing import in_box, scale_of, starting_cloud
+from eigenfit.drawing import natural_starts
 from eigenfit.methods import Alternating
 from eigenfit.problem import Problem
 from eigenfit.results import Progress, Result, Solution
@@ -231,17 +231,8 @@ def _starts(
     rng = np.random.default_rng(seed)
     if draw is not None:
         return _given(problem, "draw", draw(rng, number), number)
-    normal = rng.standard_normal([number, problem.num_parameters])
-    structure = problem.structure
-    known = structure.is_linear and structure.squared_norms() is not None
-    if problem.bounds is not None:
-        normal = in_box(rng, number, *problem.bounds)
-    elif problem.scales is not None:
-        normal *= problem.scales
-    elif problem.is_plain and known:
-        centre, spread = starting_cloud(problem, target.astype(np.float64))
-        normal = centre + spread * normal / scale_of(problem)
-    return normal.astype(problem.parameter_dtype.as_numpy_dtype)
+    drawn = natural_starts(problem, target, number, rng)
+    return drawn.astype(problem.parameter_dtype.as_numpy_dtype)
 
 
 def _given(

@@ -10,7 +10,6 @@ from tests.test_joint import structures
 import eigenfit as ef
 from eigenfit_export import load_model, save_model
 from eigenfit_export.drawing import drawing
-from eigenfit_export.probe_runner import difference
 from eigenfit_export.probes import record_probes
 from eigenfit_export.signatures import signatures_of
 
@@ -239,11 +238,18 @@ def test_several_blocks_reload_with_the_same_numbers(tmp_path, make):
 
 
 def test_probes_are_of_use():
-    # A probe whose fit does nothing would let any model pass.
+    # A probe whose fit does nothing, or is cut off, or that rounding decides, would
+    # let any model pass.
+    many = []
     for case in zoo.CASES:
-        probe = record_probes(ef.Solver(case.problem()), only=("fit",))["fit"]
-        assert probe.outputs["result"].tolist()[:2] == [0, 0], case
-        assert probe.outputs["result"][2] == ef.Result.invalid_input
-        assert (probe.outputs["num_steps"][:2] >= 1).all(), case
-        moved = probe.outputs["parameters"] - probe.inputs["initial"]
-        assert difference(moved[:2], 0 * moved[:2]) > 1e-4
+        solver = ef.Solver(case.problem())
+        probe = record_probes(solver, only=("fit",))["fit"]
+        outputs, allowed = probe.outputs, probe.allowed["parameters"]
+        assert outputs["result"][-1] == ef.Result.invalid_input
+        assert (outputs["num_steps"][:-1] >= 1).all(), case
+        moved = np.abs(outputs["parameters"] - probe.inputs["initial"]).max(axis=1)
+        assert (moved[:-1] > 1e-4).all(), case
+        assert (allowed[:-1] < 1e-3 * moved[:-1]).all(), case
+        if not solver.method.is_direct:
+            many.append(outputs["num_steps"][0] > 3)
+    assert np.mean(many) > 0.8

@@ -93,7 +93,7 @@ def test_requests_on_the_wire(tmp_path):
     from eigenfit_export.probes import Probe
     from eigenfit_export.signatures import Signature
 
-    probe = Probe({"x": np.zeros([1, 2])}, {}, 1.0)
+    probe = Probe({"x": np.zeros([1, 2])}, {}, {})
     signature = Signature("f", (), lambda: {})
     write_warmup(tmp_path, [signature], {"f": probe}, [3])
     raw = (tmp_path / WARMUP).read_bytes()[12:-4]  # without the frame of the record

@@ -58,10 +58,14 @@ def _matrix_inputs(inputs: Arrays) -> Arrays:
     }
 
 
-def _probe(function: tuple[tuple[str, ...], _Function], given: Arrays, dtype: tf.DType) -> Probe:
+def _probe(
+    function: tuple[tuple[str, ...], _Function], given: Arrays, dtype: tf.DType
+) -> Probe:
     names, compute = function
     inputs = {
-        name: given[name].astype(dtype.as_numpy_dtype) if given[name].dtype.kind == "f" else given[name]
+        name: given[name].astype(dtype.as_numpy_dtype)
+        if given[name].dtype.kind == "f"
+        else given[name]
         for name in names
     }
     measured: Measured = measure(compute, inputs, dtype)
@@ -82,7 +86,11 @@ def _decomposed(given: Arrays) -> tuple[np.ndarray, np.ndarray]:
 def _eigh(given: Arrays) -> Arrays:
     w, V = _decomposed(given)
     adjoint = V.swapaxes(1, 2)
-    return {"eigenvalues": w, REBUILT: (V * w[:, np.newaxis]) @ adjoint, GRAM: V @ adjoint}
+    return {
+        "eigenvalues": w,
+        REBUILT: (V * w[:, np.newaxis]) @ adjoint,
+        GRAM: V @ adjoint,
+    }
 
 
 def _eigengradient(given: Arrays) -> Arrays:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eigenfit import Solver
 from eigenfit.eigen.jacobi_small import SMALL
+from eigenfit.joint import JointProblem
 from eigenfit_export.onnx import programs
 from eigenfit_export.onnx.compare import compare
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
@@ -85,8 +86,9 @@ def save_onnx(
     Raises:
         ImportError: If the packages of the extra `onnx` are missing.
         TypeError: If `solver` is not a Solver.
-        ValueError: If a function is unknown, the matrices are complex, or the problem
-            or method needs an operation for which there is nothing in ONNX.
+        ValueError: If a function is unknown, the matrices are complex, several blocks
+            or observations are to be fitted, or the problem or method needs an
+            operation for which there is nothing in ONNX.
         OSError: If the folder cannot be written.
 
     Example:
@@ -132,7 +134,7 @@ def programs_of(
     if any(block.structure.dtype.is_complex for block in blocks):
         raise ValueError(
             "ONNX has no complex numbers. Export problems of complex matrices as a "
-            "SavedModel."
+            "SavedModel or StableHLO."
         )
     available = [
         x for x in FUNCTIONS if problem.is_plain or x not in _OF_PLAIN_PROBLEMS
@@ -143,6 +145,12 @@ def programs_of(
         raise ValueError(
             f"`functions` must be some of {', '.join(available)}; got "
             f"{list(functions)!r}."
+        )
+    if "fit" in functions and isinstance(problem, JointProblem):
+        raise ValueError(
+            "ONNX models fit one matrix of which one thing is observed, and the "
+            "problem has several blocks or observations. Export it as a SavedModel or "
+            "StableHLO."
         )
     small = len(blocks) == 1 and problem.order <= SMALL
     order = problem.order if small and not any_order else None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CONVERGED = 0
+CONVERGED, MINIMUM = 0, 6
 RTOL = 1e-4
 """Relative distance of parameters up to which solutions are the same."""
 NEAR = 0.1
@@ -27,39 +27,59 @@ class Chosen(NamedTuple):
     starts: np.ndarray  # [s] int, starts that led there
 
 
+def is_success(result: np.ndarray) -> np.ndarray:
+    """Says which results are what was asked for: converged, or a minimum."""
+    return (result == CONVERGED) | (result == MINIMUM)
+
+
 def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     """Keeps one solution for each row.
 
     It is that of the first start that converged: every converged loss is as good as
     another, and which one rounding makes the smallest depends on the machine. If none
-    converged it is that of the lowest loss, to six digits.
+    converged it is the minimum of the lowest loss, to six digits, and if there is none
+    the answer of the lowest loss.
 
     Args:
         loss: `[b, k]`.
         result: `[b, k]`.
 
     Returns:
-        `b` solutions; counted are the starts that converged.
+        `b` solutions; counted are the starts that converged, or that ended in a
+        minimum of that loss.
 
     Example:
-        >>> loss = np.array([[3.0, 1e-20, 1e-30], [3.0, 2.0, np.nan]])
-        >>> best(loss, np.array([[1, 0, 0], [1, 1, 4]])).start.tolist()
-        [1, 1]
+        >>> loss = np.array([[3.0, 1e-20, 1e-30], [3.0, 2.0, np.nan], [3.0, 4.0, 4.0]])
+        >>> found = best(loss, np.array([[1, 0, 0], [1, 1, 4], [3, 6, 6]]))
+        >>> found.start.tolist(), found.starts.tolist()
+        ([1, 1, 1], [2, 0, 2])
     """
-    converged = result == CONVERGED
-    key = np.where(converged, -np.inf, _rounded(loss))
-    start = np.argmin(key, axis=1)
+    key = _key(loss, result)
+    kind = _kind(result)
+    start = np.lexsort((key, kind), axis=-1)[:, 0]
     rows = np.arange(len(loss))
-    return Chosen(rows, start, np.zeros_like(rows), converged.sum(axis=1))
+    alike = (kind == kind[rows, start, None]) & (key == key[rows, start, None])
+    starts = (alike & is_success(result)).sum(axis=1)
+    return Chosen(rows, start, np.zeros_like(rows), starts)
+
+
+def _kind(result: np.ndarray) -> np.ndarray:
+    # Converged before minimum before others.
+    return np.where(result == CONVERGED, 0, np.where(result == MINIMUM, 1, 2))
+
+
+def _key(loss: np.ndarray, result: np.ndarray) -> np.ndarray:
+    # Which of a kind is better; those that converged are all alike.
+    return np.where(result == CONVERGED, 0.0, _rounded(loss))
 
 
 def near_pairs(
     parameters: np.ndarray, result: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds pairs that converged near each other, but not to the same parameters.
+    """Finds pairs of successes near each other, but not of the same parameters.
 
     Args:
-        parameters: `[b, k, p]`.
+        parameters: `[b, k, p]`, each in units of its scale.
         result: `[b, k]`.
 
     Returns:
@@ -70,14 +90,14 @@ def near_pairs(
         >>> near_pairs(r, np.array([[0, 0, 0, 5]]))
         (array([0]), array([0]), array([1]))
     """
-    converged = result == CONVERGED
+    success = is_success(result)
     size = np.linalg.norm(parameters, axis=2)
     found: list[np.ndarray] = [np.zeros([3, 0], int)]
     for j in range(result.shape[1]):
         distance = np.linalg.norm(parameters - parameters[:, j : j + 1], axis=2)
         own = size[:, j : j + 1]
         near = (distance > RTOL * own) & (distance <= NEAR * own)
-        near &= converged & converged[:, j : j + 1]
+        near &= success & success[:, j : j + 1]
         near[:, :j] = False
         row, other = np.nonzero(near)
         found.append(np.stack([row, np.full(len(row), j), other]))
@@ -92,14 +112,15 @@ def distinct(
     same: np.ndarray | None = None,
     finished: np.ndarray | None = None,
 ) -> Chosen:
-    """Keeps all distinct converged solutions of each row, or else its best answer.
+    """Keeps all distinct solutions of each row, or else its best answer.
 
     Solutions are the same whose parameters differ by at most `RTOL` of their norm. Of
     those that are, one is kept that has come to its end, or that of the lowest loss.
-    Solutions come first to which more starts led, then those of earlier starts.
+    Those that converged come first, then minima in order of their loss; among equals
+    those to which more starts led, then those of earlier starts.
 
     Args:
-        parameters: `[b, k, p]`.
+        parameters: `[b, k, p]`, each in units of its scale.
         loss: `[b, k]`.
         result: `[b, k]`.
         same: `[b, k, k]` bool, others that are known to be the same.
@@ -111,7 +132,7 @@ def distinct(
         >>> found.start.tolist(), found.starts.tolist()
         ([1, 0], [2, 1])
     """
-    converged = result == CONVERGED
+    success = is_success(result)
     b, k = result.shape
     label = np.full([b, k], -1)
     size = np.linalg.norm(parameters, axis=2)
@@ -119,7 +140,7 @@ def distinct(
     order = np.argsort(key, axis=1, kind="stable")
     for lead in order.T:
         rows = np.arange(b)
-        rows = np.flatnonzero(converged[rows, lead] & (label[rows, lead] < 0))
+        rows = np.flatnonzero(success[rows, lead] & (label[rows, lead] < 0))
         if not rows.size:
             continue
         j = lead[rows]
@@ -129,19 +150,20 @@ def distinct(
         if same is not None:
             near |= same[rows, j]
         near[np.arange(len(rows)), j] = True
-        near &= converged[rows] & (label[rows] < 0)
+        near &= success[rows] & (label[rows] < 0)
         label[rows] = np.where(near, j[:, np.newaxis], label[rows])
     counts = np.zeros([b, k], int)
     row, start = np.nonzero(label >= 0)
     np.add.at(counts, (row, label[row, start]), 1)
-    none = np.flatnonzero(~converged.any(axis=1))
+    none = np.flatnonzero(~success.any(axis=1))
     if none.size:
         lowest = best(loss[none], result[none]).start
         nearly = _rounded(loss[none]) == _rounded(loss[none, lowest])[:, np.newaxis]
         counts[none, lowest] = nearly.sum(axis=1)
     row, start = np.nonzero(counts)
     count = counts[row, start]
-    order = np.lexsort([start, -count, row])
+    kind, own = _kind(result)[row, start], _key(loss, result)[row, start]
+    order = np.lexsort([start, -count, own, kind, row])
     row, start, count = row[order], start[order], count[order]
     begins = np.searchsorted(row, row)
     return Chosen(row, start, np.arange(len(row)) - begins, count)

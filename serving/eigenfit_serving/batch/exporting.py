@@ -13,6 +13,9 @@ import numpy as np
 
 from eigenfit_serving.problem_file import ProblemFile, read_problem
 
+USED = ("serving_default", "fit_from_random")
+"""Functions that `Fitter` calls."""
+
 
 def main() -> None:
     """Exports one model for each set of weights."""
@@ -26,8 +29,13 @@ def main() -> None:
 
             solver = content.solver()
             limit = max(solver.method.default_max_steps, request["max_steps"])
-            eigenfit_export.save_model(
-                solver, folder, max_steps_limit=limit, warmup_batches=()
+            eigenfit_export.export_solver(
+                solver,
+                folder,
+                max_steps_limit=limit,
+                warmup_batches=(),
+                start=content.start.build(content.unknowns),
+                only=USED,
             )
 
 

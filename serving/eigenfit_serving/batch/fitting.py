@@ -24,7 +24,7 @@ class Members(NamedTuple):
     initial: np.ndarray | None  # [b, p]
     has_initial: np.ndarray  # [b] bool; the others start where their seed says
     seeds: np.ndarray  # [b] int32
-    tolerance: np.ndarray  # [b]
+    tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
     weights: np.ndarray  # [b] int, number of the model
 

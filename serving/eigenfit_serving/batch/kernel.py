@@ -117,11 +117,10 @@ class Kernel:
         return chosen._replace(row=good[chosen.row]), kept
 
     def _members(self, rows: Rows, good: np.ndarray, first: int) -> Members:
-        # A start that is given is the first of its row; the others are drawn.
+        # The start of a row comes first, then those of the model; others are drawn.
         k = self._settings.members
         seeds = start_seeds(self._settings.seed, first + good, k)
-        has_initial = np.zeros([len(good), k], bool)
-        has_initial[:, 0] = rows.has_initial[good]
+        initial, has_initial = self._starts(rows, good)
         everything = len(good) == len(rows.targets)
 
         def repeated(x: np.ndarray) -> np.ndarray:
@@ -130,13 +129,33 @@ class Kernel:
 
         return Members(
             targets=repeated(rows.targets),
-            initial=None if rows.initial is None else repeated(rows.initial),
+            initial=initial,
             has_initial=has_initial.ravel(),
             seeds=seeds.ravel(),
             tolerance=repeated(rows.tolerance),
             max_steps=repeated(rows.max_steps),
             weights=repeated(rows.weights),
         )
+
+    def _starts(
+        self, rows: Rows, good: np.ndarray
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        # Of each member, [b * k, p], and whether it has one, [b, k].
+        k, facts = self._settings.members, self._fitter.facts
+        known = np.array(facts.start.get("parameters", []))
+        own = rows.has_initial[good]
+        if rows.initial is None and not len(known):
+            return None, np.zeros([len(good), k], bool)
+        given = np.zeros([len(good), 1 + len(known), facts.parameters])
+        if rows.initial is not None:
+            given[:, 0] = rows.initial[good]
+        given[:, 1:] = known
+        # A row without its own start begins with those of the model.
+        place = np.arange(k) + ~own[:, np.newaxis]
+        has_initial = place <= len(known)
+        index = np.minimum(place, len(known))[:, :, np.newaxis]
+        initial = np.take_along_axis(given, index, axis=1)
+        return initial.reshape(-1, facts.parameters), has_initial
 
     def _explain_refusals(self, rows: Rows, refused: np.ndarray, first: int) -> None:
         # What is right for its columns, but not for the model.

@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.module_command import module_command
@@ -30,6 +31,8 @@ class ModelFacts:
         targets: Number m of targets.
         parameters: Number p of parameters.
         levels: Number N of eigenvalues.
+        start: Where fits begin that are told no start, as in the manifest.
+        scales: How strongly each parameter acts; all alike if there are none.
     """
 
     folder: Path
@@ -41,6 +44,10 @@ class ModelFacts:
     targets: int
     parameters: int
     levels: int
+    start: dict[str, Any] = field(
+        default_factory=lambda: {"kind": "natural", "draw": "spectrum"}
+    )
+    scales: tuple[float, ...] = ()
 
 
 def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
@@ -72,12 +79,23 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
             targets=content["num_targets"],
             parameters=content["num_parameters"],
             levels=content["num_levels"],
+            **_newer(content),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{argument} = {path}: is no model of eigenfit ({error!r}). Write one with "
             f"`eigenfit export`."
         ) from None
+
+
+def _newer(content: dict[str, Any]) -> dict[str, Any]:
+    # What older models do not say.
+    facts: dict[str, Any] = {}
+    if "start" in content:
+        facts["start"] = content["start"]
+    if "parameter_scales" in content:
+        facts["scales"] = tuple(content["parameter_scales"])
+    return facts
 
 
 def export_problem(

@@ -2,15 +2,15 @@
 
 - `id`: of the input; `row`: its number there, from 0 on;
 - with several starts `solution`, 0 for the best one of the row, and `count`, the
-  number of starts that led there (of those that converged, where only the best is
-  kept);
+  number of starts that led there (of all that converged, where only the best is kept);
 - `parameters`, `eigenvalues`: lists; `loss`; all null where nothing was computed;
 - `steps`, `result`: a code, and `text`, what it means;
 - `message`: what is wrong with a malformed row, null for others;
 - `worker`: who computed it, and `seconds`: its share of the time of its batch.
 
 Codes are those of `eigenfit.Result`: 0 converged, 1 stationary, 2 max_steps, 3 stalled,
-4 nonfinite, 5 invalid_input; and 6, worker_died.
+4 nonfinite, 5 invalid_input, 6 minimum; and -1, worker_died, which is no result of a
+fit. Converged and minimum are successes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from eigenfit_serving.batch.fitting import Fits
     from eigenfit_serving.batch.model import ModelFacts
 
-CONVERGED, INVALID, WORKER_DIED = 0, 5, 6
+CONVERGED, INVALID, MINIMUM, WORKER_DIED = 0, 5, 6, -1
 
 CODE_NAMES = (
     "converged",
@@ -35,8 +35,12 @@ CODE_NAMES = (
     "stalled",
     "nonfinite",
     "invalid_input",
+    "minimum",
     "worker_died",
 )
+"""By code; the last one is that of -1."""
+
+SUCCESSES = ("converged", "minimum")
 
 MALFORMED_TEXT = "The row was not fitted: see the message. Correct its input."
 DIED_TEXT = (
@@ -49,7 +53,7 @@ class Answers(NamedTuple):
     """Rows of the output."""
 
     table: pa.RecordBatch
-    counts: np.ndarray  # [7] int, rows of the input by code
+    counts: np.ndarray  # [8] int, rows of the input by code, in the order of CODE_NAMES
 
 
 def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.Schema:
@@ -132,7 +136,7 @@ def build_answers(
         "loss": pa.array(np.append(fits.loss, np.nan)[source], mask=none),
         "steps": pa.array(np.append(fits.num_steps, 0)[source].astype(np.int32)),
         "result": pa.array(code),
-        "text": _named(code, _code_texts()),
+        "text": _named(code % len(CODE_NAMES), _code_texts()),
         "message": pa.nulls(number, pa.string())
         if texts is None
         else pa.array(texts, pa.string()).take(pa.array(row)),
@@ -141,7 +145,7 @@ def build_answers(
     }
     arrays = [columns[name].cast(schema.field(name).type) for name in schema.names]
     leads = np.append(chosen.solution, 0)[source] == 0
-    counts = np.bincount(code[leads], minlength=len(CODE_NAMES))
+    counts = np.bincount(code[leads] % len(CODE_NAMES), minlength=len(CODE_NAMES))
     return Answers(pa.record_batch(arrays, schema=schema), counts)
 
 
@@ -171,3 +175,13 @@ def _code_texts() -> list[str]:
     texts = [result.text for result in Result]
     texts[INVALID] = MALFORMED_TEXT
     return [*texts, DIED_TEXT]
+
+
+def named_counts(counts: list[int]) -> dict[str, int]:
+    """Names counts by code, leaving zeros out.
+
+    Example:
+        >>> named_counts([3, 0, 1])
+        {'converged': 3, 'max_steps': 1}
+    """
+    return {k: n for k, n in zip(CODE_NAMES, counts, strict=False) if n}

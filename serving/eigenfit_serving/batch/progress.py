@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from eigenfit_serving.batch.output import SUCCESSES, named_counts
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,8 +61,12 @@ class Bar:
             counts: Rows by code.
             rate: Rows a second.
         """
-        failed = sum(counts) - counts[0]
-        text = f"{counts[0]:,} converged, {failed:,} failed"
+        named = named_counts(counts)
+        good = {name: named.get(name, 0) for name in SUCCESSES}
+        shown = [
+            f"{n:,} {name}" for name, n in good.items() if n or name == "converged"
+        ]
+        text = ", ".join([*shown, f"{sum(counts) - sum(good.values()):,} failed"])
         if self._console and time.monotonic() - self._shown >= SECONDS:
             self._shown = time.monotonic()
             line = f"{done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {text}"

@@ -5,12 +5,41 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eigenfit_serving.batch.output import CODE_NAMES
+from eigenfit_serving.batch.output import SUCCESSES
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_DRAWS = {
+    "uniform": "random, uniform from low to high",
+    "normal": "random, normal around centre",
+    "bounds": "random, natural: between the bounds",
+    "scales": "random, natural: of the scales of the parameters",
+    "spectrum": "random, natural: spectra of the size of the targets",
+    "standard-normal": "random, natural: standard normal",
+}
+
+
+def start_text(start: dict[str, Any]) -> str:
+    """Says where rows without `initial` begin.
+
+    Args:
+        start: Of the manifest of a model.
+
+    Example:
+        >>> start_text({"kind": "natural", "draw": "spectrum"})
+        'Rows without initial began at random, natural: spectra of the size of the
+        targets; no [start] was given.'
+    """
+    if start["kind"] == "given":
+        rows = start["parameters"]
+        shown = ", ".join(f"{x:g}" for x in rows[0][:8]) + ", ..." * (len(rows[0]) > 8)
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        return f"Rows without initial began at the given start, {shown}{more}."
+    said = "" if start["kind"] != "natural" else "; no [start] was given"
+    return f"Rows without initial began at {_DRAWS[start['draw']]}{said}."
 
 
 @dataclass(frozen=True)
@@ -23,6 +52,9 @@ class BatchReport:
         output: Where the answers are.
         rows: Rows of the input that were asked for.
         counts: Of them, by name of the code; names of none are left out.
+        success: Of them, those that converged or are a least-squares minimum.
+        start: Where rows without `initial` began: given starts, or the name of the
+            draw; as in the manifest of the model.
         rows_before: Of them, those done by earlier runs.
         engine: `local` or `ray`.
         workers: Processes or actors.
@@ -43,6 +75,8 @@ class BatchReport:
     output: str
     rows: int
     counts: dict[str, int]
+    success: int
+    start: dict[str, Any]
     rows_before: int
     engine: str
     workers: int
@@ -85,10 +119,11 @@ class BatchReport:
         table.add_column(justify="right")
         table.add_column()
         for name, number in self.counts.items():
-            style = "green" if name == "converged" else "yellow"
+            style = "green" if name in SUCCESSES else "yellow"
             table.add_row(f"{number:,}", Text(name, style=style))
         table.add_row(f"{self.rows:,}", "rows")
         console.print(table)
+        console.print(Text(start_text(self.start)), soft_wrap=True)
         rate = f"{self.rows_per_second:,.0f} rows/s" if self.rows_per_second else ""
         times = [f"{self.seconds:.1f} s", rate]
         if self.rows_before:
@@ -97,13 +132,3 @@ class BatchReport:
             times.append(f"{self.deaths} workers died and were replaced")
         console.print(Text(", ".join(x for x in times if x)))
         console.print(Text(f"Wrote {self.output}"), soft_wrap=True)
-
-
-def named_counts(counts: list[int]) -> dict[str, int]:
-    """Names counts by code, leaving zeros out.
-
-    Example:
-        >>> named_counts([3, 0, 1])
-        {'converged': 3, 'max_steps': 1}
-    """
-    return {k: n for k, n in zip(CODE_NAMES, counts, strict=False) if n}

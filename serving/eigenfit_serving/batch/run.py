@@ -24,11 +24,17 @@ from eigenfit_serving.batch.ledger import (
     open_ledger,
     remove_state,
 )
-from eigenfit_serving.batch.output import CODE_NAMES, output_schema
+from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.output import (
+    CODE_NAMES,
+    SUCCESSES,
+    named_counts,
+    output_schema,
+)
 from eigenfit_serving.batch.parts import Part, remaining
 from eigenfit_serving.batch.pending import Pending
 from eigenfit_serving.batch.progress import Bar, shown
-from eigenfit_serving.batch.report import BatchReport, named_counts
+from eigenfit_serving.batch.report import BatchReport, start_text
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
@@ -73,8 +79,8 @@ def run_batch(
 
     Args:
         model: Folder of an exported model, or a problem file, of which one is
-            exported. Targets and starts of that file, and their number, are not used;
-            its tolerance, steps and seed are.
+            exported. Targets of that file are not used, nor is the number of starts;
+            its start, tolerance, steps and seed are.
         input: A table: a file, or a folder of files.
         output: A file (.parquet, .csv, .arrow), or a folder for Parquet files.
         engine: `local`, processes of this machine; `ray`, actors.
@@ -83,11 +89,13 @@ def run_batch(
         gpus: Number of GPUs to use.
         resume: Goes on with a run that ended early; begins one if there is none.
         limit: Rows at most.
-        starts: Fits of each row, from random starts (the first from `initial`, where
-            a row has it).
+        starts: Fits of each row: the first from `initial`, where a row has it, then
+            from the starts that the model or the problem file gives, then from random
+            ones.
         keep: `best`, one solution for each row, or `all` distinct ones.
         seed: Of the random starts.
-        tolerance: Loss at which a fit has converged, for rows without their own.
+        tolerance: Loss at which a fit has converged, for rows without their own; by
+            default relative to the targets of each row.
         max_steps: Steps at most, for rows without their own.
         address: Of a Ray cluster.
         console: Where to show the progress; nowhere by default.
@@ -128,7 +136,6 @@ def run_batch(
         tolerance = own.tolerance if tolerance is None else tolerance
         max_steps = own.max_steps if max_steps is None else max_steps
         seed = own.seed if seed is None else seed
-    tolerance = 1e-8 if tolerance is None else tolerance
     source.check(tolerance, max_steps)
     run = _Run(
         source=source,
@@ -183,7 +190,8 @@ class _Run:
         with open_ledger(self.places, agreement, resume=resume) as ledger:
             if self.source.problem:
                 _say(console, "Exporting the problem ...")
-            job, parts, schema = self._prepare()
+            job, parts, schema, facts = self._prepare()
+            _say(console, start_text(facts.start))
             total = sum(part.rows for part in parts)
             before = sum(covered(ledger.done).values())
             pending = Pending(remaining(parts, covered(ledger.done)))
@@ -200,7 +208,7 @@ class _Run:
             self._finish(ledger, schema)
             clock.finished = clock.now()
             report = self._report(
-                ledger, job, total, before, pending.deaths, clock, digest
+                ledger, job, total, before, pending.deaths, clock, digest, facts.start
             )
             try:
                 report.write(self.places.report, self.places.draft_of_report)
@@ -240,7 +248,7 @@ class _Run:
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self) -> tuple[Job, list[Part], pa.Schema]:
+    def _prepare(self) -> tuple[Job, list[Part], pa.Schema, ModelFacts]:
         # Exports what is to be exported, and divides the input.
         threads = self.engine.cores
         blocks = self.table.blocks()
@@ -270,7 +278,7 @@ class _Run:
         schema = output_schema(
             self.table.id_type, facts, self.settings.starts is not None
         )
-        return job, parts, schema
+        return job, parts, schema, facts
 
     def _work(
         self,
@@ -314,17 +322,22 @@ class _Run:
         deaths: int,
         clock: _Clock,
         digest: str,
+        start: dict[str, Any],
     ) -> BatchReport:
         solved, finished = clock.solved or clock.began, clock.finished or clock.began
         ready = clock.ready or solved
-        counts = _sum([entry["counts"] for entry in ledger.done.values()])
+        nothing = [0] * len(CODE_NAMES)
+        counts = _sum([nothing, *(x["counts"] for x in ledger.done.values())])
+        named = named_counts(counts)
         rate = (total - before) / (solved - ready) if solved > ready else 0.0
         return BatchReport(
             model=str(self.source.path),
             input=str(self.table.path),
             output=str(self.places.output),
             rows=total,
-            counts=named_counts(counts),
+            counts=named,
+            success=sum(named.get(name, 0) for name in SUCCESSES),
+            start=start,
             rows_before=before,
             engine=self.engine.name,
             workers=self.engine.workers or 0,
@@ -343,7 +356,7 @@ class _Run:
 
 def _say(console: Console | None, text: str) -> None:
     if console is not None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _sum(counts: Sequence[list[int]]) -> list[int]:

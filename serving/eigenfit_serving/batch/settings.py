@@ -24,14 +24,15 @@ class Settings:
         seed: Of the random starts.
         starts: Fits of each row; None for one.
         keep: With `starts`, what is kept of them.
-        tolerance: Loss at which a fit has converged, where a row has none of its own.
+        tolerance: Loss at which a fit has converged, where a row has none of its own;
+            None for the default, relative to the targets of each row.
         max_steps: Steps at most, where a row has none of its own.
     """
 
     seed: int = 0
     starts: int | None = None
     keep: Keep = "best"
-    tolerance: float = 1e-8
+    tolerance: float | None = None
     max_steps: int = 100
 
     @property

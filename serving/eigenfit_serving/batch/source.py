@@ -77,7 +77,7 @@ class Model:
         problem = read_problem(path)
         return Model(path, problem, None, _digest(path))
 
-    def check(self, tolerance: float, max_steps: int | None) -> None:
+    def check(self, tolerance: float | None, max_steps: int | None) -> None:
         """Checks settings of a run against the model.
 
         Raises:
@@ -87,7 +87,7 @@ class Model:
         if self.problem is not None:
             dtype = self.problem.fit.dtype
         with np.errstate(under="ignore"):
-            if np.asarray(tolerance, dtype) == 0:
+            if tolerance is not None and np.asarray(tolerance, dtype) == 0:
                 raise InputError(
                     f"tolerance = {tolerance}: is zero in {dtype}, in which the model "
                     f"computes. Give a larger one."

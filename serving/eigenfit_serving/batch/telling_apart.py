@@ -1,4 +1,4 @@
-"""Brings converged fits nearer to their solutions, to tell these apart.
+"""Brings successful fits nearer to their solutions, to tell these apart.
 
 Where a fit ended below its tolerance must not make two solutions of one: in a flat
 valley, as two solutions make that lie close together, fits end far from their solution.
@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from eigenfit_serving.batch.choosing import CONVERGED, Chosen, distinct, near_pairs
+from eigenfit_serving.batch.choosing import (
+    CONVERGED,
+    Chosen,
+    distinct,
+    is_success,
+    near_pairs,
+)
 from eigenfit_serving.batch.fitting import Fits, Fitter, Members
 
 _STEPS, _MORE_STEPS = 20, 1000
 """Of every fit, and of those that are near another but do not meet it."""
+
+_SLACK = 1e-6
+"""Relative rise of the loss between two fits that is taken for rounding."""
 
 
 def all_distinct(
@@ -34,25 +43,28 @@ def all_distinct(
         The fits, nearer to their solutions, and which are kept of each row.
     """
     finished = np.zeros(len(fits.loss), bool)
-    everything = np.flatnonzero(fits.result == CONVERGED)
+    everything = np.flatnonzero(is_success(fits.result))
     _go_on(fitter, members, fits, finished, everything, _STEPS)
-    one, _ = _unclear(fits, finished, starts)
+    scales = np.array(fitter.facts.scales or 1.0)
+    one, _ = _unclear(fits, finished, starts, scales)
     if one.size:
-        unclear = np.unique(np.concatenate(_unclear(fits, finished, starts)))
+        pairs = _unclear(fits, finished, starts, scales)
+        unclear = np.unique(np.concatenate(pairs))
         unclear = unclear[~finished[unclear]]
         _go_on(fitter, members, fits, finished, unclear, _MORE_STEPS)
     same = None
-    one, two = _unclear(fits, finished, starts)
+    one, two = _unclear(fits, finished, starts, scales)
     if one.size:
         between = _loss_between(fitter, members, fits, one, two)
-        joined = between <= np.maximum(fits.loss[one], fits.loss[two])
+        higher = np.maximum(fits.loss[one], fits.loss[two])
+        joined = between <= (1 + _SLACK) * higher
         one, two = one[joined], two[joined]
         same = np.zeros([len(fits.loss) // starts, starts, starts], bool)
         same[one // starts, one % starts, two % starts] = True
         same[one // starts, two % starts, one % starts] = True
     by_row = Fits(*(x.reshape(-1, starts, *x.shape[1:]) for x in fits))
     chosen = distinct(
-        by_row.parameters,
+        by_row.parameters * scales,
         by_row.loss,
         by_row.result,
         same,
@@ -62,10 +74,11 @@ def all_distinct(
 
 
 def _unclear(
-    fits: Fits, finished: np.ndarray, starts: int
+    fits: Fits, finished: np.ndarray, starts: int, scales: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     # Pairs of fits that may have the same solution: those that are at theirs do not.
-    parameters = fits.parameters.reshape(-1, starts, fits.parameters.shape[1])
+    parameters = fits.parameters * scales
+    parameters = parameters.reshape(-1, starts, parameters.shape[1])
     row, one, two = near_pairs(parameters, fits.result.reshape(-1, starts))
     one, two = row * starts + one, row * starts + two
     open_ = ~(finished[one] & finished[two])
@@ -83,12 +96,13 @@ def _go_on(
     # With those of an index, as far as rounding lets them.
     if not index.size:
         return
-    numbers = np.finfo(fits.loss.dtype)
+    numbers, own = np.finfo(fits.loss.dtype), members.tolerance[index]
+    met = np.where(own > 0, own, fits.loss[index])
     limit = min(steps, fitter.facts.max_steps_limit)
     finer = members.take(index)._replace(
         initial=fits.parameters[index],
         has_initial=np.ones(len(index), bool),
-        tolerance=np.maximum(members.tolerance[index] * numbers.eps, numbers.tiny),
+        tolerance=np.maximum(met * numbers.eps, numbers.tiny),
         max_steps=np.full(len(index), limit, np.int32),
     )
     new = fitter.fit(finer)

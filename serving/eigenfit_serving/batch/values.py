@@ -76,7 +76,7 @@ class Rows:
     targets: np.ndarray  # [b, m]
     initial: np.ndarray | None  # [b, p]
     has_initial: np.ndarray  # [b] bool
-    tolerance: np.ndarray  # [b]
+    tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
     weights: np.ndarray  # [b] int, which model has the weights of the row
     complaints: Complaints
@@ -114,7 +114,8 @@ def rows_of(
         if values is not None:
             is_large = np.asarray((np.abs(values) > largest).any(axis=1))
             found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
-    tolerance = np.full(number, settings.tolerance)
+    # 0 is the model's own tolerance.
+    tolerance = np.full(number, settings.tolerance or 0.0)
     if "tolerance" in columns:
         given, is_there = _numbers(columns["tolerance"])
         wrong = is_there & ~((given > 0) & np.isfinite(given))

@@ -17,7 +17,7 @@ from eigenfit_serving.client.calls import (
     VersionStatus,
 )
 from eigenfit_serving.client.errors import Unavailable
-from eigenfit_serving.client.iteration import Iteration
+from eigenfit_serving.client.iteration import Iteration, tolerance_of
 from eigenfit_serving.client.operations import Operations, Steps
 from eigenfit_serving.client.retries import Attempts, Retries
 from eigenfit_serving.client.solution import Gradient, Progress, RandomFit, Solution
@@ -86,7 +86,7 @@ class AsyncClient:
         initial: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> Solution:
         """Fits parameters to targets; see `Client.fit`."""
@@ -99,7 +99,7 @@ class AsyncClient:
         seed: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> RandomFit:
         """Fits from starts drawn inside the model; see `Client.fit_from_random`."""
@@ -134,14 +134,15 @@ class AsyncClient:
         initial: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = 1000,
         every: int = 1,
     ) -> AsyncIterator[Progress]:
         """Fits step by step; see `Client.iterate`."""
         check_every(every)
         state = await self.init(initial, targets)
-        iteration = Iteration(state, tolerance, max_steps)
+        enough = tolerance_of(tolerance, targets, state)
+        iteration = Iteration(state, enough, max_steps)
         yield iteration.progress()
         while iteration.is_running:
             iteration.advance(await self.step(iteration.state, targets))

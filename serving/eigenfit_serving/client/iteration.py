@@ -10,6 +10,23 @@ from eigenfit_serving.client.errors import BadReply
 from eigenfit_serving.client.solution import Progress
 
 
+def tolerance_of(tolerance: Any, targets: Any, state: dict[str, np.ndarray]) -> Any:
+    """Gives the loss at which members have converged, `[...]`.
+
+    Args:
+        tolerance: As the caller gave it; None for one relative to the targets.
+        targets: `[..., m]`.
+        state: Of the method.
+    """
+    if tolerance is not None:
+        return tolerance
+    t = np.asarray(targets, np.float64)
+    rtol = 1e-5 if state["loss"].dtype == np.float32 else 1e-10
+    size = np.max(np.abs(t), axis=-1, initial=0.0)
+    levels = np.max(np.abs(state["eigenvalues"]), axis=-1, initial=0.0)
+    return t.shape[-1] * (rtol * np.where(size > 0, size, levels)) ** 2
+
+
 class Iteration:
     """Keeps the state between steps; the caller makes the calls.
 

@@ -35,6 +35,9 @@ from eigenfit_serving.client.solution import (
 T = TypeVar("T")
 Steps = Generator[Call, Any, T]
 
+FIT_FROM_START = "fit_from_start"
+"""The signature of models that were exported with a start."""
+
 NO_LIMIT = np.iinfo(np.int32).max
 """Steps, which the model cuts to the limit it was exported with."""
 
@@ -128,17 +131,29 @@ class Operations:
     def fit(
         self, initial: Any, targets: Any, tolerance: Any, max_steps: Any
     ) -> Steps[Solution]:
-        """Fits from given starts."""
-        limits = {"tolerance": tolerance, "max_steps": _limit(max_steps)}
-        named = {"initial": initial, "targets": targets, **limits}
-        return solution_of((yield from self.predict("fit", named)))
+        """Fits from given starts, or from that of the model."""
+        if targets is None:
+            raise TypeError("`targets` must be given.")
+        named = {"targets": targets, **_limits(tolerance, max_steps)}
+        if initial is not None:
+            named["initial"] = initial
+            return solution_of((yield from self.predict("fit", named)))
+        metadata = self._metadata or (yield from self.metadata())
+        if FIT_FROM_START not in metadata.signatures:
+            raise ValueError(
+                f"`initial` must be given: the model {metadata.model!r} was exported "
+                f"without a start. Give it, call fit_from_random, or export a problem "
+                f"file with [start] parameters."
+            )
+        answer = yield from self.predict(FIT_FROM_START, named)
+        del answer["initial"]
+        return solution_of(answer)
 
     def fit_from_random(
         self, seed: Any, targets: Any, tolerance: Any, max_steps: Any
     ) -> Steps[RandomFit]:
         """Fits from starts that the model draws."""
-        limits = {"tolerance": tolerance, "max_steps": _limit(max_steps)}
-        named = {"seed": seed, "targets": targets, **limits}
+        named = {"seed": seed, "targets": targets, **_limits(tolerance, max_steps)}
         answer = yield from self.predict("fit_from_random", named)
         return RandomFit(answer.pop("initial"), solution_of(answer))
 
@@ -169,5 +184,9 @@ class Operations:
         return (yield from self.predict("step", {**state, "targets": targets}))
 
 
-def _limit(max_steps: Any) -> Any:
-    return NO_LIMIT if max_steps is None else max_steps
+def _limits(tolerance: Any, max_steps: Any) -> dict[str, Any]:
+    # A tolerance of 0 is the default of the model, relative to its targets.
+    return {
+        "tolerance": 0.0 if tolerance is None else tolerance,
+        "max_steps": NO_LIMIT if max_steps is None else max_steps,
+    }

@@ -16,7 +16,7 @@ from eigenfit_serving.client.calls import (
     VersionStatus,
 )
 from eigenfit_serving.client.errors import Unavailable
-from eigenfit_serving.client.iteration import Iteration
+from eigenfit_serving.client.iteration import Iteration, tolerance_of
 from eigenfit_serving.client.operations import Operations, Steps
 from eigenfit_serving.client.retries import Attempts, Retries
 from eigenfit_serving.client.solution import Gradient, Progress, RandomFit, Solution
@@ -100,19 +100,20 @@ class Client:
 
     def fit(
         self,
-        initial: Any,
-        targets: Any,
+        initial: Any = None,
+        targets: Any = None,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> Solution:
         """Fits parameters to targets, from given starts.
 
         Args:
-            initial: `[..., p]`, where to start.
+            initial: `[..., p]`, where to start; None for the start with which the
+                model was exported.
             targets: `[..., m]`, ascending with their levels.
             tolerance: `[...]`, positive; a member has converged when its loss is at or
-                below it.
+                below it. None for the model's default, relative to the targets.
             max_steps: `[...]` integer; by default, and at most, what the model was
                 exported with.
 
@@ -120,7 +121,8 @@ class Client:
             The solution; a member that went wrong has a code of its own.
 
         Raises:
-            ValueError: If a shape does not fit.
+            ValueError: If a shape does not fit, or `initial` is None and the model was
+                exported without a start.
             ServerError: If the server refuses, or does not answer.
         """
         return self._run(self._operations.fit(initial, targets, tolerance, max_steps))
@@ -130,7 +132,7 @@ class Client:
         seed: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = None,
     ) -> RandomFit:
         """Fits from starts drawn inside the model.
@@ -194,7 +196,7 @@ class Client:
         initial: Any,
         targets: Any,
         *,
-        tolerance: Any = 1e-8,
+        tolerance: Any = None,
         max_steps: Any = 1000,
         every: int = 1,
     ) -> Iterator[Progress]:
@@ -203,7 +205,8 @@ class Client:
         Args:
             initial: `[..., p]`.
             targets: `[..., m]`.
-            tolerance: `[...]`, as for `fit`.
+            tolerance: `[...]`, as for `fit`; None for residuals of 1e-10 of the
+                largest target (1e-5 in float32), of a model without weights.
             max_steps: `[...]` integer.
             every: Steps between yields.
 
@@ -212,7 +215,8 @@ class Client:
         """
         check_every(every)
         state = self.init(initial, targets)
-        iteration = Iteration(state, tolerance, max_steps)
+        enough = tolerance_of(tolerance, targets, state)
+        iteration = Iteration(state, enough, max_steps)
         progress = iteration.progress()
         yield progress
         while iteration.is_running:

@@ -21,8 +21,8 @@ _GRPC_NAMES = {
     "multi_inference": "MultiInference",
 }
 
-_CONVERGED = 0
-"""Code of `eigenfit.Result` of a fit that met its targets."""
+_SUCCESSES = (0, 6)
+"""Codes of `eigenfit.Result`: the targets are met, or a least-squares minimum."""
 
 
 class Metrics:
@@ -198,7 +198,7 @@ class Metrics:
             codes, counts = np.unique(np.ravel(results), return_counts=True)
             self._rows.labels(model).inc(int(counts.sum()))
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-                if code != _CONVERGED:
+                if code not in _SUCCESSES:
                     self._unconverged.labels(model, str(code)).inc(count)
 
     def watch_depth(self, depth: Callable[[], float]) -> None:

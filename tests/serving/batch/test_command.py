@@ -53,7 +53,7 @@ def invoke(*arguments):
 def test_options_and_summary(calls):
     result = invoke(
         *("m", "in.parquet", "out.parquet", "--engine", "ray", "--workers", "3"),
-        *("--gpus", "1", "--starts", "4", "--keep", "all", "--resume", "--ordered"),
+        *("--gpus", "1", "--starts", "4", "--keep", "all", "--resume"),
         *("--tolerance", "1e-9", "--limit", "1500", "--address", "auto"),
     )
     assert result.exit_code == 0, result.output
