@@ -190,6 +190,80 @@ def test_what_is_tied_to_the_open_is_open():
     assert result.undetermined() == ["a - b"]
 
 
+def test_what_is_open_is_named_without_degrees_of_freedom():
+    """Errors by the residual are NaN then, but what has none is known."""
+    chain = ef.Laplacian([(0, 1), (1, 2)])
+    problem = ef.Problem(chain, ef.Levels([2]))
+    result = ef.uncertainty(problem, [1.0, 1.0], [3.0])
+    assert result.degrees_of_freedom == 0
+    assert result.undetermined() == ["r0 - r1"]
+    np.testing.assert_array_equal(result.standard_errors, np.inf)
+
+
+def test_the_component_that_sets_a_scale_determines_nothing():
+    """Two components of one mode tell one number; their ratio."""
+    chain = ef.Affine([np.diag([1.0, 0.0]), np.diag([0.0, 1.0])], [[0, 1], [1, 0]])
+    shape = ef.ModeShapes([0], sigma=0.1)
+    found = ef.uncertainty(ef.Problem(chain, shape), [0.3, 1.1], [1.0, -0.7])
+    assert found.rank == 1
+    assert found.undetermined() == ["r0 + r1"]
+    assert found.degrees_of_freedom == 0
+    # Beside levels the errors are those of the derivative by all targets.
+    both = [ef.Levels(sigma=[0.02, 0.03]), shape]
+    problem = ef.Problem([ef.Block(chain, both)])
+    r, h = np.array([0.3, 1.1]), 1e-6
+
+    def values(r):
+        w, V = np.linalg.eigh([[r[0], 1], [1, r[1]]])
+        return np.array([*w, V[1, 0] / V[0, 0]])
+
+    w0, w1, ratio = values(r)
+    t = np.array([w0 + 0.01, w1 - 0.02, 1.0, ratio + 0.05])
+    J = np.array([(values(r + h * e) - values(r - h * e)) / (2 * h) for e in np.eye(2)])
+    # The residual of the shape is ratio t_0 - t_1, with noise of both.
+    root = np.array([1 / 0.02, 1 / 0.03, 1 / 0.1])
+    J = J.T * root[:, None]
+    D = np.array([[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, ratio, -1.0]])
+    K = -np.linalg.pinv(J) @ D
+    found = ef.uncertainty(problem, r, t)
+    np.testing.assert_allclose(found.covariance, K @ K.T, rtol=1e-7)
+    assert found.degrees_of_freedom == 1
+    # What is left along the only direction that no parameter reaches.
+    e = root * (values(r) - t[[0, 1, 3]])
+    P = np.eye(3) - J @ np.linalg.pinv(J)
+    Q = P @ D @ D.T @ P
+    expected = e @ np.linalg.pinv(Q, rcond=1e-9) @ e + np.sum((e - P @ e) ** 2)
+    np.testing.assert_allclose(found.chi_square, expected, rtol=1e-7)
+
+
+def test_a_shift_that_is_fitted_determines_nothing():
+    line = ef.Affine([np.eye(3), np.diag([0.0, 1, 2])], np.diag([0.0, 10, 20]))
+    problem = ef.Problem(line, ef.FreeShift(ef.Levels(sigma=0.1)))
+    result = errors_of(problem, np.array([0.3, 0.2]))
+    assert result.undetermined() == ["r0"]
+    assert result.degrees_of_freedom == 1
+    # Slopes -1, 0 and 1 about their mean.
+    np.testing.assert_allclose(result.standard_errors, [np.inf, 0.1 / np.sqrt(2)])
+    np.testing.assert_array_equal(result.level_errors, np.inf)
+
+
+def test_complex_matrices(rng):
+    """The phase of a hopping cannot be seen in two levels, its size can."""
+
+    def hop(x):
+        z = tf.complex(x[..., 1] * tf.cos(x[..., 2]), x[..., 1] * tf.sin(x[..., 2]))
+        e = tf.cast(x[..., 0], z.dtype)
+        rows = tf.stack([e, z, tf.math.conj(z), -e], axis=-1)
+        return tf.reshape(rows, tf.concat([tf.shape(x)[:-1], [2, 2]], axis=0))
+
+    problem = ef.Problem(
+        ef.Parametric(hop, 2, 3, dtype="complex128"), ef.Levels(sigma=0.1)
+    )
+    result = errors_of(problem, np.array([0.7, 1.3, 0.4]))
+    assert result.undetermined() == ["r0 - 0.5385 r1", "r2"]  # .7 / 1.3
+    assert result.rank == 1
+
+
 UNITS = [(1.0, 1.0, 1.0), (1e-8, 1.0, 1e8), (1e8, 1e5, 1e-8), (1e-150, 1e150, 1.0)]
 
 

@@ -58,7 +58,7 @@ class Uncertainty:
             ['r0 - 0.5 r1']
         """
         number = int(self.num_undetermined[member])
-        if np.isnan(self.covariance[member]).any() or not number:
+        if not number:
             return []
         scales = self.scales[member]
         rows = self.directions[member][-number:] * scales
@@ -190,7 +190,7 @@ def uncertainty(
         degrees_of_freedom=freedom,
         reduced_chi_square=reduced_chi_square,
         rank=rank,
-        num_undetermined=(~parts.seen).sum(axis=-1),
+        num_undetermined=np.where(finite, (~parts.seen).sum(axis=-1), 0),
         singular_values=parts.singular_values,
         directions=parts.directions / parts.scales[..., np.newaxis, :],
         scales=parts.scales,
