@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 
@@ -30,17 +31,21 @@ def test_what_is_public_has_a_docstring(package):
         assert inspect.getdoc(getattr(module, name)), name
 
 
-def test_the_solver_needs_tensorflow_and_numpy_only():
+def test_the_solver_needs_tensorflow_and_numpy_only_and_is_quiet():
     # TensorFlow itself imports some of these when they are installed.
     extra = ["typer", "rich", "pydantic", "matplotlib", "scipy"]
-    loaded = [
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    runs = [
         subprocess.run(
             [sys.executable, "-c", f"import sys, {name}; print(*sys.modules)"],
             capture_output=True,
             text=True,
             check=True,
-        ).stdout.split()
+            env=environment,
+        )
         for name in ("eigenfit", "tensorflow, keras")
     ]
+    assert runs[0].stderr == ""
+    loaded = [run.stdout.split() for run in runs]
     ours, theirs = (set(extra) & set(modules) for modules in loaded)
     assert ours <= theirs

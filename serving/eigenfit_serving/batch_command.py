@@ -86,12 +86,6 @@ def batch(
         str | None,
         typer.Option(metavar=_INTEGER, help="Of rows without their own."),
     ] = None,
-    ordered: Annotated[
-        bool,
-        typer.Option(
-            "--ordered", help="Rows in the order of the input; they always are."
-        ),
-    ] = False,
     address: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +110,6 @@ def batch(
     from eigenfit_serving.batch.run import run_batch
     from eigenfit_serving.cli import _number
 
-    del ordered
     try:
         report = run_batch(
             model,

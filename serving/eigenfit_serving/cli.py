@@ -38,6 +38,15 @@ NOT_CONVERGED = 3
 class OneLineErrors(typer.core.TyperGroup):
     """A command group that reports bad input in a line each, without a usage text."""
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Finds a command; its help is wrapped by the terminal alone."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.help:
+            # The lines of a docstring are as long as those of the source.
+            paragraphs = command.help.split("\n\n")
+            command.help = "\n\n".join(" ".join(p.split()) for p in paragraphs)
+        return command
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command line; see `click.Command.main`."""
         if not standalone_mode:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eigenfit_serving.gallery_list import canonical, describe, table
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -62,19 +64,15 @@ def gallery(
 
         check_writable("--plot", plot, (".png", ".svg", ".pdf"))
         _require_matplotlib()
+    if name is None:
+        _show_list(table(), as_json)
+        return
+    key = canonical(name)
     with quiet_import():
         import tensorflow as tf
 
         import eigenfit.gallery
     tf.get_logger().setLevel("ERROR")
-    if name is None:
-        entries = [eigenfit.gallery.load(key) for key in eigenfit.gallery.names()]
-        _show_list(entries, as_json)
-        return
-    try:
-        key = eigenfit.gallery.canonical(name)
-    except ValueError as error:
-        raise InputError(str(error).replace("`name`", "NAME")) from None
     entry = eigenfit.gallery.load(key)
     if run:
         _run(entry, plot, as_json)
@@ -82,39 +80,21 @@ def gallery(
         _show_one(entry, as_json)
 
 
-def describe(entry: GalleryProblem) -> dict[str, Any]:
-    """Describes an entry for programs: JSON values only.
-
-    Returns:
-        `name`, `title`, `order` (of the largest matrix), `unknowns` and `targets` (how
-        many) and `source`.
-    """
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "order": entry.problem.order,
-        "unknowns": entry.problem.num_parameters,
-        "targets": len(entry.targets),
-        "source": entry.source,
-    }
-
-
-def _show_list(entries: list[GalleryProblem], as_json: bool) -> None:
+def _show_list(entries: list[dict[str, Any]], as_json: bool) -> None:
     from rich.console import Console
 
     if as_json:
-        _print_json([describe(entry) for entry in entries])
+        _print_json(entries)
         return
-    table = _table("name")
+    listed = _table("name")
     for column in ("order", "unknowns", "targets"):
-        table.add_column(column, justify="right")
-    table.add_column("title")
-    for entry in entries:
-        facts = describe(entry)
+        listed.add_column(column, justify="right")
+    listed.add_column("title")
+    for facts in entries:
         keys = ("name", "order", "unknowns", "targets", "title")
-        table.add_row(*(str(facts[key]) for key in keys))
+        listed.add_row(*(str(facts[key]) for key in keys))
     console = Console()
-    console.print(table)
+    console.print(listed)
     console.print(
         "\nShow one: eigenfit gallery NAME   Reproduce it: eigenfit gallery NAME --run",
         highlight=False,

@@ -205,8 +205,14 @@ class Served:
         """How the process ended; None while it runs."""
         return self._process.poll()
 
-    def wait_ready(self, timeout: float = 300.0) -> None:
+    def wait_ready(
+        self, timeout: float = 300.0, tell: Callable[[str], None] | None = None
+    ) -> None:
         """Waits until every model has an available version.
+
+        Args:
+            timeout: Seconds.
+            tell: Called with what happens meanwhile, such as "model a is LOADING".
 
         Raises:
             StartError: If the server ends before that, a model cannot be loaded, or
@@ -220,7 +226,12 @@ class Served:
                     f"The server ended with code {self._process.returncode}"
                     f"{self._last_words()}"
                 )
-            if self._is_served():
+            is_served = self._is_served()
+            while self._prober.news:
+                news = self._prober.news.pop(0)
+                if tell is not None:
+                    tell(news)
+            if is_served:
                 self._is_ready.set()
                 return
             if time.monotonic() > end:

@@ -18,12 +18,14 @@ class Prober:
 
     Attributes:
         waiting: Names of models that are not available yet.
+        news: How models changed, in words; whoever reads them takes them out.
     """
 
     def __init__(
         self, url: str, models: Iterable[str], api_key_file: Path | None = None
     ) -> None:
         self.waiting = list(models)
+        self.news: list[str] = []
         self._url = urlsplit(url)
         self._state = "the server does not answer"
         self._headers = {}
@@ -50,15 +52,21 @@ class Prober:
             states = {version.get("state") for version in versions}
             if "AVAILABLE" in states:
                 self.waiting.pop(0)
+                self._changed(f"model {name} is AVAILABLE")
                 continue
             described = ", ".join(sorted(map(str, states))) or answer.get("error")
-            self._state = f"model {name} is {described}"
+            self._changed(f"model {name} is {described}")
             ended = [v.get("status", {}) for v in versions if v.get("state") == "END"]
             if versions and len(ended) == len(versions):
                 text = ended[0].get("error_message") or "it was unloaded"
                 return f"Model {name} cannot be served: {text}"
             return None
         return None
+
+    def _changed(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self.news.append(state)
 
     def describe(self) -> str:
         """Says what is being waited for."""

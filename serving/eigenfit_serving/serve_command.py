@@ -7,6 +7,7 @@ import json
 import shlex
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -91,7 +92,11 @@ def serve(
         typer.Option(metavar="SECONDS", help="To wait until the models are loaded."),
     ] = 300.0,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Do not show what the server logs.")
+        bool,
+        typer.Option(
+            "--quiet",
+            help="Show neither the steps of its start nor what the server logs.",
+        ),
     ] = False,
 ) -> None:
     """Serve models to any client of TensorFlow Serving, over gRPC and REST.
@@ -110,6 +115,13 @@ def serve(
     def log(line: str) -> None:
         if is_shown.is_set() and not quiet:
             typer.echo(line, err=True)
+
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        if not quiet:
+            seconds = time.monotonic() - began
+            typer.echo(f"{seconds:5.1f} s  {text}", err=True)
 
     with _stop_signals(), contextlib.suppress(_Stopped):
         server = launch.serve(
@@ -132,8 +144,8 @@ def serve(
         )
         with server:
             try:
-                with Console(stderr=True).status("Loading the models"):
-                    server.wait_ready(timeout)
+                say(f"Starting {server.about}")
+                server.wait_ready(timeout, say)
             except launch.StartError as error:
                 raise InputError(str(error)) from None
             print_served(server, _example(server, path), Console())
@@ -203,7 +215,6 @@ def _example(server: Served, path: Path) -> str:
     row = {
         "initial": [round(0.1 * (k + 1), 1) for k in range(sizes[0])],
         "targets": [float(k + 1) for k in range(sizes[1])],
-        "tolerance": 1e-8,
         "max_steps": 1000,
     }
     body = shlex.quote(json.dumps({"instances": [row]}))

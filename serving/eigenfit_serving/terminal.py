@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -21,8 +20,6 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     import eigenfit as ef
-
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @contextlib.contextmanager
@@ -73,30 +70,14 @@ def fit_progress(
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Holds back what TensorFlow's libraries log while they are being loaded.
+    """Loads the solver, and holds back what libraries log while they are loaded.
 
-    TF_CPP_MIN_LOG_LEVEL governs them once they are loaded, but not before, when they
-    write to file descriptor 2 whatever it says. If the import fails, all they wrote is
-    shown. A level set by the user means that the messages are wanted: nothing is held
-    back.
+    What TensorFlow logs later is left out too, unless the user has set a level by
+    TF_CPP_MIN_LOG_LEVEL; see `eigenfit.quiet`. If the import fails, all that was
+    written is shown.
     """
-    if _LEVEL in os.environ:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from eigenfit.quiet import held_back
+
+    with held_back():
         yield
-        return
-    os.environ[_LEVEL] = "3"
-    try:
-        saved = os.dup(2)
-    except OSError:  # stderr is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

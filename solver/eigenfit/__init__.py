@@ -9,6 +9,9 @@ Example:
 
 from importlib.metadata import version as _version
 
+import eigenfit.quiet as _quiet  # loads TensorFlow  # noqa: F401
+
+# isort: split
 from eigenfit import gallery as gallery
 from eigenfit.blocks import Block
 from eigenfit.deflation import DeflationResult, deflate
@@ -49,6 +52,7 @@ from eigenfit.observations import (
     mac,
 )
 from eigenfit.parameters import Parameters
+from eigenfit.priors import Prior, smoothness
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.programs import Gradient
 from eigenfit.results import FitError, History, Progress, Result, Solution
@@ -118,6 +122,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Newton",
     "Parameters",
     "Parametric",
+    "Prior",
     "Problem",
     "Progress",
     "RelativeTo",
@@ -139,6 +144,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "match_levels",
     "multistart",
     "persymmetric_jacobi",
+    "smoothness",
     "spectral_loss",
     "uncertainty",
 ]

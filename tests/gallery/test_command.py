@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from eigenfit import gallery
 from eigenfit.gallery import classic
+from eigenfit_serving import gallery_list
 from eigenfit_serving.cli import app
 
 
@@ -41,6 +42,29 @@ def test_list(invoke):
     assert listed == gallery.names()
     row = next(line for line in lines if line.startswith("gaas-bands"))
     assert row.split()[1:4] == ["10", "13", "30"]
+
+
+def test_the_table_is_in_step():
+    # If it is not: TABLE_FILE.write_text(table_text(), encoding="utf-8").
+    assert gallery_list.TABLE_FILE.read_text(encoding="utf-8") == (
+        gallery_list.table_text()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["T10-si", " gaas-BANDS", "toeplitz", "t1x", "zzz", ""]
+)
+def test_names_are_found_as_the_gallery_finds_them(name):
+    assert outcome_of(gallery_list.canonical, name) == outcome_of(
+        gallery.canonical, name
+    )
+
+
+def outcome_of(canonical, name):
+    try:
+        return canonical(name)
+    except ValueError as error:
+        return str(error).replace("`name`", "NAME")
 
 
 def test_list_as_json(invoke):

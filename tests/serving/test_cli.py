@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -602,25 +603,42 @@ def test_progress_stays_away_from_short_fits_and_pipes():
     assert screen.getvalue() == ""
 
 
-def test_quiet_import_shows_what_it_held_back_only_on_failure(capfd, monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+RECORDS = [
+    "WARNING: All log messages before absl::InitializeLog() is called are written\n",
+    "I0000 00:00:1795972683.301357   16546 cudart_stub.cc:31] Could not find cuda\n",
+    "2026-11-29 17:01:02.003: W tensorflow/tsl/a.cc:1] a warning\n",
+    "E0000 00:00:1795970498.885444    6430 cuda_platform.cc:52] failed call\n",
+]
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [(None, []), ("3", []), ("2", [3]), ("1", [0, 2, 3]), ("0", [0, 1, 2, 3])],
+)
+def test_log_records_are_shown_from_the_level_of_the_user_on(
+    capfd, monkeypatch, level, shown
+):
+    if level is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    else:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
     with terminal.quiet_import():
-        os.write(2, b"noise")
-    assert capfd.readouterr().err == ""
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+        os.write(2, "".join(RECORDS).encode() + b"no record\n")
+    expected = "".join(RECORDS[k] for k in shown) + "no record\n"
+    assert capfd.readouterr().err == expected
+
+
+def test_a_failed_import_shows_what_was_held_back(capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def fail() -> None:
         with terminal.quiet_import():
-            os.write(2, b"the reason")
+            os.write(2, RECORDS[3].encode())
             raise ImportError
 
     with pytest.raises(ImportError):
         fail()
-    assert capfd.readouterr().err == "the reason"
-    # A level chosen by the user: nothing is held back.
-    with terminal.quiet_import():
-        os.write(2, b"wanted")
-    assert capfd.readouterr().err == "wanted"
+    assert capfd.readouterr().err == RECORDS[3]
 
 
 def test_small_numbers_are_not_printed_as_zero():
@@ -628,9 +646,13 @@ def test_small_numbers_are_not_printed_as_zero():
     assert report.format_array(np.array([1.0, -1e-17])) == "  1. 0."
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess:
+def run_command(
+    *arguments: str, level: str | None = None
+) -> subprocess.CompletedProcess:
     environment = dict(os.environ)
     environment.pop("TF_CPP_MIN_LOG_LEVEL")
+    if level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -640,21 +662,40 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_help_loads_neither_tensorflow_nor_matplotlib():
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_paragraphs_of_help_texts_are_wrapped_once(width):
+    runner = CliRunner(env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)})
+    for name in ("fit", "check", "export", "verify", "serve", "batch", "gallery"):
+        text = runner.invoke(app, [name, "--help"], prog_name="eigenfit").stdout
+        lines = [line[1:].rstrip() for line in text.split("╭")[0].splitlines()]
+        assert len(lines) > 3
+        for line, after in itertools.pairwise(lines):
+            # Where a line ends, the next word did not fit.
+            if line and after and not line.startswith("Usage") and after[0] != " ":
+                room = width - 2 - len(line)
+                assert len(after.split()[0]) + 1 > room, (name, line)
+
+
+def test_help_and_the_gallery_load_neither_tensorflow_nor_matplotlib():
     script = """
 import sys
 from eigenfit_serving.cli import main
-sys.argv = ["eigenfit", "fit", "--help"]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
+for arguments in (["fit", "--help"], ["gallery"], ["gallery", "gass-bands"]):
+    sys.argv = ["eigenfit", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        print(arguments, end.code)
 for name in ("tensorflow", "matplotlib"):
     print(name, name in sys.modules, file=sys.stderr)
 """
     process = run_command("-c", script)
     assert "Example:" in process.stdout
-    assert process.stderr == "tensorflow False\nmatplotlib False\n"
+    assert "['gallery'] 0" in process.stdout
+    assert "['gallery', 'gass-bands'] 2" in process.stdout
+    refused, *loaded = process.stderr.splitlines()
+    assert "Did you mean gaas-bands" in refused
+    assert loaded == ["tensorflow False", "matplotlib False"]
 
 
 def test_stderr_stays_clean():
@@ -667,7 +708,9 @@ def test_stderr_stays_clean():
     assert "The identity matrix from its eigenvalues" in process.stdout
     assert "converged after 30" in process.stdout
     assert Path("a.png").stat().st_size > 10_000
-    process = run_command("-c", script, "fit", str(EXAMPLES / "impossible.toml"))
+    # Nor do more records appear when the user asks for fewer.
+    path = str(EXAMPLES / "impossible.toml")
+    process = run_command("-c", script, "fit", path, level="3")
     assert (process.returncode, process.stderr) == (3, "")
 
 

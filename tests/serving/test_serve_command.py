@@ -57,6 +57,10 @@ def test_it_says_where_it_is_and_stops_at_a_signal(bin_folder, tmp_path, number)
     assert f"curl http://127.0.0.1:{rest_port}/v1/models/chain/metadata" in text
     assert arguments[-2:] == extra[1:]
     assert (process.returncode, rest) == (0, "Stopped.\n"), errors
+    # What happened meanwhile, each with its time.
+    steps = [line.split(" s  ")[1] for line in errors.splitlines()]
+    assert steps[0].startswith("Starting TensorFlow ModelServer: 2.20.0")
+    assert steps[-1] == "model chain is AVAILABLE"
 
 
 def test_a_server_that_ends_is_reported(bin_folder, tmp_path):
@@ -65,8 +69,8 @@ def test_a_server_that_ends_is_reported(bin_folder, tmp_path):
     with start(bin_folder, model, "--port", 0, "--rest-port", 0) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert errors == (
-        "eigenfit: The server ended with code 255: Failed to start server. Error: "
+    assert errors.endswith(
+        "\neigenfit: The server ended with code 255: Failed to start server. Error: "
         "Unknown: out of luck\n"
     )
 
@@ -120,8 +124,9 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
         def __exit__(self, *exception):
             pass
 
-        def wait_ready(self, timeout):
+        def wait_ready(self, timeout, tell):
             self.log("early")
+            tell("model chain is LOADING")
 
         def wait(self):
             self.log("late")
@@ -137,6 +142,8 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
     assert result.exit_code == 1
     assert "Serving chain" in result.stdout
     assert result.stderr.splitlines() == [
+        "  0.0 s  Starting a fake",
+        "  0.0 s  model chain is LOADING",
         "late",
         "eigenfit: the server ended by itself with code 7: late",
     ]
