@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import tensorflow as tf
 from tests import zoo
 from tests.zoo import FNO_OFFSET, FNO_TARGETS
@@ -62,7 +63,7 @@ def test_inconsistent_targets_use_the_exact_hessian():
     )
     targets = np.arange(5.0) * 3 + rng.normal(size=5)
     solution = solver.fit(np.zeros(2), targets)
-    assert solution.result == ef.Result.stationary
+    assert solution.result == ef.Result.minimum
     assert solution.loss > 1e-2
     # A least-squares answer is known to 1e-8: its differences to 1e-5.
     start = np.zeros(2)
@@ -138,3 +139,163 @@ def test_the_second_derivative_is_nan_not_wrong():
             value = tf.reduce_sum(r**2)
         first = inner.gradient(value, t)
     assert np.isnan(outer.gradient(first, t)).all()
+
+
+def test_a_parameter_on_its_bound_does_not_move():
+    coupling = 0.3 * (np.ones([3, 3]) - np.eye(3))
+    basis = [np.diag([1.0, 0, 0]), np.diag([0, 1.0, 1])]
+    offset = np.diag([0.0, 2, 5]) + coupling
+    known = ef.Parameters(["a", "b"], bounds={"a": (None, 0.5)})
+    bounded = ef.Solver(
+        ef.Problem(ef.Affine(basis, offset), parameters=known), ef.LevenbergMarquardt()
+    )
+    targets = [1.2, 2.6, 5.9]
+    a, b = jacobian(bounded, [0.0, 0.0], targets)
+    np.testing.assert_array_equal(a, np.zeros(3))
+    # That of the problem with a fixed, by differences of an independent minimisation.
+    fixed = offset + 0.5 * basis[0]
+
+    def best(t):
+        def slope(b):
+            w, V = np.linalg.eigh(fixed + b * basis[1])
+            return (w - t) @ (V**2 * [[0.0], [1], [1]]).sum(axis=0)
+
+        return scipy.optimize.brentq(slope, -5.0, 5.0, xtol=1e-14)
+
+    expected = zoo.finite_differences(best, np.array(targets), 1e-4)
+    np.testing.assert_allclose(b, expected, atol=1e-7)
+
+
+def test_priors_are_data():
+    known = ef.Parameters(["a", "b"], prior={"a": (0.0, 0.5), "b": (1.0, 0.5)})
+    basis = [np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])]
+    problem = ef.Problem(
+        ef.Affine(basis, np.diag([0.0, 1.0])),
+        ef.Levels([0], sigma=0.5),
+        parameters=known,
+    )
+    solver = ef.Solver(problem, ef.LevenbergMarquardt())
+    actual = jacobian(solver, [0.0, 1.0], [2.0])[:, 0]
+    np.testing.assert_allclose(actual, [0.398, -0.296], atol=5e-4)
+
+    def best(t):
+        def residual(x):
+            level = (1 + x[0]) / 2 - np.hypot((1 - x[0]) / 2, x[1])
+            return np.array([level - t[0], x[0], x[1] - 1]) / 0.5
+
+        found = scipy.optimize.least_squares(
+            residual, [0.0, 1.0], jac="3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15
+        )
+        return found.x
+
+    expected = zoo.finite_differences(best, np.array([2.0]), 1e-2)[:, 0]
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+
+
+def gradient_of_first(problem, start, targets, **options):
+    solver = ef.Solver(problem, ef.LevenbergMarquardt(), compile="eager")
+    t = tf.constant(targets, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(t)
+        solution = solver.fit(start, t, **options)
+        first = solution.parameters[..., 0]
+    return solution, tape.gradient(first, t).numpy()
+
+
+def test_a_shape_follows_the_largest_of_its_targets():
+    # x = (1, tan) up to scale: the ratio of the targets alone decides.
+    problem = ef.Problem(
+        ef.Affine([[[0.0, 1.0], [1.0, 0.0]]], np.diag([0.0, 2.0])), ef.ModeShapes([0])
+    )
+    _, actual = gradient_of_first(problem, [-0.5], [0.9, 0.4], tolerance=1e-24)
+    # (A - lambda) (1, s) = 0: lambda = r s, r + (2 - r s) s = 0, r = 2 s / (s^2 - 1).
+    s = 0.4 / 0.9
+    slope = 2 / (s**2 - 1) - 4 * s**2 / (s**2 - 1) ** 2
+    np.testing.assert_allclose(actual, slope * np.array([-s, 1]) / 0.9, rtol=1e-8)
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-8, 1.0, 1e8, 1e150])
+def test_the_unit_of_the_levels_drops_out(unit):
+    basis = [np.diag([1.0, 0.0, 0.0]), np.eye(3)[::-1]]
+    offset = np.diag([0.0, 1.0, 3.0])
+    targets = np.array([0.3, 1.2, 3.6])
+    problem = ef.Problem(ef.Affine(np.array(basis), unit * offset))
+    one = ef.Problem(ef.Affine(np.array(basis), offset))
+    _, expected = gradient_of_first(one, [0.2, 0.1], targets)
+    _, actual = gradient_of_first(problem, unit * np.array([0.2, 0.1]), unit * targets)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7)
+    assert np.abs(expected).max() > 0.1
+
+
+def test_a_fold_has_no_derivative():
+    # Its level is 1 - r^2 / 2: at 1 it has just been reached.
+    def angle(r):
+        return tf.cos(r)[..., tf.newaxis]
+
+    problem = ef.Problem(ef.Parametric(angle, 1, 1))
+    solution, actual = gradient_of_first(problem, [0.0], [1.0])
+    assert solution.result == ef.Result.converged
+    assert np.isnan(actual).all()
+
+
+def test_an_idle_parameter_stays():
+    basis = [np.diag([1.0, 0.0]), np.zeros([2, 2])]
+    problem = ef.Problem(ef.Affine(basis, np.diag([0.0, 3.0])), ef.Levels([0]))
+    solver = ef.Solver(problem, ef.LevenbergMarquardt(), compile="eager")
+    actual = jacobian(solver, [0.1, 0.7], [0.4])
+    np.testing.assert_allclose(actual, [[1.0], [0.0]], atol=1e-12)
+
+
+def test_copies_of_a_matrix_share_what_moves():
+    A = np.diag([1.0, 2.0, 4.0])
+    solver = ef.Solver(
+        ef.Problem(ef.Affine([A, A])), ef.LevenbergMarquardt(), compile="eager"
+    )
+    targets = [1.1, 1.9, 4.2]
+    actual = jacobian(solver, [0.3, 0.5], targets)
+    weights = np.array([1.0, 2.0, 4.0])
+    expected = weights / (weights @ weights) / 2
+    np.testing.assert_allclose(actual, [expected, expected], atol=1e-7)
+
+
+def test_a_bound_without_push_is_no_derivative():
+    # Targets met with a parameter on its bound: it can move to one side only.
+    problem = ef.Problem(
+        ef.Affine([np.diag([1.0, 0.0]), np.diag([0.0, 1.0])], np.diag([0.0, 5.0])),
+        parameters=ef.Parameters(bounds={"r0": (0.0, None)}),
+    )
+    solution, actual = gradient_of_first(problem, [0.0, 0.0], [0.0, 5.0])
+    assert solution.result == ef.Result.converged
+    assert np.isnan(actual).all()
+
+
+def test_several_blocks():
+    # Their matrices are of different orders.
+    coupling = np.array([[0.0, 1.0], [1.0, 0.0]])
+    larger = np.diag([0.0, 2.0, 5.0])
+    change = np.ones([3, 3])
+    problem = ef.Problem(
+        [
+            ef.Block(ef.Affine([coupling], np.diag([0.0, 1.0])), ef.Levels([0])),
+            ef.Block(ef.Affine([change], larger), ef.Levels([2])),
+        ]
+    )
+    solver = ef.Solver(problem, ef.LevenbergMarquardt(), compile="eager")
+    t = tf.constant([-0.4, 5.9], tf.float64)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(t)
+        solution = solver.fit([0.7], t)
+        r, entry = solution.parameters[0], solution.matrix[1][0, 1]
+
+    def best(t):
+        def slope(r):
+            w, V = np.linalg.eigh(larger + r * change)
+            u, U = np.linalg.eigh(np.diag([0.0, 1.0]) + r * coupling)
+            by = [V[:, 2] @ change @ V[:, 2], U[:, 0] @ coupling @ U[:, 0]]
+            return (w[2] - t[1]) * by[0] + (u[0] - t[0]) * by[1]
+
+        return scipy.optimize.brentq(slope, 0.2, 1.5, xtol=1e-14)
+
+    expected = zoo.finite_differences(best, t.numpy(), 1e-4)
+    np.testing.assert_allclose(tape.gradient(r, t), expected, atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(entry, t), expected, atol=1e-6)

@@ -62,7 +62,7 @@ def test_bad_values_are_refused(known, message):
         ef.Parameters(**known)
 
 
-@pytest.mark.parametrize("name", ["fixed", "ties", "prior"])
+@pytest.mark.parametrize("name", ["fixed", "ties", "scales"])
 def test_what_is_no_mapping_is_refused(name):
     with pytest.raises(TypeError, match=f"`{name}` must be a mapping"):
         ef.Parameters(**{name: [("A", 1.0)]})

@@ -81,7 +81,7 @@ def _print_summary(content: ProblemFile, console: Console) -> None:
     grid.add_column(style="dim")
     grid.add_column()
     unknowns, targets = len(content.unknowns.names), len(content.targets)
-    priors = len(content.parameters.prior)
+    priors = len(content.priors)
     freedom = targets + priors - unknowns
     data = count(targets, "target") + (f", {count(priors, 'prior')}" if priors else "")
     text = f"{count(unknowns, 'unknown')}, {data}, {freedom} degrees of freedom"

@@ -31,7 +31,8 @@ def check_method(
         BadValue: If the method cannot solve such a problem.
     """
     kinds = [term.section.kind for term in terms]
-    plain = len(matrices) == 1 and kinds == ["levels"] and not parameters.prior
+    plain = len(matrices) == 1 and kinds == ["levels"]
+    plain &= not parameters.prior and parameters.smoothness is None
     if method in NEEDS_LEVELS and not plain:
         raise _refused(
             method,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import core_schema
 
 from eigenfit_serving.errors import BadValue
+from eigenfit_serving.prior_section import PriorSection, SmoothnessSection
 from eigenfit_serving.section import Name, Section
 
 if TYPE_CHECKING:
@@ -115,6 +117,17 @@ def _tie(name: str, tie: Any) -> dict[str, float]:
 Bounds = dict[str, tuple[float, float]] | tuple[float, float]
 
 
+def _prior_form(value: Any) -> str:
+    return "combinations" if isinstance(value, list) else "by name"
+
+
+Priors = Annotated[
+    Annotated[dict[str, tuple[float, float]], _PairOf("[mean, sigma]"), Tag("by name")]
+    | Annotated[list[PriorSection], Tag("combinations")],
+    Discriminator(_prior_form),
+]
+
+
 class Unknowns(NamedTuple):
     """What is fitted: the parameters that are neither fixed nor tied."""
 
@@ -136,9 +149,8 @@ class ParametersSection(Section):
         description="a table: {name = value}", default_factory=dict
     )
     ties: Annotated[dict[str, dict[str, float]], _Ties()] = Field(default_factory=dict)
-    prior: Annotated[dict[str, tuple[float, float]], _PairOf("[mean, sigma]")] = Field(
-        default_factory=dict
-    )
+    prior: Priors = Field(default_factory=dict)
+    smoothness: SmoothnessSection | None = None
     scales: dict[str, Annotated[float, Field(gt=0)]] = Field(
         description="a table: {name = typical size}, above 0", default_factory=dict
     )
@@ -165,7 +177,8 @@ class ParametersSection(Section):
                     ".bounds" if alone else f".bounds.{name}",
                     list(pair),
                 )
-        for name, (mean, sigma) in self.prior.items():
+        single = self.prior if isinstance(self.prior, dict) else {}
+        for name, (mean, sigma) in single.items():
             if not (sigma > 0 and math.isfinite(sigma) and math.isfinite(mean)):
                 raise BadValue(
                     "must be [mean, sigma], finite and with sigma above 0. To hold a "
@@ -188,7 +201,7 @@ class ParametersSection(Section):
                         f".ties.{name}.{other}",
                     )
         for name in self.period:
-            if name in self.prior:
+            if any(name in prior.coefficients for prior in self.priors(())):
                 raise BadValue(
                     "has a prior, which tells periods apart. Remove it from "
                     "parameters.period or from parameters.prior.",
@@ -196,7 +209,7 @@ class ParametersSection(Section):
                 )
         for where in ("bounds", "prior", "scales", "period"):
             named = self._bounds() if where == "bounds" else getattr(self, where)
-            for name in named:
+            for name in named if isinstance(named, dict) else ():
                 if name in self.fixed or name in self.ties:
                     raise BadValue(
                         f"is fixed or tied, so that it has no {where} of its own. "
@@ -204,6 +217,43 @@ class ParametersSection(Section):
                         f".{where}.{name}",
                     )
         return self
+
+    def _check_priors(self, names: list[str]) -> None:
+        for i, prior in enumerate(self.prior if isinstance(self.prior, list) else ()):
+            key = f"parameters.prior[{i}].coefficients"
+            for name in prior.coefficients:
+                _check_known(name, names, f"{key}.{name}")
+            loose = [k for k, factor in prior.coefficients.items() if factor]
+            if all(k in self.fixed for k in loose):
+                raise BadValue(
+                    "names fixed parameters only, of which nothing is to be learnt. "
+                    "Leave the prior out.",
+                    key,
+                )
+        smooth = self.smoothness
+        for i, name in enumerate((smooth and smooth.names) or ()):
+            _check_known(name, names, f"parameters.smoothness.names[{i}]")
+        self.priors(names)
+
+    def priors(self, names: Sequence[str]) -> list[PriorSection]:
+        """Gives all priors as combinations, for parameters of these names.
+
+        Without names, those of `smoothness` over all parameters are left out.
+
+        Raises:
+            BadValue: If there are too few for `smoothness`.
+        """
+        if isinstance(self.prior, dict):
+            found = [
+                PriorSection(coefficients={name: 1.0}, mean=mean, sigma=sigma)
+                for name, (mean, sigma) in self.prior.items()
+            ]
+        else:
+            found = list(self.prior)
+        smooth = self.smoothness
+        if smooth is not None and (names or smooth.names):
+            found += smooth.priors(names)
+        return found
 
     def _bounds(self) -> dict[str, tuple[float, float]]:
         return self.bounds if isinstance(self.bounds, dict) else {"": self.bounds}
@@ -229,6 +279,7 @@ class ParametersSection(Section):
             for name in getattr(self, where):
                 if isinstance(name, str):
                     _check_known(name, names, f"parameters.{where}.{name}")
+        self._check_priors(names)
         for name, tie in self.ties.items():
             for other in tie:
                 if other:
@@ -246,18 +297,22 @@ class ParametersSection(Section):
             limits = np.array([self.bounds] * len(free))
         return Unknowns(free, limits[:, 0], limits[:, 1])
 
-    def build(self) -> ef.Parameters | None:
-        """Makes the parameters; None if nothing is said about them."""
+    def build(self, number: int) -> ef.Parameters | None:
+        """Makes those of a number; None if nothing is said about them."""
         import eigenfit as ef
 
         if not self.model_fields_set:
             return None
+        prior: Any = self.prior or None
+        if self.smoothness is not None or isinstance(prior, list):
+            found = self.priors(self.all_names(number))
+            prior = [ef.Prior(x.coefficients, x.mean, x.sigma) for x in found]
         return ef.Parameters(
             self.names,
             bounds=self.bounds or None,
             fixed=self.fixed or None,
             ties=self.ties or None,
-            prior=self.prior or None,
+            prior=prior,
             scales=self.scales or None,
             period=self.period or None,
         )

@@ -32,6 +32,7 @@ from eigenfit_serving.explain import explain
 from eigenfit_serving.fit_section import FitSection
 from eigenfit_serving.method_checks import check_method
 from eigenfit_serving.parameter_section import ParametersSection, Unknowns
+from eigenfit_serving.prior_section import PriorSection
 from eigenfit_serving.problem_checks import (
     check_blocks,
     check_form,
@@ -179,6 +180,12 @@ class ProblemFile(Section):
         """The parameters to fit, and their bounds."""
         return self.parameters.unknowns(self.matrices[0].structure.num_parameters)
 
+    @cached_property
+    def priors(self) -> list[PriorSection]:
+        """All priors, as combinations of parameters."""
+        number = self.matrices[0].structure.num_parameters
+        return self.parameters.priors(self.parameters.all_names(number))
+
     def _numbers(self) -> list[tuple[str, np.ndarray]]:
         """Arrays that must fit the dtype, by key."""
         result = [("targets", self.targets)]
@@ -229,7 +236,8 @@ class ProblemFile(Section):
         """
         import eigenfit as ef
 
-        parameters, dtype = self.parameters.build(), dtype or self.fit.dtype
+        number = self.matrices[0].structure.num_parameters
+        parameters, dtype = self.parameters.build(number), dtype or self.fit.dtype
         if self.structure is not None and len(self.terms) == 1:
             observation = self.terms[0].section.build()
             structure = self.structure.build(dtype)

@@ -73,9 +73,14 @@ def describe_parameter(content: ProblemFile, name: str) -> str:
     k = content.unknowns.names.index(name)
     low, high = content.unknowns.low[k], content.unknowns.high[k]
     notes = [f"in {low:g} to {high:g}"] if np.isfinite([low, high]).any() else []
-    if name in known.prior:
-        mean, sigma = known.prior[name]
-        notes.append(f"prior {mean:g} +- {sigma:g}")
+    joint = 0
+    for prior in content.priors:
+        if list(prior.coefficients) == [name] and prior.coefficients[name] == 1:
+            notes.append(f"prior {prior.mean:g} +- {prior.sigma:g}")
+        else:
+            joint += bool(prior.coefficients.get(name))
+    if joint:
+        notes.append(f"in {joint} joint prior{'s' * (joint > 1)}")
     return ", ".join(notes)
 
 

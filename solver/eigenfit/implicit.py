@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from eigenfit.eigen import decompose, epsilon
+from eigenfit.eigen import epsilon
 from eigenfit.eigen.derivatives import final, here
+from eigenfit.lengths import lengths
 from eigenfit.methods import AbstractMethod, gauss_newton
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem import Problem
+from eigenfit.pseudo_inverse import factor, least_squares, restricted_inverse
 from eigenfit.results import Result
 
 
@@ -18,16 +21,24 @@ def follow_targets(
     method: AbstractMethod,
     initial: tf.Tensor,
     targets: tf.Tensor,
-    answer: tuple[tf.Tensor, ...],
-) -> tuple[tf.Tensor, ...]:
+    answer: tuple[Any, ...],
+) -> tuple[Any, ...]:
     """Makes the answer of a fit differentiable by its targets.
 
-    Where the gradient of the loss is zero the implicit function theorem gives
-    `H dr = 2 J^T dt` with the exact Hessian H, whatever the method did and however
-    many steps it took. With more parameters than targets it is the shortest `dr`, in
-    scaled parameters, that meets the targets: `dr = J^+ dt`. A direction that no
-    target can move stays. At targets that coincide it is that of one branch of
-    solutions: the one whose eigenvectors the answer has.
+    With the residual R, its derivatives J by the parameters and B by the targets, and
+    half the gradient `g = J^T R` of the loss, the implicit function theorem says at a
+    minimum `(dg/dr) dr = -(dg/dt) dt`, whatever the method did and however many steps
+    it took. `dg/dr` is half the exact Hessian; `dg/dt` is `J^T B` and, where values
+    depend on their targets, `(dJ/dt)^T R`. Priors are rows of R.
+
+    A parameter that its bound holds back does not move, and the others move as if it
+    were fixed. Where the targets are met by as many parameters or more, `dr` is the
+    shortest one, in scaled parameters, that meets the moved targets, and all parameters
+    on a bound stay there. A direction on which the residual does not depend, at the
+    solution and near it, is not moved along.
+
+    At targets that coincide it is the derivative of one branch of solutions: the one
+    whose eigenvectors the answer has.
 
     Args:
         problem: What was fitted.
@@ -37,24 +48,27 @@ def follow_targets(
         answer: Parameters, matrix, eigenvalues, loss, number of steps, result.
 
     Returns:
-        The same tensors. The derivative is NaN for members that ended neither
-        `converged` nor `stationary`, and so are second derivatives.
+        The same tensors. The derivative is NaN, and so are second derivatives, for
+        members that ended neither `converged` nor at a `minimum` nor `stationary`, and
+        for those where it is not known: the Hessian is singular, a multiplier of a
+        bound vanishes, levels make a kink.
     """
+    flat = tf.nest.flatten(answer)
 
     @tf.custom_gradient
-    def attach(targets: tf.Tensor, *answer: tf.Tensor):
+    def attach(targets: tf.Tensor, *flat: tf.Tensor):
         def backward(*upstream: tf.Tensor):
-            floating = upstream[:4]
-            inputs = here(initial, targets, answer[0], answer[5], *floating)
+            *floating, _, _ = upstream
+            inputs = here(initial, targets, flat[0], flat[-1], *floating)
             one = targets.shape.rank == 1
             batch = [tf.expand_dims(x, 0) for x in inputs] if one else inputs
             by_targets = _backward(problem, method)(*batch)
             by_targets = by_targets[0] if one else by_targets
-            return (by_targets, *(None for _ in answer))
+            return (by_targets, *(None for _ in flat))
 
-        return tuple(tf.identity(x) for x in answer), backward
+        return tuple(tf.identity(x) for x in flat), backward
 
-    return attach(targets, *answer)
+    return tf.nest.pack_sequence_as(answer, list(attach(targets, *flat)))
 
 
 def _backward(problem: Problem, method: AbstractMethod) -> Any:
@@ -65,55 +79,184 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
         parameters: tf.Tensor,
         result: tf.Tensor,
         r_bar: tf.Tensor,
-        A_bar: tf.Tensor,
-        w_bar: tf.Tensor,
-        loss_bar: tf.Tensor,
+        *others: tf.Tensor,
     ) -> tf.Tensor:
-        point = problem.evaluate(parameters, targets)
+        *A_bar, w_bar, loss_bar = others
+        unit = problem.natural_size(parameters, targets)[0]
+        own = problem.in_unit(unit)
+        point = own.evaluate(parameters, targets)
         if method.is_direct:
             # The closed form keeps the eigenvectors of the start.
-            V = problem.evaluate(initial, targets).eigenvectors
+            V = own.evaluate(initial, targets).eigenvectors
             point = point._replace(eigenvectors=V)
-        levels = problem.level_jacobian_at(point)
-        r_bar += problem.pull_matrix(point.parameters, A_bar)
+        levels = own.level_jacobian_at(point)
+        r_bar += own.pull_matrix(
+            point.parameters, tuple(A_bar) if len(A_bar) > 1 else A_bar[0]
+        )
         r_bar += tf.linalg.matvec(levels, w_bar, transpose_a=True)
-        J = problem.jacobian_at(point)
-        by_residual = _solve(problem, point, targets, J, r_bar)
+        here = _Solution(own, point, targets, result == Result.converged)
+        by_targets = here.pull(r_bar, only_met=method.is_direct)
         # The loss is stationary in r: only its own targets move it.
-        by_residual -= 2 * loss_bar[:, tf.newaxis] * point.residual
-        by_targets = problem.weighted(by_residual)
+        B = own.target_jacobian_at(point)
+        by_loss = 2 * tf.linalg.matvec(B, point.residual, transpose_a=True)
+        by_loss *= (unit * unit * loss_bar)[:, tf.newaxis]
+        by_targets += tf.where(loss_bar[:, tf.newaxis] == 0, 0.0, by_loss)
         known = (result == Result.converged) | (result == Result.stationary)
+        known |= result == Result.minimum
         nan = tf.constant(float("nan"), by_targets.dtype)
         return tf.where(known[:, tf.newaxis], by_targets, nan)
 
     return backward
 
 
-def _solve(
-    problem: Problem,
-    point: Evaluation,
-    targets: tf.Tensor,
-    J: tf.Tensor,
-    r_bar: tf.Tensor,
-) -> tf.Tensor:
-    # The adjoint of dt -> dr, in scaled parameters s = D r.
-    norms = gauss_newton.roots(gauss_newton.initial_scale(problem, J))
-    J /= norms[:, tf.newaxis, :]
-    s_bar = r_bar / norms
-    if problem.num_parameters > problem.num_targets:
-        S = tf.linalg.matmul(J, J, transpose_b=True)
-        return _pseudo_solve(S, tf.linalg.matvec(J, s_bar))
-    H = problem.hessian_at_solution(point, targets) / 2
-    H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
-    return tf.linalg.matvec(J, _pseudo_solve(H, s_bar))
+class _Solution:
+    """A solution, in parameters scaled by the columns of its Jacobian.
+
+    Args:
+        problem: In the unit of its residual.
+        point: `[b, ...]`.
+        targets: `[b, m]`.
+        met: `[b]`, whether targets are met, so that the residual is zero.
+    """
+
+    def __init__(
+        self, problem: Problem, point: Any, targets: tf.Tensor, met: tf.Tensor
+    ) -> None:
+        self.problem = problem
+        self.point = point
+        self.targets = targets
+        self.met = met
+        J = problem.jacobian_at(point)
+        self.lengths = lengths(problem, point)
+        # A column of rounding noise is none.
+        noise = 1e3 * epsilon(J.dtype)
+        size = tf.sqrt(gauss_newton.squared_columns(J)) * self.lengths
+        idle = size <= noise * tf.reduce_max(size, axis=-1, keepdims=True)
+        idle &= self.lengths > 0  # Priors may see what no matrix does.
+        J = tf.where(idle[:, tf.newaxis, :], tf.zeros_like(J), J)
+        self.norms = gauss_newton.roots(gauss_newton.initial_scale(problem, J))
+        self.J = J / self.norms[:, tf.newaxis, :]
+        self.free, self.held, self.sure = self._bounds()
+
+    def pull(self, r_bar: tf.Tensor, only_met: bool) -> tf.Tensor:
+        """Applies the adjoint of dt -> dr: `[b, m]` from `[b, p]`."""
+        s_bar = r_bar / self.norms
+        # Nothing is asked of a member without upstream.
+        quiet = tf.reduce_all((s_bar == 0) | self.held, axis=-1)
+        s_bar *= tf.cast(self.free, s_bar.dtype)
+        J = self.J * tf.cast(self.free, s_bar.dtype)[:, tf.newaxis, :]
+        m, p = J.shape[-2], J.shape[-1]
+        exact = _Pull(tf.zeros_like(s_bar), tf.zeros_like(self.met))
+        if p >= m:
+            exact = self._shortest(J, s_bar)
+        found = exact
+        if not only_met:
+            rest = ~self.met if p >= m else tf.ones_like(self.met)
+            curved = tf.cond(
+                tf.reduce_any(rest),
+                lambda: self._curved(J, s_bar),
+                lambda: _Pull(tf.zeros_like(s_bar), tf.zeros_like(self.met)),
+            )
+            found = _Pull(
+                tf.where(rest[:, tf.newaxis], curved.x, exact.x),
+                tf.where(rest, curved.known, exact.known),
+            )
+        x = tf.where(quiet[:, tf.newaxis], tf.zeros_like(s_bar), found.x)
+        nan = tf.constant(float("nan"), x.dtype)
+        x = tf.where(((found.known & self.sure) | quiet)[:, tf.newaxis], x, nan)
+        return self._by_targets(x / self.norms)
+
+    def _by_targets(self, x: tf.Tensor) -> tf.Tensor:
+        # -(dg/dt)^T x, for x in the unit of the parameters.
+        problem, point = self.problem, self.point
+        moved = tf.linalg.matvec(self.J * self.norms[:, tf.newaxis, :], x)
+        B = problem.target_jacobian_at(point)
+        by_targets = -tf.linalg.matvec(B, moved, transpose_a=True)
+        if problem.is_plain:
+            return by_targets
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.targets)
+            J = problem.jacobian_at(point._replace(targets=self.targets))
+            inner = tf.reduce_sum(point.residual * tf.linalg.matvec(J, x))
+        return by_targets - tape.gradient(
+            inner, self.targets, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+
+    def _shortest(self, J: tf.Tensor, s_bar: tf.Tensor) -> _Pull:
+        # Targets met by as many parameters or more: dr = -J^+ B dt.
+        factors = factor(tf.linalg.matrix_transpose(J))
+        x = least_squares(factors, s_bar)
+        rank = tf.reduce_sum(tf.cast(factors.inside, tf.int32), axis=-1)
+        sharp = ~factors.is_vague & ~self._rises(rank, rank < J.shape[-2])
+        return _Pull(x, sharp)
+
+    def _curved(self, J: tf.Tensor, s_bar: tf.Tensor) -> _Pull:
+        # At a minimum: (H / 2) x = s_bar among the free parameters.
+        factors = factor(J)
+        rank = tf.reduce_sum(tf.cast(factors.inside, tf.int32), axis=-1)
+        moving = tf.reduce_sum(tf.cast(self.free, tf.int32), axis=-1)
+        rises = self._rises(rank, rank < moving)
+        H = self.problem.hessian_at_solution(self.point, self.targets) / 2
+        H /= self.norms[:, tf.newaxis, :] * self.norms[:, :, tf.newaxis]
+        free = tf.cast(self.free, H.dtype)
+        H *= free[:, tf.newaxis, :] * free[:, :, tf.newaxis]
+        differenced = not self.problem.is_plain and self.problem.has_modes
+        least = epsilon(H.dtype) ** (0.4 if differenced else 0.6)
+        # What J does not see is a family of solutions, unless it does nearby.
+        flat = ~factors.inside & ~rises[:, tf.newaxis]
+        held = tf.linalg.diag(1 - free)
+        x, regular = restricted_inverse(H, held, factors.V, flat, s_bar, least)
+        return _Pull(x * free, regular)
+
+    def _bounds(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        # Which parameters are on no bound [b, p]; which are surely held there [b, p];
+        # of which members the others on bounds need not move [b].
+        at = self.problem.on_bounds(self.point.parameters)
+        if self.problem.bounds is None:
+            return at == 0, at != 0, tf.ones_like(self.met)
+        side = tf.cast(at, self.J.dtype)
+        push = -side * gauss_newton.gradient(self.J, self.point.residual)
+        columns = tf.sqrt(gauss_newton.squared_columns(self.J))
+        least = epsilon(push.dtype) ** 0.4
+        least *= columns * tf.norm(self.point.residual, axis=-1, keepdims=True)
+        strong = (at != 0) & (push > least) & ~self.met[:, tf.newaxis]
+        weak = (at != 0) & ~strong & (columns > 0)
+        free = at == 0
+        J = self.J * tf.cast(free, push.dtype)[:, tf.newaxis, :]
+        without = factor(tf.linalg.matrix_transpose(J)).inside
+        J = self.J * tf.cast(free | weak, push.dtype)[:, tf.newaxis, :]
+        whole = factor(tf.linalg.matrix_transpose(J)).inside
+        count = [tf.reduce_sum(tf.cast(x, tf.int32), -1) for x in (without, whole)]
+        enough = self.met & (count[0] == count[1])
+        return free, strong, ~tf.reduce_any(weak, axis=-1) | enough
+
+    def _rises(self, rank: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
+        # Whether the rank of J is larger nearby, of members where it is low: [b].
+        def look() -> tf.Tensor:
+            problem, r = self.problem, self.point.parameters
+            p = problem.num_parameters
+            z = np.random.default_rng(1).uniform(0.5, 1.0, p) * (-1.0) ** np.arange(p)
+            free = tf.cast(self.free, r.dtype)
+            size = epsilon(r.dtype) ** 0.15
+            near = r + free * size * self.lengths * tf.constant(z, r.dtype)
+            J = problem.jacobian_at(problem.evaluate(near, self.targets))
+            here = self.J * self.norms[:, tf.newaxis, :]
+            norms = gauss_newton.squared_columns(here)
+            norms = tf.where(norms > 0, norms, gauss_newton.squared_columns(J))
+            J = J * free[:, tf.newaxis, :] / gauss_newton.roots(norms)[:, tf.newaxis, :]
+            finite = tf.reduce_all(tf.math.is_finite(J), axis=[-2, -1])
+            J = tf.where(finite[:, tf.newaxis, tf.newaxis], J, tf.zeros_like(J))
+            if J.shape[-1] > J.shape[-2]:
+                J = tf.linalg.matrix_transpose(J)
+            sizes = factor(J).sizes
+            least = epsilon(r.dtype) ** 0.5 * tf.reduce_max(sizes, -1, keepdims=True)
+            above = tf.reduce_sum(tf.cast(sizes > least, tf.int32), axis=-1)
+            return ~finite | (above > rank)
+
+        nothing = tf.zeros_like(lower)
+        return lower & tf.cond(tf.reduce_any(lower), look, lambda: nothing)
 
 
-def _pseudo_solve(S: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    w, V = decompose(S)
-    size = tf.abs(w)
-    least = 8 * S.shape[-1] * epsilon(w.dtype) * tf.reduce_max(size, -1, keepdims=True)
-    inside = size > least
-    inverse = tf.where(inside, 1 / tf.where(inside, w, tf.ones_like(w)), 0.0)
-    # NaN must not pass for a direction without influence.
-    inverse = tf.where(tf.math.is_nan(w), w, inverse)
-    return tf.linalg.matvec(V, inverse * tf.linalg.matvec(V, right, transpose_a=True))
+class _Pull(NamedTuple):
+    x: tf.Tensor  # [b, p], in scaled parameters
+    known: tf.Tensor  # [b]

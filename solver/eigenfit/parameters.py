@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eigenfit.priors import Prior
+
 
 class Resolved(NamedTuple):
     """Parameters of the structures as functions of the unknowns x: `offset + T x`."""
@@ -16,7 +18,7 @@ class Resolved(NamedTuple):
     matrix: np.ndarray | None  # [P, p] T, None if every parameter is unknown
     offset: np.ndarray  # [P]
     bounds: tuple[np.ndarray, np.ndarray] | None  # [p] each, infinite where open
-    prior: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # index, mean, sigma
+    prior: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # [q, p], mean, sigma
     scales: np.ndarray | None  # [p], typical sizes, 1 where none was given
     periods: np.ndarray | None = None  # [p], infinite where there is none
 
@@ -40,7 +42,8 @@ class Parameters:
         period: `{name: T}` of unknowns that leave every matrix's levels as they are
             when T is added, such as angles: solutions that differ by periods are one,
             given with -T/2 < x <= T/2, and random starts lie there.
-        prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss.
+        prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss. Or
+            a list of `Prior`s of combinations, such as `smoothness(names, sigma)`.
 
     Raises:
         TypeError: If an argument is no mapping.
@@ -61,7 +64,7 @@ class Parameters:
         bounds: Any = None,
         fixed: Mapping[str, float] | None = None,
         ties: Mapping[str, Any] | None = None,
-        prior: Mapping[str, tuple[float, float]] | None = None,
+        prior: Mapping[str, tuple[float, float]] | Sequence[Prior] | None = None,
         scales: Mapping[str, float] | None = None,
         period: Mapping[str, float] | None = None,
     ) -> None:
@@ -69,11 +72,11 @@ class Parameters:
         self.bounds = _bounds(bounds)
         self.fixed = {k: _number(f"fixed[{k!r}]", v) for k, v in _map("fixed", fixed)}
         self.ties = {k: _tie(k, v) for k, v in _map("ties", ties)}
-        self.prior = {k: _prior(k, v) for k, v in _map("prior", prior)}
+        self.prior = _priors(prior)
         self.scales = {k: _size("scales", k, v) for k, v in _map("scales", scales)}
         self.period = {k: _size("period", k, v) for k, v in _map("period", period)}
         for name in self.period:
-            if name in self.prior:
+            if any(name in prior.coefficients for prior in self.priors):
                 raise ValueError(
                     f"{name!r} has both a `prior` and a `period`, but a prior tells "
                     f"periods apart. Give one of them."
@@ -91,6 +94,13 @@ class Parameters:
             if value:
                 shown.append(f"{name}={value!r}")
         return f"Parameters({', '.join(shown)})"
+
+    @property
+    def priors(self) -> tuple[Prior, ...]:
+        """All priors, as combinations."""
+        if not isinstance(self.prior, dict):
+            return self.prior
+        return tuple(Prior({k: 1.0}, *pair) for k, pair in self.prior.items())
 
     def resolve(self, number: int) -> Resolved:
         """Applies this to structures of a number P of parameters.
@@ -122,10 +132,9 @@ class Parameters:
                 self._fill(name, unknowns, matrix[k], offset[k : k + 1])
         bounds = self._limits(unknowns)
         prior = None
-        if self.prior:
-            index = np.array([unknowns.index(k) for k in self.prior])
-            numbers = np.array(list(self.prior.values()))
-            prior = (index, numbers[:, 0], numbers[:, 1])
+        if self.priors:
+            every = np.eye(number) if matrix is None else matrix
+            prior = self._combinations(everything, every, offset)
         scales = None
         if self.scales:
             scales = np.array([self.scales.get(k, 1.0) for k in unknowns])
@@ -135,6 +144,24 @@ class Parameters:
         return Resolved(
             everything, unknowns, matrix, offset, bounds, prior, scales, periods
         )
+
+    def _combinations(
+        self, everything: tuple[str, ...], matrix: np.ndarray, offset: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # Rows by the unknowns, means without the constant part, and sigmas.
+        C = np.zeros([len(self.priors), len(everything)])
+        for row, prior in zip(C, self.priors, strict=True):
+            for name, factor in prior.coefficients.items():
+                row[everything.index(name)] = factor
+        rows = C @ matrix
+        for row, prior in zip(rows, self.priors, strict=True):
+            if not row.any():
+                raise ValueError(
+                    f"`prior` holds {prior!r}, in which nothing is unknown. Leave it "
+                    f"out."
+                )
+        mean, sigma = np.array([(x.mean, x.sigma) for x in self.priors]).T
+        return rows, mean - C @ offset, sigma
 
     def _fill(
         self, name: str, unknowns: tuple[str, ...], row: np.ndarray, offset: np.ndarray
@@ -160,7 +187,7 @@ class Parameters:
             ("fixed", self.fixed),
             ("ties", self.ties),
             ("ties", others),
-            ("prior", self.prior),
+            ("prior", {k: None for x in self.priors for k in x.coefficients}),
             ("scales", self.scales),
             ("period", self.period),
         ):
@@ -179,7 +206,7 @@ class Parameters:
                 )
         for where, names in (
             ("bounds", bounded),
-            ("prior", self.prior),
+            ("prior", self.prior if isinstance(self.prior, dict) else {}),
             ("scales", self.scales),
             ("period", self.period),
         ):
@@ -274,6 +301,21 @@ def _tie(name: str, value: Any) -> dict[str, float]:
     if not value or name in value:
         raise ValueError(f"`ties[{name!r}]` must name other parameters, got {value!r}.")
     return {k: _number(f"ties[{name!r}][{k!r}]", v) for k, v in value.items()}
+
+
+def _priors(value: Any) -> dict[str, tuple[float, float]] | tuple[Prior, ...]:
+    if isinstance(value, Prior):
+        return (value,)
+    if not isinstance(value, (list, tuple)):
+        return {k: _prior(k, v) for k, v in _map("prior", value)}
+    for k, prior in enumerate(value):
+        if not isinstance(prior, Prior):
+            raise TypeError(
+                f"`prior[{k}]` must be a Prior(coefficients, mean, sigma), got "
+                f"{prior!r}. The priors of single parameters may be given as {{name: "
+                f"(mean, sigma)}} instead of a list."
+            )
+    return tuple(value)
 
 
 def _prior(name: str, value: Any) -> tuple[float, float]:

@@ -55,23 +55,8 @@ def spectral_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
         start = end
     if problem.prior is None:
         return H
-    own = tf.constant(problem.prior.hessian(problem.num_parameters), H.dtype)
+    own = tf.constant(problem.prior.hessian(), H.dtype)
     return H + problem.in_own_unit(tf.zeros_like(H) + own, 2)
-
-
-def met_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
-    """Computes the Hessian where the targets are met: `2 J^T J`, `[..., p, p]`.
-
-    NaN for a member whose loss is above the root of the machine epsilon of that of
-    targets compared with zero.
-    """
-    J = problem.jacobian_at(point)
-    root = tf.constant(problem.roots(), point.loss.dtype)
-    size = tf.reduce_sum(tf.square(root * point.targets), axis=-1)
-    met = point.loss <= epsilon(size.dtype) ** 0.5 * size
-    H = 2 * tf.linalg.matmul(J, J, transpose_a=True)
-    nan = tf.constant(float("nan"), H.dtype)
-    return tf.where(met[..., tf.newaxis, tf.newaxis], H, nan)
 
 
 def _level_derivatives(

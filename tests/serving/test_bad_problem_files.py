@@ -485,6 +485,48 @@ BAD = {
         "parameters.prior = 2",
         "{name = [mean, sigma]}",
     ),
+    "combination without sigma": (
+        known("prior = [{coefficients = {A = 1, B = -1}, mean = 0}]"),
+        "parameters.prior[0].sigma: is missing",
+        "above 0",
+    ),
+    "combination of nothing": (
+        known("prior = [{coefficients = {A = 0}, mean = 0, sigma = 1}]"),
+        "parameters.prior[0].coefficients",
+        "{a = 1, b = -1}",
+    ),
+    "combination of a wrong name": (
+        known("prior = [{coefficients = {A = 1, D = 2}, mean = 0, sigma = 1}]"),
+        "parameters.prior[0].coefficients.D: is no name",
+        "They are: A, B, C",
+    ),
+    "combination with a wrong key": (
+        known("prior = [{coeficients = {A = 1}, mean = 0, sigma = 1}]"),
+        "parameters.prior[0].coefficients: is missing",
+        'coeficients: is not a known key. Did you mean "coefficients"?',
+    ),
+    "combination of fixed ones": (
+        known(
+            "fixed = {A = 1}\nprior = [{coefficients = {A = 1}, mean = 0, sigma = 1}]"
+        ),
+        "parameters.prior[0].coefficients: names fixed parameters only",
+        "Leave the prior out",
+    ),
+    "smoothness of too few": (
+        known("smoothness = {sigma = 0.1, order = 3}"),
+        "parameters.smoothness: needs more than 3 parameters",
+        "got 3",
+    ),
+    "smoothness of a wrong name": (
+        known('smoothness = {sigma = 0.1, names = ["A", "B", "D"]}'),
+        "parameters.smoothness.names[2]: is no name",
+        "They are: A, B, C",
+    ),
+    "smoothness without sigma": (
+        known("smoothness = {order = 1}"),
+        "parameters.smoothness.sigma: is missing",
+        "above 0",
+    ),
     # Start.
     "start out of bounds": (
         known("bounds = {B = [0, 1]}") + "[start]\nparameters = [1, 2, 3]",

@@ -81,3 +81,38 @@ def test_bounds_leave_other_random_starts_as_they_are(read):
     free = read(TABLE, starts=3).initial_parameters()
     bounded = read(TABLE + "[parameters]\nbounds = {r1 = [0, 1]}\n", starts=3)
     np.testing.assert_array_equal(free, bounded.initial_parameters())
+
+
+def test_priors_of_combinations_reach_the_problem(read):
+    text = (
+        TABLE
+        + '[parameters]\nnames = ["A", "B", "C"]\nfixed = {B = 2}\n'
+        + "smoothness = {sigma = 0.1}\n"
+        + "[[parameters.prior]]\ncoefficients = {A = 1, B = -3}\n"
+        + "mean = 0.5\nsigma = 0.2\n"
+    )
+    content = read(text)
+    assert len(content.priors) == 2
+    known = ef.Parameters(
+        ["A", "B", "C"],
+        fixed={"B": 2.0},
+        prior=[
+            ef.Prior({"A": 1, "B": -3}, 0.5, 0.2),
+            *ef.smoothness(["A", "B", "C"], 0.1),
+        ],
+    )
+    expected = ef.Problem(
+        ef.Additive([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]), parameters=known
+    )
+    x, t = [1.2, -0.7], content.targets
+    found = content.problem().residual(x, t).numpy()
+    np.testing.assert_array_equal(found, expected.residual(x, t))
+    own = [(1.2 - 6 - 0.5) / 0.2, (1.2 - 4 - 0.7) / 0.1]
+    np.testing.assert_allclose(found[3:], own, rtol=1e-12)
+
+
+def test_smoothness_of_some(read):
+    line = 'smoothness = {sigma = 0.1, order = 1, names = ["r2", "r0"]}\n'
+    problem = read(TABLE + "[parameters]\n" + line).problem()
+    found = problem.residual([1.0, 5.0, 3.0], [0.0, 0.0, 0.0]).numpy()[3:]
+    np.testing.assert_allclose(found, [(1.0 - 3.0) / 0.1])
