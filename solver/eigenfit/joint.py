@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.blocks import block_of, checked_blocks, group, labels_of
-from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
 from eigenfit.differenced import differenced_hessian
+from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
 from eigenfit.evaluations import JointEvaluation
 from eigenfit.observations import AbstractObservation, Spectrum
 from eigenfit.parameters import Parameters
-from eigenfit.priors import Prior
-from eigenfit.problem import Problem, matrix_norm
+from eigenfit.priors import PriorRows
+from eigenfit.problem import Problem, derivative_norms, matrix_norm
 from eigenfit.second_order import spectral_hessian
 from eigenfit.structures import AbstractStructure
 from eigenfit.terms import Terms
@@ -84,7 +84,7 @@ class JointProblem(Problem):
         orders = [s.order for s in structures]
         self._starts = tuple(int(k) for k in np.cumsum([0, *orders]))
         resolved = self._resolve(parameters, structures[0].num_parameters)
-        self.prior = None if resolved.prior is None else Prior(*resolved.prior)
+        self.prior = None if resolved.prior is None else PriorRows(*resolved.prior)
         self._terms = Terms(self.blocks, self.labels, observations or ())
         self.num_targets = self._terms.num_targets
         self.has_modes = self._terms.has_modes
@@ -113,7 +113,7 @@ class JointProblem(Problem):
     @property
     def num_priors(self) -> int:
         """Number q of priors."""
-        return 0 if self.prior is None else len(self.prior.places)
+        return 0 if self.prior is None else len(self.prior.rows)
 
     @property
     def has_sigma(self) -> bool:
@@ -170,6 +170,22 @@ class JointProblem(Problem):
 
     def squared_norms(self) -> None:
         """None: scales are those of the Jacobian."""
+
+    def most_squared(self, parameters: tf.Tensor) -> tf.Tensor | None:
+        """Adds up the bounds of all blocks and the priors; see the base class."""
+        total = tf.zeros_like(parameters)
+        for k, block in enumerate(self.blocks):
+            squares = derivative_norms(block.structure, self.expand(parameters))
+            if squares is None:
+                return None
+            if self.tie_matrix is not None:
+                T = tf.constant(self.tie_matrix**2, squares.dtype)
+                squares = tf.tensordot(squares, T, axes=1)
+            total += self._terms.largest_root(k) ** 2 * squares
+        if self.prior is not None:
+            rows = self.prior.extend_jacobian(tf.zeros_like(total)[..., tf.newaxis, :])
+            total += tf.reduce_sum(tf.square(rows), axis=-2)
+        return self.in_own_unit(total, 2)
 
     def roots(self) -> np.ndarray:
         """Gives the roots of the weights of all targets, `[m]`."""

@@ -29,6 +29,10 @@ from eigenfit.unknowns import Unknowns
 __all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
 
+_MOST_NUMBERS = 2**16
+"""Numbers in the matrices dA/dr_k up to which their norms are computed in a fit."""
+
+
 class Problem(Unknowns):
     """Asks for parameters whose matrix has the observed levels at their targets.
 
@@ -147,6 +151,11 @@ class Problem(Unknowns):
         return self.num_targets
 
     @property
+    def num_priors(self) -> int:
+        """Number q of priors."""
+        return 0
+
+    @property
     def is_least_squares(self) -> bool:
         """Whether data need not be met exactly.
 
@@ -230,6 +239,20 @@ class Problem(Unknowns):
         if self.observation.weights is not None:
             return None  # With weights the columns of the Jacobian have other units.
         return self.structure.squared_norms()
+
+    def most_squared(self, parameters: tf.Tensor) -> tf.Tensor | None:
+        """Bounds the squared column norms of the Jacobian, roughly: `[..., p]`.
+
+        By `|dA/dr_k|^2` where the parameters are, times the largest weight; None where
+        these matrices take too much memory.
+
+        Args:
+            parameters: `[..., p]`.
+        """
+        squares = derivative_norms(self.structure, parameters)
+        if squares is None:
+            return None
+        return self.in_own_unit(squares * float(self.roots().max()) ** 2, 2)
 
     def matrix(self, parameters: tf.Tensor) -> Any:
         """Builds the matrix `[..., n, n]`; a tuple of them for several blocks."""
@@ -496,3 +519,25 @@ def _single(observation: Any, observations: Any) -> tuple[Any, Any]:
     if observation is None and listed:
         return observations[0], None
     return observation, observations
+
+
+def derivative_norms(
+    structure: AbstractStructure, parameters: tf.Tensor
+) -> tf.Tensor | None:
+    """Computes `|dA/dr_k|^2` (Frobenius), `[..., p]`; None if that takes much memory.
+
+    Args:
+        structure: Of the matrix.
+        parameters: `[..., p]`.
+    """
+    known = structure.squared_norms()
+    if known is not None:
+        return tf.zeros_like(parameters) + tf.constant(known, parameters.dtype)
+    p = structure.num_parameters
+    if p * structure.order**2 > _MOST_NUMBERS:
+        return None
+    shape = tf.concat([tf.shape(parameters), [p]], axis=0)
+    copies = tf.broadcast_to(parameters[..., tf.newaxis, :], shape)
+    directions = tf.broadcast_to(tf.eye(p, dtype=parameters.dtype), shape)
+    D = structure.pushforward(copies, directions)
+    return tf.reduce_sum(tf.square(tf.abs(D)), axis=[-2, -1])

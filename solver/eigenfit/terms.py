@@ -89,6 +89,15 @@ class Terms:
     def __iter__(self) -> Iterator[Term]:
         return iter(self._terms)
 
+    def largest_root(self, block: int) -> float:
+        """Gives the largest root of a weight of what a block is part of; 0 if none."""
+        roots = [
+            self.roots[term.targets].max()
+            for term in self
+            if term.block is None or term.block == block
+        ]
+        return float(max(roots, default=0.0))
+
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Says which members have targets `[..., m]` in a possible order: `[...]`."""
         result = tf.ones(tf.shape(targets)[:-1], tf.bool)

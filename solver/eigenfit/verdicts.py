@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
+from eigenfit.batching import select
+from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.loop import Run
 from eigenfit.methods import gauss_newton
@@ -22,8 +26,8 @@ def verdicts(problem: Problem, run: Run, targets: tf.Tensor) -> tf.Tensor:
     A member that ended `stationary`, or `stalled` with a gradient that is zero within
     the rounding of its residual, is at a `minimum` if the data need not be met exactly
     (see `Problem.is_least_squares`) and no curvature of the loss is negative, in the
-    directions that bounds leave free. Where levels coincide that the loss tells apart
-    there is no curvature, and none is negative.
+    directions that bounds leave free. Where that cannot be computed, at a kink of the
+    loss, none is.
 
     Args:
         problem: What was fitted.
@@ -50,7 +54,9 @@ def verdicts(problem: Problem, run: Run, targets: tf.Tensor) -> tf.Tensor:
         number = _members_at_once(problem)
         parts = -(-tf.size(index) // number)
         number = tf.minimum(number, tf.size(index))
-        index = tf.concat([index, tf.fill([parts * number - tf.size(index)], index[-1])], 0)
+        index = tf.concat(
+            [index, tf.fill([parts * number - tf.size(index)], index[-1])], 0
+        )
         codes = tf.map_fn(
             lambda part: judge(problem, *(tf.gather(x, part) for x in data)),
             tf.reshape(index, [parts, number]),
@@ -86,7 +92,7 @@ def judge(
     problem = problem.in_unit(unit)
     point = problem.evaluate(parameters, targets)
     J = gauss_newton.hold(problem, point, problem.jacobian_at(point))
-    H = problem.hessian_at_solution(point, targets) / 2
+    H = _hessian(problem, point, targets) / 2
     held = tf.reduce_all(J == 0, axis=-2) & (problem.on_bounds(parameters) != 0)
     either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
     H = tf.where(either, tf.zeros_like(H), H)
@@ -101,6 +107,18 @@ def judge(
     flat |= result == Result.stationary
     judged = tf.where(bends_down, int(Result.stationary), int(Result.minimum))
     return tf.where(flat, judged, result)
+
+
+def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
+    H = problem.hessian_at_solution(point, targets)
+    # Levels that coincide whatever the parameters are make no kink, though the formula
+    # cannot know.
+    unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
+    return tf.cond(
+        tf.reduce_any(unknown),
+        lambda: select(unknown, differenced_hessian(problem, point, targets), H),
+        lambda: H,
+    )
 
 
 def _members_at_once(problem: Problem) -> int:

@@ -11,6 +11,7 @@ from eigenfit.batching import select
 from eigenfit.eigen import epsilon
 from eigenfit.methods import damping, flatness, gauss_newton
 from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures.base import positive_int
@@ -28,6 +29,10 @@ _AGREEMENT = 1e-6  # relative difference of losses that are the same
 # Lengths relative to the residual at the start: of a Newton step at most, and of the
 # moves to the starts of bursts, in turn.
 _LONGEST = 4.0
+_LONGEST_DAMPED = 10.0  # the same of a damped one, or of the scaled parameters
+_MANY_DATA = 4  # for each unknown: a wrong minimum cannot meet them nearly
+_SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that is nearly met
+_MOST_COUPLINGS = 2**14  # numbers of the equations of clusters
 _MOVES = ((2.0, 4.0), (0.3, 0.3, 0.7, 0.7))
 
 
@@ -45,7 +50,7 @@ class AlternatingState(NamedTuple):
     num_left: tf.Tensor  # [...] int32, steps left of the burst
     mark: tf.Tensor  # [...] loss of the burst when it last fell by enough
     idle: tf.Tensor  # [...] int32, steps since
-    agreeing: tf.Tensor  # [...] int32, damped bursts that ended at the best loss
+    agreeing: tf.Tensor  # [...] int32, votes of damped bursts for the best loss
     code: tf.Tensor  # [...] int32, a Result for when the bursts are used up
 
 
@@ -66,10 +71,12 @@ class Alternating(AbstractMethod):
     input.
 
     Where no parameters meet the targets bursts are spent in vain before the answer is
-    `stationary`, `stalled`, or `max_steps` where the last descent has not ended. With
-    `agreement` a member ends when that many damped bursts have led to the best loss,
-    and with data that have standard deviations when its loss is no larger than these
-    explain: at most 3 for each degree of freedom.
+    a minimum, `stalled`, or `max_steps` where the last descent has not ended. With
+    `agreement` a member ends when that many damped bursts have led to the best loss.
+    One is enough where there are priors, where the standard deviations of the data
+    explain the loss (at most 3 for each degree of freedom), or where four times as
+    many data as unknowns are met to 1 %. Where targets are equal, and the problem is
+    small, the equations of `ClusterNewton` are added in every step.
 
     Args:
         num_bursts: Number of bursts.
@@ -117,7 +124,8 @@ class Alternating(AbstractMethod):
     ) -> AlternatingState:
         """Starts the first burst; see the base class."""
         point = problem.evaluate(parameters, targets)
-        scale = gauss_newton.initial_scale(problem, problem.jacobian_at(point))
+        J = problem.jacobian_at(point)
+        scale = gauss_newton.initial_scale(problem, J, point)
         zeros = tf.zeros_like(point.loss, tf.int32)
         mu = _FIRST_DAMPING if self.descend_first else _INITIAL_DAMPING
         return AlternatingState(
@@ -148,12 +156,11 @@ class Alternating(AbstractMethod):
         norms = gauss_newton.roots(scale)
         J = gauss_newton.hold(problem, current, J) / norms[..., tf.newaxis, :]
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
-        scaled = gauss_newton.direction(J, current.residual, mu)
+        scaled = self._direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
-        longest = tf.where(newton, _LONGEST * state.reach, length)
-        scaled *= tf.minimum(tf.math.divide_no_nan(longest, length), 1.0)[
-            ..., tf.newaxis
-        ]
+        far = gauss_newton.longest_step(norms, current, _LONGEST_DAMPED)
+        longest = tf.where(newton, _LONGEST * state.reach, far)
+        scaled = gauss_newton.shortened(scaled, longest)
         half_gradient = gauss_newton.gradient(J, current.residual)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
@@ -202,7 +209,8 @@ class Alternating(AbstractMethod):
         code = tf.where(ended, int(Result.stalled), code)
         code = tf.where(agrees, int(Result.stationary), code)
         code = tf.where(at_best & ~usable, int(Result.nonfinite), code)
-        agreeing = tf.where(lower, 0, state.agreeing + tf.cast(agrees, tf.int32))
+        votes = tf.where(agrees, self._votes(problem, current, targets), 0)
+        agreeing = tf.where(lower, 0, state.agreeing + votes)
         burst = state.burst + tf.cast(begins, tf.int32)
         whole = tf.where(self._is_newton(burst), _STEPS[0], self._longest)
         whole = tf.where(self._is_last(burst), _LAST_DESCENT, whole)
@@ -230,11 +238,67 @@ class Alternating(AbstractMethod):
         """Ends when the last burst has; see the base class."""
         over = (state.burst + 1 >= self.num_bursts) & (state.num_left <= 0)
         if self.agreement is not None:
-            enough = tf.where(
-                state.point.loss <= _explained(problem), 1, self.agreement
-            )
-            over |= state.agreeing >= enough
+            over |= state.agreeing >= self.agreement
         return tf.where(over, state.code, RUNNING)
+
+    def _direction(
+        self,
+        problem: Problem,
+        point: Evaluation,
+        targets: tf.Tensor,
+        J: tf.Tensor,
+        norms: tf.Tensor,
+        mu: tf.Tensor,
+    ) -> tf.Tensor:
+        """Solves for a scaled step, with the equations of clusters where there are any.
+
+        A Gauss-Newton step is blind to what parts the levels of a cluster. Where
+        targets are equal those of `ClusterNewton` are added, which makes `J^T J` the
+        exact Hessian there.
+        """
+        plain = gauss_newton.direction(J, point.residual, mu)
+        number = problem.num_targets**2 * problem.num_parameters
+        if not problem.is_plain or problem.num_targets == 1 or number > _MOST_COUPLINGS:
+            return plain
+        order = np.argsort(problem.observation.positions(problem.order))
+        t = tf.gather(targets, order, axis=-1)
+        clustered = tf.reduce_any(t[..., 1:] == t[..., :-1], axis=-1)
+
+        def with_clusters() -> tf.Tensor:
+            rows = problem.in_own_unit(couplings_of(problem, point, targets))
+            rows /= norms[..., tf.newaxis, :]
+            C = tf.linalg.matmul(rows, rows, transpose_a=True)
+            return select(
+                clustered, gauss_newton.direction(J, point.residual, mu, C), plain
+            )
+
+        return tf.cond(tf.reduce_any(clustered), with_clusters, lambda: plain)
+
+    def _votes(
+        self, problem: Problem, point: Evaluation, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Counts for how many descents one to this point is worth, `[...]` int32.
+
+        For all that are wanted where priors hold the parameters, where the errors of
+        the data explain the loss, or where many data are met nearly: a wrong minimum
+        would hardly do that.
+        """
+        one = tf.ones_like(point.loss, tf.int32)
+        if self.agreement is None:
+            return one
+        if problem.num_priors:
+            return one * self.agreement
+        if problem.has_sigma:
+            freedom = max(problem.num_data - problem.num_parameters, 0)
+            unit = 1 if problem.unit is None else problem.unit
+            enough = tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
+        elif problem.num_data >= _MANY_DATA * problem.num_parameters:
+            unit, size = problem.natural_size(point.parameters, targets)
+            size = problem.in_own_unit(unit) * size
+            enough = tf.sqrt(point.loss) <= _SMALL_MISFIT * size
+        else:
+            return one
+        return tf.where(enough, self.agreement, one)
 
     def _is_newton(self, burst: tf.Tensor) -> tf.Tensor:
         return (burst % 2 == int(self.descend_first)) & ~self._is_last(burst)
@@ -263,12 +327,3 @@ class Alternating(AbstractMethod):
         if self.num_bursts > 2:
             noise[-1] = 0  # and the last at the best point
         return noise
-
-
-def _explained(problem: Problem) -> float:
-    """Gives the loss that the standard deviations of the data explain; 0 without."""
-    if not problem.has_sigma:
-        return 0.0
-    shifts = sum(item.num_free for item in getattr(problem, "observations", ()))
-    number = problem.num_targets + getattr(problem, "num_priors", 0) - shifts
-    return 3.0 * max(number - problem.num_parameters, 0)

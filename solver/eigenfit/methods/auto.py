@@ -12,10 +12,9 @@ from eigenfit.structures import AbstractFullStructure
 def choose_method(problem: Problem) -> AbstractMethod:
     """Picks the closed form where there is one, else by the number of parameters.
 
-    With at least as many parameters as targets these can usually be met, and
-    `Alternating` goes on until they are. With fewer the answer is usually one of
-    least squares: it descends first, and ends when six descents agree or the errors
-    of the data explain the loss.
+    With at least as many parameters as data, priors included, these can usually be
+    met, and `Alternating` goes on until they are. With fewer the answer is usually one
+    of least squares: it descends first, and ends when descents agree.
 
     Example:
         >>> from eigenfit.structures import Affine, Symmetric, Toeplitz
@@ -29,6 +28,6 @@ def choose_method(problem: Problem) -> AbstractMethod:
     full = isinstance(problem.structure, AbstractFullStructure)
     if problem.is_plain and full and problem.bounds is None:
         return IsospectralProjection()
-    if problem.num_parameters >= problem.num_targets:
+    if problem.num_parameters >= problem.num_data:
         return Alternating()
     return Alternating(num_bursts=32, descend_first=True, agreement=6)

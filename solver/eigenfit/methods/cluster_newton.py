@@ -57,7 +57,7 @@ class ClusterNewton(AbstractUndamped):
         scale = gauss_newton.updated_scale(problem, memory, J)
         norms = gauss_newton.roots(scale)
         # In the basis of the eigenvectors the blocks are diagonal already.
-        couplings = problem.in_own_unit(_couplings(problem, point, targets))
+        couplings = problem.in_own_unit(couplings_of(problem, point, targets))
         zeros = tf.zeros_like(couplings[..., 0])
         rows = tf.concat([J, couplings], axis=-2) / norms[..., tf.newaxis, :]
         residual = tf.concat([point.residual, zeros], axis=-1)
@@ -69,7 +69,7 @@ class ClusterNewton(AbstractUndamped):
         )
 
 
-def _couplings(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+def couplings_of(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
     """Gives `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
 
     Pairs of unequal targets have rows of zeros. Weighted levels have the geometric

@@ -15,6 +15,9 @@ from eigenfit.methods.options import positive
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 
+_LONGEST = 100.0
+"""Longest step, in scaled parameters or in norms of the residual."""
+
 
 class DampedState(NamedTuple):
     """Loop variable of a damped method."""
@@ -98,7 +101,7 @@ class AbstractDamped(AbstractMethod):
         """Evaluates the start; see the base class."""
         point = problem.evaluate(parameters, targets)
         J = problem.jacobian_at(point)
-        scale = gauss_newton.initial_scale(problem, J)
+        scale = gauss_newton.initial_scale(problem, J, point)
         columns = gauss_newton.squared_columns(
             J / gauss_newton.roots(scale)[..., tf.newaxis, :]
         )
@@ -121,6 +124,8 @@ class AbstractDamped(AbstractMethod):
         J = gauss_newton.hold(problem, point, J) / norms[..., tf.newaxis, :]
         mu = state.damping.mu
         scaled = self.direction(problem, point, targets, J, norms, mu)
+        longest = gauss_newton.longest_step(norms, point, _LONGEST)
+        scaled = gauss_newton.shortened(scaled, longest)
         half_gradient = gauss_newton.gradient(J, point.residual)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1

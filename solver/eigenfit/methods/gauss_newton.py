@@ -7,31 +7,43 @@ import tensorflow as tf
 from eigenfit.eigen import epsilon
 from eigenfit.problem import Evaluation, Problem
 
+_ROUNDING = 2**10
+"""Norm of a column of rounding, in epsilons of the norm that it can have."""
+
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
     """Computes `J^T residual`, half the gradient of the loss: `[..., p]`."""
     return tf.linalg.matvec(J, residual, transpose_a=True)
 
 
-def direction(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor) -> tf.Tensor:
-    """Minimises `|J d + residual|^2 + mu |d|^2`.
+def direction(
+    J: tf.Tensor,
+    residual: tf.Tensor,
+    mu: tf.Tensor,
+    curvature: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Minimises `|J d + residual|^2 + mu |d|^2 + d^T C d`.
 
-    With m residuals and p parameters this solves `(J^T J + mu) d = -J^T residual`, or
-    for p > m the dual `(J J^T + mu) y = -residual`, `d = J^T y`, by Cholesky.
+    With m residuals and p parameters this solves `(J^T J + C + mu) d = -J^T residual`,
+    or for p > m without C the dual `(J J^T + mu) y = -residual`, `d = J^T y`, by
+    Cholesky.
 
     Args:
         J: `[..., m, p]`, its columns scaled to norm 1 or less.
         residual: `[..., m]`.
         mu: `[...]`, not negative; raised to the rounding level of the matrix, so that
             this is positive definite.
+        curvature: C `[..., p, p]`, positive semidefinite, in the same scale.
 
     Returns:
         `[..., p]`; zero for a member that is not finite.
     """
     m, p = J.shape[-2], J.shape[-1]
-    dual = p > m
+    dual = p > m and curvature is None
     S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
-    identity = tf.eye(min(m, p), dtype=S.dtype)
+    if curvature is not None:
+        S += curvature
+    identity = tf.eye(S.shape[-1], dtype=S.dtype)
     # The trace of S is at most p.
     floor = 8 * p * epsilon(S.dtype)
     S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
@@ -84,20 +96,51 @@ def finite_system(
     return S, tf.where(finite, right, tf.zeros_like(right)), finite
 
 
-def initial_scale(problem: Problem, J: tf.Tensor) -> tf.Tensor:
+def initial_scale(
+    problem: Problem, J: tf.Tensor, point: Evaluation | None = None
+) -> tf.Tensor:
     """Chooses the squares of the scales D of the columns: `[..., p]`.
 
     `|dA/dr_k|^2` where it is constant and levels have no weights: it bounds the
     squared column norms for every basis of eigenvectors, and makes the undamped step
     the shortest one in the Frobenius norm of the matrix if the matrices dA/dr_k are
     orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
-    Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)).
+    Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)), or where
+    these are rounding, as at a point of symmetry, the squares of what they can be.
+
+    Args:
+        problem: What is fitted.
+        J: `[..., m, p]`.
+        point: Where J was computed, to look for columns of rounding; None does not.
     """
     norms = problem.squared_norms()
     if norms is None:
-        return squared_columns(J)
+        squares = squared_columns(J)
+        most = None if point is None else problem.most_squared(point.parameters)
+        if most is None:
+            return squares
+        idle = squares <= (_ROUNDING * epsilon(J.dtype)) ** 2 * most
+        return tf.where(idle, most, squares)
     constant = tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
     return problem.in_own_unit(constant, 2)
+
+
+def longest_step(norms: tf.Tensor, point: Evaluation, factor: float) -> tf.Tensor:
+    """Gives the length of a scaled step beyond which no model holds: `[...]`.
+
+    Args:
+        norms: `[..., p]`, D.
+        point: Where the step starts.
+        factor: Of the scaled parameters or of the residual, whichever is larger.
+    """
+    size = tf.norm(norms * point.parameters, axis=-1)
+    return factor * tf.maximum(size, tf.sqrt(point.loss))
+
+
+def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
+    """Cuts steps `[..., p]` to a length `[...]`, their direction kept."""
+    length = tf.norm(step, axis=-1)
+    return step * tf.minimum(tf.math.divide_no_nan(longest, length), 1)[..., tf.newaxis]
 
 
 def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:

@@ -44,7 +44,7 @@ class AbstractProposing(AbstractMethod):
 
 def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
     """Gives the squares of the scales D at a start, `[..., p]`."""
-    return gauss_newton.initial_scale(problem, problem.jacobian_at(point))
+    return gauss_newton.initial_scale(problem, problem.jacobian_at(point), point)
 
 
 class AbstractGaussNewton(AbstractProposing):
