@@ -203,6 +203,12 @@ def test_the_hessian_with_shapes_is_that_of_differences(both):
     np.testing.assert_allclose(H, expected, atol=1e-8 * np.abs(expected).max())
 
 
+def shapes_only():
+    return ef.Problem(
+        [ef.Block(ef.Symmetric(2), [ef.ModeShapes([0], normalisation="unit")])]
+    )
+
+
 def test_second_derivatives_of_shapes_are_not_computed():
     r, t = tf.constant([1.0, 2.0, 0.3], tf.float64), [0.5, -0.7]
     with pytest.raises(ValueError, match="mode shapes are not computed"):
