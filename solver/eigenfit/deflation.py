@@ -19,6 +19,8 @@ from eigenfit.structures.base import positive_int
 
 _SHIFT = 1.0
 _STEPS = 60
+_LONGEST = 4.0
+"""Longest Gauss-Newton step, relative to the distance that counts."""
 _SHARES = (1 / 4, 1 / 32, 1 / 256)
 """Of that distance, at which a solution keeps others away that lie in its valley."""
 _KNOWN = 64
@@ -55,15 +57,15 @@ def deflate(
 ) -> DeflationResult:
     """Finds several solutions from one start, each pushed away from those before.
 
-    After the solver's own fit, Levenberg-Marquardt is run from the same start for the
-    residual times `prod_s (1 / |x - x_s|^2 + 1)` over the known solutions x_s, which
-    is infinite there (P. E. Farrell, A. Birkisson & S. W. Funke, SIAM J. Sci. Comput.
-    37 (2015) A2026-A2045), and from both sides of the latest one along its valley.
-    Where that leads are the starts of a further fit. Distances are in scaled
-    parameters, relative to the residual at the start, or to the way from there to the
-    nearest solution if that is longer, and along the valley to shares of this. After a
-    fit that leads to known solutions or nowhere, the start is moved at random by a
-    tenth of this, and the distance doubled.
+    After the solver's own fit, Gauss-Newton and Levenberg-Marquardt are run from the
+    same start for the residual times `prod_s (1 / |x - x_s|^2 + 1)` over the known
+    solutions x_s, which is infinite there (P. E. Farrell, A. Birkisson & S. W. Funke,
+    SIAM J. Sci. Comput. 37 (2015) A2026-A2045), and from both sides of the latest one
+    along its valley. Where that leads are the starts of a further fit. Distances are
+    in scaled parameters, relative to the residual at the start, or to the way from
+    there to the nearest solution if that is longer, and along the valley to shares of
+    this. After a fit that leads to known solutions or nowhere, the start is moved at
+    random by a tenth of this, and the distance doubled.
 
     Solutions are told apart as by `eigenfit.multistart`. Those that differ from a
     known one by signs without effect are known at once; they are not searched for.
@@ -152,7 +154,7 @@ def deflate(
 
 
 class _Search:
-    # Levenberg-Marquardt for the deflated residual, from the start and nearby.
+    # Gauss-Newton and Levenberg-Marquardt for the deflated residual.
 
     def __init__(self, solver: Solver, start: np.ndarray, target: np.ndarray) -> None:
         self._start = start
@@ -184,7 +186,8 @@ class _Search:
         if len(known):
             ways = self.freedom.difference(known, start) * unit
             reach = max(reach, np.linalg.norm(ways, axis=1).min())
-        reach = reach or float(np.linalg.norm(start * unit)) or 1.0
+        if reach <= 1e-6 * self._refinement.size:  # The start is the solution.
+            reach = float(np.linalg.norm(start * unit)) or self._refinement.size
         noise = self._rng.standard_normal([2, len(start)]) * reach / unit
         noise *= 0.1 * 2.0**failures
         begins, radii = [start + noise[0] * (failures > 0)], [reach]
@@ -198,9 +201,39 @@ class _Search:
                 radii.append(reach)
                 begins.append(known[self._rng.integers(len(known))] + noise[1])
         scale = unit / np.array(radii)[:, np.newaxis]
-        return self._run(np.array(begins).astype(start.dtype), known, scale)
+        ends = self._descended(np.array(begins).astype(start.dtype), known, scale)
+        if not len(known):
+            return ends
+        jumps = np.array(begins[:1] + begins[7:]).astype(start.dtype)
+        jumps = self._jumped(jumps, known, unit / reach)
+        return np.concatenate([jumps, ends])
 
-    def _run(
+    def _jumped(
+        self, begins: np.ndarray, known: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        # Gauss-Newton steps of the deflated residual, which may go uphill: those of
+        # the residual times 1 / (1 - <grad log eta, d>).
+        r = self._problem.limit(tf.constant(begins)).numpy()
+        for _ in range(_STEPS):
+            d = self._refinement.steps(r) * scale
+            z = self.freedom.difference(r[:, np.newaxis], known) * scale
+            square = np.sum(z**2, axis=-1)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                pull = -2 / (square * (1 + _SHIFT * square))
+                slope = np.nansum(pull * np.einsum("ksp,kp->ks", z, d), axis=1)
+                rest = 1 - slope
+                rest = np.where(np.abs(rest) < 1e-3, np.copysign(1e-3, rest), rest)
+                d = d / rest[:, np.newaxis]
+                length = np.linalg.norm(d, axis=1, keepdims=True)
+                d = d * np.minimum(_LONGEST / length, 1.0)
+            d = np.where(np.isfinite(d), d, 0.0)
+            if (np.abs(d) <= 1e-6).all():
+                break
+            r = (r + d / scale).astype(r.dtype)
+            r = self._problem.limit(tf.constant(r)).numpy()
+        return r
+
+    def _descended(
         self, begins: np.ndarray, known: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
         # To minima of the deflated loss.
@@ -208,12 +241,17 @@ class _Search:
         state = self._deflated(r, known, scale)
         damping = np.full(len(r), 1e-3)
         running = np.isfinite(state[0])
+        rounding = 1e3 * float(np.finfo(r.dtype).eps) * self._refinement.size
+        least = 2 * np.log(rounding)
         for _ in range(_STEPS):
             if not running.any():
                 break
             loss, residual, J = state
             A = np.swapaxes(J, 1, 2) @ J
-            A += damping[:, np.newaxis, np.newaxis] * np.eye(A.shape[-1])
+            floor = 1e-12 * np.trace(A, axis1=1, axis2=2)
+            A += (damping + floor)[:, np.newaxis, np.newaxis] * np.eye(A.shape[-1])
+            running &= np.isfinite(A).all(axis=(1, 2))
+            A = np.where(running[:, np.newaxis, np.newaxis], A, np.eye(A.shape[-1]))
             right = np.einsum("kmp,km->kp", J, residual)
             d = -np.linalg.solve(A, right[..., np.newaxis])[..., 0]
             moved = (r + d / scale).astype(r.dtype)
@@ -227,7 +265,7 @@ class _Search:
                 for x, y in zip(trial, state, strict=True)
             )
             damping = np.where(better, damping / 5, damping * 4)
-            running &= ~enough & (damping < 1e8)
+            running &= ~enough & (damping < 1e8) & (state[0] > least)
         return r
 
     def _deflated(
@@ -240,11 +278,11 @@ class _Search:
         z = z * scale[:, np.newaxis]
         square = np.sum(z**2, axis=-1)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            log_loss = 2 * np.log(np.linalg.norm(residual, axis=1))
+            norm = np.linalg.norm(residual, axis=1)[:, np.newaxis]
+            log_loss = 2 * np.log(norm[:, 0])
             log_loss += 2 * np.sum(np.log(1 / square + _SHIFT), axis=1)
             pull = -2 / (square * (1 + _SHIFT * square))
             gradient = np.einsum("ks,ksp->kp", pull, z)
-            norm = np.linalg.norm(residual, axis=1)[:, np.newaxis]
             residual = residual / norm
             J = J / scale[:, np.newaxis] / norm[..., np.newaxis]
         J = np.nan_to_num(J + residual[..., np.newaxis] * gradient[:, np.newaxis])

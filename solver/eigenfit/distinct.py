@@ -39,8 +39,8 @@ class Freedom(NamedTuple):
         """Chooses one of all that are the same, for each of `[k, p]`.
 
         Periodic ones lie in (-T/2, T/2], or in the period next to a bound. Then signs
-        change so that, one after the other, each that still can is positive. Parameters up to 1e-8 of the largest
-        one, scaled, have no sign.
+        change so that, one after the other, each that still can is positive.
+        Parameters up to 1e-8 of the largest one, scaled, have no sign.
         """
         x = self._wrapped(parameters, self.centre)
         for members, pivots in self._pivots(x):
@@ -106,11 +106,12 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
     centre = np.zeros(p)
     if problem.bounds is not None:
         low, high = problem.bounds
-        centre = np.where(np.isfinite(high), high - periods / 2, centre)
-        centre = np.where(np.isfinite(low), low + periods / 2, centre)
+        half = np.where(np.isfinite(periods), periods, 0.0) / 2
+        centre = np.where(np.isfinite(high), high - half, centre)
+        centre = np.where(np.isfinite(low), low + half, centre)
         centre = np.where(low == -high, 0.0, centre)
         # Where less than a period lies inside there is nothing to choose.
-        centre = np.where(high - low < periods, np.nan, centre)
+        centre = np.where(high - low < 2 * half, np.nan, centre)
     return Freedom(
         sign_symmetries(problem),
         periods,

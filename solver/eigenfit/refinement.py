@@ -66,6 +66,10 @@ class Refinement:
             running = better[much]
         return r, levels, np.sqrt(loss)
 
+    def steps(self, parameters: np.ndarray) -> np.ndarray:
+        """Computes the Gauss-Newton steps, `[k, p]`."""
+        return self._step(*self._batch(parameters)).numpy()
+
     def linearized(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Computes residuals `[k, m]` and their derivatives, `[k, m, p]`."""
         point = self._problem.evaluate(*self._batch(parameters))
