@@ -203,13 +203,358 @@ def test_the_hessian_with_shapes_is_that_of_differences(both):
     np.testing.assert_allclose(H, expected, atol=1e-8 * np.abs(expected).max())
 
 
+def test_a_block_without_observation_has_no_targets_beside_joint_ones(both):
+    with_levels = ef.Problem([ef.Block(structures()["b"], label="b")])
+    assert with_levels.num_targets == 2
+    assert all(label != "b" for label, *_ in both[False].terms)
+
+
+@pytest.mark.parametrize("batch", [[], [1], [4], [2, 2], [0]], ids=str)
+def test_batches(rng, both, batch):
+    joint = both[True]
+    r = R + 0.1 * rng.normal(size=[*batch, P])
+    t = targets(True) + 0.1 * rng.normal(size=[*batch, 12])
+    point = joint.evaluate(r, t)
+    J, loss = joint.jacobian_at(point), joint.loss(r, t)
+    H = both[False].hessian(r, t[..., [*range(7), 9, 10, 11]])
+    assert joint.eigenvalues(r).shape == [*batch, 14]
+    assert J.shape == [*batch, 14, P]
+    assert H.shape == [*batch, P, P]
+    for index in np.ndindex(*batch):
+        expected = residual(r[index], t[index], True)
+        np.testing.assert_allclose(point.residual[index], expected, atol=1e-11)
+        np.testing.assert_allclose(loss[index], np.sum(expected**2), rtol=1e-11)
+        one = joint.jacobian(r[index], t[index])
+        np.testing.assert_allclose(J[index], one, atol=1e-10)
+        one = both[False].hessian(r[index], t[index][[*range(7), 9, 10, 11]])
+        np.testing.assert_allclose(H[index], one, atol=1e-8)
+
+
+def test_nan_stays_in_its_member(both):
+    joint, t = both[True], targets(True)
+    r = np.array([R, [np.nan, 0, 0], R, [0, np.inf, 0]])
+    every = np.tile(t, [4, 1])
+    every[2, 3] = np.nan
+    for function in (joint.loss, joint.gradient, joint.jacobian):
+        found = function(r, every).numpy().reshape(4, -1)
+        np.testing.assert_allclose(found[0], np.ravel(function(R, t)), rtol=1e-11)
+        assert np.isnan(found[1:]).any(axis=1).all() or function == joint.jacobian
+    # The Jacobian does not depend on targets of levels.
+    J = joint.jacobian(r, every).numpy()
+    np.testing.assert_allclose(J[2], J[0], rtol=1e-11)
+    assert np.isnan(J[[1, 3]]).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+def test_eager_is_graph_is_xla(rng, both, mode):
+    joint = both[True]
+
+    def everything(r, t):
+        point = joint.evaluate(r, t)
+        levels = both[False].evaluate(r, tf.gather(t, [*range(7), 9, 10, 11], axis=-1))
+        return (
+            point.loss,
+            joint.jacobian_at(point),
+            joint.gradient_at(point),
+            both[False].hessian_at(levels, levels.targets),
+        )
+
+    compiled = tf.function(
+        everything,
+        input_signature=[tf.TensorSpec([None, k], tf.float64) for k in (P, 12)],
+        jit_compile=mode == "xla",
+    )
+    r = tf.constant(R + 0.1 * rng.normal(size=[3, P]))
+    t = tf.constant(targets(True) + 0.1 * rng.normal(size=[3, 12]))
+    for value, own in zip(compiled(r, t), everything(r, t), strict=True):
+        np.testing.assert_allclose(value, own, rtol=1e-9, atol=1e-9)
+
+
+def test_ties_and_fixed_values_are_the_chain_rule():
+    # x = (A, C); B = 2 A - C + 0.5, and with B fixed.
+    T = np.array([[1.0, 0.0], [2.0, -1.0], [0.0, 1.0]])
+    offset = np.array([0.0, 0.5, 0.0])
+    tied = problem(prior=False, ties={"B": {"A": 2.0, "C": -1.0, "": 0.5}})
+    fixed = problem(prior=False, fixed={"B": -0.3})
+    t, x = targets(), np.array([0.4, 0.2])
+    for joint, T, offset in (  # noqa: B020
+        (tied, T, offset),
+        (fixed, T * [[1], [0], [1]], np.array([0, -0.3, 0])),
+    ):
+        assert joint.parameter_names == ("A", "C")
+        assert joint.all_names == ("A", "B", "C")
+        np.testing.assert_allclose(joint.expand(x), T @ x + offset, atol=1e-15)
+
+        def own(x, T=T, offset=offset):
+            return residual(T @ x + offset, t, prior=False)
+
+        np.testing.assert_allclose(joint.residual(x, t), own(x), atol=1e-12)
+        J = zoo.finite_differences(own, x, STEP)
+        np.testing.assert_allclose(joint.jacobian(x, t), J, rtol=1e-7, atol=1e-7)
+        H = second_differences(lambda x, own=own: np.sum(own(x) ** 2), x, SECOND)
+        np.testing.assert_allclose(joint.hessian(x, t), H, atol=1e-6 * np.abs(H).max())
+
+
+def test_ties_of_a_single_structure():
+    s = structures()["m"]
+    known = ef.Parameters(["A", "B", "C"], ties={"B": ("A", 2.0)}, fixed={"C": 0.1})
+    plain = ef.Problem(s, parameters=known)
+    block = ef.Problem([s], parameters=known)
+    x, t = [0.3], [0.1, 0.5, 4.0]
+    assert plain.is_plain
+    assert not block.is_plain
+    levels = scipy.linalg.eigh(matrix("m", [0.3, 0.6, 0.1]), MASS, eigvals_only=True)
+    for own in (plain, block):
+        np.testing.assert_allclose(own.eigenvalues(x), levels, rtol=1e-12)
+        np.testing.assert_allclose(own.expand(x), [0.3, 0.6, 0.1])
+    np.testing.assert_allclose(block.jacobian(x, t), plain.jacobian(x, t), atol=1e-12)
+    np.testing.assert_allclose(block.hessian(x, t), plain.hessian(x, t), atol=1e-10)
+
+
+def test_the_adjoint_of_the_matrices(rng, both):
+    G = [
+        rng.normal(size=[n, n]) + (0j if name == "k" else 0)
+        for name, n in SHAPES.items()
+    ]
+    G = [X + X.T for X in G]
+
+    def product(r):
+        A = both[False].matrix(r)
+        return sum(
+            np.sum(np.conj(X.numpy()) * g).real for X, g in zip(A, G, strict=True)
+        )
+
+    expected = zoo.finite_differences(product, R, STEP)
+    pulled = both[False].pull_matrix(R, tuple(tf.constant(g) for g in G))
+    np.testing.assert_allclose(pulled, expected, atol=1e-8)
+
+
+# Where levels coincide: three matrices Q diag(...) Q^T + sum r_k A_k.
+
+
+def degenerate(gap, observations, weights=None, seed=3):
+    rng = np.random.default_rng(seed)
+    levels = np.array([1.0, 1 + gap, 1 + 2 * gap, 3.0])
+    Q = np.linalg.qr(rng.normal(size=[4, 4]))[0]
+    A0 = Q @ np.diag(levels) @ Q.T
+    basis = random_matrices(seed, 3, 4)
+    small = random_matrices(seed + 1, 3, 2)
+    blocks = [
+        ef.Block(ef.Affine(basis, (A0 + A0.T) / 2), observations, "big"),
+        ef.Block(ef.Affine(small, np.diag([0.0, 2.0])), ef.Levels(), "small"),
+    ]
+
+    def numpy_levels(r):
+        big = np.linalg.eigvalsh((A0 + A0.T) / 2 + np.tensordot(r, basis, 1))
+        other = np.linalg.eigvalsh(np.diag([0.0, 2.0]) + np.tensordot(r, small, 1))
+        return big, other
+
+    return blocks, numpy_levels
+
+
+# Losses that do not tell the three lowest levels apart.
+SMOOTH = {
+    "levels": (
+        lambda: ef.Levels(),
+        [0.4, 0.4, 0.4, 2.0],
+        lambda w, t: np.sum((w - t) ** 2),
+    ),
+    "frequencies": (
+        lambda: ef.Frequencies(),
+        [0.1, 0.1, 0.1, 0.3],
+        lambda w, t: np.sum((np.sqrt(w) / (2 * np.pi) - t) ** 2),
+    ),
+    "means": (
+        lambda: ef.ClusterMeans([[0, 1, 2], [3]]),
+        [0.4, 2.0],
+        lambda w, t: (w[:3].mean() - t[0]) ** 2 + (w[3] - t[1]) ** 2,
+    ),
+    "relative": (
+        lambda: ef.RelativeTo(3),
+        [-1.0, -1.0, -1.0],
+        lambda w, t: np.sum((w[:3] - w[3] - t) ** 2),
+    ),
+    "top": (lambda: ef.Levels([3]), [2.0], lambda w, t: (w[3] - t[0]) ** 2),
+    "free": (
+        lambda: ef.FreeShift(ef.Levels()),
+        [0.4, 0.4, 0.4, 2.0],
+        lambda w, t: np.sum((w - t - np.mean(w - t)) ** 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-9, 1e-5])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradient_and_hessian_where_levels_nearly_coincide(name, gap):
+    make, t, loss = SMOOTH[name]
+    blocks, levels = degenerate(gap, make())
+    joint = ef.Problem(blocks)
+    own = np.array([*t, 0.5, 1.0])
+
+    def reference(r):
+        big, small = levels(r)
+        return loss(big, np.array(t)) + np.sum((small - own[-2:]) ** 2)
+
+    r = np.zeros(3)
+    gradient = zoo.finite_differences(reference, r, STEP)
+    np.testing.assert_allclose(joint.gradient(r, own), gradient, atol=1e-8)
+    hessian = second_differences(reference, r, SECOND)
+    H = joint.hessian(r, own).numpy()
+    np.testing.assert_allclose(H, hessian, atol=2e-6 * max(1, np.abs(hessian).max()))
+    np.testing.assert_allclose(H, H.T, atol=1e-10)
+
+
+KINKS = {
+    "targets differ": (ef.Levels(), [0.4, 0.5, 0.4, 2.0]),
+    "one of three": (ef.Levels([0]), [0.4]),
+    "one of three, met": (ef.Levels([0]), [1.0]),
+    "weights differ, met": (ef.Levels([0, 1, 2], [1.0, 2.0, 1.0]), [1.0, 1.0, 1.0]),
+    "relative to one of them, met": (ef.RelativeTo(0), [0.0, 0.0, 2.0]),
+    "difference, not met": (ef.Differences([(1, 0)]), [0.3]),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_no_hessian_where_the_loss_tells_coinciding_levels_apart(name):
+    observation, t = KINKS[name]
+    blocks, _ = degenerate(0.0, observation)
+    joint = ef.Problem(blocks)
+    H = joint.hessian(np.array([[0.0] * 3, [0.1] * 3]), [*t, 0.5, 1.0])
+    assert np.isnan(H[0]).any()
+    assert np.isfinite(H[1]).all()
+
+
+def test_a_difference_of_coinciding_levels_that_is_met_is_smooth():
+    # (w1 - w0)^2 of a 2x2 matrix is its squared traceless part.
+    joint = ef.Problem(ef.Symmetric(2), ef.Differences([(1, 0)]))
+    H = joint.hessian([1.0, 1.0, 0.0], [0.0])
+    np.testing.assert_allclose(H, [[2, -2, 0], [-2, 2, 0], [0, 0, 8]], atol=1e-12)
+
+
+def test_a_fit_of_blocks_with_priors_agrees_with_scipy(both):
+    joint, t = both[False], targets()
+    found = ef.Solver(joint, ef.LevenbergMarquardt()).fit([R, R + 0.1], t)
+    reference = scipy.optimize.least_squares(
+        residual, R, args=(t,), xtol=1e-12, ftol=1e-14, gtol=1e-12
+    )
+    assert (found.result.numpy() == ef.Result.minimum).all()
+    np.testing.assert_allclose(found.loss[0], 2 * reference.cost, rtol=1e-8)
+    np.testing.assert_allclose(found.parameters[0], reference.x, atol=1e-4)
+    assert [A.shape for A in found.matrix] == [[2, n, n] for n in SHAPES.values()]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "arguments", "kind", "message"),
+    [
+        ([], {}, TypeError, "must be a structure or a list of Blocks"),
+        ([np.eye(2)], {}, TypeError, "must be a structure or a list of Blocks"),
+        (
+            [ef.Symmetric(2), ef.Symmetric(3)],
+            {},
+            ValueError,
+            "Block 1 has 6 parameters, block 0 has 3: .* Use Reparametrized",
+        ),
+        (
+            [ef.Symmetric(2), ef.Symmetric(2, tf.float32)],
+            {},
+            ValueError,
+            "Block 1 has parameters of float32, block 0 of float64",
+        ),
+        (
+            [ef.Block(ef.Symmetric(2), label="0"), ef.Block(ef.Symmetric(2))][::-1],
+            {},
+            ValueError,
+            "`label` '0' belongs to two blocks",
+        ),
+        (
+            [ef.Symmetric(2)] * 2,
+            {"observations": [ef.Levels()]},
+            ValueError,
+            r"Levels\(\) observes one matrix: give it to its Block",
+        ),
+        (
+            [ef.Symmetric(2)] * 2,
+            {"observations": [ef.Differences([(1, 0)])]},
+            ValueError,
+            r"write \(label, 1\)",
+        ),
+        (
+            [ef.Symmetric(2)] * 2,
+            {"observations": [ef.Differences([(("0", 0), ("2", 1))])]},
+            ValueError,
+            "names the block '2', but there are '0', '1'",
+        ),
+        (
+            [ef.Symmetric(2)] * 2,
+            {"observations": [ef.Differences([(("0", 0), ("1", 2))])]},
+            ValueError,
+            "`pairs` contains 2, but a matrix of order 2",
+        ),
+        (
+            [ef.Symmetric(2)] * 2,
+            {"observations": [ef.Differences([(("0", 1), ("0", -1))])]},
+            ValueError,
+            "a level minus itself",
+        ),
+        (
+            [ef.Symmetric(2)],
+            {"observations": [3]},
+            TypeError,
+            "`observations` must be observations",
+        ),
+        (
+            [ef.Symmetric(2)],
+            {"observation": ef.Levels()},
+            TypeError,
+            "`observation` is of a single structure",
+        ),
+        (
+            [ef.Block(ef.Symmetric(2), [])],
+            {},
+            ValueError,
+            "No block has an observation",
+        ),
+        (
+            [ef.Symmetric(2)],
+            {"parameters": ["A", "B", "C"]},
+            TypeError,
+            "`parameters` must be Parameters",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(blocks, arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        ef.Problem(blocks, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.eye(2),), "`structure` of a Block must be a structure"),
+        ((ef.Symmetric(2), [0]), "`observations` of a Block must be observations"),
+        ((ef.Symmetric(2), None, 3), "`label` must be a text"),
+    ],
+)
+def test_what_is_no_block_is_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        ef.Block(*arguments)
+
+
+def test_impossible_targets_name_the_block():
+    joint = ef.Problem([ef.Block(ef.Symmetric(2), label=x) for x in ("low", "high")])
+    with pytest.raises(ValueError, match=r"In block 'high', targets 2 to 3: .*ascend"):
+        joint.check_targets(np.array([1.0, 2.0, 2.0, 1.0]))
+    t = np.array([[1.0, 2.0, 2.0, 1.0], [1.0, 2.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(joint.ordered(t), [False, True])
+
+
 def shapes_only():
     return ef.Problem(
         [ef.Block(ef.Symmetric(2), [ef.ModeShapes([0], normalisation="unit")])]
     )
 
 
-def test_second_derivatives_of_shapes_are_not_computed():
+def test_no_hessian_where_mode_shapes_are_observed():
     r, t = tf.constant([1.0, 2.0, 0.3], tf.float64), [0.5, -0.7]
     with pytest.raises(ValueError, match="mode shapes are not computed"):
         shapes_only().hessian(r, t)
