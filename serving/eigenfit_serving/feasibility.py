@@ -169,9 +169,9 @@ def _signs(problem: ef.Problem, targets: np.ndarray, unit: float) -> list[_Exces
         first = place.start + int(wrong[0])
         text = (
             f"{number} differences have targets of the wrong sign, such as target "
-            f"{first}, {targets[first]:.6g}: a pair is (upper, lower), and levels "
-            f"ascend with their numbers. Swap the levels of these pairs, or the signs "
-            f"of their targets."
+            f"{first}, {targets[first]:.6g}: the level that is subtracted comes last, "
+            f"and levels ascend with their numbers. Swap the levels of these pairs, or "
+            f"the signs of their targets."
         )
         root = float(np.linalg.norm(deviations[place][wrong]))
         result.append(_Excess("pairs", root, text))

@@ -49,7 +49,7 @@ def check_blocks(content: ProblemFile) -> None:
     Raises:
         BadValue: If not, or if a label is there twice.
     """
-    labels: list[str] = []
+    labels: set[str] = set()
     first = content.matrices[0]
     for i, matrix in enumerate(content.matrices):
         if matrix.label in labels:
@@ -58,7 +58,7 @@ def check_blocks(content: ProblemFile) -> None:
                 f"blocks[{i}].label",
                 matrix.label,
             )
-        labels.append(matrix.label)
+        labels.add(matrix.label)
         p = matrix.structure.num_parameters
         if p > MAX_PARAMETERS:
             raise BadValue(

@@ -54,7 +54,7 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
     """Lists differences of levels of one matrix, whose signs are known.
 
     Yields:
-        1 or -1 for each pair, the sign of its difference, or 0 for one between
+        1 or -1 for each target, the sign of its difference, or 0 for one between
         matrices; and which targets they are.
     """
     import eigenfit as ef
@@ -64,11 +64,15 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
     orders = [block.structure.order for block in problem.blocks]
     starts = np.cumsum([0, *orders])
     for label, observation, place in terms_of(problem):
-        if not isinstance(observation, ef.Differences):
+        n = starts[-1] if label is None else orders[problem.labels.index(label)]
+        if isinstance(observation, ef.Differences):
+            pairs = np.array(observation.pairs) % n
+        elif isinstance(observation, ef.RelativeTo):
+            zero = observation.level % n
+            others = observation.indices or [k for k in range(n) if k != zero]
+            pairs = np.array([(k, zero) for k in others]) % n
+        else:
             continue
-        pairs = np.array(observation.pairs)
-        if label is not None:
-            pairs %= orders[problem.labels.index(label)]
         signs = np.sign(pairs[:, 0] - pairs[:, 1])
         if label is None:
             # Numbered over all matrices.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,8 +143,8 @@ def labels_of(blocks: Sequence[Block]) -> tuple[str, ...]:
     labels = tuple(
         str(k) if block.label is None else block.label for k, block in enumerate(blocks)
     )
-    for label in labels:
-        if labels.count(label) > 1:
+    for label, number in Counter(labels).items():
+        if number > 1:
             raise ValueError(f"`label` {label!r} belongs to two blocks.")
     return labels
 

@@ -120,7 +120,7 @@ BAD_FILES = {
     "basis not symmetric": (
         AFFINE.replace("[1.0, 0.0]", "[1.0, 0.5]"),
         "structure.basis[0][0][1] = 0.5",
-        "Make both entries the same",
+        "Only one triangle is there: give both",
     ),
     "basis too flat": (
         AFFINE.replace("[[[1.0, 0.0], [0.0, 0.0]], ", "").replace("]]]", "]]"),
@@ -420,10 +420,10 @@ def test_json_holds_everything(invoke):
         "blocks": [
             {"label": "0", "kind": "symmetric", "order": 3, "num_parameters": 6}
         ],
-        "start": {"kind": "uniform", "low": 0.0, "high": 1.0},
+        "start": {"kind": "natural"},
         "method": "isospectral-projection",
         "method_options": {},
-        "tolerance": 1e-8,
+        "tolerance": None,
         "max_steps": ef.IsospectralProjection.default_max_steps,
         "starts": 2,
         "seed": 5,

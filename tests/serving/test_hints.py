@@ -65,6 +65,13 @@ def test_reversed_pairs_between_blocks_are_not_judged_but_inside_of_one_are():
     assert "1 of 2" in finding.text
 
 
+def test_levels_measured_from_a_higher_one_are_negative():
+    problem = ef.Problem(CHAIN, ef.RelativeTo(1))
+    assert not found(problem, [-1.0, 2.0], NEAR, "pairs")
+    (finding,) = found(problem, [1.0, 2.0], NEAR, "pairs")
+    assert "1 of 2" in finding.text
+
+
 def test_a_small_difference_of_the_wrong_sign_is_an_error_of_measurement():
     problem = ef.Problem(CHAIN, ef.Differences([(1, 0), (2, 1)], sigma=0.01))
     assert not found(problem, [-0.02, 1.0], NEAR, "pairs")

@@ -1,11 +1,16 @@
+import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import eigenfit as ef
+from eigenfit.methods import METHODS
 from eigenfit_serving import InputError, ProblemFile, read_problem
+from eigenfit_serving.fit_section import MethodName
+from eigenfit_serving.options import MethodOption
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -272,3 +277,23 @@ def test_random_starts_must_fit_the_dtype(read, low, high, dtype, key):
     text = f"{SYMMETRIC}[start]\nlow = {low}\nhigh = {high}\n"
     with pytest.raises(InputError, match=f"{key}.*too large for {dtype}"):
         read(text, dtype=dtype)
+
+
+def test_files_options_and_python_know_the_same_methods():
+    names = ["auto", *METHODS]
+    assert sorted(get_args(MethodName)) == sorted(names)
+    _, option = get_args(MethodOption)
+    assert re.split(r", | or ", option.help.rstrip(".")) == names
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_file_makes_the_method_that_it_names(read, name):
+    method = read(SYMMETRIC + f'[fit]\nmethod = "{name}"\n').fit.build()
+    assert type(method) is METHODS[name]
+
+
+def test_the_default_tolerance_is_put_in_words(read):
+    assert read(SYMMETRIC).fit.tolerance_text == "relative 1e-10"
+    single = read(SYMMETRIC + '[fit]\ndtype = "float32"\n').fit
+    assert single.tolerance_text == "relative 1e-5"
+    assert read(SYMMETRIC + "[fit]\ntolerance = 1e-6\n").fit.tolerance_text == "1e-06"
