@@ -35,10 +35,10 @@ from eigenfit_serving.client.solution import (
     Gradient,
     Progress,
     RandomFit,
-    Result,
     Solution,
 )
 from eigenfit_serving.client.sync import Client
+from eigenfit_serving.results import Result
 
 __all__ = [
     "AccessDenied",

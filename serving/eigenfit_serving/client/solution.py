@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,53 +9,7 @@ import numpy as np
 
 from eigenfit_serving.client.arrays import join_complex
 from eigenfit_serving.client.errors import BadReply, FitError
-
-
-class Result(enum.IntEnum):
-    """How the fit of one member ended: the codes of `eigenfit.Result`.
-
-    Example:
-        >>> Result(0).text
-        'The loss is at or below the tolerance.'
-    """
-
-    converged = 0
-    stationary = 1
-    max_steps = 2
-    stalled = 3
-    nonfinite = 4
-    invalid_input = 5
-
-    @property
-    def text(self) -> str:
-        """What happened and what to try."""
-        return _TEXTS[self]
-
-
-_TEXTS = {
-    Result.converged: "The loss is at or below the tolerance.",
-    Result.stationary: (
-        "No small change of the parameters lowers the loss, yet the targets are not "
-        "met: a least-squares answer. Try other starts or a richer structure."
-    ),
-    Result.max_steps: (
-        "The step limit was reached before the loss fell to the tolerance. Try a "
-        "larger `max_steps` or another start."
-    ),
-    Result.stalled: (
-        "The steps became too small while the loss was above the tolerance. Try a "
-        "larger `tolerance`, a model in float64, or another start."
-    ),
-    Result.nonfinite: (
-        "A step or the start produced NaN or infinity; the answer is the last finite "
-        "one. Try another start."
-    ),
-    Result.invalid_input: (
-        "The fit was not started: a number is NaN or infinite, targets do not ascend, "
-        "a start lies outside its bounds, or a limit is out of range. Correct this "
-        "member's input."
-    ),
-}
+from eigenfit_serving.results import SUCCESSES, Result
 
 
 class Solution(NamedTuple):
@@ -71,11 +24,16 @@ class Solution(NamedTuple):
 
     @property
     def converged(self) -> np.ndarray:
-        """Which members converged, `[...]`."""
+        """Which members met their targets, `[...]` bool."""
         return np.asarray(self.result == Result.converged)
 
+    @property
+    def success(self) -> np.ndarray:
+        """Which members ended `converged` or at a `minimum`, `[...]` bool."""
+        return np.isin(self.result, SUCCESSES)
+
     def raise_for_result(self) -> Solution:
-        """Returns the solution itself if every member converged.
+        """Returns the solution itself if every member is a success.
 
         Raises:
             FitError: With the text of each kind of result that occurred.
@@ -84,7 +42,7 @@ class Solution(NamedTuple):
         lines = []
         for code in Result:
             number = int((codes == code).sum())
-            if code == Result.converged or not number:
+            if code.is_success or not number:
                 continue
             who = f" ({number} of {codes.size} members)" if codes.ndim else ""
             lines.append(f"{code.name}{who}: {code.text}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import prometheus_client as prometheus
 
+from eigenfit_serving.results import SUCCESSES
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.status import Code
 from eigenfit_serving.server.tf_metrics import Counter, Histogram, exponential
@@ -20,9 +21,6 @@ _GRPC_NAMES = {
     "regress": "Regress",
     "multi_inference": "MultiInference",
 }
-
-_SUCCESSES = (0, 6)
-"""Codes of `eigenfit.Result`: the targets are met, or a least-squares minimum."""
 
 
 class Metrics:
@@ -102,9 +100,9 @@ class Metrics:
             ["model_name", "signature", "api", "entrypoint", "status"],
             registry=registry,
         )
-        self._unconverged = prometheus.Counter(
+        self._unsuccessful = prometheus.Counter(
             "eigenfit_nonconverged_rows",
-            "Rows whose targets were not met.",
+            "Rows whose fit is no success: neither converged nor a minimum.",
             ["model_name", "result"],
             registry=registry,
         )
@@ -198,8 +196,8 @@ class Metrics:
             codes, counts = np.unique(np.ravel(results), return_counts=True)
             self._rows.labels(model).inc(int(counts.sum()))
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-                if code not in _SUCCESSES:
-                    self._unconverged.labels(model, str(code)).inc(count)
+                if code not in SUCCESSES:
+                    self._unsuccessful.labels(model, str(code)).inc(count)
 
     def watch_depth(self, depth: Callable[[], float]) -> None:
         """Says where the number of waiting requests is to be asked for."""

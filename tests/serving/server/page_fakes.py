@@ -30,6 +30,9 @@ def step(parameters, targets):
 
 def fit(initial, targets, tolerance, max_steps):
     parameters, count = initial, 0
+    # 0 is the default.
+    size = np.abs(targets).max(axis=1)
+    tolerance = np.where(tolerance > 0, tolerance, ORDER * (1e-10 * size) ** 2)
     while True:
         state = state_of(parameters, targets)
         if (state["loss"] <= tolerance).all() or count >= max_steps.max():
@@ -46,8 +49,12 @@ def fit(initial, targets, tolerance, max_steps):
 
 def run(servable, name, inputs, context):
     servable.calls.append(name)
+    servable.tolerances += inputs.get("tolerance", np.zeros(0)).tolist()
     if name == "fit":
-        return fit(**inputs)
+        answer = fit(**inputs)
+        if servable.minimum:
+            answer["result"] = np.where(answer["result"] == 2, 6, answer["result"])
+        return answer
     if name == "fit_from_random":
         seed = inputs.pop("seed")
         initial = np.random.default_rng(seed).normal(size=inputs["targets"].shape)
@@ -72,7 +79,7 @@ def solver(name="toy"):
         one.inputs["targets"].tensor_shape.dim.add().size = ORDER
         assert one.inputs["targets"].dtype == DataType.Value(DOUBLE)
     servable = FakeServable(name, 1, signatures)
-    servable.calls = []
+    servable.calls, servable.tolerances, servable.minimum = [], [], False
     return servable
 
 

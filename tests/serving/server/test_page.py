@@ -78,7 +78,10 @@ def test_files(client):
 
 def test_texts_of_results_are_those_of_the_solver(client):
     found = json.loads(client("GET", "/page/results.json").body)
-    expected = {str(int(x)): {"name": x.name, "text": x.text} for x in Result}
+    expected = {
+        str(int(x)): {"name": x.name, "text": x.text, "success": x.is_success}
+        for x in Result
+    }
     assert found == expected
 
 
@@ -111,6 +114,24 @@ def test_converges_before_the_eyes(page, toy):
     assert "converged" in page.evaluate("document.title")
 
 
+def test_without_a_tolerance_the_model_decides(page, toy):
+    enter(page, targets="-1, 2.5 4", tolerance="")
+    page.wait_for(ENDED)
+    assert text_of(page, "badge") == "converged"
+    assert float(text_of(page, "loss").replace("−", "-")) <= 3 * 4e-10**2
+    assert page.evaluate("document.querySelector('#loss-chart .tolerance')") is None
+    assert all(given == 0 for given in toy.tolerances)
+
+
+def test_a_minimum_is_a_success(page, toy):
+    toy.minimum = True
+    enter(page, targets="1 2 3", tolerance="", steps="3")
+    page.wait_for(ENDED)
+    shown = [text_of(page, name) for name in ("badge", "text")]
+    assert shown == ["minimum", Result.minimum.text]
+    assert page.evaluate(KIND) == "good"
+
+
 def test_says_how_else_it_ended(page):
     enter(page, targets="1 2 3", tolerance="1e-30", steps="4")
     page.wait_for(ENDED)
@@ -128,7 +149,7 @@ def test_says_how_else_it_ended(page):
         ("targets", "1, 2", "This model wants 3 numbers, not 2."),
         ("targets", "1, two, 3", "Entry 2 is not a number."),
         ("targets", "", "Enter the eigenvalues."),
-        ("tolerance", "-1", "The tolerance must be a positive number."),
+        ("tolerance", "-1", "The tolerance must be a positive number, or empty."),
         ("steps", "1.5", "The steps must be a whole number."),
         ("seed", "x", "The seed must be a whole number."),
     ],

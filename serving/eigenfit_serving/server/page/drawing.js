@@ -53,21 +53,26 @@ function line(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }
 
+// A tolerance of 0, the default of the model, has no line.
 export function drawLoss(svg, history, tolerance) {
   const shown = history.filter((entry) => Number.isFinite(entry.loss));
   // A loss of 0 is drawn below all others.
-  const floor = Math.min(tolerance, ...shown.map((entry) => entry.loss).filter((loss) => loss > 0)) / 10;
+  const limits = tolerance > 0 ? [tolerance] : [];
+  const above = shown.map((entry) => entry.loss).filter((loss) => loss > 0);
+  const floor = limits.length || above.length ? Math.min(...limits, ...above) / 10 : 1e-16;
   const log = (loss) => Math.log10(Math.max(loss, floor));
-  const values = [...shown.map((entry) => log(entry.loss)), Math.log10(tolerance)];
+  const values = [...shown.map((entry) => log(entry.loss)), ...limits.map(Math.log10)];
+  if (!values.length) values.push(0);
   const low = Math.floor(Math.min(...values)), high = Math.max(low + 1, Math.ceil(Math.max(...values)));
   const stride = Math.max(1, Math.ceil((high - low) / 6));
   const labels = [];
   for (let power = low; power <= high; power += stride) labels.push([power, power === 0 ? "1" : `1e${power}`.replace("-", "−")]);
   const last = history.length ? history[history.length - 1].step : 0;
   const { x, y, right } = frame(svg, last, low, high, labels);
-  const limit = y(Math.log10(tolerance));
-  add(svg, "line", { class: "tolerance", x1: MARGIN.left, x2: right, y1: limit, y2: limit });
-  add(svg, "text", { class: "tolerance-label", x: MARGIN.left + 4, y: limit - 6 }, "tolerance");
+  for (const limit of limits.map((one) => y(Math.log10(one)))) {
+    add(svg, "line", { class: "tolerance", x1: MARGIN.left, x2: right, y1: limit, y2: limit });
+    add(svg, "text", { class: "tolerance-label", x: MARGIN.left + 4, y: limit - 6 }, "tolerance");
+  }
   const points = shown.map((entry) => [x(entry.step), y(log(entry.loss))]);
   add(svg, "path", { class: "loss", d: line(points) });
   if (points.length) {

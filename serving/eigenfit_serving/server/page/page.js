@@ -61,7 +61,7 @@ async function chooseVersion() {
     $("targets").value = Array.from({ length: count }, (_, i) => i + 1).join(", ");
   }
   const single = signatures.fit.inputs.targets.dtype === "DT_FLOAT";
-  $("tolerance").value = single ? "1e-8" : "1e-16";
+  $("tolerance").placeholder = single ? "relative 1e-5" : "relative 1e-10";
   $("run").disabled = false;
   return say("idle", "ready", "Enter targets and press Run.");
 }
@@ -97,8 +97,9 @@ function readForm() {
   if (count > 0 && targets.length !== count) {
     return complain("targets", `This model wants ${count} numbers, not ${targets.length}.`);
   }
-  const tolerance = Number($("tolerance").value);
-  if (!(tolerance > 0)) return complain("tolerance", "The tolerance must be a positive number.");
+  const given = $("tolerance").value.trim();
+  const tolerance = given ? Number(given) : 0; // 0 is the default of the model
+  if (given && !(tolerance > 0)) return complain("tolerance", "The tolerance must be a positive number, or empty.");
   const steps = Number($("steps").value);
   if (!Number.isInteger(steps) || steps < 0) return complain("steps", "The steps must be a whole number.");
   const seed = Number($("seed").value);
@@ -127,7 +128,7 @@ async function run(asked) {
       await walk(call, used, view, start.initial, ends);
     }
     const left = Math.max(0, asked.steps - ends.steps);
-    const end = await call("fit", { initial: ends.initial, targets, tolerance, max_steps: ends.met ? 0 : left });
+    const end = await call("fit", { initial: ends.initial, targets, tolerance, max_steps: left });
     show(view, ends.steps + end.num_steps, end);
     await conclude(end, ends.steps + end.num_steps);
   } catch (error) {
@@ -142,6 +143,7 @@ async function run(asked) {
 // Steps until the tolerance is met, nothing is gained any more, or none is left.
 async function walk(call, used, view, initial, ends) {
   const { targets, tolerance, steps } = view;
+  const enough = tolerance || relativeTolerance(targets, used.fit.inputs.targets.dtype);
   let state = await call("init", { initial, targets });
   if (!("loss" in state && "parameters" in state)) return;
   let best = Infinity, waited = 0, seen = performance.now();
@@ -149,7 +151,7 @@ async function walk(call, used, view, initial, ends) {
   for (let step = 1; step <= steps; step += 1) {
     state = await call("step", { ...state, targets });
     if (!Number.isFinite(state.loss)) return;
-    Object.assign(ends, { initial: state.parameters, steps: step, met: state.loss <= tolerance });
+    Object.assign(ends, { initial: state.parameters, steps: step });
     if (performance.now() - seen > REFRESH) {
       // A state has no matrix; a fit of no steps has.
       const here = await call("fit", { initial: state.parameters, targets, tolerance, max_steps: 0 });
@@ -159,15 +161,21 @@ async function walk(call, used, view, initial, ends) {
     waited = state.loss < best * (1 - 1e-6) ? 0 : waited + 1;
     best = Math.min(best, state.loss);
     // A method that has a code may be at its end.
-    if (ends.met || waited >= (state.code > 0 ? 3 : PATIENCE)) return;
+    if (state.loss <= enough || waited >= (state.code > 0 ? 3 : PATIENCE)) return;
     if (step <= SEEN_STEPS) await new Promise((done) => setTimeout(done, PAUSE));
   }
 }
 
+// About that of the model, which knows the weights and decides at the end.
+function relativeTolerance(targets, dtype) {
+  const largest = Math.max(...targets.map(Math.abs));
+  return targets.length * (largest * (dtype === "DT_FLOAT" ? 1e-5 : 1e-10)) ** 2;
+}
+
 async function conclude(end, steps) {
   const known = await results;
-  const { name, text } = known[end.result] ?? { name: `result ${end.result}`, text: "" };
-  const kind = end.result === 0 ? "good" : end.result >= 4 ? "bad" : "warn";
+  const { name, text, success } = known[end.result] ?? { name: `result ${end.result}`, text: "" };
+  const kind = success ? "good" : end.result >= 4 ? "bad" : "warn";
   say(kind, name, text);
   document.title = `${name} after ${steps} steps – eigenfit`;
 }
