@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit import Problem
-from eigenfit.drawing import natural_draw, scale_of, starting_cloud
+from eigenfit.drawing import natural_draw, natural_sizes, scale_of, starting_cloud
 from eigenfit_export.philox import random_bits
 from eigenfit_export.starts import Start
 
@@ -41,15 +41,55 @@ def drawing(problem: Problem, start: Start | None = None) -> Draw:
         return _uniform(problem, np.array(start.low), np.array(start.high))
     if start is not None and start.kind == "normal":
         return _around(problem, np.array(start.centre), np.array(start.sigma))
+    return _over_periods(problem, _natural(problem))
+
+
+def _natural(problem: Problem) -> Draw:
     name = natural_draw(problem)
     if name == "bounds":
         assert problem.bounds is not None
         return _in_box(problem, *problem.bounds)
     if name == "spectrum":
         return _in_cloud(problem)
-    if name == "scales":
-        return _around(problem, np.zeros(1), np.asarray(problem.scales))
-    return lambda seed, targets: _normal(problem, seed)
+    sizes = _sizes(problem)
+    return lambda seed, targets: sizes(targets) * _normal(problem, seed)
+
+
+def _over_periods(problem: Problem, draw: Draw) -> Draw:
+    # Periodic parameters without bounds are uniform over a period.
+    if problem.periods is None:
+        return draw
+    free = np.isfinite(problem.periods)
+    if problem.bounds is not None:
+        free &= ~np.isfinite(problem.bounds).any(axis=0)
+    T = tf.constant(np.where(free, problem.periods, 0.0), problem.parameter_dtype)
+
+    def drawn(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        uniform = tf.cast(_unit(problem, seed, 1) - 0.5, T.dtype)
+        return tf.where(free, uniform * T, draw(seed, targets))
+
+    return drawn
+
+
+def _sizes(problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
+    # Of parameters for targets `[b, m]`: `[b, p]` or `[p]`.
+    dtype = problem.parameter_dtype
+    sizes = natural_sizes(problem)
+    if problem.scales is not None or sizes is None:
+        given = np.ones(problem.num_parameters)
+        if problem.scales is not None:
+            given = np.asarray(problem.scales)
+        return lambda targets: tf.constant(given, dtype)
+    each, known = sizes
+    places = np.flatnonzero(known)
+
+    def of(targets: tf.Tensor) -> tf.Tensor:
+        own = tf.abs(tf.gather(targets, places, axis=-1))
+        largest = tf.reduce_max(own, axis=-1, keepdims=True)
+        largest = tf.where(largest > 0, largest, tf.ones_like(largest))
+        return largest * tf.constant(each, dtype)
+
+    return of
 
 
 def _uniform(problem: Problem, low: np.ndarray, high: np.ndarray) -> Draw:
@@ -86,7 +126,6 @@ def _in_cloud(problem: Problem) -> Draw:
         mean = tf.reduce_mean(targets, axis=-1)
         square = tf.math.reduce_variance(targets, axis=-1)
         variance = tf.maximum(square, tf.square(mean) / 100)
-        variance = tf.where(variance > 0, variance, tf.ones_like(variance))
         centre = tf.constant(at_zero, dtype)
         centre += mean[:, tf.newaxis] * tf.constant(slope, dtype)
         A = problem.structure.assemble(centre)
@@ -94,6 +133,8 @@ def _in_cloud(problem: Problem) -> Draw:
         off = A - tf.cast(mean, A.dtype)[:, tf.newaxis, tf.newaxis] * identity
         rest = tf.reduce_sum(tf.square(tf.abs(off)), axis=[-2, -1])
         total = problem.order * variance
+        alone = tf.where(rest > 0, 4 * rest, float(problem.order) + 0 * rest)
+        total = tf.where(total > 0, total, alone)
         share = tf.maximum(total - rest, total / 4) / problem.num_parameters
         spread = tf.sqrt(share)[:, tf.newaxis]
         return centre + spread * _normal(problem, seed) / tf.constant(scale, dtype)
@@ -105,22 +146,23 @@ def _in_box(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> Draw:
     dtype = problem.parameter_dtype
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
-    sizes = [np.maximum(1.0, np.abs(x)) for x in (low, high)]
     # At r below, at r above the only bound: of the same exponential distance.
     base = np.where(has_lower, low, high)
-    reach = np.where(has_lower, sizes[0], -sizes[1])
+    sign = tf.constant(np.where(has_lower, 1.0, -1.0), dtype)
+    sizes = _sizes(problem)
 
     def draw(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        del targets
+        size = sizes(targets)
+        reach = sign * tf.maximum(size, tf.constant(np.abs(base), dtype))
         uniform = tf.cast(_unit(problem, seed, 1), dtype)
         # In float64, where what is drawn is never 1.
         distance = tf.cast(-tf.math.log1p(-_unit(problem, seed, 2)), dtype)
-        single = tf.constant(base, dtype) + distance * tf.constant(reach, dtype)
+        single = tf.constant(base, dtype) + distance * reach
         inside = tf.constant(low, dtype) + uniform * tf.constant(high - low, dtype)
         bounded = tf.where(has_lower & has_upper, inside, single)
         free = ~has_lower & ~has_upper
         # Rounding may end on the other side of a bound.
-        return problem.limit(tf.where(free, _normal(problem, seed), bounded))
+        return problem.limit(tf.where(free, size * _normal(problem, seed), bounded))
 
     return draw
 

@@ -56,6 +56,7 @@ from eigenfit.priors import Prior, smoothness
 from eigenfit.problem import Evaluation, Problem
 from eigenfit.programs import Gradient
 from eigenfit.results import FitError, History, Progress, Result, Solution
+from eigenfit.solutions import DistinctSolutions, distinct_solutions
 from eigenfit.solver import Solver
 from eigenfit.structures import (
     AbstractFullStructure,
@@ -96,6 +97,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "ClusterMeans",
     "ClusterNewton",
     "DeflationResult",
+    "DistinctSolutions",
     "Differences",
     "Evaluation",
     "FitError",
@@ -135,6 +137,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Tridiagonal",
     "Uncertainty",
     "deflate",
+    "distinct_solutions",
     "eigh",
     "eigvalsh",
     "fit_matched",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.observations import AbstractCombination, FreeShift, Levels
 from eigenfit.problem import Problem
+from eigenfit.structures import Reparametrized
 
 _CENTRE_STEPS = 50
 """Steps of conjugate gradients for the centre of the starts; one is often exact."""
@@ -16,7 +18,8 @@ def natural_draw(problem: Problem) -> str:
 
     `bounds`: between the bounds of the parameters; `scales`: normal, with the sizes
     that were given for them as standard deviations; `spectrum`: spectra of the size of
-    the targets; `standard-normal`: where nothing is known.
+    the targets; `sizes`: normal, each parameter alone giving levels of that size;
+    `standard-normal`: where nothing is known.
 
     Example:
         >>> from eigenfit import Symmetric
@@ -29,7 +32,9 @@ def natural_draw(problem: Problem) -> str:
         return "scales"
     structure = problem.structure
     known = structure.is_linear and structure.squared_norms() is not None
-    return "spectrum" if problem.is_plain and known else "standard-normal"
+    if problem.is_plain and known:
+        return "spectrum"
+    return "standard-normal" if natural_sizes(problem) is None else "sizes"
 
 
 def natural_starts(
@@ -43,17 +48,66 @@ def natural_starts(
         number: Of starts; the first of more are the same.
         rng: Is used up.
     """
-    name = natural_draw(problem)
+    name, targets = natural_draw(problem), np.asarray(targets, np.float64)
+    turns = rng.spawn(1)[0]
     if name == "bounds":
         assert problem.bounds is not None
-        return in_box(rng, number, *problem.bounds)
-    normal = rng.standard_normal([number, problem.num_parameters])
-    if name == "scales":
-        return normal * problem.scales
-    if name == "spectrum":
-        centre, spread = starting_cloud(problem, np.asarray(targets, np.float64))
-        return centre + spread * normal / scale_of(problem)
-    return normal
+        drawn = in_box(rng, number, *problem.bounds, _sizes(problem, targets))
+    else:
+        drawn = rng.standard_normal([number, problem.num_parameters])
+        if name == "spectrum":
+            centre, spread = starting_cloud(problem, targets)
+            drawn = centre + spread * drawn / scale_of(problem)
+        else:
+            drawn *= _sizes(problem, targets)
+    if problem.periods is None:
+        return drawn
+    free = np.isfinite(problem.periods)
+    if problem.bounds is not None:
+        free &= ~np.isfinite(problem.bounds).any(axis=0)
+    T = np.where(free, problem.periods, 0.0)
+    return np.where(free, turns.uniform(-0.5, 0.5, drawn.shape) * T, drawn)
+
+
+def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
+    """Gives the sizes at which each parameter alone moves levels by a unit.
+
+    They are `1 / sqrt(p max_b |dA_b/dr_k|^2 / n_b)` over the blocks b, 1 for a
+    parameter without influence.
+
+    Returns:
+        `[p]`, and which targets are in the unit of levels, `[m]` bool; None if the
+        structures are not linear or no target is.
+    """
+    blocks = getattr(problem, "blocks", (problem,))
+    m, p = problem.num_targets, problem.num_parameters
+    known = np.ones(m, bool)
+    if not problem.is_plain:
+        known = np.zeros(m, bool)
+        for _, observation, places in problem.terms:
+            while isinstance(observation, FreeShift):
+                observation = observation.observation
+            known[places] = isinstance(observation, Levels | AbstractCombination)
+    squares = np.zeros(p)
+    for block in blocks:
+        structure = block.structure
+        if not problem.is_plain and problem.tie_matrix is not None:
+            structure = Reparametrized(structure, problem.tie_matrix)
+        own = structure.squared_norms() if structure.is_linear else None
+        if own is None or not known.any():
+            return None
+        squares = np.maximum(squares, own / structure.order)
+    return 1 / np.sqrt(p * np.where(squares > 0, squares, 1 / p)), known
+
+
+def _sizes(problem: Problem, targets: np.ndarray) -> np.ndarray:
+    # [p], 1 where nothing is known.
+    if problem.scales is not None:
+        return problem.scales
+    sizes = natural_sizes(problem)
+    if sizes is None:
+        return np.ones(problem.num_parameters)
+    return sizes[0] * (np.abs(targets[sizes[1]]).max() or 1.0)
 
 
 def scale_of(problem: Problem) -> np.ndarray:
@@ -111,25 +165,37 @@ def starting_cloud(problem: Problem, targets: np.ndarray) -> tuple[np.ndarray, f
         square, before = residual @ residual, square
         direction = residual + square / before * direction
     rest = np.linalg.norm(wanted - apply(y)) ** 2
-    variance = max(targets.var(), targets.mean() ** 2 / 100) or 1.0
-    total = problem.order * variance
+    variance = max(targets.var(), targets.mean() ** 2 / 100)
+    total = problem.order * variance or 4 * rest or float(problem.order)
     sigma = np.sqrt(max(total - rest, total / 4) / structure.num_parameters)
     return y / scale, float(sigma)
 
 
 def in_box(
-    rng: np.random.Generator, number: int, lower: np.ndarray, upper: np.ndarray
+    rng: np.random.Generator,
+    number: int,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    sizes: np.ndarray | float = 1.0,
 ) -> np.ndarray:
-    """Draws starts between bounds, `[number, p]`; see `eigenfit.multistart`."""
+    """Draws starts between bounds, `[number, p]`; see `eigenfit.multistart`.
+
+    Args:
+        rng: Is used up.
+        number: Of starts.
+        lower: `[p]`.
+        upper: `[p]`.
+        sizes: `[p]`, of parameters that have no bound or a single one.
+    """
     shape = (number, len(lower))
     first, second, third = rng.spawn(3)
     uniform, normal = first.uniform(size=shape), second.standard_normal(shape)
     distance = third.exponential(size=shape)
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
-    above = low + distance * np.maximum(1.0, np.abs(low))
-    below = high - distance * np.maximum(1.0, np.abs(high))
+    above = low + distance * np.maximum(sizes, np.abs(low))
+    below = high - distance * np.maximum(sizes, np.abs(high))
     inside = low + uniform * (high - low)
     both, none = has_lower & has_upper, ~has_lower & ~has_upper
     single = np.where(has_lower, above, below)
-    return np.where(both, inside, np.where(none, normal, single))
+    return np.where(both, inside, np.where(none, sizes * normal, single))

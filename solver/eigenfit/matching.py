@@ -64,9 +64,11 @@ def match_levels(
         )
     if not (np.isfinite(w).all() and np.isfinite(t).all()):
         raise ValueError("`eigenvalues` and `targets` must be finite.")
-    cost = (t[:, None] - w) ** 2
+    largest = max(np.abs(t).max(initial=0), np.abs(w).max(initial=0)) or 1.0
+    cost = ((t[:, None] - w) / largest) ** 2  # in no unit, which squares may not bear
     if weights is not None:
-        cost *= _weights(weights, len(t))[:, None]
+        own = _weights(weights, len(t))
+        cost *= (own / (np.abs(own).max(initial=0) or 1.0))[:, None]
     if overlaps is not None:
         overlaps = np.asarray(overlaps, float)
         if overlaps.shape != cost.shape:
@@ -74,7 +76,7 @@ def match_levels(
                 f"`overlaps` must have shape {list(cost.shape)}, a row for each "
                 f"target, got {list(overlaps.shape)}."
             )
-        cost = 1 - overlaps + 1e-6 * cost / max(cost.max(), 1e-300)
+        cost = 1 - overlaps + 1e-6 * cost / (cost.max(initial=0) or 1.0)
     return linear_sum_assignment(cost)[1]
 
 

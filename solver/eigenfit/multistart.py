@@ -80,11 +80,16 @@ def multistart(
     least-squares solution of `A(r_0) = mu I` (the smallest one in `d_k r_k`). With
     `sigma^2 = max(n v - |A(r_0) - mu I|^2, n v / 4) / p`, A(r) has on average the sum
     of squared deviations from mu that the targets ask for. At least `mu^2 / 100` is
-    taken for v (1 if mu and v are 0). Where parameters have bounds each start is
-    uniform between them, or at an exponential distance (of mean 1, or the size of the
-    bound if that is larger) from the only one; unbounded parameters are N(0, 1). So
-    are all in other problems, times their `scales`. The first starts
-    of a longer run with the same seed are those of a shorter one.
+    taken for v; where mu and v are 0, `4 |A(r_0)|^2` for n v. Where parameters have
+    bounds each start is uniform between them, or at an exponential distance (of mean
+    s, or the size of the bound if that is larger) from the only one; unbounded
+    parameters are s N(0, 1). So are all in problems of several matrices. There s is
+    the size given as one of the `scales`, or `max |t| / d_k` with
+    `d_k^2 = p max_b |A_bk|^2 / n_b` over the blocks b; 1 where structures are not
+    linear or no targets are levels or their differences, whose parameters need
+    `scales` if their sizes are far from 1. Unbounded periodic parameters are uniform
+    over a period. The first starts of a longer run with the same seed are those of a
+    shorter one.
 
     Args:
         solver: Makes the fits.

@@ -18,6 +18,7 @@ _DRAWS = {
     "bounds": "random, natural: between the bounds",
     "scales": "random, natural: of the scales of the parameters",
     "spectrum": "random, natural: spectra of the size of the targets",
+    "sizes": "random, natural: normal, of the size that the targets ask for",
     "standard-normal": "random, natural: standard normal",
 }
 
