@@ -16,7 +16,7 @@ def test_rotational_spectrum_to_every_published_digit():
     """T3: eight constants from 32 lines, rigid rotor as the start."""
     case = _load("rotational-h2coh+")
     solution = ef.Solver(case.problem).fit(case.initial, case.targets)
-    assert solution.result == ef.Result.stationary
+    assert solution.result == ef.Result.minimum
     assert solution.num_steps <= 5
     full = [
         197581.5594329546,
@@ -148,9 +148,8 @@ def test_infeasible_problem_ends_with_the_least_squares_answer():
     problem = ef.Problem(ef.Affine([X, Z]))
     solution = ef.Solver(problem).fit([0.3, 0.1], [0.5, 2.5])
     assert solution.result == ef.Result.stationary
-    assert "least-squares" in ef.Result(int(solution.result)).text
     np.testing.assert_allclose(solution.eigenvalues, [-1, 1], atol=1e-7)
-    with pytest.raises(ef.FitError, match="least-squares"):
+    with pytest.raises(ef.FitError, match="targets are not met"):
         solution.raise_for_result()
 
 

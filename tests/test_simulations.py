@@ -6,6 +6,7 @@ chi-square per degree of freedom to sqrt(2 / (2000 freedom)).
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import eigenfit as ef
 from eigenfit.gallery import frames, rotational
@@ -40,6 +41,8 @@ def chi_square_is_fair(found, members=slice(None)):
     freedom = found.degrees_of_freedom[members]
     spread = np.sqrt(np.mean(2 / freedom) / len(freedom))
     assert abs(found.reduced_chi_square[members].mean() - 1) < 3 * spread
+    below = scipy.stats.chi2.cdf(found.chi_square[members], freedom)
+    assert scipy.stats.kstest(below, "uniform").pvalue > 0.01
 
 
 def agree(problem, truth, seed, freedom):
@@ -48,6 +51,7 @@ def agree(problem, truth, seed, freedom):
     found = ef.uncertainty(problem, solution, targets)
     np.testing.assert_array_equal(found.degrees_of_freedom, freedom)
     chi_square_is_fair(found)
+    intervals_cover(found, truth)
     stated = ef.uncertainty(problem, truth, clean).standard_errors
     scatter_is_stated(solution, stated)
     return stated
@@ -56,6 +60,12 @@ def agree(problem, truth, seed, freedom):
 def scatter_is_stated(solution, stated, members=slice(None)):
     scatter = solution.parameters.numpy()[members].std(axis=0)
     np.testing.assert_allclose(scatter, stated, rtol=0.05)
+
+
+def intervals_cover(found, truth):
+    """Nominal 95 % of the intervals of each parameter contain it."""
+    inside = np.abs(found.values - truth) < 1.96 * found.standard_errors
+    assert (np.abs(inside.mean(axis=0) - 0.95) < 0.014).all()
 
 
 def small_frame(sigma_shapes=0.03):
@@ -82,6 +92,7 @@ def test_frame_with_shapes_scaled_by_their_largest_component(frame):
     # 3 frequencies and 8 components, two of which only set a scale.
     np.testing.assert_array_equal(found.degrees_of_freedom, 9 - 4)
     chi_square_is_fair(found)
+    intervals_cover(found, truth)
     stated = ef.uncertainty(problem, truth, clean).standard_errors
     scatter_is_stated(solution, stated)
     # As if the largest component had no error, they would be far too small.
@@ -164,6 +175,7 @@ def test_beam_with_a_stiffness_on_its_bound():
     np.testing.assert_array_equal(np.isnan(found.standard_errors[:, 1]), held)
 
 
+@pytest.mark.slow
 def test_beam_whose_bounds_are_far():
     truth = [1.1, 1.0, 0.9, 0.7]
     agree(beam(upper=2.0), truth, 3, 7 - 4)

@@ -219,7 +219,7 @@ fit = {method = "levenberg-marquardt"}
 """)
     answer = invoke("fit", "bound.toml")
     [row] = [row for row in rows(answer.stdout) if row[:1] == ["V"]]
-    assert row == ["V", "1.5", "on", "its", "upper", "bound"]
+    assert row == ["V", "1.5", "(at", "bound)", "in", "0", "to", "1.5"]
 
 
 def test_check_explains_what_was_read():
