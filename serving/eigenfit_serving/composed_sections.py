@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from eigenfit_serving.arrays import (
-    array_of,
-    check_hermitian,
-    complex_array_of,
-    transposed_hint,
-)
+from eigenfit_serving.array_checks import check_hermitian, transposed_hint
+from eigenfit_serving.arrays import array_of, complex_array_of
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.graph_sections import AssemblySection, LaplacianSection
 from eigenfit_serving.lattices import equal_or_opposite, is_zero

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from eigenfit_serving.arrays import (
-    array_of,
+from eigenfit_serving.array_checks import (
     check_hermitian,
     from_one_hint,
-    integers_of,
     transposed_hint,
 )
+from eigenfit_serving.arrays import array_of, integers_of
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.section import MAX_ORDER, MAX_PARAMETERS, Order
 from eigenfit_serving.structure_sections import AbstractStructureSection

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from eigenfit_serving.arrays import array_of, from_one_hint, list_of_integers
+from eigenfit_serving.array_checks import from_one_hint
+from eigenfit_serving.arrays import array_of, list_of_integers
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.section import Section
 from eigenfit_serving.structure_sections import Sized

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from eigenfit_serving.arrays import array_of, check_fits
+from eigenfit_serving.array_checks import check_fits
+from eigenfit_serving.arrays import array_of
 from eigenfit_serving.block_section import (
     BlockSection,
     Matrix,

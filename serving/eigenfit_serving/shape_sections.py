@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from eigenfit_serving.arrays import array_of, transposed_hint
+from eigenfit_serving.array_checks import transposed_hint
+from eigenfit_serving.arrays import array_of
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.observation_sections import (
     AbstractObservationSection,
@@ -27,6 +28,12 @@ class AbstractShapesSection(AbstractObservationSection):
 
     levels: Integers
     components: Integers | None = None
+    degenerate_atol: Annotated[
+        float, Field(ge=0, description="a number of 0 or more, in the unit of levels")
+    ] = 0.0
+    degenerate_rtol: Annotated[
+        float | None, Field(ge=0, description="a number of 0 or more")
+    ] = None
 
     def places(self, order: int) -> np.ndarray:
         """Components that are observed, each in 0..order-1."""
@@ -106,6 +113,8 @@ class ModeShapesSection(AbstractShapesSection):
             self.normalisation,
             self.weights,
             self.sigma,
+            degenerate_atol=self.degenerate_atol,
+            degenerate_rtol=self.degenerate_rtol,
         )
 
 
@@ -151,5 +160,11 @@ class MACSection(AbstractShapesSection):
         import eigenfit as ef
 
         return ef.MAC(
-            self.levels, self.shapes, self.components, self.weights, self.sigma
+            self.levels,
+            self.shapes,
+            self.components,
+            self.weights,
+            self.sigma,
+            degenerate_atol=self.degenerate_atol,
+            degenerate_rtol=self.degenerate_rtol,
         )

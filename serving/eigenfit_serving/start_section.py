@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from eigenfit_serving.arrays import array_of, transposed_hint
+from eigenfit_serving.array_checks import transposed_hint
+from eigenfit_serving.arrays import array_of
 from eigenfit_serving.errors import BadValue
 from eigenfit_serving.parameter_section import Unknowns
 from eigenfit_serving.section import Section

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import numpy as np
 from pydantic import Field, model_validator
 
-from eigenfit_serving.arrays import (
-    check_hermitian,
-    check_square,
-    complex_array_of,
-)
+from eigenfit_serving.array_checks import check_hermitian, check_square
+from eigenfit_serving.arrays import complex_array_of
 from eigenfit_serving.errors import BadValue, check_all
 from eigenfit_serving.section import Order, Section
 
