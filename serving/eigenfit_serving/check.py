@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -22,11 +24,16 @@ from eigenfit_serving.report_tables import (
 _COLOURS = {"impossible": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def check_problem(content: ProblemFile) -> tuple[np.ndarray, list[Finding]]:
-    """Examines a problem at its first start, in float64; imports TensorFlow.
+class Checked(NamedTuple):
+    """What `check_problem` found out."""
 
-    Returns:
-        What is calculated for the targets at the start, `[m]`, and the findings.
+    values: np.ndarray  # [m], what is calculated for the targets at the start
+    findings: list[Finding]
+    num_data: int  # that can disagree with a model
+
+
+def check_problem(content: ProblemFile) -> Checked:
+    """Examines a problem at its first start, in float64; imports TensorFlow.
 
     Raises:
         ValueError: If the core refuses the problem.
@@ -38,57 +45,57 @@ def check_problem(content: ProblemFile) -> tuple[np.ndarray, list[Finding]]:
     values = np.asarray(problem.values(start, targets))
     findings = find(problem, targets, start, tolerance=content.fit.tolerance)
     levels = problem.split(np.asarray(problem.eigenvalues(start)))
-    return values, findings + index_findings(content, levels)
+    findings += index_findings(content, levels)
+    return Checked(values, findings, problem.num_data)
 
 
-def print_check(
-    content: ProblemFile,
-    values: np.ndarray,
-    findings: list[Finding],
-    console: Console,
-) -> None:
+def print_check(content: ProblemFile, checked: Checked, console: Console) -> None:
     """Prints what was read and found.
 
     Args:
         content: The problem.
-        values: Of `check_problem`.
-        findings: Of `check_problem`.
+        checked: Of `check_problem`.
         console: Where to; colours only if it is a terminal.
     """
     if content.title:
         console.print(Text(content.title, style="bold"))
-    _print_summary(content, console)
+    _print_summary(content, checked.num_data, console)
     print_heading(console, "Matrices")
     print_table(console, _matrices(content))
     print_heading(console, "Parameters")
     print_table(console, _parameters(content))
     print_heading(console, "Targets")
-    print_table(console, _targets(content, values))
+    print_table(console, _targets(content, checked.values))
     print_heading(console, "Findings")
-    if not findings:
+    if not checked.findings:
         console.print("  Nothing speaks against these targets.")
     grid = Table.grid(padding=(0, 2))
     grid.add_column()
     grid.add_column()
-    for finding in findings:
+    for finding in checked.findings:
         severity = Text(f"  {finding.severity}", style=_COLOURS[finding.severity])
         grid.add_row(severity, Text(finding.text))
     console.print(grid)
 
 
-def _print_summary(content: ProblemFile, console: Console) -> None:
+def _print_summary(content: ProblemFile, num_data: int, console: Console) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
     unknowns, targets = len(content.unknowns.names), len(content.targets)
     priors = len(content.priors)
-    freedom = targets + priors - unknowns
+    freedom = num_data - unknowns
     data = count(targets, "target") + (f", {count(priors, 'prior')}" if priors else "")
-    text = f"{count(unknowns, 'unknown')}, {data}, {freedom} degrees of freedom"
-    grid.add_row("Problem", text.replace(" 1 degrees", " 1 degree"))
+    text = f"{count(unknowns, 'unknown')}, {data}"
+    if freedom >= 0:
+        degrees = "degree" if freedom == 1 else "degrees"
+        text += f", {freedom} {degrees} of freedom"
+    else:
+        text += f", {count(-freedom, 'unknown')} more than independent data"
+    grid.add_row("Problem", text)
     grid.add_row("Start", _start(content))
     fit = content.fit
-    grid.add_row("Fit", f"{fit.method}, tolerance {fit.tolerance_text}, {fit.dtype}")
+    grid.add_row("Fit", f"{fit.method}, {fit.tolerance_text}, {fit.dtype}")
     console.print(grid)
 
 

@@ -114,7 +114,11 @@ def fit(
     method: MethodOption = None,
     tolerance: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER", help="The loss at which a fit has converged."),
+        typer.Option(
+            metavar="NUMBER",
+            help="The loss at which a fit has converged; by default residuals of "
+            "1e-10 of the targets.",
+        ),
     ] = None,
     max_steps: Annotated[
         str | None,
@@ -156,8 +160,9 @@ def fit(
 ) -> None:
     """Fit a problem and print the answer.
 
-    Options take precedence over the file. Exit code 0: the best start converged;
-    2: bad input; 3: not converged, the best answer is printed all the same.
+    Options take precedence over the file. Exit code 0: the best start met the
+    targets, or found a least-squares minimum of more data than unknowns or of data
+    with errors; 2: bad input; 3: neither, the best answer is printed all the same.
     """
     from rich.console import Console
 
@@ -221,7 +226,7 @@ def fit(
     written = [f"Wrote {file}" for file in (output, plot) if file]
     if written:
         typer.echo("\n" + "\n".join(written))
-    if not outcome.converged:
+    if not outcome.success:
         typer.echo(f"\nTo look for reasons: eigenfit check {problem}")
         raise typer.Exit(NOT_CONVERGED)
 
@@ -242,9 +247,9 @@ def check(problem: ProblemArgument) -> None:
         _load_tensorflow()
         from eigenfit_serving.check import check_problem, print_check
 
-        values, findings = check_problem(content)
-    print_check(content, values, findings, Console())
-    if any(finding.severity == "impossible" for finding in findings):
+        checked = check_problem(content)
+    print_check(content, checked, Console())
+    if any(finding.severity == "impossible" for finding in checked.findings):
         raise typer.Exit(NOT_CONVERGED)
 
 

@@ -133,8 +133,9 @@ class FitSection(Section):
     def tolerance_text(self) -> str:
         """The tolerance in words: a loss, or what stands for none."""
         if self.tolerance is not None:
-            return f"{self.tolerance:g}"
-        return "relative 1e-10" if self.dtype == "float64" else "relative 1e-5"
+            return f"tolerance {self.tolerance:g}"
+        size = "1e-10" if self.dtype == "float64" else "1e-5"
+        return f"relative tolerance {size}"
 
     def build(self) -> ef.AbstractMethod | Literal["auto"]:
         """Makes the method."""

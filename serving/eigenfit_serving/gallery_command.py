@@ -163,6 +163,7 @@ def _run_document(
         **describe(entry),
         "reproduced": comparison.reproduced,
         "result": ef.Result(int(solution.result)).name,
+        "success": bool(solution.success),
         "num_steps": int(solution.num_steps),
         "lines": [
             {
@@ -232,7 +233,9 @@ def _print_comparison(
     console.print()
     console.print(table)
     agreeing = sum(row.agrees for row in comparison.lines)
-    result, steps = ef.Result(int(solution.result)).name, int(solution.num_steps)
+    result, steps = ef.Result(int(solution.result)), int(solution.num_steps)
+    known = {"converged": "converged", "minimum": "ended at a least-squares minimum"}
+    ended = known.get(result.name, f"ended {result.name}")
     verdict = (
         ("Reproduced", "bold green")
         if comparison.reproduced
@@ -242,8 +245,8 @@ def _print_comparison(
     console.print(
         Text.assemble(
             verdict,
-            f": {agreeing} of {len(comparison.lines)} published numbers; the fit ended "
-            f"{result} after {steps} step{'s'[: steps != 1]}.",
+            f": {agreeing} of {len(comparison.lines)} published numbers; the fit "
+            f"{ended} after {steps} step{'s'[: steps != 1]}.",
         )
     )
 

@@ -37,7 +37,7 @@ def draw(entry: GalleryProblem, solution: ef.Solution, path: Path) -> Figure:
             solution,
             entry.targets,
             indices=observation.indices,
-            tolerance=entry.tolerance,
+            tolerance=None if _is_minimum(solution) else entry.tolerance,
             title=entry.title,
             path=path,
         )
@@ -88,16 +88,25 @@ def _draw_misses(axes: Axes, entry: GalleryProblem, solution: ef.Solution) -> No
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
 
 
+def _is_minimum(solution: ef.Solution) -> bool:
+    from eigenfit import Result
+
+    return int(solution.result) == Result.minimum
+
+
 def _draw_loss(axes: Axes, entry: GalleryProblem, solution: ef.Solution) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if solution.history is None:
         raise ValueError("`solution` has no history. Fit with `record_every=1`.")
     loss = np.asarray(solution.history.loss)
-    floor = min(entry.tolerance, loss[loss > 0].min(initial=np.inf)) / 10
+    positive = loss[loss > 0]
+    if not _is_minimum(solution):
+        positive = np.append(positive, entry.tolerance)
+        axes.axhline(entry.tolerance, color="black", linestyle="--", linewidth=0.9)
+        axes.annotate("tolerance", (0, entry.tolerance), fontsize="small", va="bottom")
+    floor = positive.min(initial=np.inf) / 10
     axes.plot(solution.history.steps, np.maximum(loss, floor), marker=".")
-    axes.axhline(entry.tolerance, color="black", linestyle="--", linewidth=0.9)
-    axes.annotate("tolerance", (0, entry.tolerance), fontsize="small", va="bottom")
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")

@@ -12,6 +12,8 @@ import numpy as np
 
 from eigenfit_serving.observation_sections import LevelsSection
 from eigenfit_serving.problem_file import ProblemFile
+from eigenfit_serving.results import SUCCESSES, Result
+from eigenfit_serving.verdict_texts import family_text
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -41,17 +43,28 @@ class Outcome:
     seconds: float
     uncertainty: ef.Uncertainty | None  # of the best start; None for many unknowns
     undetermined: str | None  # combinations the data do not determine there
+    distinct: ef.DistinctSolutions | None  # of the starts; None if not looked for
     solution: ef.Solution  # for plots
 
     @property
     def best(self) -> int:
-        """Index of the start with the smallest loss."""
-        return best_of(self.loss)
+        """Index of the start with the smallest loss, a success among equals."""
+        return best_of(self.loss, self.result)
+
+    @property
+    def success(self) -> bool:
+        """Whether the best start found what was asked for."""
+        return Result(int(self.result[self.best])).is_success
 
     @property
     def converged(self) -> bool:
-        """Whether the best start converged."""
+        """Whether the best start met the targets."""
         return self.result_names[self.best] == "converged"
+
+    @property
+    def family_dimension(self) -> int:
+        """Dimension of the continuum of answers that the best one is of; 0: none."""
+        return _families(self.distinct, len(self.loss))[self.best]
 
     @property
     def levels(self) -> dict[str, np.ndarray]:
@@ -62,9 +75,18 @@ class Outcome:
         return {m.label: part for m, part in zip(matrices, parts, strict=True)}
 
 
-def best_of(loss: np.ndarray) -> int:
-    """Index of the smallest loss, NaN counting as the largest."""
-    return int(np.argmin(np.where(np.isnan(loss), np.inf, loss)))
+def best_of(loss: np.ndarray, result: np.ndarray) -> int:
+    """Index of the smallest loss, NaN counting as the largest.
+
+    Among losses that are equal to six digits that of a success comes first.
+
+    Example:
+        >>> best_of(np.array([2.0, 1.0, 1.0 + 1e-9]), np.array([6, 3, 6]))
+        2
+    """
+    loss = np.where(np.isnan(loss), np.inf, loss)
+    proper = np.isin(result, SUCCESSES) & (loss <= loss.min() * (1 + 1e-6))
+    return int(np.lexsort([loss, ~proper])[0])
 
 
 def run_fit(
@@ -85,7 +107,7 @@ def run_fit(
         remote: Fits elsewhere, in the place of `Solver.fit`.
 
     Returns:
-        The outcome, whether it converged or not.
+        The outcome, whether it is a success or not.
     """
     import eigenfit as ef
     from eigenfit.methods import name_of
@@ -115,6 +137,12 @@ def run_fit(
     targets = np.broadcast_to(content.targets, [len(initial), len(content.targets)])
     targets = targets.astype(initial.dtype)
     uncertainty, undetermined = _determined(problem, content, arrays)
+    distinct = _distinct(solver, content, initial, solution, uncertainty)
+    families = _families(distinct, len(initial))
+    texts = [
+        " ".join(filter(None, [result.text, family_text(result.name, dimension)]))
+        for result, dimension in zip(results, families, strict=True)
+    ]
     return Outcome(
         content=content,
         method=AS_SERVED if remote else name_of(solver.method),
@@ -125,10 +153,11 @@ def run_fit(
         matrices={k: np.asarray(A) for k, A in zip(labels, built, strict=True)},
         values=np.asarray(problem.values(parameters, targets)),
         result_names=[result.name for result in results],
-        result_texts=[result.text for result in results],
+        result_texts=texts,
         seconds=seconds,
         uncertainty=uncertainty,
         undetermined=undetermined,
+        distinct=distinct,
         solution=solution,
     )
 
@@ -144,12 +173,45 @@ def _determined(
     import eigenfit as ef
     from eigenfit.undetermined import listed
 
-    x = arrays["parameters"][best_of(arrays["loss"])]
+    x = arrays["parameters"][best_of(arrays["loss"], arrays["result"])]
     if len(x) > _MAX_UNKNOWNS or not np.isfinite(arrays["loss"]).any():
         return None, None
     targets = content.targets.astype(x.dtype)
     uncertainty = ef.uncertainty(problem, x, targets)
     return uncertainty, listed(uncertainty.undetermined()) or None
+
+
+_MAX_COMPARISONS = 2e9  # multiplications that telling solutions apart may take
+
+
+def _distinct(
+    solver: ef.Solver,
+    content: ProblemFile,
+    initial: np.ndarray,
+    solution: ef.Solution,
+    uncertainty: ef.Uncertainty | None,
+) -> ef.DistinctSolutions | None:
+    """The distinct solutions of several starts, or of one if it may be one of many."""
+    import eigenfit as ef
+
+    problem, number = solver.problem, len(initial)
+    p = problem.num_parameters
+    is_open = p > problem.num_data
+    if uncertainty is not None:
+        is_open = bool(uncertainty.num_undetermined)
+    work = number**2 * p * (len(content.targets) + len(content.priors))
+    if work > _MAX_COMPARISONS or not (number > 1 or is_open):
+        return None
+    return ef.distinct_solutions(solver, solution, content.targets, starts=initial)
+
+
+def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:
+    """Dimension of the continuum that the answer of each start is of."""
+    if distinct is None:
+        return [0] * number
+    # A start that led to no solution has the label -1.
+    dimensions = np.append(distinct.family_dimension, 0)
+    return dimensions[distinct.labels].tolist()
 
 
 def observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eigenfit_serving.errors import InputError
+from eigenfit_serving.results import Result
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -60,6 +61,14 @@ class RemoteFit:
                 f"--server = {self._url}: its model is another one than this file "
                 f"describes: {error}"
             ) from None
+        refused = np.asarray(found.result) == Result.invalid_input
+        if limits.get("tolerance") is None and refused.all():
+            raise InputError(
+                f"--server = {self._url}: its model refuses all starts. If it was "
+                f"exported by an eigenfit without a default tolerance, give one, e.g. "
+                f"--tolerance 1e-16, or export it again; if not, its bounds are other "
+                f"ones than those of this file."
+            )
         names = matrix_names(self._solver.problem)
         matrix: Any = found.matrix
         if len(names) > 1:

@@ -11,17 +11,27 @@ from rich.text import Text
 from eigenfit_serving.composed_sections import GeneralizedSection
 from eigenfit_serving.outcome import Outcome
 from eigenfit_serving.report_tables import (
-    COLOURS,
     MAX_STARTS,
+    colour_of,
     count,
     facts,
     levels_table,
     parameters_table,
+    solutions_table,
     starts_table,
     targets_table,
 )
+from eigenfit_serving.verdict_texts import (
+    agreement,
+    family_of,
+    family_text,
+    scatter_text,
+    spoken,
+    start_text,
+)
 
 _MAX_BLOCKS = 3  # more matrices are not printed
+_MAX_COMBINATIONS = 4  # of more parameters that are not determined nothing is learnt
 _MAX_PARAMETERS = 60  # rows of the table of parameters
 
 
@@ -61,16 +71,10 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         print_heading(console, "Targets")
         print_table(console, targets_table(outcome))
     if len(outcome.loss) > 1:
-        print_heading(console, "Starts")
-        print_table(console, starts_table(outcome))
-        _print_counts(outcome, console)
-    if outcome.undetermined and len(content.targets) >= outcome.parameters.shape[-1]:
-        text = f"The data do not determine: {outcome.undetermined}."
+        _print_solutions(outcome, console)
+    for text in _remarks(outcome):
         console.print()
         console.print(Text(text))
-    if not outcome.converged:
-        console.print()
-        console.print(Text(outcome.result_texts[best]))
 
 
 def _has_names_or_errors(outcome: Outcome) -> bool:
@@ -82,41 +86,73 @@ def _has_names_or_errors(outcome: Outcome) -> bool:
 
 def _print_summary(outcome: Outcome, console: Console) -> None:
     content, best = outcome.content, outcome.best
-    fit, uncertainty = content.fit, outcome.uncertainty
+    fit = content.fit
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
     name = outcome.result_names[best]
     steps = count(int(outcome.num_steps[best]), "step")
-    result = Text.assemble(
-        (name, f"bold {COLOURS.get(name, 'red')}"), f" after {steps}"
-    )
+    result = Text.assemble((spoken(name), f"bold {colour_of(name)}"), f" after {steps}")
     if len(outcome.loss) > 1:
         result.append(f" (start {best}, the best of {len(outcome.loss)})")
+    if outcome.family_dimension:
+        result.append(f"; one of {family_of(outcome.family_dimension)}")
     grid.add_row("Result", result)
-    loss = f"{outcome.loss[best]:.6e} (tolerance {fit.tolerance_text})"
+    fitted = agreement(outcome)
+    explained = fitted.text if fitted else scatter_text(outcome)
+    if explained:
+        grid.add_row("Fit", Text(explained))
+    if fitted and fitted.warning:
+        grid.add_row("", Text(fitted.warning, style="yellow"))
+    loss = f"{outcome.loss[best]:.6e}"
+    if name != "minimum":
+        loss += f" ({fit.tolerance_text})"
     grid.add_row("Loss", loss)
-    if uncertainty is not None and content.has_sigma:
-        freedom = int(uncertainty.degrees_of_freedom)
-        text = f"{count(freedom, 'degree')} of freedom"
-        if freedom > 0:
-            text += f", reduced chi-square {float(uncertainty.reduced_chi_square):.5g}"
-        grid.add_row("Errors", text)
     grid.add_row("Problem", facts(content))
+    drawn = start_text(outcome)
+    if drawn:
+        grid.add_row("Start", Text(drawn))
     grid.add_row("Method", f"{outcome.method}, {fit.dtype}, {outcome.seconds:.2f} s")
     console.print(grid)
 
 
-def _print_counts(outcome: Outcome, console: Console) -> None:
-    names = outcome.result_names
-    if len(names) <= MAX_STARTS:
+def _print_solutions(outcome: Outcome, console: Console) -> None:
+    found, names = outcome.distinct, outcome.result_names
+    if found is None or not len(found.loss):
+        print_heading(console, "Starts")
+        print_table(console, starts_table(outcome))
+        if len(names) > MAX_STARTS:
+            text = f"These are the {MAX_STARTS} best of {len(names)} starts: "
+            console.print(Text(f"  {text}{_counted(names)}."))
         return
+    print_heading(console, "Solutions")
+    print_table(console, solutions_table(outcome, found))
+    if len(found.loss) > MAX_STARTS:
+        text = f"These are the {MAX_STARTS} best of {len(found.loss)} solutions."
+        console.print(Text(f"  {text}"))
+    others = [name for name, k in zip(names, found.labels, strict=True) if k < 0]
+    if others:
+        text = f"Further starts that led to none of them: {_counted(others)}."
+        console.print(Text(f"  {text}"))
+
+
+def _counted(names: list[str]) -> str:
     counts = {name: names.count(name) for name in dict.fromkeys(sorted(names))}
-    listed = ", ".join(f"{number} {name}" for name, number in counts.items())
-    console.print(
-        f"  These are the {MAX_STARTS} best of {len(names)} starts: {listed}.",
-        highlight=False,
-    )
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    """What is wrong, and which answers the data leave open."""
+    best, dimension = outcome.best, outcome.family_dimension
+    # The text of a result says that it is one of a family.
+    text = outcome.result_texts[best]
+    if outcome.success:
+        text = family_text(outcome.result_names[best], dimension)
+    remarks = [text] if text else []
+    enough = len(outcome.content.targets) >= outcome.parameters.shape[-1]
+    if outcome.undetermined and (enough or 0 < dimension <= _MAX_COMBINATIONS):
+        remarks.append(f"The data do not determine: {outcome.undetermined}.")
+    return remarks
 
 
 def print_heading(console: Console, text: str) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from eigenfit_serving.outcome import Outcome
 from eigenfit_serving.problem_file import ProblemFile
+from eigenfit_serving.results import Result
 
-COLOURS = {"converged": "green", "stationary": "yellow", "max_steps": "yellow"}
+if TYPE_CHECKING:
+    import eigenfit as ef
+
+_COLOURS = {
+    "converged": "green",
+    "minimum": "green",
+    "stationary": "yellow",
+    "max_steps": "yellow",
+}
 MAX_ROWS = 40  # of levels or targets
-MAX_STARTS = 12  # rows of the table of starts
+MAX_STARTS = 12  # rows of the tables of solutions and of starts
 
 
 def facts(content: ProblemFile) -> str:
@@ -174,6 +185,43 @@ def _digits(content: ProblemFile) -> int:
     return 7 if content.fit.dtype == "float32" else 10
 
 
+def colour_of(name: str) -> str:
+    """The colour of a result."""
+    return _COLOURS.get(name, "red")
+
+
+def solutions_table(outcome: Outcome, found: ef.DistinctSolutions) -> Table:
+    """Lists the distinct solutions that the starts led to, the best ones of many."""
+    names = outcome.content.unknowns.names
+    results = [Result(int(code)).name for code in found.result]
+    notes = []
+    for dimension, copies in zip(found.family_dimension, found.copies, strict=True):
+        note = f", {copies} copies by signs" if copies > 1 else ""
+        notes.append(f", family of dim. {dimension}" if dimension else note)
+    columns = 2 if any(notes) else 3
+    table = plain_table()
+    for heading in ("loss", "starts"):
+        table.add_column(heading, justify="right")
+    table.add_column("result")
+    for name in names[:columns]:
+        table.add_column(Text(name), justify="right")
+    own = found.labels[outcome.best]
+    # Rounding noise reads as zero.
+    x = found.parameters[:, :columns]
+    x = np.where(np.abs(x) > 1e-12 * np.abs(x).max(axis=0), x, 0.0)
+    for k in range(min(len(results), MAX_STARTS)):
+        result = Text(results[k], style=colour_of(results[k]))
+        table.add_row(
+            f"{found.loss[k]:.3e}",
+            str(found.counts[k]),
+            result + Text(notes[k]),
+            *(f"{value:.6g}" for value in x[k]),
+            *(["..."] if len(names) > columns else []),
+            style="bold" if k == own else "",
+        )
+    return table
+
+
 def starts_table(outcome: Outcome) -> Table:
     """Lists the starts, the best ones if there are many."""
     table = plain_table()
@@ -189,7 +237,7 @@ def starts_table(outcome: Outcome) -> Table:
             str(start),
             f"{outcome.loss[start]:.3e}",
             str(outcome.num_steps[start]),
-            Text(name, style=COLOURS.get(name, "red")),
+            Text(name, style=colour_of(name)),
             style="bold" if start == outcome.best else "",
         )
     return table

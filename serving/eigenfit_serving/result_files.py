@@ -6,15 +6,14 @@ import importlib.metadata
 import json
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from eigenfit_serving.outcome import ARRAYS, Outcome
 from eigenfit_serving.problem_file import ProblemFile
-
-if TYPE_CHECKING:
-    import eigenfit as ef
+from eigenfit_serving.results import Result
+from eigenfit_serving.verdict_texts import agreement
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
@@ -28,6 +27,7 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         "target_names": content.target_names,
         "weights": content.weights.tolist(),
         "parameter_names": content.unknowns.names,
+        "success": outcome.success,
         "converged": outcome.converged,
         "best": outcome.best,
         "solutions": [
@@ -46,7 +46,8 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
             }
             for start in range(len(outcome.loss))
         ],
-        "uncertainty": None if uncertainty is None else _uncertainty(uncertainty),
+        "distinct": _distinct(outcome),
+        "uncertainty": None if uncertainty is None else _uncertainty(outcome),
         "undetermined": outcome.undetermined,
         "seconds": round(outcome.seconds, 3),
         "settings": settings_of(outcome),
@@ -77,7 +78,28 @@ def _numbers(array: np.ndarray) -> Any:
     return array.tolist()
 
 
-def _uncertainty(found: ef.Uncertainty) -> dict[str, Any]:
+def _distinct(outcome: Outcome) -> list[dict[str, Any]] | None:
+    """The distinct solutions, with the starts that led to each."""
+    found = outcome.distinct
+    if found is None:
+        return None
+    return [
+        {
+            "parameters": found.parameters[k].tolist(),
+            "loss": found.loss[k].item(),
+            "result": Result(int(found.result[k])).name,
+            "starts": np.flatnonzero(found.labels == k).tolist(),
+            "family_dimension": int(found.family_dimension[k]),
+            "copies": int(found.copies[k]),
+        }
+        for k in range(len(found.loss))
+    ]
+
+
+def _uncertainty(outcome: Outcome) -> dict[str, Any]:
+    found = outcome.uncertainty
+    assert found is not None
+    fitted = agreement(outcome)
     return {
         "scale": found.scale,
         "standard_errors": found.standard_errors.tolist(),
@@ -88,7 +110,9 @@ def _uncertainty(found: ef.Uncertainty) -> dict[str, Any]:
         "chi_square": float(found.chi_square),
         "degrees_of_freedom": int(found.degrees_of_freedom),
         "reduced_chi_square": float(found.reduced_chi_square),
+        "probability": None if fitted is None else fitted.probability,
         "rank": int(found.rank),
+        "num_undetermined": int(found.num_undetermined),
         "on_bounds": found.on_bounds.tolist(),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eigenfit.results import Result, Solution
+from eigenfit.results import SUCCESSES, Result, Solution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def plot_convergence(
 
     Each level has a colour and each start a line style (up to four starts; further
     ones are only fainter). The start with the smallest loss is drawn on top. A line
-    ends where its start stopped, in a dot if it converged and a cross if not.
+    ends where its start stopped, in a dot if that is a success and a cross if not.
 
     Args:
         solution: Of `Solver.fit` with `record_every`; its batch `[...]` are the
@@ -253,8 +253,8 @@ def _draw_lines(axes: Axes, fit: _Fit, y: np.ndarray, colour: Any) -> None:
         )
     )
     ends = np.array([line[-1] for line in lines])
-    converged = fit.result[order] == Result.converged
-    for chosen, marker, size in ((converged, "o", 14), (~converged, "X", 36)):
+    success = np.isin(fit.result[order], SUCCESSES)
+    for chosen, marker, size in ((success, "o", 14), (~success, "X", 36)):
         if chosen.any():
             axes.scatter(
                 *ends[chosen].T,

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from eigenfit_serving.results import Result
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -28,19 +30,10 @@ if TYPE_CHECKING:
 
 CONVERGED, INVALID, MINIMUM, WORKER_DIED = 0, 5, 6, -1
 
-CODE_NAMES = (
-    "converged",
-    "stationary",
-    "max_steps",
-    "stalled",
-    "nonfinite",
-    "invalid_input",
-    "minimum",
-    "worker_died",
-)
+CODE_NAMES = (*(result.name for result in Result), "worker_died")
 """By code; the last one is that of -1."""
 
-SUCCESSES = ("converged", "minimum")
+SUCCESSES = tuple(result.name for result in Result if result.is_success)
 
 MALFORMED_TEXT = "The row was not fitted: see the message. Correct its input."
 DIED_TEXT = (
@@ -170,8 +163,6 @@ def _named(index: np.ndarray, names: list[str]) -> pa.Array:
 
 
 def _code_texts() -> list[str]:
-    from eigenfit import Result
-
     texts = [result.text for result in Result]
     texts[INVALID] = MALFORMED_TEXT
     return [*texts, DIED_TEXT]

@@ -140,7 +140,7 @@ def h2coh() -> GalleryProblem:
             ),
             published(["rms (MHz)"], rms, half_rms, _rms),
         ),
-        # Measured lines are not met exactly: a fit ends where it is stationary.
+        # Measured lines are not met exactly: a fit ends at a minimum.
         tolerance=1e-8,
         start_note="The rigid rotor, as published: no distortion.",
     )

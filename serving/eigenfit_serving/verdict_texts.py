@@ -1,0 +1,142 @@
+"""What a fit found, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from eigenfit_serving.outcome import Outcome
+
+_NAMES = {"minimum": "least-squares minimum"}
+_ABSURD = 1e-6
+"""Probability below which chance is no explanation."""
+
+
+def spoken(name: str) -> str:
+    """Writes the name of a result for readers.
+
+    Example:
+        >>> spoken("minimum"), spoken("converged")
+        ('least-squares minimum', 'converged')
+    """
+    return _NAMES.get(name, name)
+
+
+def family_text(result: str, dimension: int) -> str:
+    """Says that an answer is one of a continuum; empty if it is isolated.
+
+    Args:
+        result: Name of the result.
+        dimension: Of the continuum, 0 for none.
+
+    Example:
+        >>> family_text("converged", 1).split(";")[0]
+        'The targets are met by a 1-dimensional family of answers'
+    """
+    if not dimension:
+        return ""
+    family = f"{family_of(dimension)} of answers"
+    begin = f"{family[0].upper()}{family[1:]} is equally good"
+    if result == "converged":
+        begin = f"The targets are met by {family}"
+    return f"{begin}; this is one of them: the start decides which."
+
+
+def family_of(dimension: int) -> str:
+    """Writes what a continuum is, with its article.
+
+    Example:
+        >>> family_of(2), family_of(18)
+        ('a 2-dimensional family', 'an 18-dimensional family')
+    """
+    vowel = str(dimension).startswith("8") or dimension in (11, 18)
+    return f"a{'n' * vowel} {dimension}-dimensional family"
+
+
+def degrees_of_freedom(number: int) -> str:
+    """Writes a number of degrees of freedom."""
+    return f"{number} degree{'s' * (number != 1)} of freedom"
+
+
+class Agreement:
+    """How well a model explains data with standard deviations.
+
+    Args:
+        chi_square: Sum of the squares of the residuals over their deviations.
+        freedom: Degrees of freedom.
+
+    Example:
+        >>> Agreement(24.9, 24).text
+        'chi-square 24.9 for 24 degrees of freedom, p = 0.41'
+    """
+
+    def __init__(self, chi_square: float, freedom: int) -> None:
+        from scipy.stats import chi2
+
+        self._chi_square, self._freedom = chi_square, freedom
+        self.probability = float(chi2.sf(chi_square, freedom)) if freedom > 0 else None
+        self._below = float(chi2.cdf(chi_square, freedom)) if freedom > 0 else None
+
+    @property
+    def text(self) -> str:
+        """Chi-square, its degrees of freedom and its probability."""
+        text = f"chi-square {self._chi_square:.4g}"
+        text += f" for {degrees_of_freedom(self._freedom)}"
+        if self.probability is None:
+            return text
+        if self.probability < 1e-99:
+            return f"{text}, p < 1e-99"
+        return f"{text}, p = {self.probability:.2g}"
+
+    @property
+    def warning(self) -> str:
+        """What is wrong if chance is no explanation; else empty."""
+        if self.probability is None or self._below is None:
+            return ""
+        if self.probability < _ABSURD:
+            return (
+                "The model does not explain the data, or the standard deviations are "
+                "too small: chance makes chi-square as large in less than one of a "
+                "million cases."
+            )
+        if self._below < _ABSURD:
+            return (
+                "The standard deviations are too large, or the data were computed, not "
+                "measured: chance makes chi-square as small in less than one of a "
+                "million cases."
+            )
+        return ""
+
+
+def agreement(outcome: Outcome) -> Agreement | None:
+    """Chi-square at the best start; None without standard deviations or a success."""
+    found = outcome.uncertainty
+    if found is None or not outcome.content.has_sigma or not outcome.success:
+        return None
+    return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
+
+
+def scatter_text(outcome: Outcome) -> str:
+    """How far data without standard deviations lie from a least-squares minimum."""
+    found, content = outcome.uncertainty, outcome.content
+    if found is None or content.has_sigma or int(found.degrees_of_freedom) <= 0:
+        return ""
+    if outcome.result_names[outcome.best] != "minimum":
+        return ""
+    size = float(np.sqrt(found.reduced_chi_square))
+    unit = "" if (content.weights == 1).all() else " of weight 1"
+    freedom = degrees_of_freedom(int(found.degrees_of_freedom))
+    return f"scatter of data{unit} {size:.3g}, from {freedom}"
+
+
+def start_text(outcome: Outcome) -> str:
+    """How starts were drawn; empty if they were given."""
+    content = outcome.content
+    if content.start.parameters is not None:
+        return ""
+    text = f"{content.start.describe(content.unknowns)}; seed {content.fit.seed}"
+    if not content.start.model_fields_set:
+        text += " (there is no [start] in the file)"
+    return text
