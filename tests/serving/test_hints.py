@@ -1,13 +1,15 @@
 """Likely mistakes that `check` names: signs, units, indices; and no false alarms."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import eigenfit as ef
 from eigenfit import gallery
-from eigenfit_serving.check import check_problem
+from eigenfit_serving.check import check_problem, print_check
 from eigenfit_serving.feasibility import find
 from eigenfit_serving.problem_file import read_problem
 
@@ -235,9 +237,8 @@ def test_indices_from_1(read, name):
     structure, wanted = INDICES[name]
     number = {"edges": 4, "rows": 4, "parameters": 4, "edges from 0": 4}.get(name, 3)
     targets = ", ".join(map(str, range(1, number + 1)))
-    _, findings = check_problem(
-        read(f"schema = 1\ntargets = [{targets}]\n[structure]\n{structure}\n")
-    )
+    content = read(f"schema = 1\ntargets = [{targets}]\n[structure]\n{structure}\n")
+    findings = check_problem(content).findings
     texts = [f.text for f in findings if f.kind == "indices"]
     assert bool(texts) == (wanted is not None)
     if wanted:
@@ -246,7 +247,7 @@ def test_indices_from_1(read, name):
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda p: p.stem)
 def test_no_false_alarms_in_examples(path):
-    _, findings = check_problem(read_problem(path))
+    findings = check_problem(read_problem(path)).findings
     assert [f.kind for f in findings if f.kind in MISTAKES] == []
 
 
@@ -258,3 +259,23 @@ def test_no_false_alarms_in_the_gallery(name):
     kinds = [f.kind for f in findings if f.kind in ("pairs", "unit")]
     assert kinds == []
     assert all(f.severity != "impossible" for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("targets = [1, 2, 3]", "1 degree of freedom"),
+        ("targets = [1, 2]\nobservation = {indices = [0, 1]}", "0 degrees of freedom"),
+        (
+            "targets = [1]\nobservation = {indices = [0]}",
+            "2 unknowns, 1 target, 1 unknown more than independent data",
+        ),
+    ],
+)
+def test_freedom_is_counted(read, text, wanted):
+    basis = "basis = [[[1, 0, 0], [0, 2, 0], [0, 0, 4]], "
+    basis += "[[1, 1, 0], [1, 0, 0], [0, 0, 0]]]"
+    content = read(f'schema = 1\n{text}\n[structure]\nkind = "affine"\n{basis}\n')
+    screen = io.StringIO()
+    print_check(content, check_problem(content), Console(file=screen, width=120))
+    assert wanted in screen.getvalue()
