@@ -143,6 +143,7 @@ class Kernel:
         # Of each member, [b * k, p], and whether it has one, [b, k].
         k, facts = self._settings.members, self._fitter.facts
         known = np.array(facts.start.get("parameters", []))
+        known = known.reshape(-1, facts.parameters)
         own = rows.has_initial[good]
         if rows.initial is None and not len(known):
             return None, np.zeros([len(good), k], bool)
