@@ -153,3 +153,14 @@ def test_bad_starts_are_refused():
         ef.fit_matched(structure, [1.0, 2.0, 0.1], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="`weights` must be a number"):
         ef.fit_matched(structure, [1.0, 2.0, 0.1], [1.0, 2.0], weights=[1.0])
+
+
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+@pytest.mark.parametrize("overlaps", [None, np.full([2, 4], 0.5)])
+def test_levels_are_assigned_in_any_unit(factor, overlaps):
+    levels, targets = np.array([0.0, 1.0, 5.0, 6.0]), np.array([5.8, 0.9])
+    for weights in (None, [1.0, 1e-8]):
+        found = ef.match_levels(
+            factor * levels, factor * targets, weights, overlaps=overlaps
+        )
+        assert found.tolist() == [3, 1]

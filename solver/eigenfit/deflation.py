@@ -28,7 +28,10 @@ _KNOWN = 64
 
 
 class DeflationResult(NamedTuple):
-    """What `deflate` found: s distinct solutions, in NumPy, in the order found."""
+    """What `deflate` found: s distinct solutions, in NumPy, in the order found.
+
+    Those that one fit led to are ordered by their loss.
+    """
 
     parameters: np.ndarray  # [s, p]
     eigenvalues: np.ndarray  # [s, N]
@@ -119,8 +122,9 @@ def deflate(
         ends = fitting.fit(begin, target, tolerance=tolerance)
         fits += 1
         number = 0 if rows is None else len(rows.loss)
-        good = np.isin(ends.result.numpy(), SUCCESSES)
-        if good.any():
+        good = np.flatnonzero(np.isin(ends.result.numpy(), SUCCESSES))
+        good = good[np.argsort(ends.loss.numpy()[good], kind="stable")]
+        if len(good):
             found.append(_at(ends, good))
             rows = distinct_solutions(solver, _joined(found), target, rtol=rtol)
         if rows is not None and len(rows.loss) >= max_solutions:

@@ -116,3 +116,8 @@ def test_smoothness_of_some(read):
     problem = read(TABLE + "[parameters]\n" + line).problem()
     found = problem.residual([1.0, 5.0, 3.0], [0.0, 0.0, 0.0]).numpy()[3:]
     np.testing.assert_allclose(found, [(1.0 - 3.0) / 0.1])
+
+
+def test_periods_reach_the_problem(read):
+    content = read(TABLE + "[parameters]\nperiod = {r1 = 6.5}\n")
+    np.testing.assert_array_equal(content.problem().periods, [np.inf, 6.5, np.inf])
