@@ -326,7 +326,7 @@ def test_examples(invoke, name, code, result):
     assert f"Result   {result} after" in answer.stdout
     assert max(map(len, answer.stdout.splitlines())) <= 80
     document = json.loads(Path("a.json").read_text())
-    assert document["converged"] == (code == 0)
+    assert document["success"] == document["converged"] == (code == 0)
     best = document["solutions"][document["best"]]
     assert best["result"] == result
     assert best["loss"] == min(s["loss"] for s in document["solutions"])
@@ -389,8 +389,13 @@ def test_printed_levels_and_starts(invoke):
         ["1", "2.000000000", "2"],
         ["2", "3.000000000", "3"],
     ]
-    assert sum(line[-1:] == ["converged"] for line in lines) == 3
     assert "the best of 3" in answer.stdout
+    # Every matrix Q diag(1, 2, 3) Q^T has these levels, and Q has three angles.
+    [place] = [k for k, line in enumerate(lines) if line[:2] == ["loss", "starts"]]
+    assert lines[place + 1][1:7] == "3 converged, family of dim. 3".split()
+    text = " ".join(answer.stdout.split())
+    assert "met by a 3-dimensional family of answers; this is one of them" in text
+    assert "seed 0 (there is no [start] in the file)" in text
 
 
 def test_many_starts_and_a_large_matrix_stay_readable(invoke):
@@ -401,7 +406,8 @@ def test_many_starts_and_a_large_matrix_stay_readable(invoke):
     answer = invoke("fit", "large.toml")
     assert answer.exit_code == 0
     assert "[red]no markup[/red]" in answer.stdout
-    assert "the 12 best of 20 starts: 20 converged" in answer.stdout
+    # As many angles as an orthogonal matrix of order 50 has.
+    assert "converged, family of dim. 1225" in answer.stdout
     assert "(10 more)" in answer.stdout
     lines = answer.stdout.splitlines()
     assert len(lines) < 90
@@ -434,7 +440,10 @@ def test_json_holds_everything(invoke):
         assert np.shape(solution["initial"]) == np.shape(solution["parameters"]) == (6,)
         assert np.shape(solution["matrix"]) == (3, 3)
         assert solution["result"] == "converged"
-        assert solution["text"] == ef.Result.converged.text
+        assert solution["text"].startswith(ef.Result.converged.text)
+        assert "a 3-dimensional family" in solution["text"]
+    [distinct] = document["distinct"]
+    assert (distinct["starts"], distinct["family_dimension"]) == ([0, 1], 3)
 
 
 def test_json_has_null_for_nan(invoke, monkeypatch):
