@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from tests import giant_spin
 
 import eigenfit as ef
 
@@ -100,3 +101,28 @@ def test_what_does_not_fit_is_refused(two, arguments, message):
         ef.deflate(two, [1.0, 3.0], [1.0, 4.0], max_solutions=0)
     with pytest.raises(ValueError, match="`max_failures` must be an integer"):
         ef.deflate(two, [1.0, 3.0], [1.0, 4.0], max_failures=0)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_all_four_minima_of_a_giant_spin(rounded):
+    targets = giant_spin.levels(giant_spin.FITTED)
+    targets = targets.round(2) if rounded else targets
+    _, expected = giant_spin.minima(targets, giant_spin.starts(20))
+    assert len(expected) == 4
+    solver = ef.Solver(giant_spin.problem())
+    found = ef.deflate(solver, giant_spin.START, targets, max_solutions=4)
+    for x in expected:
+        assert np.abs(found.parameters / x - 1).max(axis=1).min() < 0.01
+    assert (found.copies == 2).all()
+    assert np.isin(found.result, [ef.Result.converged, ef.Result.minimum]).all()
+    one = ef.deflate(solver, giant_spin.START, targets, max_solutions=1, max_copies=1)
+    assert len(one.loss) == 1
+
+
+def test_of_a_continuum_one_solution_is_given():
+    B = np.stack([np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), [[0.0, 1.0], [1.0, 0.0]]])
+    solver = ef.Solver(ef.Problem(ef.Affine(B)))
+    found = ef.deflate(solver, [1.0, 3.0, 0.5], [1.0, 4.0])
+    assert found.family_dimension.tolist() == [1]
+    assert "continuum" in found.texts[0]
+    assert found.num_fits == 4
