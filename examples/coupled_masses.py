@@ -38,7 +38,8 @@ def main() -> None:
     errors = ef.uncertainty(problem, solution, FREQUENCIES)
     for name, text in errors.table():
         print(f"{name} = {text} N/m")
-    print(ef.Result(int(solution.result)).name, "in", int(solution.num_steps), "steps")
+    result, steps = ef.Result(int(solution.result)), int(solution.num_steps)
+    print(f"{result.name} in {steps} steps")
     if plot:
         draw(problem, solution, plot)
 

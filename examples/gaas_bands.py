@@ -24,7 +24,7 @@ def main() -> None:
     plot = parser.parse_args().plot
     case = gallery.load("gaas-bands")
     start = case.answer * (1 + 0.1 * np.random.default_rng(1).uniform(-1, 1, 13))
-    solution = ef.Solver(case.problem).fit(start, case.targets, tolerance=1e-16)
+    solution = ef.Solver(case.problem).fit(start, case.targets)
     solution.raise_for_result()
     print("parameter    start     fitted  published / eV")
     for row in zip(

@@ -3,7 +3,9 @@
  *     ./fit MODEL SIGNATURE INITIAL TARGETS [MAX_STEPS [TOLERANCE]]
  *     ./fit models/springs/1 serving_default 1,1,1 0.8,2.5,4.5
  *
- * Prints every output of the signature on a line: its name, then its numbers. Build it
+ * Prints every output of the signature on a line: its name, then its numbers; a result
+ * of 0 (the targets are met) or 6 (a least-squares minimum) is a success. Without a
+ * TOLERANCE, or with 0, it is the default, relative to the targets. Build it
  * against the libraries of the pip wheel (both are needed):
  *
  *     TF=$(python -c "import tensorflow as tf; print(tf.sysconfig.get_lib())")
@@ -178,7 +180,7 @@ int main(int argc, char **argv) {
     if (is(name, "initial")) given[k] = doubles(argv[3], 2);
     else if (is(name, "targets")) given[k] = doubles(argv[4], 2);
     else if (is(name, "max_steps")) given[k] = integer(argc > 5 ? atoi(argv[5]) : 1000);
-    else if (is(name, "tolerance")) given[k] = doubles(argc > 6 ? argv[6] : "1e-8", 1);
+    else if (is(name, "tolerance")) given[k] = doubles(argc > 6 ? argv[6] : "0", 1);
     else fail(argv[2], "takes something else; give a fit");
   }
   for (int k = 0; k < outputs.size; k++)

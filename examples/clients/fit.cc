@@ -2,7 +2,9 @@
 //
 //     ./fit MODEL SIGNATURE INITIAL TARGETS [MAX_STEPS [TOLERANCE]]
 //
-// Prints every output of the signature on a line: its name, then its numbers. Build it
+// Prints every output of the signature on a line: its name, then its numbers; a result
+// of 0 (the targets are met) or 6 (a least-squares minimum) is a success. Without a
+// TOLERANCE, or with 0, it is the default, relative to the targets. Build it
 // against the pip wheel; without --no-as-needed the linker drops the library that
 // holds the session:
 //
@@ -76,7 +78,7 @@ int main(int argc, char** argv) {
     if (name == "max_steps") inputs.emplace_back(info.name(), steps);
     if (name == "tolerance")
       inputs.emplace_back(info.name(),
-                          Doubles(given.size() > 5 ? given[5] : "1e-8", 1));
+                          Doubles(given.size() > 5 ? given[5] : "0", 1));
   }
   std::vector<std::string> names, tensors;
   for (const auto& [name, info] : found->second.outputs()) {

@@ -3,7 +3,9 @@
     python fit_onnx.py MODEL.onnx INITIAL TARGETS [MAX_STEPS [TOLERANCE]]
     python fit_onnx.py models/springs/1/onnx/fit_float64.onnx 1,1,1 0.8,2.5,4.5
 
-Prints every output on a line: its name, then its numbers.
+Prints every output on a line: its name, then its numbers; a result of 0 (the targets
+are met) or 6 (a least-squares minimum) is a success. Without a TOLERANCE, or with 0, it
+is the default, relative to the targets.
 """
 
 import sys
@@ -17,7 +19,7 @@ def main(
     initial: str,
     targets: str,
     max_steps: str = "1000",
-    tolerance: str = "1e-8",
+    tolerance: str = "0",
 ) -> None:
     """Loads the model, runs one fit and prints it."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -2,6 +2,7 @@ import json
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.serving.client.fakes import FakeTransport
 from tests.serving.client.served import grpc_served, http_served
@@ -63,7 +64,7 @@ def test_the_server_fits(protocol):
     assert call.inputs["tolerance"].tolist() == [1e-6] * 3
     assert call.inputs["max_steps"].tolist() == [50] * 3
     document = json.loads(Path("result.json").read_text())
-    assert document["converged"]
+    assert document["success"]
     assert document["settings"]["method"] == "as served"
     for solution in document["solutions"]:
         assert solution["parameters"] == [1.0, 2.0]
@@ -95,6 +96,19 @@ def test_another_model():
     with http_served(FakeTransport()) as (_, port):
         result = run("other.toml", "--server", f"http://127.0.0.1:{port}")
     check_bad_input(result, "its model is another one", "`targets` must have the shape")
+
+
+def test_a_model_without_a_default_tolerance():
+    class Older(FakeTransport):
+        def _fit(self, tolerance, **inputs):
+            answer = super()._fit(tolerance=tolerance, **inputs)
+            return {**answer, "result": np.where(tolerance > 0, 0, 5).astype("i4")}
+
+    Path("default.toml").write_text(PROBLEM.replace("tolerance = 1e-6\n", ""))
+    with http_served(Older()) as (_, port):
+        url = ("--server", f"http://127.0.0.1:{port}", "--model", "diagonal")
+        check_bad_input(run("default.toml", *url), "--tolerance 1e-16", "export it")
+        assert run("default.toml", *url, "--tolerance", "1e-9").exit_code == 0
 
 
 def test_what_the_server_says_is_passed_on():

@@ -4,10 +4,12 @@
 //     node fit.mjs MODEL.onnx INITIAL TARGETS [MAX_STEPS [TOLERANCE]]
 //     node fit.mjs models/springs/1/onnx/fit_float64.onnx 1,1,1 0.8,2.5,4.5
 //
-// Prints every output on a line: its name, then its numbers.
+// Prints every output on a line: its name, then its numbers; a result of 0 (the targets
+// are met) or 6 (a least-squares minimum) is a success. Without a TOLERANCE, or with 0,
+// it is the default, relative to the targets.
 import ort from 'onnxruntime-node'
 
-const [model, initial, targets, maxSteps = '1000', tolerance = '1e-8'] =
+const [model, initial, targets, maxSteps = '1000', tolerance = '0'] =
   process.argv.slice(2)
 if (!targets) {
   console.error('fit: MODEL.onnx INITIAL TARGETS [MAX_STEPS [TOLERANCE]]')
