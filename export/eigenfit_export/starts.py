@@ -5,7 +5,8 @@ Draws have names. `given` is no draw but one start or several. `uniform` lies be
 `natural` is what `eigenfit.multistart` draws, of which there are several: `spectrum`
 (spectra of the size of the targets, where the structure is linear), `bounds` (between
 the bounds of the parameters), `scales` (of the sizes given for them), `sizes` (of
-those that the targets ask for) and `standard-normal`; see `eigenfit.drawing.natural_draw`.
+those that the targets ask for) and `standard-normal`; see
+`eigenfit.drawing.natural_draw`.
 """
 
 from __future__ import annotations

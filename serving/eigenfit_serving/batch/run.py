@@ -326,8 +326,7 @@ class _Run:
     ) -> BatchReport:
         solved, finished = clock.solved or clock.began, clock.finished or clock.began
         ready = clock.ready or solved
-        nothing = [0] * len(CODE_NAMES)
-        counts = _sum([nothing, *(x["counts"] for x in ledger.done.values())])
+        counts = _sum([entry["counts"] for entry in ledger.done.values()])
         named = named_counts(counts)
         rate = (total - before) / (solved - ready) if solved > ready else 0.0
         return BatchReport(

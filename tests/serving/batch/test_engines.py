@@ -177,7 +177,7 @@ def test_a_row_that_kills_its_workers_is_found(
     assert found.column("id").to_pylist() == list(range(5000))
     codes = found.column("result").to_numpy()
     assert np.flatnonzero(codes).tolist() == [3210]
-    assert codes[3210] == 6
+    assert codes[3210] == -1
     assert "died" in found.column("message")[3210].as_py()
     assert report.counts == {"converged": 4999, "worker_died": 1}
     # Twice the whole part of 2048, then its pieces of 256, 32, 4 and 1.
