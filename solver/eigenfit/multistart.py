@@ -61,18 +61,26 @@ def multistart(
 ) -> MultistartResult:
     """Fits from many starts in one batch and gives the distinct solutions.
 
-    Members that converged are the same solution if their canonical parameters (see
-    `eigenfit.distinct.canonical`) differ by at most `rtol` of their norm, scaled by
-    `|dA/dr_k|` where that is constant. So that this does not depend on where below
-    the tolerance they ended, each is first improved by up to 20 more steps. Where
-    there are more parameters than targets, solutions usually form a continuum, and
-    each start finds another one.
+    Solutions are ends that meet the targets, minima of least squares, and local minima
+    that miss the targets; `result` and `texts` say which they are. Where `auto` descends from several points to give the best minimum, each
+    start leads to its own here. Ends of another kind, such as those of a limit of
+    steps, count only if there is no better one; then the single row is that of the
+    lowest loss. There is no row if no member has a finite loss.
 
-    Every converged loss is as good as another: solutions found by more members come
-    first, then those with smaller parameters, compared one after the other. If no
-    member converged, the only row is the point of lowest loss, a least-squares answer,
-    with its result code and the number of members that ended there; there is no row
-    if no member has a finite loss.
+    Ends are the same solution if no parameter differs by more than `rtol` of its own
+    size, or if the data do not resolve the difference (see `eigenfit.distinct`).
+    Before, each is improved by up to 20 Gauss-Newton steps, parameters lose whole
+    periods, and changes of signs that no observation sees are undone (derived in
+    `eigenfit.signatures`, also for several matrices): of such copies, `copies` many,
+    one stands for all.
+
+    A continuum of solutions, the rule where there are more parameters than data, is
+    one row of dimension `family_dimension`: that of the member which went least far
+    from its start. Whether there are several of them is not found out.
+
+    Solutions are in the order of their loss, where those that meet the targets are
+    equal; then those found by more members come first, then those with smaller
+    parameters, compared one after the other.
 
     Unless `draw` is given, starts are `r_0 + sigma N(0, 1) / d` for a linear structure
     `A_0 + sum_k r_k A_k` of known `squared_norms`, with `d_k = |A_k|` (Frobenius, 1
@@ -97,12 +105,13 @@ def multistart(
         starts: How many, or `[k, p]`, the starts themselves.
         seed: Of the random starts.
         draw: Gets a NumPy generator and a number k and gives `[k, p]`.
-        tolerance: Loss at which a member has converged.
+        tolerance: As of `Solver.fit`.
         max_steps: Limit for each member; the method's own by default.
         first: Stops when a member has converged, and gives the solution of the
             earliest start that did. Starts are fitted in batches of 1, 2, 4, 8, ...
-        rtol: Relative distance up to which solutions are the same.
-        symmetries: Maps parameters `[k, p]`, canonical ones, to representatives of a
+        rtol: Relative distance of parameters up to which solutions are the same.
+        symmetries: "auto" for changes of sign only, False for none, or a function
+            that maps parameters `[k, p]`, canonical ones, to representatives of a
             symmetry of your own, which must not change the spectrum; those are
             compared and given.
         progress: Called as by `Solver.fit`; with `first` for each batch anew.
