@@ -140,6 +140,10 @@ class ModeShapes(AbstractShapes):
         levels, rows = self.places(order)
         return self._check_weights(len(levels) * len(rows))
 
+    def num_trivial(self, order: int) -> int:
+        """Number of targets that set a scale: the largest of each shape by "max"."""
+        return len(self.places(order)[0]) if self.normalisation == "max" else 0
+
     def check_targets(self, targets: np.ndarray, order: int) -> None:
         """Refuses shapes that are zero, which decide on no sign and no scale."""
         levels, rows = self.places(order)
