@@ -117,11 +117,8 @@ def find(
     text = multiplicity_finding(problem, parts, x, fixed)
     if text:
         found.append(Finding("multiplicity", "warning", text))
-    if not known:
-        values = np.asarray(problem.values(x, t))
-        found += [
-            Finding("unit", "warning", text) for text in units(problem, t, values)
-        ]
+    texts = units(problem, t, np.asarray(problem.values(x, t)))
+    found += [Finding("unit", "warning", text) for text in texts]
     order = ("impossible", "warning", "note")
     return sorted(found, key=lambda finding: order.index(finding.severity))
 

@@ -168,7 +168,7 @@ def test_the_report_of_one_matrix(monkeypatch):
     # The largest entry of the shape is 1 whatever the frame is: no datum.
     [fit] = [row for row in printed if row[:1] == ["Fit"]]
     assert fit[1] == "chi-square"
-    assert fit[3:-1] == "for 1 degree of freedom, p =".split()
+    assert fit[3:-1] == ["for", "1", "degree", "of", "freedom,", "p", "="]
     probability = scipy.stats.chi2.sf(float(fit[2]), 1)
     np.testing.assert_allclose(float(fit[-1]), probability, rtol=0.02)
     assert ["observed", "calculated", "target", "difference", "sigma"] in printed
@@ -236,7 +236,7 @@ def test_check_explains_what_was_read():
     assert answer.exit_code == 0
     text = " ".join(answer.stdout.split())
     assert "Three masses" in text
-    assert "3 unknowns, 4 targets, 1 prior, 2 degrees of freedom" in text
+    assert "3 unknowns, 4 targets, 1 prior, 1 degree of freedom" in text
     assert "generalized 3 frequencies (2), mode-shapes (2)" in text
     assert "across 0.5 in 0 to 100, prior 0.5 +- 0.2" in text
     assert "mode 1 at 2 -0.34 -0.3333333 0.01" in text

@@ -113,6 +113,17 @@ def test_another_unit_of_one_block_is_told():
     assert not found(problem, [*w, *w[:2]], NEAR, "unit")
 
 
+def test_another_unit_that_breaks_a_trace_is_told():
+    # A matrix of trace 3; all levels are observed.
+    slopes = [np.diag([1.0, -1, 0]), np.diag([0.0, 1, -1])]
+    problem = ef.Problem(ef.Affine(slopes, np.eye(3)))
+    start = np.array([-0.5, -0.6])  # levels .5, .9, 1.6
+    targets = 1e3 * np.array([0.51, 0.9, 1.59])
+    assert found(problem, targets, start, "trace")
+    (finding,) = found(problem, targets, start, "unit")
+    assert "1000" in finding.text
+
+
 def test_a_single_parameter_may_start_anywhere():
     problem = ef.Problem(ef.Affine([np.diag([1.0, 2.0, 4.0])]))
     assert not found(problem, [1e3, 2e3, 4e3], [1.0], "unit")
