@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from eigenfit.blocks import block_of, checked_blocks, group, labels_of
 from eigenfit.differenced import differenced_hessian
-from eigenfit.eigen import cluster_width, decompose, eigh, eigvalsh
+from eigenfit.eigen import decompose, eigh, eigvalsh, rounding_width
 from eigenfit.evaluations import JointEvaluation
 from eigenfit.observations import AbstractObservation, Spectrum
 from eigenfit.parameters import Parameters
@@ -356,7 +356,7 @@ class JointProblem(Problem):
         kink = tf.zeros_like(point.loss, tf.bool)
         for w in self.split(point.eigenvalues):
             if w.shape[-1] > 1:
-                close = w[..., 1:] - w[..., :-1] <= cluster_width(w)[..., tf.newaxis]
+                close = w[..., 1:] - w[..., :-1] <= rounding_width(w)[..., tf.newaxis]
                 kink |= tf.reduce_any(close, axis=-1)
         return kink
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.eigen import cluster_width
+from eigenfit.eigen import rounding_width
 from eigenfit.eigen.clusters import pairwise
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ def _inverse_gaps(w: tf.Tensor) -> tf.Tensor:
     largest = tf.reduce_max(tf.abs(w), axis=-1)
     largest = tf.where(largest > 0, largest, tf.ones_like(largest))
     gap = tf.abs(pairwise(w))
-    width = cluster_width(w)[..., tf.newaxis, tf.newaxis]
+    width = rounding_width(w)[..., tf.newaxis, tf.newaxis]
     return 1 / tf.where(gap > width, gap, largest[..., tf.newaxis, tf.newaxis])

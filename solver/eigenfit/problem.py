@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import (
-    cluster_width,
     decompose,
     eigvalsh,
     epsilon,
     from_spectrum,
     loewner,
     rotate,
+    rounding_width,
     spectral_loss,
     unrotate,
 )
@@ -276,7 +276,7 @@ class Problem(Unknowns):
         if self.order == 1:
             return tf.zeros_like(point.loss, tf.bool)
         w = point.eigenvalues
-        close = w[..., 1:] - w[..., :-1] <= cluster_width(w)[..., tf.newaxis]
+        close = w[..., 1:] - w[..., :-1] <= rounding_width(w)[..., tf.newaxis]
         t, weights = self.observation.spread(targets, self.order)
         differ = t[..., 1:] != t[..., :-1]
         if weights is not None:
@@ -445,7 +445,7 @@ class Problem(Unknowns):
         if weights is None:
             weights = tf.ones_like(targets)
         w = point.eigenvalues
-        return loewner(w, targets, weights, cluster_width(w), positive)
+        return loewner(w, targets, weights, rounding_width(w), positive)
 
     def hessian_at(
         self, point: Evaluation, targets: tf.Tensor, positive: bool = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.eigen import cluster_width, epsilon, from_spectrum
+from eigenfit.eigen import cluster_width, epsilon, from_spectrum, rounding_width
 from eigenfit.eigen.clusters import pairwise
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Te
     # L off the diagonal, zero on it: [..., n, n]; rows of F'' are [..., n, N].
     gap, rise = pairwise(w), pairwise(g)
     second = rows[..., start : start + w.shape[-1]]
-    close = tf.abs(gap) <= cluster_width(w)[..., tf.newaxis, tf.newaxis]
+    width = rounding_width(w)[..., tf.newaxis, tf.newaxis]
+    close = tf.abs(gap) <= width
     diagonal = tf.linalg.diag_part(second)
     mean = (diagonal[..., :, tf.newaxis] + diagonal[..., tf.newaxis, :]) / 2
     limit = mean - second
@@ -96,7 +97,6 @@ def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Te
     # y = F'' z that is where y_i - y_j is not (F''_ii - F''_ij) (z_i - z_j).
     size = tf.abs(diagonal)
     size = size[..., :, tf.newaxis] + size[..., tf.newaxis, :]
-    width = cluster_width(w)[..., tf.newaxis, tf.newaxis]
     alike = tf.abs(rise) <= 2 * size * width
     z = np.random.default_rng(0).uniform(1.0, 2.0, rows.shape[-1])
     y = tf.linalg.matvec(rows, tf.constant(z, w.dtype))
@@ -106,7 +106,14 @@ def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Te
     alike &= tf.abs(pairwise(y) - limit * own) <= least
     nan = tf.constant(float("nan"), w.dtype)
     inside = tf.where(alike, limit, nan)
-    L = tf.where(close, inside, rise / tf.where(close, tf.ones_like(gap), gap))
+    # Further apart the limit is better than a quotient that is the same to rounding.
+    near = tf.abs(gap) <= cluster_width(w)[..., tf.newaxis, tf.newaxis]
+    largest = tf.reduce_max(tf.abs(w), axis=-1)[..., tf.newaxis, tf.newaxis]
+    slopes = tf.abs(g)[..., :, tf.newaxis] + tf.abs(g)[..., tf.newaxis, :]
+    unsure = 16 * epsilon(w.dtype) * (slopes + size * largest)
+    near &= tf.abs(rise - limit * gap) <= unsure
+    L = tf.where(near, limit, rise / tf.where(close, tf.ones_like(gap), gap))
+    L = tf.where(close, inside, L)
     return tf.linalg.set_diag(L, tf.zeros_like(w))
 
 

@@ -1,6 +1,6 @@
 """The eigendecomposition, with derivatives that hold where eigenvalues coincide."""
 
-from eigenfit.eigen.clusters import cluster_width, loewner
+from eigenfit.eigen.clusters import cluster_width, loewner, rounding_width
 from eigenfit.eigen.decompose import decompose
 from eigenfit.eigen.derivatives import from_spectrum, rotate, unrotate
 from eigenfit.eigen.perturbation import LevelDerivatives, level_derivatives
@@ -18,6 +18,7 @@ __all__ = [
     "level_derivatives",
     "loewner",
     "rotate",
+    "rounding_width",
     "spectral_loss",
     "unrotate",
 ]

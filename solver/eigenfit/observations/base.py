@@ -44,17 +44,46 @@ class Spectrum:
         """Mode shapes `[..., n, n]` in columns."""
         return self.structure.modes(self.parameters, self.eigenvectors)
 
-    def mode_jacobian(self, levels: np.ndarray) -> tf.Tensor:
+    @cached_property
+    def backward_errors(self) -> tf.Tensor:
+        """What rounding may have done to each level, `[..., n]`, without `|A|`.
+
+        The residual `|A v_i - lambda_i v_i|` is what the eigensolver left, and `eps
+        |x_i|^H |K| |x_i|` what rounding of the entries does, with `|lambda_i| |x_i|^H
+        |M| |x_i|` added where a mass varies. A level that does not feel the stiff part
+        of a matrix is known better than `eps ||A||`.
+        """
+        w, V = self.eigenvalues, self.eigenvectors
+        A = self.structure.assemble(self.parameters)
+        left = tf.linalg.matmul(A, V) - V * tf.cast(w, V.dtype)[..., tf.newaxis, :]
+        entries = self.structure.magnitudes(self.parameters, w, self.modes)
+        return tf.norm(tf.abs(left), axis=-2) + epsilon(w.dtype) * entries
+
+    def mode_jacobian(
+        self, levels: np.ndarray, atol: float = 0.0, rtol: float | None = None
+    ) -> tf.Tensor:
         """Computes derivatives of mode shapes: `[..., k, n, p]` for k levels.
 
         NaN where a level belongs to a cluster, in which its mode is not determined.
+
+        Args:
+            levels: `[k]`.
+            atol: Two levels belong to one cluster when they differ by at most `atol +
+                rtol max |lambda|`.
+            rtol: By default 8 times the `backward_errors` of both stand in the place
+                of `rtol max |lambda|`: a vector is wrong by that error over the gap.
         """
         w, X = self.eigenvalues, self.modes
         N, lengths = self.structure.mode_derivatives(self.parameters, w, X)
         N = tf.gather(N, levels, axis=-1)
         gap = tf.gather(w, levels, axis=-1)[..., tf.newaxis, :] - w[..., tf.newaxis]
         itself = np.arange(w.shape[-1])[:, None] == levels
-        width = cluster_width(w)[..., tf.newaxis, tf.newaxis]
+        if rtol is None:
+            errors = self.backward_errors
+            own = tf.gather(errors, levels, axis=-1)[..., tf.newaxis, :]
+            width = atol + 8 * (own + errors[..., tf.newaxis])
+        else:
+            width = cluster_width(w, atol, rtol)[..., tf.newaxis, tf.newaxis]
         nan = tf.constant(float("nan"), w.dtype)
         gap = tf.where(tf.abs(gap) <= width, nan, gap)
         factor = tf.where(itself, tf.zeros_like(gap), 1 / gap)

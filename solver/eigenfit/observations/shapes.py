@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.eigen.clusters import check_tolerances
 from eigenfit.observations.base import (
     AbstractObservation,
     Spectrum,
@@ -27,6 +28,8 @@ class AbstractShapes(AbstractObservation):
         weights: Of the squared deviations; 1 by default.
         sigma: Standard deviations instead.
         name: Of the module.
+        degenerate_atol: See `Spectrum.mode_jacobian`.
+        degenerate_rtol: Likewise.
     """
 
     uses_modes = True
@@ -38,8 +41,13 @@ class AbstractShapes(AbstractObservation):
         weights: Any = None,
         sigma: Any = None,
         name: str | None = None,
+        degenerate_atol: float = 0.0,
+        degenerate_rtol: float | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)
+        self.degenerate_atol, self.degenerate_rtol = check_tolerances(
+            degenerate_atol, degenerate_rtol
+        )
         self.levels = integers("levels", levels)
         self.components = (
             None if components is None else integers("components", components)
@@ -81,7 +89,8 @@ class AbstractShapes(AbstractObservation):
     def _chosen_jacobian(self, spectrum: Spectrum) -> tf.Tensor:
         # [..., k, c, p]
         levels, rows = self.places(spectrum.eigenvalues.shape[-1])
-        return tf.gather(spectrum.mode_jacobian(levels), rows, axis=-2)
+        width = self.degenerate_atol, self.degenerate_rtol
+        return tf.gather(spectrum.mode_jacobian(levels, *width), rows, axis=-2)
 
 
 class ModeShapes(AbstractShapes):
@@ -96,7 +105,7 @@ class ModeShapes(AbstractShapes):
 
     In the last two the sign is that which agrees with the target. Derivatives are
     those of R. L. Nelson, AIAA Journal 14 (1976) 1201-1205, written with all modes;
-    they are NaN for a level that coincides with another one.
+    they are NaN for a level that coincides with another one to rounding.
 
     Args:
         levels: Of the modes, 0 being the lowest.
@@ -105,6 +114,13 @@ class ModeShapes(AbstractShapes):
         weights: Of the squared deviations; 1 by default.
         sigma: Standard deviations instead.
         name: Of the module.
+        degenerate_atol: Two levels belong to one cluster, in which no mode has a
+            derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
+            max(abs(lambda))`. 0 by default.
+        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
+            stands in the place of the second term: 8 times the backward errors of both
+            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
+            levels that do not feel the stiff part of a matrix.
 
     Raises:
         ValueError: If an index is no integer, or `normalisation` is unknown.
@@ -122,8 +138,12 @@ class ModeShapes(AbstractShapes):
         weights: Any = None,
         sigma: Any = None,
         name: str | None = None,
+        *,
+        degenerate_atol: float = 0.0,
+        degenerate_rtol: float | None = None,
     ) -> None:
-        super().__init__(levels, components, weights, sigma, name)
+        width = degenerate_atol, degenerate_rtol
+        super().__init__(levels, components, weights, sigma, name, *width)
         if normalisation not in get_args(Normalisation):
             raise ValueError(
                 f'`normalisation` must be "max", "unit" or "mass", got '
@@ -234,6 +254,13 @@ class MAC(AbstractShapes):
         weights: Of the squared deviations; 1 by default.
         sigma: Standard deviations instead.
         name: Of the module.
+        degenerate_atol: Two levels belong to one cluster, in which no mode has a
+            derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
+            max(abs(lambda))`. 0 by default.
+        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
+            stands in the place of the second term: 8 times the backward errors of both
+            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
+            levels that do not feel the stiff part of a matrix.
 
     Raises:
         ValueError: If a shape has no length or their number differs from that of
@@ -252,8 +279,12 @@ class MAC(AbstractShapes):
         weights: Any = None,
         sigma: Any = None,
         name: str | None = None,
+        *,
+        degenerate_atol: float = 0.0,
+        degenerate_rtol: float | None = None,
     ) -> None:
-        super().__init__(levels, components, weights, sigma, name)
+        width = degenerate_atol, degenerate_rtol
+        super().__init__(levels, components, weights, sigma, name, *width)
         self.shapes = _shapes("shapes", shapes)
         if np.iscomplexobj(self.shapes):
             raise ValueError("`shapes` must be real, like the modes they go with.")

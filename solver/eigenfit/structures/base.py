@@ -189,6 +189,19 @@ class AbstractStructure(tf.Module, abc.ABC):
         del eigenvalues
         return self.rotated_derivatives(parameters, X), None
 
+    def magnitudes(
+        self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes `|x_i|^H |A| |x_i|`, `[..., n]`: sizes of what makes up the levels.
+
+        Args:
+            parameters: `[..., p]`.
+            eigenvalues: `[..., n]`, of A(r).
+            X: `[..., n, n]`, mode shapes in columns.
+        """
+        del eigenvalues
+        return quadratic(tf.abs(self.assemble(parameters)), X)
+
     def curvature_product(
         self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
     ) -> tf.Tensor:
@@ -352,3 +365,9 @@ def real_dtype(dtype: Any) -> tf.DType:
             f"{checked.name}."
         )
     return checked
+
+
+def quadratic(A: tf.Tensor, X: tf.Tensor) -> tf.Tensor:
+    """Computes `|x_i|^T A |x_i|` for magnitudes A and the columns of X: `[..., n]`."""
+    X = tf.abs(X)
+    return tf.reduce_sum(X * tf.linalg.matmul(A, X), axis=-2)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.structures.base import AbstractStructure, as_entries
+from eigenfit.structures.base import AbstractStructure, as_entries, quadratic
 from eigenfit.structures.matrices import as_array, hermitian
 
 
@@ -59,6 +59,8 @@ class Generalized(AbstractStructure):
         self.mass = mass if isinstance(mass, AbstractStructure) else None
         if self.mass is None:
             self._inverse = tf.constant(self._factor(mass), self.dtype)
+            sizes = np.abs(as_array("mass", mass))
+            self._sizes = np.diag(sizes) if sizes.ndim == 1 else sizes
         else:
             self._check_mass(self.mass)
         self._squared_norms = self._find_squared_norms()
@@ -132,6 +134,17 @@ class Generalized(AbstractStructure):
         w = as_entries(eigenvalues, self.dtype)[..., tf.newaxis, tf.newaxis, :]
         lengths = -tf.math.real(tf.linalg.diag_part(M)) / 2
         return D - M * w, tf.linalg.matrix_transpose(lengths)
+
+    def magnitudes(
+        self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes `|x_i|^H (|K| + |lambda_i| |M|) |x_i|`; see the base class."""
+        K = quadratic(tf.abs(self.stiffness.assemble(parameters)), X)
+        if self.mass is None:
+            M = tf.constant(self._sizes, K.dtype)
+        else:
+            M = tf.abs(self.mass.assemble(parameters))
+        return K + tf.abs(eigenvalues) * quadratic(M, X)
 
     def curvature_product(
         self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor

@@ -124,6 +124,12 @@ class Reparametrized(AbstractStructure):
         numerators = self._collect_first(numerators)
         return numerators, None if lengths is None else self._collect(lengths)
 
+    def magnitudes(
+        self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
+    ) -> tf.Tensor:
+        """Gives those of the structure; see the base class."""
+        return self.structure.magnitudes(self.inner(parameters), eigenvalues, X)
+
     def curvature_product(
         self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
     ) -> tf.Tensor:
