@@ -215,6 +215,7 @@ def _example(server: Served, path: Path) -> str:
     row = {
         "initial": [round(0.1 * (k + 1), 1) for k in range(sizes[0])],
         "targets": [float(k + 1) for k in range(sizes[1])],
+        "tolerance": 0.0,  # the default
         "max_steps": 1000,
     }
     body = shlex.quote(json.dumps({"instances": [row]}))

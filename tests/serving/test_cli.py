@@ -392,7 +392,7 @@ def test_printed_levels_and_starts(invoke):
     assert "the best of 3" in answer.stdout
     # Every matrix Q diag(1, 2, 3) Q^T has these levels, and Q has three angles.
     [place] = [k for k, line in enumerate(lines) if line[:2] == ["loss", "starts"]]
-    assert lines[place + 1][1:7] == "3 converged, family of dim. 3".split()
+    assert lines[place + 1][1:7] == ["3", "converged,", "family", "of", "dim.", "3"]
     text = " ".join(answer.stdout.split())
     assert "met by a 3-dimensional family of answers; this is one of them" in text
     assert "seed 0 (there is no [start] in the file)" in text
