@@ -74,7 +74,7 @@ def case(name, known, size):
     wanted = fitted(solver, start[np.newaxis], t).parameters.numpy()[0]
     limits = [
         (-part * np.abs(wanted).max(), part * np.abs(wanted).max())
-        for part in (0.9, 0.8, 0.7, 0.6, 0.5)
+        for part in (0.9, 0.7, 0.5, 0.3, 0.1)
     ]
     if size != "more":
         limits.insert(0, {names[0]: sorted([0.3 * wanted[0], -5 * wanted[0]])})
