@@ -79,7 +79,9 @@ def batch(
     tolerance: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBER", help="The loss at which a row without its own converged."
+            metavar="NUMBER",
+            help="The loss at which a row without its own has converged; by default "
+            "residuals of 1e-10 of its targets.",
         ),
     ] = None,
     max_steps: Annotated[

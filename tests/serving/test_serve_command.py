@@ -1,14 +1,19 @@
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
+import types
 
+import numpy as np
 import pytest
 from tests.serving.stand_ins import install, make_model, recorded
 from typer.testing import CliRunner
 
 import eigenfit_serving
+from eigenfit_serving import serve_command
 from eigenfit_serving.cli import app
 from eigenfit_serving.launch import StartError
 
@@ -147,3 +152,14 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
         "late",
         "eigenfit: the server ended by itself with code 7: late",
     ]
+
+
+def test_the_example_has_every_input(monkeypatch, tmp_path):
+    # A server refuses a request that leaves one out.
+    monkeypatch.setattr(serve_command, "_sizes", lambda path, name: (3, 2))
+    served = types.SimpleNamespace(models=["chain"], rest_url="http://127.0.0.1:1")
+    command = shlex.split(serve_command._example(served, tmp_path))
+    assert command[-1] == "http://127.0.0.1:1/v1/models/chain:predict"
+    [row] = json.loads(command[command.index("-d") + 1])["instances"]
+    sizes = {name: np.shape(value) for name, value in row.items()}
+    assert sizes == {"initial": (3,), "targets": (2,), "tolerance": (), "max_steps": ()}
