@@ -202,7 +202,10 @@ def _distinct(
     work = number**2 * p * (len(content.targets) + len(content.priors))
     if work > _MAX_COMPARISONS or not (number > 1 or is_open):
         return None
-    return ef.distinct_solutions(solver, solution, content.targets, starts=initial)
+    found = ef.distinct_solutions(solver, solution, content.targets, starts=initial)
+    # Where all fits ended before they arrived there is no solution to speak of.
+    arrived = (Result.converged, Result.minimum, Result.stationary)
+    return found if np.isin(found.result, arrived).any() else None
 
 
 def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:

@@ -118,7 +118,7 @@ def _print_summary(outcome: Outcome, console: Console) -> None:
 
 def _print_solutions(outcome: Outcome, console: Console) -> None:
     found, names = outcome.distinct, outcome.result_names
-    if found is None or not len(found.loss):
+    if found is None:
         print_heading(console, "Starts")
         print_table(console, starts_table(outcome))
         if len(names) > MAX_STARTS:

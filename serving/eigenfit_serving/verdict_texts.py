@@ -121,9 +121,11 @@ def agreement(outcome: Outcome) -> Agreement | None:
 def scatter_text(outcome: Outcome) -> str:
     """How far data without standard deviations lie from a least-squares minimum."""
     found, content = outcome.uncertainty, outcome.content
-    if found is None or content.has_sigma or int(found.degrees_of_freedom) <= 0:
+    if found is None or content.has_sigma or content.priors:
         return ""
     if outcome.result_names[outcome.best] != "minimum":
+        return ""
+    if int(found.degrees_of_freedom) <= 0:
         return ""
     size = float(np.sqrt(found.reduced_chi_square))
     unit = "" if (content.weights == 1).all() else " of weight 1"
@@ -137,6 +139,6 @@ def start_text(outcome: Outcome) -> str:
     if content.start.parameters is not None:
         return ""
     text = f"{content.start.describe(content.unknowns)}; seed {content.fit.seed}"
-    if not content.start.model_fields_set:
+    if "start" not in content.model_fields_set:
         text += " (there is no [start] in the file)"
     return text

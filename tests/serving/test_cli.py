@@ -356,6 +356,10 @@ def test_not_converged_still_prints_and_writes(invoke):
     assert "Try a larger `max_steps`" in " ".join(answer.stdout.split())
     document = json.loads(Path("a.json").read_text())
     assert [s["num_steps"] for s in document["solutions"]] == [3, 3]
+    # Where fits were cut short is no solution, and of no family.
+    assert document["distinct"] is None
+    assert "Starts" in answer.stdout
+    assert "family" not in answer.stdout
 
 
 def test_paths_that_cannot_be_are_refused(invoke):
