@@ -69,11 +69,13 @@ def test_a_line_ends_where_its_start_stopped_between_snapshots():
     np.testing.assert_array_equal(worse, [[0, 10], [4, 14], [5, 15]])
 
 
-def test_ends_are_marked_by_result():
-    upper, _ = plot_convergence(make_solution(), TARGETS).axes
+@pytest.mark.parametrize("success", [ef.Result.converged, ef.Result.minimum])
+def test_ends_are_marked_by_result(success):
+    solution = make_solution(result=(success, ef.Result.stalled))
+    upper, _ = plot_convergence(solution, TARGETS).axes
     marks = [c for c in upper.collections if isinstance(c, PathCollection)]
     ends = [mark.get_offsets().tolist() for mark in marks]
-    # For each level the converged start 0, then start 1, which stalled.
+    # For each level start 0, a success, then start 1, which stalled.
     assert ends == [[[4, 4]], [[2, 12]], [[4, 5]], [[2, 13]]]
     dot, cross = (mark.get_paths()[0].vertices.shape for mark in marks[:2])
     assert dot != cross

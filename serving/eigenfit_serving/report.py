@@ -130,6 +130,8 @@ def _print_solutions(outcome: Outcome, console: Console) -> None:
     if len(found.loss) > MAX_STARTS:
         text = f"These are the {MAX_STARTS} best of {len(found.loss)} solutions."
         console.print(Text(f"  {text}"))
+    if (found.copies[:MAX_STARTS] > 1).any():
+        console.print(Text("  Copies differ by signs that change no level."))
     others = [name for name, k in zip(names, found.labels, strict=True) if k < 0]
     if others:
         text = f"Further starts that led to none of them: {_counted(others)}."

@@ -196,7 +196,7 @@ def solutions_table(outcome: Outcome, found: ef.DistinctSolutions) -> Table:
     results = [Result(int(code)).name for code in found.result]
     notes = []
     for dimension, copies in zip(found.family_dimension, found.copies, strict=True):
-        note = f", {copies} copies by signs" if copies > 1 else ""
+        note = f", {copies} copies" if copies > 1 else ""
         notes.append(f", family of dim. {dimension}" if dimension else note)
     columns = 2 if any(notes) else 3
     table = plain_table()

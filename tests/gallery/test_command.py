@@ -104,6 +104,13 @@ def test_run(invoke):
     assert "Reproduced: 8 of 8 published numbers" in result.stdout
 
 
+def test_run_of_measured_lines(invoke):
+    result = invoke("rotational-h2coh+", "--run", "--plot", "run.png")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert "the fit ended at a least-squares minimum after" in text
+
+
 @pytest.mark.parametrize(
     ("name", "suffix"), [("identity", ".png"), ("cerium-crystal-field", ".svg")]
 )

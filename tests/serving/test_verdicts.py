@@ -180,5 +180,7 @@ fit = {method = "levenberg-marquardt", starts = 12, seed = 1}
     for row, found in zip(rows, distinct, strict=True):
         assert int(row[1]) == len(found["starts"])
         assert row[2].rstrip(",") == found["result"]
+        assert (row[3:5] == ["2", "copies"]) == (found["copies"] == 2)
+    assert "Copies differ by signs that change no level." in result.stdout
     losses = [found["loss"] for found in distinct if found["result"] != "converged"]
     assert losses == sorted(losses)
