@@ -36,7 +36,7 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
     # A plain problem has its ties in the structure.
     r = point.parameters if problem.is_plain else problem.expand(point.parameters)
     rates = []
-    for structure, w, V in _matrices(problem, point):
+    for structure, w, V in matrices_at(problem, point):
         inverse = _inverse_gaps(w)
         n = w.shape[-1]
         for _ in range(_PROBES):
@@ -55,7 +55,8 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
     return tf.where(moves, length, tf.zeros_like(rate))
 
 
-def _matrices(problem: Any, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tensor]]:
+def matrices_at(problem: Any, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tensor]]:
+    """Gives structure, levels `[..., n]` and eigenvectors of each matrix."""
     if problem.is_plain:
         return [(problem.structure, point.eigenvalues, point.eigenvectors)]
     levels = problem.split(point.eigenvalues)

@@ -90,14 +90,14 @@ def begin(
     Returns:
         The run before its first step.
     """
-    valid = _is_valid(problem, initial, targets, limits)
+    valid = is_valid(problem, initial, targets, limits)
     initial, targets = sanitise(valid, initial, targets)
     scales = Scales(*problem.natural_size(initial, targets))
     problem = problem.in_unit(scales.unit)
     state, answer = start(problem, method, initial, targets)
     data = Data(targets, limits, scales)
-    result = _classify(problem, answer, data, tf.zeros_like(limits.max_steps))
-    result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
+    result = classify(problem, answer, data, tf.zeros_like(limits.max_steps))
+    result = tf.where(is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
     recorder: Recorder | tuple[()] = ()
     if record_every is not None:
@@ -241,10 +241,10 @@ def _take_step(
     state = method.step(problem, members.state, targets)
     answer = answer_at(state.point)
     active = members.result == RUNNING
-    finite = _is_finite(answer)
+    finite = is_finite(answer)
     taken = active & finite
     num_steps = members.num_steps + tf.cast(taken, tf.int32)
-    result = _classify(problem, answer, data, num_steps)
+    result = classify(problem, answer, data, num_steps)
     code = method.terminate(problem, state)
     ends = (code != RUNNING) & (result != Result.converged)
     result = tf.where(ends, code, result)
@@ -259,9 +259,10 @@ def _take_step(
     return run._replace(step=step, members=members, recorder=recorder)
 
 
-def _is_valid(
+def is_valid(
     problem: Problem, initial: tf.Tensor, targets: tf.Tensor, limits: Limits
 ) -> tf.Tensor:
+    """Says which members can be fitted: `[b]`."""
     valid = tf.reduce_all(tf.math.is_finite(initial), axis=-1)
     valid &= tf.reduce_all(tf.math.is_finite(targets), axis=-1)
     valid &= problem.ordered(targets) & problem.inside(initial)
@@ -279,15 +280,17 @@ def sanitise(
     return initial, targets
 
 
-def _is_finite(answer: Point) -> tf.Tensor:
+def is_finite(answer: Point) -> tf.Tensor:
+    """Says which members have a finite answer: `[b]`."""
     finite = tf.math.is_finite(answer.loss)
     finite &= tf.reduce_all(tf.math.is_finite(answer.parameters), axis=-1)
     return finite & tf.reduce_all(tf.math.is_finite(answer.eigenvalues), axis=-1)
 
 
-def _classify(
+def classify(
     problem: Problem, answer: Point, data: Data, num_steps: tf.Tensor
 ) -> tf.Tensor:
+    """Says which members have converged or met their limit: `[b]` int32."""
     limits, scales = data.limits, data.scales
     over = num_steps >= limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
@@ -296,6 +299,9 @@ def _classify(
     asked = tf.sqrt(limits.tolerance) / scales.unit
     # A loss that is small by luck alone is none.
     met = (norm <= asked) & ((rounding <= asked) | (norm == 0))
-    relative = tf.maximum(_RTOL[norm.dtype] * scales.size, rounding)
+    relative = _RTOL[norm.dtype] * scales.size
+    if problem.has_errors:
+        # Errors ask for more than large levels do: residuals are in units of them.
+        relative = tf.minimum(relative, _RTOL[norm.dtype] ** 0.6 / scales.unit)
     met = tf.where(limits.tolerance > 0, met, norm <= relative)
     return tf.where(met, int(Result.converged), result)

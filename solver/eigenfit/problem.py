@@ -21,7 +21,8 @@ from eigenfit.eigen import (
     unrotate,
 )
 from eigenfit.evaluations import Evaluation, Point, answer_at
-from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.lengths import matrices_at
+from eigenfit.observations import AbstractObservation, Levels, Spectrum
 from eigenfit.parameters import Parameters
 from eigenfit.structures import AbstractStructure, Reparametrized
 from eigenfit.unknowns import Unknowns
@@ -188,14 +189,15 @@ class Problem(Unknowns):
         return scaled
 
     def in_own_unit(self, x: tf.Tensor, power: int = 1) -> tf.Tensor:
-        """Divides something `[..., *]` of a residual by a power of the unit."""
+        """Divides something `[..., *]` by a power of the unit, or multiplies it."""
         if self.unit is None:
             return x
         unit = self.unit
         for _ in range(x.shape.rank - unit.shape.rank):
             unit = unit[..., tf.newaxis]
-        for _ in range(power):  # Squares of units may leave the range of the dtype.
-            x /= tf.cast(unit, x.dtype)
+        unit = tf.cast(unit, x.dtype)
+        for _ in range(abs(power)):  # Squares may leave the range of the dtype.
+            x = x / unit if power > 0 else x * unit
         return x
 
     def natural_size(
@@ -304,6 +306,25 @@ class Problem(Unknowns):
             targets: `[..., m]`.
         """
         errors = self._rounding(eigenvalues, targets)
+        return tf.norm(self.in_own_unit(errors), axis=-1)
+
+    def rounding_at(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+        """Gives the same from what the eigensolver left at a point: `[...]`.
+
+        Far less than `rounding` where the levels observed are far below the largest.
+
+        Args:
+            point: What `evaluate` gave for the same targets.
+            targets: `[..., m]`.
+        """
+        r = point.parameters if self.is_plain else self.expand(point.parameters)
+        errors = [
+            Spectrum(structure, r, w, V, w).backward_errors
+            for structure, w, V in matrices_at(self, point)
+        ]
+        errors = self.value_errors(
+            point.eigenvalues, 2 * tf.concat(errors, axis=-1), targets
+        )
         return tf.norm(self.in_own_unit(errors), axis=-1)
 
     def value_errors(

@@ -74,7 +74,7 @@ class Programs:
             run = loop.advance(
                 self.problem, self.method, run, targets, limits, tf.int32.max
             )
-            return self._answer(run, initial, targets)
+            return self._answer(run, initial, targets, tolerance)
 
         return Compiled(fit, self._fit_signature)
 
@@ -177,7 +177,7 @@ class Programs:
         programs = (
             first,
             Compiled(advance, [run, *self._fit_signature[1:], count, count]),
-            Compiled(self._answer, [run, self._initial, self._targets]),
+            Compiled(self._answer, [run, *self._fit_signature[:3]]),
         )
         self._chunked[capacity] = programs
         return programs
@@ -190,10 +190,15 @@ class Programs:
         return sum(program.num_traces() for program in own)
 
     def _answer(
-        self, run: loop.Run, initial: tf.Tensor, targets: tf.Tensor
+        self,
+        run: loop.Run,
+        initial: tf.Tensor,
+        targets: tf.Tensor,
+        tolerance: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`; NaN where nothing was computed."""
-        point, result = run.members.answer, verdicts(self.problem, run, targets)
+        point = run.members.answer
+        result = verdicts(self.problem, run, targets, tolerance)
         matrix = self.problem.matrix(point.parameters)
         computed = (matrix, point.eigenvalues, loop.losses(run))
         nothing = tf.nest.map_structure(

@@ -112,7 +112,8 @@ class Solver(tf.Module):
                 or below it. By default when the root of its loss is at or below 1e-10
                 (1e-5 in single precision) of what it would be if each value were
                 wrong by the largest target of its observation, or what rounding of
-                the levels hides.
+                the levels hides; with standard deviations or priors also at or below
+                1e-6 of these.
             max_steps: `[...]` integer, limit for each member; the method's own by
                 default.
             record_every: Steps between snapshots for `Solution.history`; 0 for none.
@@ -161,7 +162,7 @@ class Solver(tf.Module):
                 self.programs, mode, arguments, record_every, capacity, progress
             )
             finish = self.programs.chunked(capacity)[2].variant(mode)
-            answer = finish(run, *arguments[:2])
+            answer = finish(run, *arguments[:3])
             history = history_of(run) if record_every else None
             if history is not None:
                 history = history._replace(
@@ -171,7 +172,7 @@ class Solver(tf.Module):
         elif self._in_buckets(mode, batch):
             run = run_in_buckets(self.programs, mode, arguments)
             finish = self.programs.chunked(0)[2].variant(mode)
-            answer, history = finish(run, *arguments[:2]), None
+            answer, history = finish(run, *arguments[:3]), None
         else:
             answer = self.programs.fit.variant(mode)(*arguments)
             history = None

@@ -1,4 +1,4 @@
-"""Whether a fit that can go no further found a minimum."""
+"""What a fit that can go no further has found."""
 
 from __future__ import annotations
 
@@ -11,52 +11,59 @@ from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.loop import Run
 from eigenfit.methods import gauss_newton
-from eigenfit.methods.flatness import cosine_of, orthogonal
 from eigenfit.problem import Problem
 from eigenfit.results import Result
-from eigenfit.xla import inside_xla
+from eigenfit.xla import inside_xla, where_any
 
 _NUMBERS = 2**23
 """Numbers that the second derivatives of the members looked at together may take."""
 
+_PROMISE = 1e-8
+"""Part of the loss that a whole step may still promise at a minimum: a ten-thousandth
+of the residual."""
 
-def verdicts(problem: Problem, run: Run, targets: tf.Tensor) -> tf.Tensor:
-    """Tells minima of least squares from other places where a fit ends.
 
-    A member that ended `stationary`, or `stalled` with a gradient that is zero within
-    the rounding of its residual, is at a `minimum` if the data need not be met exactly
-    (see `Problem.is_least_squares`) and no curvature of the loss is negative, in the
-    directions that bounds leave free. Where that cannot be computed, at a kink of the
-    loss, none is.
+def verdicts(
+    problem: Problem, run: Run, targets: tf.Tensor, tolerance: tf.Tensor
+) -> tf.Tensor:
+    """Judges the members that ended `stationary` or `stalled`.
+
+    - `converged`, if no tolerance was given and the residual is rounding of the levels;
+    - `minimum`, if data need not be met exactly (see `Problem.is_least_squares`), a
+      whole Gauss-Newton step promises to lower the loss by no more than its rounding
+      or 1e-8 of it, and no curvature is negative in the directions that bounds leave
+      free. At a kink of the loss, where there is no curvature, none is;
+    - else what it was, `stationary` if a curvature is negative.
 
     Args:
         problem: What was fitted.
         run: Whose members have ended.
         targets: `[b, m]`.
+        tolerance: `[b]`, 0 for the default.
 
     Returns:
         The results of all members, `[b]` int32.
     """
     result = run.members.result
-    if not problem.is_least_squares:
-        return result
     asked = (result == Result.stationary) | (result == Result.stalled)
-    data = (run.members.answer.parameters, targets, run.scales.unit, result)
+    data = (
+        run.members.answer.parameters,
+        targets,
+        run.scales.unit,
+        tolerance,
+        result,
+    )
     if inside_xla():
-        judged = tf.cond(
-            tf.reduce_any(asked), lambda: judge(problem, *data), lambda: result
-        )
+        judged = where_any(asked, lambda: judge(problem, *data), result)
         return tf.where(asked, judged, result)
 
     def some() -> tf.Tensor:
         index = tf.reshape(tf.where(asked), [-1])
         # In parts of equal size, the last one filled up with a member of it.
-        number = _members_at_once(problem)
+        number = tf.minimum(_members_at_once(problem), tf.size(index))
         parts = -(-tf.size(index) // number)
-        number = tf.minimum(number, tf.size(index))
-        index = tf.concat(
-            [index, tf.fill([parts * number - tf.size(index)], index[-1])], 0
-        )
+        more = tf.fill([parts * number - tf.size(index)], index[-1])
+        index = tf.concat([index, more], axis=0)
         codes = tf.map_fn(
             lambda part: judge(problem, *(tf.gather(x, part) for x in data)),
             tf.reshape(index, [parts, number]),
@@ -67,7 +74,7 @@ def verdicts(problem: Problem, run: Run, targets: tf.Tensor) -> tf.Tensor:
             result, index[:, tf.newaxis], tf.reshape(codes, [-1])
         )
 
-    return tf.cond(tf.reduce_any(asked), some, lambda: result)
+    return where_any(asked, some, result)
 
 
 def judge(
@@ -75,6 +82,7 @@ def judge(
     parameters: tf.Tensor,
     targets: tf.Tensor,
     unit: tf.Tensor,
+    tolerance: tf.Tensor,
     result: tf.Tensor,
 ) -> tf.Tensor:
     """Judges members that ended `stationary` or `stalled`; see `verdicts`.
@@ -84,6 +92,7 @@ def judge(
         parameters: `[b, p]`.
         targets: `[b, m]`.
         unit: `[b]`, of residuals.
+        tolerance: `[b]`.
         result: `[b]` int32.
 
     Returns:
@@ -91,9 +100,25 @@ def judge(
     """
     problem = problem.in_unit(unit)
     point = problem.evaluate(parameters, targets)
+    rounding = problem.rounding_at(point, targets)
+    norm = tf.sqrt(point.loss)
+    if problem.is_least_squares:
+        result = _minima(problem, point, targets, norm * rounding, result)
+    met = (tolerance == 0) & (norm <= rounding)
+    return tf.where(met, int(Result.converged), result)
+
+
+def _minima(
+    problem: Problem,
+    point: Any,
+    targets: tf.Tensor,
+    rounding: tf.Tensor,
+    result: tf.Tensor,
+) -> tf.Tensor:
     J = gauss_newton.hold(problem, point, problem.jacobian_at(point))
     H = _hessian(problem, point, targets) / 2
-    held = tf.reduce_all(J == 0, axis=-2) & (problem.on_bounds(parameters) != 0)
+    on_bound = problem.on_bounds(point.parameters) != 0
+    held = tf.reduce_all(J == 0, axis=-2) & on_bound
     either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
     H = tf.where(either, tf.zeros_like(H), H)
     squares = gauss_newton.squared_columns(J)
@@ -102,8 +127,10 @@ def judge(
     w, _ = decompose(H)
     allowed = 8 * epsilon(w.dtype) ** 0.5 * tf.maximum(tf.abs(w[:, -1]), 1)
     bends_down = w[:, 0] < -allowed  # False for NaN
-    cosine = cosine_of(J / gauss_newton.roots(squares)[:, tf.newaxis, :], point)
-    flat = cosine <= orthogonal(problem, point, targets)
+    J /= gauss_newton.roots(squares)[:, tf.newaxis, :]
+    d = gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss))
+    promised = -tf.reduce_sum(d * gauss_newton.gradient(J, point.residual), axis=-1)
+    flat = promised <= tf.maximum(_PROMISE * point.loss, 2 * rounding)
     flat |= result == Result.stationary
     judged = tf.where(bends_down, int(Result.stationary), int(Result.minimum))
     return tf.where(flat, judged, result)
@@ -114,10 +141,10 @@ def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
     # Levels that coincide whatever the parameters are make no kink, though the formula
     # cannot know.
     unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
-    return tf.cond(
-        tf.reduce_any(unknown),
+    return where_any(
+        unknown,
         lambda: select(unknown, differenced_hessian(problem, point, targets), H),
-        lambda: H,
+        H,
     )
 
 

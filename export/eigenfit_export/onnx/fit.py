@@ -1,8 +1,8 @@
 """The whole fit as one function without branches, which ONNX cannot take from us.
 
-The method is the solver's own, and so are the result codes. What differs from
-`eigenfit.loop`: members that have ended stay in the batch, and the start is moved off
-a kink without asking first whether any member sits on one.
+The method is the solver's own, and so are limits, units and result codes. What differs
+from `eigenfit.loop`: members that have ended stay in the batch, and the start is moved
+off a kink without asking first whether any member sits on one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ import tensorflow as tf
 from eigenfit import Result, Solution
 from eigenfit.batching import select
 from eigenfit.eigen import epsilon
+from eigenfit.loop import Data, Limits, Scales, classify, is_finite, is_valid
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
-
-
-class _Limits(NamedTuple):
-    tolerance: tf.Tensor  # [b]
-    max_steps: tf.Tensor  # [b] int32
+from eigenfit.verdicts import judge
+from eigenfit.xla import unbranched
 
 
 class _Members(NamedTuple):
@@ -62,13 +60,17 @@ def fit(
         >>> answer["result"].numpy().tolist(), answer["num_steps"].numpy().tolist()
         ([0], [1])
     """
-    limits = _Limits(tolerance, max_steps)
-    valid = _is_valid(problem, initial, targets, limits)
+    limits = Limits(tolerance, max_steps)
+    valid = is_valid(problem, initial, targets, limits)
     start = select(valid, initial, tf.zeros_like(initial))
     targets = select(valid, targets, tf.zeros_like(targets))
-    state, answer = _started(problem, method, start, targets)
-    result = _classify(answer, limits, tf.zeros_like(max_steps))
-    result = tf.where(_is_finite(answer), result, int(Result.nonfinite))
+    scales = Scales(*problem.natural_size(start, targets))
+    data = Data(targets, limits, scales)
+    scaled = problem.in_unit(scales.unit)
+    with unbranched():
+        state, answer = _started(scaled, method, start, targets)
+    result = classify(scaled, answer, data, tf.zeros_like(max_steps))
+    result = tf.where(is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
     members = _Members(state, answer, tf.zeros_like(max_steps), result)
 
@@ -76,21 +78,14 @@ def fit(
         return tf.reduce_any(tf.equal(members.result, RUNNING))
 
     def body(members: _Members) -> tuple[_Members]:
-        return (_stepped(problem, method, members, targets, limits),)
+        with unbranched():
+            return (_stepped(scaled, method, members, data),)
 
     if method.is_direct:
         (members,) = body(members)
     else:
         (members,) = tf.while_loop(unfinished, body, (members,))
-    return _answered(problem, members, initial)
-
-
-def _is_valid(
-    problem: Problem, initial: tf.Tensor, targets: tf.Tensor, limits: _Limits
-) -> tf.Tensor:
-    valid = _all_finite(initial) & _all_finite(targets)
-    valid &= problem.ordered(targets) & problem.inside(initial)
-    return valid & (limits.tolerance > 0) & (limits.max_steps >= 0)
+    return _answered(problem, members, data, initial)
 
 
 def _started(
@@ -131,16 +126,15 @@ def _stepped(
     problem: Problem,
     method: AbstractMethod,
     members: _Members,
-    targets: tf.Tensor,
-    limits: _Limits,
+    data: Data,
 ) -> _Members:
-    state = method.step(problem, members.state, targets)
+    state = method.step(problem, members.state, data.targets)
     answer = answer_at(state.point)
     active = tf.equal(members.result, RUNNING)
-    finite = _is_finite(answer)
+    finite = is_finite(answer)
     taken = active & finite
     num_steps = members.num_steps + tf.cast(taken, tf.int32)
-    result = _classify(answer, limits, num_steps)
+    result = classify(problem, answer, data, num_steps)
     code = method.terminate(problem, state)
     ends = tf.not_equal(code, RUNNING) & tf.not_equal(result, int(Result.converged))
     result = tf.where(ends, code, result)
@@ -153,29 +147,26 @@ def _stepped(
     )
 
 
-def _classify(answer: Point, limits: _Limits, num_steps: tf.Tensor) -> tf.Tensor:
-    over = num_steps >= limits.max_steps
-    result = tf.where(over, int(Result.max_steps), RUNNING)
-    met = answer.loss <= limits.tolerance
-    return tf.where(met, int(Result.converged), result)
-
-
-def _is_finite(answer: Point) -> tf.Tensor:
-    finite = _all_finite(answer.parameters) & _all_finite(answer.eigenvalues)
-    return finite & tf.math.is_finite(answer.loss)
-
-
-def _all_finite(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(tf.math.is_finite(x), axis=-1)
-
-
 def _answered(
-    problem: Problem, members: _Members, initial: tf.Tensor
+    problem: Problem, members: _Members, data: Data, initial: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    point, result = members.answer, members.result
+    point, result, unit = members.answer, members.result, data.scales.unit
+    ended = tf.equal(result, int(Result.stationary))
+    ended |= tf.equal(result, int(Result.stalled))
+    with unbranched():
+        judged = judge(
+            problem,
+            point.parameters,
+            data.targets,
+            unit,
+            data.limits.tolerance,
+            result,
+        )
+    result = tf.where(ended, judged, result)
     started = tf.not_equal(result, int(Result.invalid_input))
     nan = tf.constant(float("nan"), initial.dtype)
-    computed = (problem.matrix(point.parameters), point.eigenvalues, point.loss)
+    loss = point.loss * unit * unit
+    computed = (problem.matrix(point.parameters), point.eigenvalues, loss)
     nothing = tf.nest.map_structure(lambda x: x * 0 + nan, computed)
     matrix, eigenvalues, loss = select(started, computed, nothing)
     parameters = select(started, point.parameters, initial)

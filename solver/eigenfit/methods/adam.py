@@ -76,7 +76,8 @@ class Adam(AbstractMethod):
 
     def step(self, problem: Problem, state: AdamState, targets: tf.Tensor) -> AdamState:
         """Makes one update; see the base class."""
-        g = problem.gradient_at(state.point)
+        # `epsilon` is meant for the loss as it is.
+        g = problem.in_own_unit(problem.gradient_at(state.point), -2)
         num_updates = state.num_updates + 1
         m = state.first_moment + (g - state.first_moment) * (1 - self.beta_1)
         v = state.second_moment + (g * g - state.second_moment) * (1 - self.beta_2)

@@ -15,6 +15,7 @@ from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures.base import positive_int
+from eigenfit.xla import where_any
 
 # Even bursts are of Newton, odd ones damped. BUILD_NOTES.md has what was tried.
 _STEPS = (25, 40)  # longest burst
@@ -73,10 +74,10 @@ class Alternating(AbstractMethod):
     Where no parameters meet the targets bursts are spent in vain before the answer is
     a minimum, `stalled`, or `max_steps` where the last descent has not ended. With
     `agreement` a member ends when that many damped bursts have led to the best loss.
-    One is enough where there are priors, where the standard deviations of the data
-    explain the loss (at most 3 for each degree of freedom), or where four times as
-    many data as unknowns are met to 1 %. Where targets are equal, and the problem is
-    small, the equations of `ClusterNewton` are added in every step.
+    One is enough where there are priors, where it ended on a bound, where the standard
+    deviations of the data explain the loss (at most 3 for each degree of freedom), or
+    where four times as many data as unknowns are met to 1 %. Where targets are equal,
+    and the problem is small, the equations of `ClusterNewton` are added in every step.
 
     Args:
         num_bursts: Number of bursts.
@@ -182,7 +183,7 @@ class Alternating(AbstractMethod):
 
         unit = epsilon(scaled.dtype)
         short = length <= unit * tf.norm(norms * current.parameters, axis=-1)
-        flat = flatness.is_level(problem, current, trial.loss, targets)
+        flat = flatness.is_level(current, trial.loss)
         flat &= flatness.cosine_of(J, current) <= flatness.orthogonal(
             problem, current, targets
         )
@@ -205,9 +206,12 @@ class Alternating(AbstractMethod):
         code = tf.where(lower, int(Result.max_steps), state.code)
         at_best = ~begins & (current.loss <= (1 + _AGREEMENT) * state.point.loss)
         agrees = at_best & ~newton & flat
-        ended = at_best & ~newton & ~fell & short & (code == int(Result.max_steps))
+        ended = at_best & ~newton & ~fell & short
+        if problem.is_least_squares:
+            agrees |= ended
+        ended &= code == int(Result.max_steps)
         code = tf.where(ended, int(Result.stalled), code)
-        code = tf.where(agrees, int(Result.stationary), code)
+        code = tf.where(agrees & flat, int(Result.stationary), code)
         code = tf.where(at_best & ~usable, int(Result.nonfinite), code)
         votes = tf.where(agrees, self._votes(problem, current, targets), 0)
         agreeing = tf.where(lower, 0, state.agreeing + votes)
@@ -272,32 +276,31 @@ class Alternating(AbstractMethod):
                 clustered, gauss_newton.direction(J, point.residual, mu, C), plain
             )
 
-        return tf.cond(tf.reduce_any(clustered), with_clusters, lambda: plain)
+        return where_any(clustered, with_clusters, plain)
 
     def _votes(
         self, problem: Problem, point: Evaluation, targets: tf.Tensor
     ) -> tf.Tensor:
         """Counts for how many descents one to this point is worth, `[...]` int32.
 
-        For all that are wanted where priors hold the parameters, where the errors of
-        the data explain the loss, or where many data are met nearly: a wrong minimum
-        would hardly do that.
+        For all that are wanted where priors hold the parameters or a bound stops one,
+        where the errors of the data explain the loss, or where many data are met
+        nearly: a wrong minimum would hardly do that.
         """
         one = tf.ones_like(point.loss, tf.int32)
         if self.agreement is None:
             return one
         if problem.num_priors:
             return one * self.agreement
+        enough = tf.reduce_any(problem.on_bounds(point.parameters) != 0, axis=-1)
         if problem.has_sigma:
             freedom = max(problem.num_data - problem.num_parameters, 0)
             unit = 1 if problem.unit is None else problem.unit
-            enough = tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
+            enough |= tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
         elif problem.num_data >= _MANY_DATA * problem.num_parameters:
             unit, size = problem.natural_size(point.parameters, targets)
             size = problem.in_own_unit(unit) * size
-            enough = tf.sqrt(point.loss) <= _SMALL_MISFIT * size
-        else:
-            return one
+            enough |= tf.sqrt(point.loss) <= _SMALL_MISFIT * size
         return tf.where(enough, self.agreement, one)
 
     def _is_newton(self, burst: tf.Tensor) -> tf.Tensor:

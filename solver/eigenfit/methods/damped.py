@@ -142,7 +142,7 @@ class AbstractDamped(AbstractMethod):
         accepted = trial.loss < point.loss
 
         enough = self.orthogonality or flatness.orthogonal(problem, point, targets)
-        stationary = flatness.is_level(problem, point, trial.loss, targets)
+        stationary = flatness.is_level(point, trial.loss)
         stationary &= flatness.cosine_of(J, point) <= enough
         length = tf.norm(scaled, axis=-1)
         unit = epsilon(scaled.dtype)

@@ -23,29 +23,16 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
     """Gives the cosine at which residual and columns count as orthogonal, `[...]`.
 
     The loss does not resolve less than the root of the machine epsilon, and the
-    residual not less than its own rounding.
+    residual not less than its own rounding, which is usually far below its bound.
     """
     unit = epsilon(point.loss.dtype)
     least = tf.zeros_like(point.loss) + 8 * unit**0.5
     if not problem.is_least_squares:
         return least
-    return least + 4 * _hidden(problem, point, targets)
-
-
-def is_level(
-    problem: Problem, point: Evaluation, loss: tf.Tensor, targets: tf.Tensor
-) -> tf.Tensor:
-    """Says where a loss `[...]` is not lower than that of a point beyond rounding.
-
-    True for NaN.
-    """
-    part = 4 * epsilon(loss.dtype)
-    if problem.is_least_squares:
-        part += 2 * tf.minimum(_hidden(problem, point, targets), 0.5)
-    return ~(loss < point.loss * (1 - part))
-
-
-def _hidden(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    # The part of the residual that is rounding of the levels.
     rounding = problem.rounding(point.eigenvalues, targets)
-    return tf.math.divide_no_nan(rounding, tf.sqrt(point.loss))
+    return least + tf.math.divide_no_nan(rounding, 8 * tf.sqrt(point.loss))
+
+
+def is_level(point: Evaluation, loss: tf.Tensor) -> tf.Tensor:
+    """Says where a loss `[...]` is not lower than that of a point; true for NaN."""
+    return ~(loss < point.loss * (1 - 4 * epsilon(loss.dtype)))

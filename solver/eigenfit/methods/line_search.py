@@ -76,7 +76,7 @@ class AbstractLineSearch(AbstractProposing):
         fall = point.loss - trial.loss
         # False for NaN: a trial outside the structure's domain is refused.
         accepted = (fall > 0) & (fall >= -_ARMIJO * slope)
-        level = is_level(problem, point, trial.loss, targets)
+        level = is_level(point, trial.loss)
         learned = self.learn(problem, proposed, point, trial)
         return LineSearchState(
             point=select(accepted, trial, point),

@@ -50,8 +50,7 @@ class AbstractUndamped(AbstractProposing):
         proposed = self.propose(problem, point, targets, state.memory)
         moved = point.parameters + proposed.step / proposed.norms
         trial = problem.evaluate(problem.limit(moved), targets)
-        level = is_level(problem, point, trial.loss, targets)
-        level &= is_level(problem, trial, point.loss, targets)
+        level = is_level(point, trial.loss) & is_level(trial, point.loss)
         no_fall = trial.loss >= point.loss
         return UndampedState(
             point=trial,
