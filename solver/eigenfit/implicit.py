@@ -100,7 +100,9 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
         B = own.target_jacobian_at(point)
         by_loss = 2 * tf.linalg.matvec(B, point.residual, transpose_a=True)
         by_loss *= (unit * unit * loss_bar)[:, tf.newaxis]
-        by_targets += tf.where(loss_bar[:, tf.newaxis] == 0, 0.0, by_loss)
+        by_targets += tf.where(
+            loss_bar[:, tf.newaxis] == 0, tf.zeros_like(by_loss), by_loss
+        )
         known = (result == Result.converged) | (result == Result.stationary)
         known |= result == Result.minimum
         nan = tf.constant(float("nan"), by_targets.dtype)

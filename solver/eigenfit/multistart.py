@@ -62,10 +62,11 @@ def multistart(
     """Fits from many starts in one batch and gives the distinct solutions.
 
     Solutions are ends that meet the targets, minima of least squares, and local minima
-    that miss the targets; `result` and `texts` say which they are. Where `auto` descends from several points to give the best minimum, each
-    start leads to its own here. Ends of another kind, such as those of a limit of
-    steps, count only if there is no better one; then the single row is that of the
-    lowest loss. There is no row if no member has a finite loss.
+    that miss the targets; `result` and `texts` say which they are. Where `auto`
+    descends from several points to give the best minimum, each start leads to its own
+    here. Ends of another kind, such as those of a limit of steps, count only if there
+    is no better one; then the single row is that of the lowest loss. There is no row
+    if no member has a finite loss.
 
     Ends are the same solution if no parameter differs by more than `rtol` of its own
     size, or if the data do not resolve the difference (see `eigenfit.distinct`).

@@ -214,11 +214,13 @@ class Problem(Unknowns):
             targets: `[..., m]`.
 
         Returns:
-            The largest size, `[...]`, 1 if that is 0 or not finite; and the root of
-            the sum of squares of all, in that unit.
+            A unit for residuals, `[...]`: the largest size, or what the matrix allows
+            if that is larger, 1 if it is 0 or not finite; and the root of the sum of
+            squares of all sizes, in that unit.
         """
         size = self._sizes(parameters, targets)
-        largest = tf.reduce_max(size, axis=-1)
+        allowed = self._sizes(parameters, tf.zeros_like(targets))
+        largest = tf.reduce_max(tf.maximum(size, allowed), axis=-1)
         usable = (largest > 0) & tf.math.is_finite(largest)
         unit = tf.where(usable, largest, tf.ones_like(largest))
         return unit, tf.norm(size / unit[..., tf.newaxis], axis=-1)

@@ -52,7 +52,8 @@ def least_squares(factors: Factors, right: tf.Tensor) -> tf.Tensor:
     products = tf.linalg.matmul(C, C, transpose_a=True)
     outside = tf.cast(~inside, C.dtype)
     products += tf.linalg.diag(outside)
-    inverse = tf.where(inside, 1 / tf.where(inside, sizes, tf.ones_like(sizes)), 0.0)
+    inverse = 1 / tf.where(inside, sizes, tf.ones_like(sizes))
+    inverse = tf.where(inside, inverse, tf.zeros_like(inverse))
 
     def solve(b: tf.Tensor) -> tf.Tensor:
         w, U = decompose(products)

@@ -125,7 +125,7 @@ def _minima(
     norms = gauss_newton.roots(tf.maximum(squares, tf.abs(tf.linalg.diag_part(H))))
     H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
     w, _ = decompose(H)
-    allowed = 8 * epsilon(w.dtype) ** 0.5 * tf.maximum(tf.abs(w[:, -1]), 1)
+    allowed = epsilon(w.dtype) ** 0.65 * tf.maximum(tf.abs(w[:, -1]), 1)
     bends_down = w[:, 0] < -allowed  # False for NaN
     J /= gauss_newton.roots(squares)[:, tf.newaxis, :]
     d = gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss))
