@@ -160,7 +160,8 @@ def test_keras_optimiser_drives_the_gradient_of_the_solver():
 
 def test_s7_history_of_four_starts_runs_to_the_target():
     starts = zoo.SEED_STARTS[:4]
-    solution = seed_solver(ef.Adam()).fit(starts, [1.0, 1.0, 1.0], tolerance=1e-8, record_every=1)
+    solver = seed_solver(ef.Adam())
+    solution = solver.fit(starts, [1.0] * 3, tolerance=1e-8, record_every=1)
     history = solution.history
     assert history.eigenvalues.shape == [4, len(history.steps), 3]
     first = np.linalg.eigvalsh([zoo.numpy_symmetric(r, 3) for r in starts])

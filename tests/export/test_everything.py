@@ -37,7 +37,7 @@ def made(name):
     return ef.Solver(entry.problem, entry.method), entry.initial
 
 
-@pytest.mark.parametrize(("name", "kind"), cases())
+@pytest.mark.parametrize(("name", "kind"), list(cases()))
 def test_an_export_verifies_or_is_refused(tmp_path, name, kind):
     if kind == "onnx":
         pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
