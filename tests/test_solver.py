@@ -172,11 +172,10 @@ def test_targets_that_cannot_be_met_give_the_least_squares_answer():
     # diag(r, r) has two equal levels: the best r is the mean of the targets.
     problem = ef.Problem(ef.Affine([np.eye(2)]))
     solution = ef.Solver(problem).fit([0.3], [1.0, 2.0])
-    assert solution.result == ef.Result.stationary
+    assert solution.result == ef.Result.minimum
     np.testing.assert_allclose(solution.parameters, [1.5], atol=1e-9)
     np.testing.assert_allclose(solution.loss, 0.5)
-    with pytest.raises(ef.FitError, match="least-squares answer"):
-        solution.raise_for_result()
+    assert solution.raise_for_result() is solution
 
 
 @pytest.mark.parametrize("method", ["levenberg-marquardt", "projection"])
@@ -284,7 +283,7 @@ def test_history_is_that_of_the_steps(rng, compile):
     for k in range(1, int(solution.num_steps.numpy().min()) + 1):
         state = solver.step(state, [0.0, 1.0, 3.0])
         np.testing.assert_allclose(
-            solution.history.loss[:, k], state.point.loss, rtol=1e-8, atol=1e-25
+            solution.history.loss[:, k], state.point.loss, rtol=1e-8, atol=1e-24
         )
         np.testing.assert_allclose(
             solution.history.eigenvalues[:, k], state.point.eigenvalues, atol=1e-12

@@ -172,7 +172,12 @@ class JointProblem(Problem):
         """None: scales are those of the Jacobian."""
 
     def most_squared(self, parameters: tf.Tensor) -> tf.Tensor | None:
-        """Adds up the bounds of all blocks and the priors; see the base class."""
+        """Adds up the bounds of all blocks and the priors; see the base class.
+
+        None also where values have another unit than levels.
+        """
+        if not all(x.is_linear for x in self.observations):
+            return None
         total = tf.zeros_like(parameters)
         for k, block in enumerate(self.blocks):
             squares = derivative_norms(block.structure, self.expand(parameters))

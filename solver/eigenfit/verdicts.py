@@ -65,7 +65,9 @@ def verdicts(
         more = tf.fill([parts * number - tf.size(index)], index[-1])
         index = tf.concat([index, more], axis=0)
         codes = tf.map_fn(
-            lambda part: judge(problem, *(tf.gather(x, part) for x in data)),
+            tf.autograph.experimental.do_not_convert(
+                lambda part: judge(problem, *(tf.gather(x, part) for x in data))
+            ),
             tf.reshape(index, [parts, number]),
             fn_output_signature=tf.TensorSpec([None], tf.int32),
             parallel_iterations=1,

@@ -201,6 +201,9 @@ class Alternating(AbstractMethod):
         lost |= ~usable
 
         better = finite & (trial.loss < state.point.loss)
+        # The loss does not see it, but the last step halves the digits that are wrong.
+        last = flat & ~newton & ~begins & flatness.is_level(trial, current.loss)
+        last &= current.loss <= (1 + 4 * unit) * state.point.loss
         # Losses that differ by rounding are one.
         lower = better & (trial.loss < (1 - _AGREEMENT) * state.point.loss)
         code = tf.where(lower, int(Result.max_steps), state.code)
@@ -223,7 +226,7 @@ class Alternating(AbstractMethod):
         )
         fresh = damping.start(tf.ones_like(mu) * _INITIAL_DAMPING)
         return AlternatingState(
-            point=select(better, answer_at(trial), state.point),
+            point=select(better | last, answer_at(trial), state.point),
             current=select(taken, trial, current),
             start=state.start,
             reach=state.reach,

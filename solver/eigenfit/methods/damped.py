@@ -144,6 +144,8 @@ class AbstractDamped(AbstractMethod):
         enough = self.orthogonality or flatness.orthogonal(problem, point, targets)
         stationary = flatness.is_level(point, trial.loss)
         stationary &= flatness.cosine_of(J, point) <= enough
+        # The loss does not see it, but the last step halves the digits that are wrong.
+        accepted |= stationary & flatness.is_level(trial, point.loss)
         length = tf.norm(scaled, axis=-1)
         unit = epsilon(scaled.dtype)
         short = length <= unit * tf.norm(norms * point.parameters, axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem import Evaluation, Point, Problem
 
 
 def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
@@ -33,6 +33,6 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
     return least + tf.math.divide_no_nan(rounding, 8 * tf.sqrt(point.loss))
 
 
-def is_level(point: Evaluation, loss: tf.Tensor) -> tf.Tensor:
+def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:
     """Says where a loss `[...]` is not lower than that of a point; true for NaN."""
     return ~(loss < point.loss * (1 - 4 * epsilon(loss.dtype)))

@@ -124,6 +124,9 @@ class AbstractObservation(tf.Module, abc.ABC):
     uses_modes: bool = False
     """Whether mode shapes matter, not only levels."""
 
+    is_linear: bool = False
+    """Whether its values are linear combinations of levels."""
+
     num_free: int = 0
     """Number of degrees of freedom of the targets that it takes up by itself."""
 
@@ -252,6 +255,8 @@ class AbstractObservation(tf.Module, abc.ABC):
 
 class AbstractCombination(AbstractObservation):
     """Linear combinations of levels."""
+
+    is_linear = True
 
     @abc.abstractmethod
     def matrix(self, order: int) -> np.ndarray:

@@ -40,6 +40,8 @@ class Levels(AbstractObservation):
         2
     """
 
+    is_linear = True
+
     def __init__(
         self,
         indices: Sequence[int] | None = None,

@@ -63,6 +63,10 @@ class AbstractShapes(AbstractObservation):
                 raise ValueError(f"`{name}` names {found} for order {order}: repeated.")
         return np.array(levels), np.array(rows)
 
+    def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+        """Gives the largest component; 1 if all are 0: shapes know no levels."""
+        return super().natural_size(targets, tf.ones_like(norm))
+
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:

@@ -43,6 +43,7 @@ class FreeShift(AbstractObservation):
         self.has_sigma = observation.has_sigma
         self.observation = observation
         self.uses_modes = observation.uses_modes
+        self.is_linear = observation.is_linear
         self.num_free = max(observation.num_free, 1)
 
     def __repr__(self) -> str:
