@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eigenfit_export.exporting import export_solver
+    from eigenfit_export.finding import Finding
     from eigenfit_export.loaded import LoadedSolver, load_model
     from eigenfit_export.onnx import save_onnx
     from eigenfit_export.savedmodel import save_model
     from eigenfit_export.stablehlo import save_stablehlo
     from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
     from eigenfit_export.starts import Start
-    from eigenfit_export.verify import Finding, verify_export
+    from eigenfit_export.verify import verify_export
 
 _HOMES = {
     "export_solver": "exporting",
@@ -38,7 +39,7 @@ _HOMES = {
     "StableHlo": "stablehlo_loader",
     "run_stablehlo": "stablehlo_loader",
     "Start": "starts",
-    "Finding": "verify",
+    "Finding": "finding",
     "verify_export": "verify",
 }
 

@@ -131,4 +131,4 @@ def _largest(x: np.ndarray) -> np.ndarray:
 
 
 def _all(x: np.ndarray, b: int) -> np.ndarray:
-    return x.reshape(b, -1).all(axis=1)
+    return np.all(x.reshape(b, -1), axis=1)

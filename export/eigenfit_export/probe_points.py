@@ -57,9 +57,9 @@ def candidates(problem: Problem, start: np.ndarray | None = None) -> Arrays:
         "targets": targets,
         "seed": np.arange(b, dtype=np.int32),
         "level": np.where(level == matrix.shape[-1] - 1, -1, level).astype(np.int32),
-        "matrix": matrix if is_complex else matrix.real.astype(dtype),
-        "matrix_real": matrix.real.astype(dtype),
-        "matrix_imag": matrix.imag.astype(dtype),
+        "matrix": matrix if is_complex else np.real(matrix).astype(dtype),
+        "matrix_real": np.real(matrix).astype(dtype),
+        "matrix_imag": np.imag(matrix).astype(dtype),
     }
 
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from eigenfit_export.verify import Finding
+    from eigenfit_export.finding import Finding
 
 EPILOG = "Example:  eigenfit verify models/identity"
 
