@@ -208,7 +208,10 @@ def test_steps_by_hand_are_those_of_the_fit(rng, method):
     for count in (1, 2, 3):
         state = solver.step(state, T)
         fitted = solver.fit(initial, T, tolerance=1e-300, max_steps=count)
-        np.testing.assert_array_equal(state.point.parameters, fitted.parameters)
+        # The fit measures residuals in another unit: the last digit may differ.
+        np.testing.assert_allclose(
+            state.point.parameters, fitted.parameters, rtol=1e-14, atol=1e-14
+        )
     assert solver.num_traces() == 3
 
 
