@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -223,6 +224,9 @@ class Problem(Unknowns):
         largest = tf.reduce_max(tf.maximum(size, allowed), axis=-1)
         usable = (largest > 0) & tf.math.is_finite(largest)
         unit = tf.where(usable, largest, tf.ones_like(largest))
+        # A power of two, by which nothing is rounded.
+        exponent = tf.round(tf.math.log(unit) / math.log(2))
+        unit = tf.pow(tf.constant(2, unit.dtype), exponent)
         return unit, tf.norm(size / unit[..., tf.newaxis], axis=-1)
 
     def _sizes(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
