@@ -153,7 +153,7 @@ class _Recorder:
             # More than the limit shows that it is kept to.
             asked = limit + 2 if limit <= steps else steps
             given["max_steps"] = np.full(b, asked, np.int32)
-            measured = self._measured(name, given)
+            measured = _of_use(self._measured(name, given), given["initial"])
             if (measured.stable & (_condition(measured) < self._poor)).any():
                 break
         assert measured is not None
@@ -214,6 +214,12 @@ class _Recorder:
 def _call(signature: Signature, given: Arrays) -> Arrays:
     arguments = [tf.constant(given[x.name], x.dtype) for x in signature.inputs]
     return {key: x.numpy() for key, x in signature.function(*arguments).items()}
+
+
+def _of_use(measured: Measured, initial: np.ndarray) -> Measured:
+    # A fit whose answer is its start would let any model pass.
+    moved = measured.outputs["parameters"] != initial
+    return measured._replace(stable=measured.stable & moved.any(axis=1))
 
 
 def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:

@@ -44,7 +44,7 @@ class JointProblem(Problem):
     Example:
         Two matrices with a common coupling:
 
-        >>> from eigenfit import Affine, Levels
+        >>> from eigenfit import Affine, Block, Levels
         >>> coupling = [[0.0, 1.0], [1.0, 0.0]]
         >>> blocks = [
         ...     Block(Affine([coupling], offset=np.diag([0.0, gap])), Levels([0]))

@@ -35,21 +35,22 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
     rng = np.random.default_rng(0)
     # A plain problem has its ties in the structure.
     r = point.parameters if problem.is_plain else problem.expand(point.parameters)
+    r = tf.repeat(r[..., tf.newaxis, :], _PROBES, axis=-2)
     rates = []
     for structure, w, V in matrices_at(problem, point):
-        inverse = _inverse_gaps(w)
         n = w.shape[-1]
-        for _ in range(_PROBES):
-            signs = np.triu(rng.choice([-1.0, 1.0], [n, n]))
-            signs += np.triu(signs, 1).T
-            Z = tf.cast(inverse * tf.constant(signs, inverse.dtype), V.dtype)
-            G = tf.linalg.matmul(V, tf.linalg.matmul(Z, V, adjoint_b=True))
-            rates.append(tf.abs(_by_unknowns(problem, structure.pullback(r, G))))
-            if not structure.is_linear:
-                C = _by_unknowns(problem, structure.curvature(r, G))
-                C = _by_unknowns(problem, tf.linalg.matrix_transpose(C))
-                rates.append(tf.sqrt(tf.abs(tf.linalg.diag_part(C))))
-    rate = tf.reduce_max(tf.stack(rates), axis=0)
+        signs = np.triu(rng.choice([-1.0, 1.0], [_PROBES, n, n]))
+        signs += np.triu(signs, 1).transpose(0, 2, 1)
+        inverse = _inverse_gaps(w)[..., tf.newaxis, :, :]
+        V = V[..., tf.newaxis, :, :]
+        Z = tf.cast(inverse * tf.constant(signs, inverse.dtype), V.dtype)
+        G = tf.linalg.matmul(V, tf.linalg.matmul(Z, V, adjoint_b=True))
+        rates.append(tf.abs(_by_unknowns(problem, structure.pullback(r, G))))
+        if not structure.is_linear:
+            C = _by_unknowns(problem, structure.curvature(r, G))
+            C = _by_unknowns(problem, tf.linalg.matrix_transpose(C))
+            rates.append(tf.sqrt(tf.abs(tf.linalg.diag_part(C))))
+    rate = tf.reduce_max(tf.concat(rates, axis=-2), axis=-2)
     moves = (rate > 0) & tf.math.is_finite(rate)
     length = 1 / tf.where(moves, rate, tf.ones_like(rate))
     return tf.where(moves, length, tf.zeros_like(rate))

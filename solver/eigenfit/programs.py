@@ -69,33 +69,67 @@ class Programs:
             tolerance: tf.Tensor,
             max_steps: tf.Tensor,
         ) -> tuple[tf.Tensor, ...]:
+            run = self.search.variant("eager")(initial, targets, tolerance, max_steps)
+            *fields, result, unit = run
+            arguments = (fields[0], targets, unit, tolerance, result)
+            return *fields, self.verdict.variant("eager")(*arguments)
+
+        return Compiled(fit, self._fit_signature)
+
+    @cached_property
+    def search(self) -> Compiled:
+        """The same without the verdict, whose place its unit of residuals takes.
+
+        Few fits need a verdict, which is the larger half of the program: where Python
+        can look at the results, `verdict` is another one.
+        """
+
+        def search(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
             limits = loop.Limits(tolerance, max_steps)
             run = loop.begin(self.problem, self.method, initial, targets, limits)
             run = loop.advance(
                 self.problem, self.method, run, targets, limits, tf.int32.max
             )
-            return self._answer(run, initial, targets, tolerance)
+            return self._answer(run, initial)
 
-        return Compiled(fit, self._fit_signature)
+        return Compiled(search, self._fit_signature)
 
     @cached_property
-    def fit_one(self) -> Compiled:
+    def search_one(self) -> Compiled:
         """The same without a batch dimension.
 
         That it is a batch of one is known when tracing, which halves the time of a
         step in graph mode: no operation asks for a size, and no member leaves.
         """
 
-        def fit_one(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def search_one(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
             batch = [tf.expand_dims(x, 0) for x in arguments]
-            answer = self.fit.variant("eager")(*batch)
+            answer = self.search.variant("eager")(*batch)
             return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
 
         signature = [
             tf.TensorSpec(x.shape[1:], x.dtype, x.name) for x in self._fit_signature
         ]
         small = self.problem.num_levels <= _FEW_LEVELS
-        return Compiled(fit_one, signature, small=small)
+        return Compiled(search_one, signature, small=small)
+
+    @cached_property
+    def verdict(self) -> Compiled:
+        """Parameters, targets, unit, tolerance, result -> result."""
+
+        def verdict(*arguments: tf.Tensor) -> tf.Tensor:
+            return verdicts(self.problem, *arguments)
+
+        unit = tf.TensorSpec([None], self.problem.parameter_dtype, "unit")
+        result = tf.TensorSpec([None], tf.int32, "result")
+        return Compiled(
+            verdict, [self._parameters, self._targets, unit, self._tolerance, result]
+        )
 
     @cached_property
     def init(self) -> Compiled:
@@ -177,7 +211,7 @@ class Programs:
         programs = (
             first,
             Compiled(advance, [run, *self._fit_signature[1:], count, count]),
-            Compiled(self._answer, [run, *self._fit_signature[:3]]),
+            Compiled(self._answer, [run, self._initial]),
         )
         self._chunked[capacity] = programs
         return programs
@@ -189,16 +223,12 @@ class Programs:
             own.extend(programs)
         return sum(program.num_traces() for program in own)
 
-    def _answer(
-        self,
-        run: loop.Run,
-        initial: tf.Tensor,
-        targets: tf.Tensor,
-        tolerance: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        """Gives the fields of `Solution`; NaN where nothing was computed."""
-        point = run.members.answer
-        result = verdicts(self.problem, run, targets, tolerance)
+    def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.
+
+        The result is as the loop left it.
+        """
+        point, result = run.members.answer, run.members.result
         matrix = self.problem.matrix(point.parameters)
         computed = (matrix, point.eigenvalues, loop.losses(run))
         nothing = tf.nest.map_structure(
@@ -207,8 +237,6 @@ class Programs:
         started = result != Result.invalid_input
         matrix, eigenvalues, loss = select(started, computed, nothing)
         parameters = select(started, point.parameters, initial)
+        fields = (parameters, matrix, eigenvalues, loss, run.members.num_steps, result)
         # The loop has no derivative by its input: None is better than a wrong one.
-        return tf.nest.map_structure(
-            tf.stop_gradient,
-            (parameters, matrix, eigenvalues, loss, run.members.num_steps, result),
-        )
+        return tf.nest.map_structure(tf.stop_gradient, (*fields, run.scales.unit))

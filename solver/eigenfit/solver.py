@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from eigenfit.arguments import FitArguments, fit_arguments, parameters_of, targets_of
@@ -18,6 +19,7 @@ from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
 from eigenfit.results import Progress, Solution
 from eigenfit.validation import broadcast_batch
+from eigenfit.verdicts import needs_verdict
 
 
 class Solver(tf.Module):
@@ -150,7 +152,8 @@ class Solver(tf.Module):
         batch = given.batch
         mode = self._mode(batch)
         if not record_every and not progress and batch_rank(batch) == 0:
-            answer = self.programs.fit_one.call(mode, given.values)
+            found = self.programs.search_one.call(mode, given.values)
+            answer = self._judged(mode, found, given.values)
             return Solution._make((*self._followed(given, answer), None))
         arguments = given.flat()
         empty = isinstance(batch, tf.TensorShape) and batch.num_elements() == 0
@@ -162,7 +165,7 @@ class Solver(tf.Module):
                 self.programs, mode, arguments, record_every, capacity, progress
             )
             finish = self.programs.chunked(capacity)[2].variant(mode)
-            answer = finish(run, *arguments[:3])
+            found = finish(run, arguments[0])
             history = history_of(run) if record_every else None
             if history is not None:
                 history = history._replace(
@@ -172,10 +175,11 @@ class Solver(tf.Module):
         elif self._in_buckets(mode, batch):
             run = run_in_buckets(self.programs, mode, arguments)
             finish = self.programs.chunked(0)[2].variant(mode)
-            answer, history = finish(run, *arguments[:3]), None
+            found, history = finish(run, arguments[0]), None
         else:
-            answer = self.programs.fit.variant(mode)(*arguments)
+            found = self.programs.search.variant(mode)(*arguments)
             history = None
+        answer = self._judged(mode, found, arguments)
         answer = unflatten(self._followed(given, answer), batch)
         return Solution._make((*answer, history))
 
@@ -271,6 +275,23 @@ class Solver(tf.Module):
         )
         compiled = program.variant(self._mode(batch))
         return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
+
+    def _judged(
+        self, mode: Mode, found: Sequence[tf.Tensor], arguments: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, ...]:
+        # What `search` found, with the verdict on it.
+        *fields, result, unit = found
+        _, targets, tolerance, _ = arguments
+        if tf.executing_eagerly():
+            known = (np.asarray(tolerance), result.numpy())
+            if not needs_verdict(self.problem, *known).any():
+                return *fields, result
+        given = [fields[0], targets, unit, tolerance, result]
+        if result.shape.rank == 0:
+            given = [tf.expand_dims(x, 0) for x in given]
+        # Graph mode is soon compiled, and the matrices are decomposed once.
+        program = self.programs.verdict.variant("eager" if mode == "eager" else "graph")
+        return *fields, tf.reshape(program(*given), tf.shape(result))
 
     def _followed(self, given: FitArguments, answer: Any) -> tuple[tf.Tensor, ...]:
         if given.followed is None:

@@ -9,7 +9,6 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.loop import Run
 from eigenfit.methods import gauss_newton
 from eigenfit.problem import Problem
 from eigenfit.results import Result
@@ -24,7 +23,12 @@ of the residual."""
 
 
 def verdicts(
-    problem: Problem, run: Run, targets: tf.Tensor, tolerance: tf.Tensor
+    problem: Problem,
+    parameters: tf.Tensor,
+    targets: tf.Tensor,
+    unit: tf.Tensor,
+    tolerance: tf.Tensor,
+    result: tf.Tensor,
 ) -> tf.Tensor:
     """Judges the members that ended `stationary` or `stalled`.
 
@@ -37,23 +41,18 @@ def verdicts(
 
     Args:
         problem: What was fitted.
-        run: Whose members have ended.
+        parameters: `[b, p]`, where members have ended.
         targets: `[b, m]`.
+        unit: `[b]`, of residuals.
         tolerance: `[b]`, 0 for the default.
+        result: `[b]` int32, as the loop left it.
 
     Returns:
         The results of all members, `[b]` int32.
     """
-    result = run.members.result
-    asked = (result == Result.stationary) | (result == Result.stalled)
-    data = (
-        run.members.answer.parameters,
-        targets,
-        run.scales.unit,
-        tolerance,
-        result,
-    )
-    if inside_xla():
+    asked = needs_verdict(problem, tolerance, result)
+    data = (parameters, targets, unit, tolerance, result)
+    if inside_xla() or not problem.is_least_squares:
         judged = where_any(asked, lambda: judge(problem, *data), result)
         return tf.where(asked, judged, result)
 
@@ -77,6 +76,12 @@ def verdicts(
         )
 
     return where_any(asked, some, result)
+
+
+def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
+    """Says which results of the loop are for `verdicts` to judge: `[...]` bool."""
+    ended = (result == int(Result.stationary)) | (result == int(Result.stalled))
+    return ended if problem.is_least_squares else ended & (tolerance == 0)
 
 
 def judge(

@@ -240,7 +240,6 @@ def test_several_blocks_reload_with_the_same_numbers(tmp_path, make):
 def test_probes_are_of_use():
     # A probe whose fit does nothing, or is cut off, or that rounding decides, would
     # let any model pass.
-    many = []
     for case in zoo.CASES:
         solver = ef.Solver(case.problem())
         probe = record_probes(solver, only=("fit",))["fit"]
@@ -250,6 +249,5 @@ def test_probes_are_of_use():
         moved = np.abs(outputs["parameters"] - probe.inputs["initial"]).max(axis=1)
         assert (moved[:-1] > 1e-4).all(), case
         assert (allowed[:-1] < 1e-3 * moved[:-1]).all(), case
-        if not solver.method.is_direct:
-            many.append(outputs["num_steps"][0] > 3)
-    assert np.mean(many) > 0.8
+        if isinstance(solver.method, ef.Alternating):
+            assert outputs["num_steps"][0] > 3, case

@@ -293,7 +293,10 @@ def test_a_file_makes_the_method_that_it_names(read, name):
 
 
 def test_the_default_tolerance_is_put_in_words(read):
-    assert read(SYMMETRIC).fit.tolerance_text == "relative 1e-10"
+    assert read(SYMMETRIC).fit.tolerance_text == "relative tolerance 1e-10"
     single = read(SYMMETRIC + '[fit]\ndtype = "float32"\n').fit
-    assert single.tolerance_text == "relative 1e-5"
-    assert read(SYMMETRIC + "[fit]\ntolerance = 1e-6\n").fit.tolerance_text == "1e-06"
+    assert single.tolerance_text == "relative tolerance 1e-5"
+    assert (
+        read(SYMMETRIC + "[fit]\ntolerance = 1e-6\n").fit.tolerance_text
+        == "tolerance 1e-06"
+    )

@@ -68,7 +68,7 @@ def fit(
     data = Data(targets, limits, scales)
     scaled = problem.in_unit(scales.unit)
     with unbranched():
-        state, answer = _started(scaled, method, start, targets)
+        state, answer = _started(problem, scales.unit, method, start, targets)
     result = classify(scaled, answer, data, tf.zeros_like(max_steps))
     result = tf.where(is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
@@ -89,22 +89,28 @@ def fit(
 
 
 def _started(
-    problem: Problem, method: AbstractMethod, initial: tf.Tensor, targets: tf.Tensor
+    problem: Problem,
+    unit: tf.Tensor,
+    method: AbstractMethod,
+    initial: tf.Tensor,
+    targets: tf.Tensor,
 ) -> tuple[Any, Point]:
-    """Starts a method; see `eigenfit.starting.start`.
+    """Starts a method on `problem.in_unit(unit)`; see `eigenfit.starting.start`.
 
     The given and the moved start are one batch, so that the model holds a single
     decomposition for both.
     """
+    scaled = problem.in_unit(unit)
     if method.is_direct or problem.order == 1:
-        state = method.init(problem, initial, targets)
+        state = method.init(scaled, initial, targets)
         return state, answer_at(state.point)
     both = tf.concat([initial, _moved(problem, initial, targets)], axis=0)
-    states = method.init(problem, both, tf.concat([targets, targets], axis=0))
+    twice = problem.in_unit(tf.concat([unit, unit], axis=0))
+    states = method.init(twice, both, tf.concat([targets, targets], axis=0))
     size = tf.shape(initial)[0]
     given = tf.nest.map_structure(lambda x: x[:size], states)
     moved = tf.nest.map_structure(lambda x: x[size:], states)
-    kink = problem.at_kink(given.point, targets)
+    kink = scaled.at_kink(given.point, targets)
     return select(kink, moved, given), answer_at(given.point)
 
 

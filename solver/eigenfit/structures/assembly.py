@@ -90,7 +90,7 @@ class Assembly(AbstractLinearStructure):
             ("parameters", which, self.num_parameters),
         ):
             if index.max() >= size:
-                from_one = index.max() == size and index.min() == 1
+                from_one = bool(index.max() == size and index.min() == 1)
                 raise ValueError(
                     f"`{label}` must lie in 0..{size - 1}, got {index.max()}."
                     f"{' Are they counted from 1?' * from_one}"

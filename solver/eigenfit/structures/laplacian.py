@@ -58,7 +58,7 @@ class Laplacian(AbstractLinearStructure):
         seen = set()
         for a, b in ends.tolist():
             if not 0 <= min(a, b) <= max(a, b) < self.order:
-                from_one = max(a, b) == self.order and ends.min() == 1
+                from_one = bool(max(a, b) == self.order and ends.min() == 1)
                 raise ValueError(
                     f"`edges` has ({a}, {b}), but the vertices are 0..{self.order - 1}."
                     f"{' Are they counted from 1?' * from_one}"
