@@ -111,7 +111,7 @@ RUNTIMES = {
 class Difference(NamedTuple):
     """How far an output is from what it should be, in its worst member."""
 
-    found: float  # largest difference, relative to the largest number expected
+    found: float  # largest difference, relative to the size of the output
     allowed: float  # likewise
 
     @property
@@ -122,13 +122,16 @@ class Difference(NamedTuple):
         return self.found / self.allowed if self.allowed else float("inf")
 
 
-def difference(found: Any, expected: np.ndarray, allowed: Any = 0.0) -> Difference:
+def difference(
+    found: Any, expected: np.ndarray, allowed: Any = 0.0, least: Any = 0.0
+) -> Difference:
     """Measures how far an output is from what it should be.
 
     Args:
         found: `[b, ...]`.
         expected: `[b, ...]`.
         allowed: `[b]`, differences up to which a member is right.
+        least: `[b]`, smallest size of an output: else its largest number, or 1.
 
     Returns:
         The difference of the worst member; infinity where shapes, NaNs or integers
@@ -157,6 +160,7 @@ def difference(found: Any, expected: np.ndarray, allowed: Any = 0.0) -> Differen
         np.where(finite, x, 0.0).reshape(rows, -1).max(axis=1)
         for x in (apart, np.abs(expected))
     )
+    size = np.maximum(size, least)
     size = np.where(size > 0, size, 1.0)
     members = [
         Difference(float(a / s), float(limit / s))
@@ -187,7 +191,12 @@ def run_checks(
             outputs = with_products(call(check["function"], inputs))
             allowed = check["allowed"]
             found = {
-                name: difference(outputs[name], value, allowed.get(name, 0.0))
+                name: difference(
+                    outputs[name],
+                    value,
+                    allowed.get(name, 0.0),
+                    _least(name, expected),
+                )
                 for name, value in expected.items()
             }
             name = max(found, key=lambda name: found[name].ratio)
@@ -197,6 +206,14 @@ def run_checks(
         except Exception as problem:
             row["error"] = f"{type(problem).__name__}: {problem}"
         yield {**row, "seconds": time.perf_counter() - begin}
+
+
+def _least(name: str, expected: dict[str, Any]) -> Any:
+    # A loss that a fit has brought to nothing is small against the squared levels.
+    if name != "loss" or "eigenvalues" not in expected:
+        return 0.0
+    levels = np.nan_to_num(expected["eigenvalues"])
+    return np.abs(levels).max(axis=-1, initial=0.0) ** 2
 
 
 def with_products(outputs: dict[str, Any]) -> dict[str, Any]:

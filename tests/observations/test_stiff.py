@@ -114,7 +114,8 @@ def test_stiffnesses_from_levels_and_modes(name):
     solver = ef.Solver(ef.Problem([block]), ef.LevenbergMarquardt(), compile="eager")
     solution = solver.fit(np.ones(2, dtype), t)
     assert solution.result != ef.Result.nonfinite
-    if name == "penalty 1e9":
+    # The levels of single precision are rounding: eps times the largest is 20.
+    if dtype is np.float64:
         np.testing.assert_allclose(solution.parameters, [1.2, 0.8], atol=1e-5)
 
 
