@@ -72,7 +72,7 @@ def test_as_many_unknowns_as_targets_miss_them_at_a_local_minimum():
     assert _name(solution) == "stationary"
     assert not solution.success
     np.testing.assert_allclose(solution.loss, 0.5, rtol=1e-9)
-    with pytest.raises(ef.FitError, match="unknowns enough"):
+    with pytest.raises(ef.FitError, match="local minimum that is not good enough"):
         solution.raise_for_result()
     # The same targets with errors are data.
     data = ef.Problem(problem.structure, ef.Levels(sigma=0.1))

@@ -178,7 +178,7 @@ def _lost(J: np.ndarray, names: Sequence[str]) -> str:
     from eigenfit.undetermined import decomposed, listed, reduced, written
 
     found = decomposed(J, np.zeros(J.shape[1], bool), _SMALL)
-    rows = reduced(found.directions[~found.seen])
+    rows = reduced(found.directions[~found.seen], float(found.rounding))
     return listed(written(rows, found.scales, names))
 
 

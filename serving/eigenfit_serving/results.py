@@ -52,11 +52,12 @@ _TEXTS = {
     ),
     Result.stationary: (
         "To first order no change of the parameters lowers the loss any further, yet "
-        "the targets are not met, although there are unknowns enough. Usually no "
-        "matrix of this structure has these eigenvalues, parameters are held on their "
-        "bounds, the start led to a local minimum, or it was a point of symmetry, such "
-        "as couplings that are all zero. Try other starts, wider bounds, or a "
-        "structure with more parameters; data with errors need their `sigma`."
+        "the targets are not met: a local minimum that is not good enough, or a "
+        "saddle. Usually no matrix of this structure has these eigenvalues, parameters "
+        "are held on their bounds, or the start led to a local minimum or was a point "
+        "of symmetry, such as couplings that are all zero. Try other starts, wider "
+        "bounds, or a structure with more parameters; data with errors need their "
+        "`sigma`."
     ),
     Result.max_steps: (
         "The step limit was reached before the loss fell to the tolerance. Usually "

@@ -167,11 +167,11 @@ def clusters(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Groups points: each belongs to the first earlier one that is the same.
 
-    Two are if no parameter differs by more than `rtol` of its own size (of its period,
-    over 2 pi), or if the data do not resolve the difference: if it changes residuals,
-    to first order at either point, by no more than the fits left open. That is four
-    times their residuals where the targets are met, 1e-4 of them elsewhere, and
-    rounding.
+    Two are if the data do not resolve the difference: if it changes residuals, to
+    first order at either point, by no more than the fits left open. That is four times
+    their residuals where the targets are met, 1e-4 of them elsewhere, and rounding. A
+    thousand times as much is allowed if no parameter differs by more than `rtol` of
+    its own size (of its period, over 2 pi).
 
     Args:
         points: Best ones first.
@@ -188,6 +188,8 @@ def clusters(
     norm = np.linalg.norm(x * columns, axis=1)
     least = np.where(points.met, 4.0, 1e-4) * points.residual
     least += 100 * np.finfo(x.dtype).eps * points.size
+    # What data tell apart by far more is not the same, however alike.
+    most = 1e3 * least
     leaders: list[int] = []
     whole = np.isfinite(freedom.periods)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -196,13 +198,15 @@ def clusters(
             difference = freedom.difference(x, x[j])
             own = np.maximum(np.abs(x), np.abs(x[j]))
             own = np.where(whole, freedom.periods / (2 * np.pi), own)
-            same = (np.abs(difference) <= rtol * own).all(axis=1)
+            alike = (np.abs(difference) <= rtol * own).all(axis=1)
             near = np.linalg.norm(difference * columns, axis=1)
             near = near <= 0.1 * np.maximum(norm, norm[j])
             here = np.linalg.norm(difference @ J[j].T, axis=1)
             there = np.linalg.norm(np.einsum("kmp,kp->km", J, difference), axis=1)
-            open_ = np.maximum(here, there) <= least + least[j]
-            same |= near & open_ & (points.met == points.met[j])
+            change = np.maximum(here, there)
+            open_ = change <= least + least[j]
+            same = near & open_ & (points.met == points.met[j])
+            same |= alike & (change <= most + most[j])
             same |= np.arange(k) == j
             label[same & (label < 0)] = len(leaders)
             leaders.append(j)

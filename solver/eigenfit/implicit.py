@@ -12,8 +12,16 @@ from eigenfit.eigen.derivatives import final, here
 from eigenfit.lengths import lengths
 from eigenfit.methods import AbstractMethod, gauss_newton
 from eigenfit.problem import Problem
-from eigenfit.pseudo_inverse import factor, least_squares, restricted_inverse
+from eigenfit.pseudo_inverse import (
+    Factors,
+    factor,
+    least_squares,
+    restricted_inverse,
+)
 from eigenfit.results import Result
+
+_CHANGE = 0.1
+"""Part of a singular value by which it may change on the last way to a solution."""
 
 
 def follow_targets(
@@ -190,7 +198,23 @@ class _Solution:
         x = least_squares(factors, s_bar)
         rank = tf.reduce_sum(tf.cast(factors.inside, tf.int32), axis=-1)
         sharp = ~factors.is_vague & ~self._rises(rank, rank < J.shape[-2])
-        return _Pull(x, sharp)
+        return _Pull(x, sharp & self._is_reached(J, factors, transposed=True))
+
+    def _is_reached(
+        self, J: tf.Tensor, factors: Factors, transposed: bool = False
+    ) -> tf.Tensor:
+        # Whether J stays what it is on the way that the residual leaves: [b]. At a
+        # double root it halves with each step, however small it has become. Factors
+        # are those of J, or of its transpose.
+        problem, point = self.problem, self.point
+        zero = tf.zeros_like(point.loss)
+        step = gauss_newton.direction(J, point.residual, zero) / self.norms
+        there = problem.evaluate(problem.limit(point.parameters + step), self.targets)
+        free = tf.cast(self.free, J.dtype)[:, tf.newaxis, :]
+        change = problem.jacobian_at(there) / self.norms[:, tf.newaxis, :] * free - J
+        change = tf.matmul(change, factors.V, transpose_a=transposed)
+        small = tf.norm(change, axis=-2) <= _CHANGE * factors.sizes
+        return tf.reduce_all(small | ~factors.inside, axis=-1)
 
     def _curved(self, J: tf.Tensor, s_bar: tf.Tensor) -> _Pull:
         # At a minimum: (H / 2) x = s_bar among the free parameters.
@@ -208,7 +232,8 @@ class _Solution:
         flat = ~factors.inside & ~rises[:, tf.newaxis]
         held = tf.linalg.diag(1 - free)
         x, regular = restricted_inverse(H, held, factors.V, flat, s_bar, least)
-        return _Pull(x * free, regular)
+        reached = self._is_reached(J, factors) | ~self.met
+        return _Pull(x * free, regular & reached)
 
     def _bounds(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         # Which parameters are on no bound [b, p]; which are surely held there [b, p];

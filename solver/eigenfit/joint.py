@@ -210,9 +210,17 @@ class JointProblem(Problem):
         """Whether some target has a standard deviation, or there are priors."""
         return self.num_priors > 0 or any(x.has_sigma for x in self.observations)
 
-    def _sizes(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    @property
+    def parts(self) -> tuple[slice, ...]:
+        """Where the targets of each observation stand."""
+        return tuple(term.targets for term in self._terms)
+
+    def _sizes(
+        self, parameters: tf.Tensor, targets: tf.Tensor, share: float = 1.0
+    ) -> tf.Tensor:
         r = self.expand(parameters)
-        norms = [matrix_norm(g.assemble(r)) for g in self.groups]  # [..., B, 1] each
+        norms = [share * matrix_norm(g.assemble(r)) for g in self.groups]
+        # [..., B, 1] each.
         norms = [norms[number][..., place, :] for number, place in self._places]
         largest = functools.reduce(tf.maximum, norms)
         sizes = self._terms.natural_sizes(

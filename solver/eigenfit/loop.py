@@ -20,7 +20,7 @@ from eigenfit.xla import inside_xla
 
 T = TypeVar("T")
 
-_RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
+RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
 """Residual, relative to its natural size, at which targets are met by default."""
 
 WORTH_COMPACTING = 32
@@ -38,7 +38,7 @@ class Scales(NamedTuple):
     """What is small for each member; the loop measures residuals in its unit."""
 
     unit: tf.Tensor  # [b] of residuals: the largest natural size of one
-    size: tf.Tensor  # [b] natural size of the norm of all, in this unit
+    size: tf.Tensor  # [b] of the observation whose residual is the least, in this unit
 
 
 class Members(NamedTuple):
@@ -92,7 +92,7 @@ def begin(
     """
     valid = is_valid(problem, initial, targets, limits)
     initial, targets = sanitise(valid, initial, targets)
-    scales = Scales(*problem.natural_size(initial, targets))
+    scales = scales_of(problem, initial, targets)
     problem = problem.in_unit(scales.unit)
     state, answer = start(problem, method, initial, targets)
     data = Data(targets, limits, scales)
@@ -280,6 +280,15 @@ def sanitise(
     return initial, targets
 
 
+def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scales:
+    """Measures problems by their targets, and where these are 0 by their starts."""
+    unit, _ = problem.natural_size(initial, targets)
+    sizes = problem.in_unit(unit).sizes_of_parts(initial, targets)
+    # What has no weight has no size.
+    size = tf.reduce_min(tf.where(sizes > 0, sizes, sizes.dtype.max), axis=-1)
+    return Scales(unit, tf.where(size < sizes.dtype.max, size, tf.zeros_like(size)))
+
+
 def is_finite(answer: Point) -> tf.Tensor:
     """Says which members have a finite answer: `[b]`."""
     finite = tf.math.is_finite(answer.loss)
@@ -299,9 +308,18 @@ def classify(
     asked = tf.sqrt(limits.tolerance) / scales.unit
     # A loss that is small by luck alone is none.
     met = (norm <= asked) & ((rounding <= asked) | (norm == 0))
-    relative = _RTOL[norm.dtype] * scales.size
-    if problem.has_errors:
-        # Errors ask for more than large levels do: residuals are in units of them.
-        relative = tf.minimum(relative, _RTOL[norm.dtype] ** 0.6 / scales.unit)
+    relative = relative_tolerance(problem, scales.size, scales.unit)
     met = tf.where(limits.tolerance > 0, met, norm <= relative)
     return tf.where(met, int(Result.converged), result)
+
+
+def relative_tolerance(problem: Problem, size: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
+    """Gives the norm of a residual that is none by default, for its natural size.
+
+    Both are in the unit. Errors ask for more than large levels do: residuals are in
+    units of them.
+    """
+    rtol = RTOL[size.dtype]
+    if problem.has_errors:
+        return tf.minimum(rtol * size, rtol**0.6 / unit)
+    return rtol * size

@@ -68,8 +68,8 @@ def multistart(
     is no better one; then the single row is that of the lowest loss. There is no row
     if no member has a finite loss.
 
-    Ends are the same solution if no parameter differs by more than `rtol` of its own
-    size, or if the data do not resolve the difference (see `eigenfit.distinct`).
+    Ends are the same solution if the data do not resolve the difference, or hardly and
+    no parameter differs by more than `rtol` of its own size (see `eigenfit.distinct`).
     Before, each is improved by up to 20 Gauss-Newton steps, parameters lose whole
     periods, and changes of signs that no observation sees are undone (derived in
     `eigenfit.signatures`, also for several matrices): of such copies, `copies` many,

@@ -144,6 +144,11 @@ class Problem(Unknowns):
         return self.observation.has_sigma
 
     @property
+    def parts(self) -> tuple[slice, ...]:
+        """Where the targets of each of the o observations stand."""
+        return (slice(0, self.num_targets),)
+
+    @property
     def num_data(self) -> int:
         """Number of data that can disagree with a model.
 
@@ -229,8 +234,40 @@ class Problem(Unknowns):
         unit = tf.pow(tf.constant(2, unit.dtype), exponent)
         return unit, tf.norm(size / unit[..., tf.newaxis], axis=-1)
 
-    def _sizes(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        norm = matrix_norm(self.structure.assemble(parameters))
+    def sizes_of_parts(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes what the residual of each observation is small against: `[..., o]`.
+
+        As `natural_size`, in the unit of residuals, but for each observation alone,
+        since one in other units must not hide that another is missed. Targets that
+        are all 0 have no size: the machine epsilon of what the matrix allows is left,
+        which is far below what can be met by chance.
+
+        Args:
+            parameters: `[..., p]`, where the matrix is looked at.
+            targets: `[..., m]`.
+        """
+        size = self._sizes(parameters, targets, epsilon(targets.dtype))
+        return self.norms_of_parts(self.in_own_unit(size))
+
+    def norms_of_parts(self, x: tf.Tensor) -> tf.Tensor:
+        """Computes the norms of the parts `[..., o]` of something `[..., m + q]`."""
+        largest = tf.stack(
+            [tf.reduce_max(tf.abs(x[..., part]), axis=-1) for part in self.parts], -1
+        )
+        # Squares of what is small beside another observation may vanish.
+        unit = tf.where(largest > 0, largest, tf.ones_like(largest))
+        norms = [
+            tf.norm(x[..., part] / unit[..., k : k + 1], axis=-1)
+            for k, part in enumerate(self.parts)
+        ]
+        return unit * tf.stack(norms, axis=-1)
+
+    def _sizes(
+        self, parameters: tf.Tensor, targets: tf.Tensor, share: float = 1.0
+    ) -> tf.Tensor:
+        # Of each value, with a share of the norm of the matrix in place of targets
+        # that are all 0.
+        norm = share * matrix_norm(self.structure.assemble(parameters))
         size = self.observation.natural_size(targets, norm)
         return self.observation.weighted(tf.zeros_like(targets) + size)
 
@@ -315,9 +352,10 @@ class Problem(Unknowns):
         return tf.norm(self.in_own_unit(errors), axis=-1)
 
     def rounding_at(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-        """Gives the same from what the eigensolver left at a point: `[...]`.
+        """Gives the same from what the eigensolver left at a point: `[..., m]`.
 
-        Far less than `rounding` where the levels observed are far below the largest.
+        Of each value. Far less than `rounding` where the levels observed are far below
+        the largest.
 
         Args:
             point: What `evaluate` gave for the same targets.
@@ -331,7 +369,7 @@ class Problem(Unknowns):
         errors = self.value_errors(
             point.eigenvalues, 2 * tf.concat(errors, axis=-1), targets
         )
-        return tf.norm(self.in_own_unit(errors), axis=-1)
+        return self.in_own_unit(errors)
 
     def value_errors(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor

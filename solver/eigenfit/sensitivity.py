@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.graded import norms
+from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.observations import AbstractObservation
 from eigenfit.problem import Problem
 
@@ -21,7 +22,7 @@ class Sensitivity(NamedTuple):
 
     residual: np.ndarray  # [..., m + q], weighted; q priors at the end
     loss: np.ndarray  # [...]
-    jacobian: np.ndarray  # [..., m + q, p] of the residual
+    jacobian: np.ndarray  # [..., m + q + c, p] of the residual; c pairs of clusters
     levels: np.ndarray  # [..., N, p], derivatives of all levels
     by_targets: np.ndarray | None  # [..., m + q, m], by targets over their sigma;
     # None for minus the identity
@@ -56,7 +57,8 @@ def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
         if pieces[0] is None:
             joined.append(None)
             continue
-        whole = np.concatenate(pieces)
+        rows = max(piece.shape[1] for piece in pieces) if pieces[0].ndim > 1 else 0
+        whole = np.concatenate([_with_rows(piece, rows) for piece in pieces])
         joined.append(whole.reshape([*batch, *whole.shape[1:]]))
     return Sensitivity(*joined)
 
@@ -89,9 +91,38 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
     by_targets = None
     if _depends_on_targets(problem):
         by_targets = _array(problem.target_jacobian_at(point)) / problem.roots()
+    J = np.concatenate([J, _couplings(problem, point, t)], axis=-2)
     return Sensitivity(
         _array(point.residual), _array(point.loss), J, levels, by_targets
     )
+
+
+def _couplings(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
+    # Equations of pairs of levels that coincide and should, [..., c, p]: derivatives of
+    # the levels alone depend on the basis there.
+    nothing = np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
+    if not problem.is_plain or problem.num_targets == 1:
+        return nothing
+    w = _array(problem.observation.measure(point.eigenvalues, None, targets))
+    t = _array(targets)
+    i, j = np.triu_indices(w.shape[-1], 1)
+    largest = np.abs(_array(point.eigenvalues)).max(axis=-1, keepdims=True)
+    near = np.abs(w[:, i] - w[:, j]) <= np.sqrt(epsilon(targets.dtype)) * largest
+    near &= t[:, i] == t[:, j]
+    used = near.any(axis=0)
+    if not used.any():
+        return nothing
+    rows = _array(couplings_of(problem, point, targets))
+    copies = rows.shape[-2] // len(i)  # two for complex matrices
+    near, used = np.tile(near, copies), np.tile(used, copies)
+    return np.where(near[..., np.newaxis], rows, 0.0)[:, used]
+
+
+def _with_rows(array: np.ndarray, number: int) -> np.ndarray:
+    # Clusters of other members have other numbers of pairs.
+    missing = number - array.shape[1] if array.ndim > 1 else 0
+    padding = [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, padding) if missing else array
 
 
 def _sizes(problem: Problem, point: Any) -> np.ndarray:

@@ -11,13 +11,13 @@ from eigenfit.arguments import parameters_of, targets_of
 from eigenfit.distinct import Freedom, clusters, column_norms, freedom_of
 from eigenfit.problem import Problem
 from eigenfit.refinement import Refinement
-from eigenfit.results import Result, Solution
+from eigenfit.results import SUCCESSES, Result, Solution
 from eigenfit.solver import Solver
 
 Symmetries = Callable[[np.ndarray], Any] | Literal["auto", False] | None
 
-PROPER = (Result.converged, Result.minimum, Result.stationary)
-"""Codes of fits that ended at a point that is what it is: a solution or a minimum."""
+_SAME_LOSS = 1e-4
+"""Relative difference of the residuals of one continuum."""
 
 
 class DistinctSolutions(NamedTuple):
@@ -81,7 +81,10 @@ def distinct_solutions(
     loss = np.asarray(solution.loss)
     r = np.asarray(solution.parameters)
     usable = np.isfinite(loss) & np.isfinite(r).all(axis=1)
-    proper = usable & np.isin(codes, PROPER)
+    proper = usable & np.isin(codes, SUCCESSES)
+    if not problem.is_least_squares:
+        # Else the gradient vanishes there at a saddle.
+        proper |= usable & (codes == Result.stationary)
     member = np.flatnonzero(proper if proper.any() else usable)
     if not len(member):
         return _nothing(solution)
@@ -119,7 +122,7 @@ def distinct_solutions(
     scaled = column_norms(points.jacobian).max(axis=0)
     away = (images if begin is None else x - begin) * scaled
     label, leaders, dimension = _joined(
-        label, leaders, dimension, met, np.linalg.norm(away, axis=1)
+        label, leaders, dimension, met, residual, np.linalg.norm(away, axis=1)
     )
     counts = np.bincount(label[label >= 0], minlength=len(leaders))
     rows = _ordered(images[leaders], residual[leaders], met[leaders], counts, freedom)
@@ -173,7 +176,7 @@ def describe(
 _WORDS = {
     Result.converged: "targets met",
     Result.minimum: "least-squares minimum",
-    Result.stationary: "local minimum that misses the targets",
+    Result.stationary: "stationary point that misses the targets",
     Result.max_steps: "where a fit ended at its limit of steps",
     Result.stalled: "where a fit stalled",
     Result.nonfinite: "where a fit left the domain",
@@ -191,14 +194,22 @@ def _joined(
     leaders: np.ndarray,
     dimension: np.ndarray,
     met: np.ndarray,
+    residual: np.ndarray,
     away: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Groups of one continuum become one, led by the member that went least far.
-    kinds: dict[tuple[int, bool], int] = {}
+    # Groups of one continuum become one, led by the member that went least far. All
+    # of it have the same loss.
+    kinds: dict[tuple[int, int], int] = {}
+    losses: list[float] = []
     new = np.empty(len(leaders), int)
     rows: list[int] = []
     for i, leader in enumerate(leaders):
-        key = (int(dimension[i]), bool(met[leader]))
+        own, level = residual[leader], -1
+        if not met[leader]:
+            alike = [k for k, x in enumerate(losses) if abs(own - x) <= _SAME_LOSS * x]
+            level = alike[0] if alike else len(losses)
+            losses += [] if alike else [own]
+        key = (int(dimension[i]), level)
         if key[0] and key in kinds:
             new[i] = kinds[key]
             continue

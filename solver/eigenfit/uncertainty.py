@@ -41,6 +41,7 @@ class Uncertainty:
     singular_values: np.ndarray  # [..., p] of the scaled Jacobian, descending
     directions: np.ndarray  # [..., p, p] in rows, the undetermined ones last
     scales: np.ndarray  # [..., p] sizes of the columns of the Jacobian, 1 for zero
+    rounding: np.ndarray  # [...] share in undetermined directions that is none
     on_bounds: np.ndarray  # [..., p] -1 or 1 on the lower or upper bound
     all_on_bounds: np.ndarray  # [..., P] the same, 1 for what follows from such
     scale: Scale
@@ -62,7 +63,8 @@ class Uncertainty:
             return []
         scales = self.scales[member]
         rows = self.directions[member][-number:] * scales
-        return written(reduced(rows), scales, self.names)
+        rounding = float(self.rounding[member])
+        return written(reduced(rows, rounding), scales, self.names)
 
     def table(self, member: tuple[int, ...] = ()) -> list[tuple[str, str]]:
         """Lists name and `value(error)` of all parameters of a member.
@@ -106,7 +108,10 @@ def uncertainty(
     `rtol` of the largest, with rows and columns scaled to one size, are not
     determined: they are left out of the covariance, and parameters, levels and values
     that change along one have infinite errors. So has a coupling at 0, which moves
-    levels in second order only (see `sensitivity`). Errors of levels are those of
+    levels in second order only (see `sensitivity`). Where levels
+    coincide whose targets are equal, the whole block of the cluster determines what
+    parts them, as in `ClusterNewton` (where `Levels` are the only observation). Errors
+    of levels are those of
     `J_levels C J_levels^T`, their prediction band.
 
     Args:
@@ -152,10 +157,10 @@ def uncertainty(
     held = on_bounds != 0
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
-    parts = decomposed(J, held, rtol)
+    parts = decomposed(J, held, rtol, 50 * epsilon(problem.parameter_dtype))
     half, chi_square = _solved(found, J, held, parts)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
-    freedom = problem.num_data - rank
+    freedom = np.maximum(problem.num_data - rank, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
     half[~finite] = np.nan
@@ -194,6 +199,7 @@ def uncertainty(
         singular_values=parts.singular_values,
         directions=parts.directions / parts.scales[..., np.newaxis, :],
         scales=parts.scales,
+        rounding=parts.rounding,
         on_bounds=on_bounds,
         all_on_bounds=sides,
         scale=scale,
@@ -245,8 +251,14 @@ class _Open:
 
     def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
         self._scales = parts.scales
+        self._rounding = parts.rounding
         self._found = [
-            (index, reduced(parts.directions[index][~parts.seen[index]]))
+            (
+                index,
+                reduced(
+                    parts.directions[index][~parts.seen[index]], parts.rounding[index]
+                ),
+            )
             for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
         ]
 
@@ -255,7 +267,8 @@ class _Open:
         result = norms(gradients @ half, -1)
         gradients = gradients / self._scales[..., np.newaxis, :]
         for index, combinations in self._found:
-            result[index][sees(gradients[index], combinations)] = np.inf
+            open_ = sees(gradients[index], combinations, self._rounding[index])
+            result[index][open_] = np.inf
         return result
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CLEAN = 1e-6
-"""Share in a combination, in scaled parameters, that is rounding."""
+_LEAST = 1e-12
+"""Share in a combination, in scaled parameters, that is rounding in any case."""
 _MAX_SHOWN = 4
 _MAX_TERMS = 6
 _ROUNDS = 3
@@ -21,9 +21,12 @@ class Decomposition(NamedTuple):
     directions: np.ndarray  # [..., p, p], in rows, of parameters times their scales
     scales: np.ndarray  # [..., p], sizes of the columns, 1 for zero
     seen: np.ndarray  # [..., p] bool, which singular values are not rounding
+    rounding: np.ndarray  # [...] share in the other directions that is none
 
 
-def decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> Decomposition:
+def decomposed(
+    J: np.ndarray, held: np.ndarray, rtol: float, noise: float = 1e-14
+) -> Decomposition:
     """Tells directions that a Jacobian sees from those that it does not.
 
     Rows and columns are scaled to one size in turn: no row is small because another
@@ -33,6 +36,8 @@ def decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> Decomposition:
         J: `[..., m, p]`, finite, zero where an entry is rounding.
         held: `[..., p]` bool, parameters that are known.
         rtol: Relative size of singular values that are rounding.
+        noise: Relative size of the rounding of J. It turns directions that J does not
+            see towards those that it sees least.
     """
     J = np.where(held[..., np.newaxis, :], 0.0, J)
     S, scales = J, np.ones([*J.shape[:-2], J.shape[-1]])
@@ -50,14 +55,20 @@ def decomposed(J: np.ndarray, held: np.ndarray, rtol: float) -> Decomposition:
     S = np.concatenate([S / length[..., np.newaxis, :], own], axis=-2)
     _, s, Vt = np.linalg.svd(S, full_matrices=False)
     seen = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
-    return Decomposition(s, Vt, scales * length, seen)
+    largest = s.max(axis=-1, initial=0.0)
+    weakest = np.where(seen, s, np.inf).min(axis=-1, initial=np.inf)
+    with np.errstate(invalid="ignore"):
+        rounding = np.where(largest > 0, noise * largest / weakest, 0.0)
+    rounding = np.maximum(rounding, _LEAST)
+    return Decomposition(s, Vt, scales * length, seen, rounding)
 
 
-def reduced(rows: np.ndarray) -> np.ndarray:
+def reduced(rows: np.ndarray, rounding: float = _LEAST) -> np.ndarray:
     """Finds other rows of the same span with few entries, each with one of its own.
 
     Args:
         rows: `[d, p]`, independent, in parameters that can be compared.
+        rounding: Share of a parameter that is none.
 
     Returns:
         `[d, p]`, with a largest entry 1 each, in the order of these; zeros are exact.
@@ -74,23 +85,26 @@ def reduced(rows: np.ndarray) -> np.ndarray:
         rows[others] -= np.outer(rows[others, column], rows[k])
         pivots.append(column)
     size = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
-    rows[np.abs(rows) <= _CLEAN * size] = 0.0
+    rows[np.abs(rows) <= rounding * size] = 0.0
     return rows[np.argsort(pivots)]
 
 
-def sees(gradients: np.ndarray, combinations: np.ndarray) -> np.ndarray:
+def sees(
+    gradients: np.ndarray, combinations: np.ndarray, rounding: float = _LEAST
+) -> np.ndarray:
     """Says which functions change along a combination that the data do not see.
 
     Args:
         gradients: `[N, p]` of the functions.
         combinations: `[d, p]` of `reduced`, in the same parameters.
+        rounding: As of `reduced`.
 
     Returns:
         `[N]` bool.
     """
     change = np.abs(gradients @ combinations.T)
     most = np.abs(gradients) @ np.abs(combinations).T
-    return (change > _CLEAN * most).any(axis=-1)
+    return (change > rounding * most).any(axis=-1)
 
 
 def written(rows: np.ndarray, scales: np.ndarray, names: Sequence[str]) -> list[str]:

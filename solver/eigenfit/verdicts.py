@@ -9,8 +9,10 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, epsilon
+from eigenfit.loop import relative_tolerance
 from eigenfit.methods import gauss_newton
 from eigenfit.problem import Problem
+from eigenfit.pseudo_inverse import factor
 from eigenfit.results import Result
 from eigenfit.xla import inside_xla, where_any
 
@@ -32,12 +34,14 @@ def verdicts(
 ) -> tf.Tensor:
     """Judges the members that ended `stationary` or `stalled`.
 
-    - `converged`, if no tolerance was given and the residual is rounding of the levels;
+    - `converged`, if no tolerance was given and each observation is met to its size
+      or to the rounding of its levels;
     - `minimum`, if data need not be met exactly (see `Problem.is_least_squares`), a
-      whole Gauss-Newton step promises to lower the loss by no more than its rounding
-      or 1e-8 of it, and no curvature is negative in the directions that bounds leave
-      free. At a kink of the loss, where there is no curvature, none is;
-    - else what it was, `stationary` if a curvature is negative.
+      whole step promises to lower the loss by no more than its rounding or 1e-8 of
+      it, and no curvature is negative in the directions that bounds leave free. At a
+      kink of the loss, where there is no curvature, none is;
+    - `stationary`, if such a step promises no more but a curvature is negative;
+    - else `stalled`; what it was, where data should be met exactly.
 
     Args:
         problem: What was fitted.
@@ -107,12 +111,28 @@ def judge(
     """
     problem = problem.in_unit(unit)
     point = problem.evaluate(parameters, targets)
-    rounding = problem.rounding_at(point, targets)
-    norm = tf.sqrt(point.loss)
+    errors = problem.rounding_at(point, targets)
     if problem.is_least_squares:
-        result = _minima(problem, point, targets, norm * rounding, result)
-    met = (tolerance == 0) & (norm <= rounding)
+        rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)
+        result = _minima(problem, point, targets, rounding, result)
+    met = (tolerance == 0) & _is_met(problem, point, targets, errors)
     return tf.where(met, int(Result.converged), result)
+
+
+def _is_met(
+    problem: Problem, point: Any, targets: tf.Tensor, errors: tf.Tensor
+) -> tf.Tensor:
+    # Whether each observation is met by itself, and priors where there are some.
+    norms = problem.norms_of_parts(point.residual)
+    sizes = problem.sizes_of_parts(point.parameters, targets)
+    unit = tf.ones_like(point.loss) if problem.unit is None else problem.unit
+    enough = relative_tolerance(problem, sizes, unit[..., tf.newaxis])
+    enough = tf.maximum(enough, problem.norms_of_parts(errors))
+    met = tf.reduce_all(norms <= enough, axis=-1)
+    if problem.num_priors:
+        rest = tf.norm(point.residual[..., problem.num_targets :], axis=-1)
+        met &= rest <= tf.reduce_max(enough, axis=-1)
+    return met
 
 
 def _minima(
@@ -122,25 +142,74 @@ def _minima(
     rounding: tf.Tensor,
     result: tf.Tensor,
 ) -> tf.Tensor:
-    J = gauss_newton.hold(problem, point, problem.jacobian_at(point))
+    J = _without_noise(problem, point)
+    squares = gauss_newton.squared_columns(J)
+    held = _surely_held(problem, point, J, squares)
+    J = tf.where(held[:, tf.newaxis, :], tf.zeros_like(J), J)
     H = _hessian(problem, point, targets) / 2
-    on_bound = problem.on_bounds(point.parameters) != 0
-    held = tf.reduce_all(J == 0, axis=-2) & on_bound
     either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
     H = tf.where(either, tf.zeros_like(H), H)
-    squares = gauss_newton.squared_columns(J)
     norms = gauss_newton.roots(tf.maximum(squares, tf.abs(tf.linalg.diag_part(H))))
     H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
-    w, _ = decompose(H)
-    allowed = epsilon(w.dtype) ** 0.65 * tf.maximum(tf.abs(w[:, -1]), 1)
-    bends_down = w[:, 0] < -allowed  # False for NaN
-    J /= gauss_newton.roots(squares)[:, tf.newaxis, :]
-    d = gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss))
-    promised = -tf.reduce_sum(d * gauss_newton.gradient(J, point.residual), axis=-1)
+    J /= norms[:, tf.newaxis, :]
+    w, V = decompose(H)
+    least = epsilon(w.dtype) ** 0.65 * tf.maximum(tf.abs(w[:, -1]), 1)
+    bends_down = w[:, 0] < -least  # False for NaN
+    promised = _promised(point, J, H, w, V, least)
     flat = promised <= tf.maximum(_PROMISE * point.loss, 2 * rounding)
-    flat |= result == Result.stationary
     judged = tf.where(bends_down, int(Result.stationary), int(Result.minimum))
-    return tf.where(flat, judged, result)
+    missed = tf.where(result == Result.stationary, int(Result.stalled), result)
+    return tf.where(flat, judged, missed)
+
+
+def _without_noise(problem: Problem, point: Any) -> tf.Tensor:
+    # The Jacobian with zeros for columns that are rounding.
+    J = problem.jacobian_at(point)
+    squares = gauss_newton.squared_columns(J)
+    scale = gauss_newton.initial_scale(problem, J, point)
+    real = squares > (gauss_newton.ROUNDING * epsilon(J.dtype)) ** 2 * scale
+    return tf.where(real[:, tf.newaxis, :], J, tf.zeros_like(J))
+
+
+def _surely_held(
+    problem: Problem, point: Any, J: tf.Tensor, squares: tf.Tensor
+) -> tf.Tensor:
+    # Parameters on a bound that the gradient holds there: [b, p]. One on which the
+    # loss does not depend in first order may leave its bound.
+    side = tf.cast(problem.on_bounds(point.parameters), J.dtype)
+    push = -side * gauss_newton.gradient(J, point.residual)
+    size = tf.sqrt(squares * point.loss[:, tf.newaxis])
+    return push > epsilon(J.dtype) ** 0.4 * size
+
+
+def _promised(
+    point: Any, J: tf.Tensor, H: tf.Tensor, w: tf.Tensor, V: tf.Tensor, least: tf.Tensor
+) -> tf.Tensor:
+    """Computes by how much a whole step may lower the loss: `[b]`.
+
+    A Newton step where curvatures are above rounding. Those of nearly collinear
+    columns are not: there the lengths of `J v` count, which do not suffer from the
+    squares. At a kink, where H is NaN, these are all there is.
+    """
+    g = gauss_newton.gradient(J, point.residual)
+    along = tf.linalg.matvec(V, g, transpose_a=True)
+    curved = w > least[:, tf.newaxis]
+    newton = along**2 / tf.where(curved, w, tf.ones_like(w))
+    newton = tf.reduce_sum(tf.where(curved, newton, tf.zeros_like(newton)), axis=-1)
+    factors = factor(J)
+    gain = tf.linalg.matvec(factors.C, point.residual, transpose_a=True) ** 2
+    second = H - tf.linalg.matmul(J, J, transpose_a=True)
+    second = tf.linalg.matmul(second, factors.V)
+    second = tf.reduce_sum(factors.V * second, axis=-2)
+    unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
+    second = tf.where(second > least[:, tf.newaxis], second, tf.zeros_like(second))
+    square = factors.sizes**2
+    gain *= tf.math.divide_no_nan(square, square + second)
+    largest = tf.reduce_max(factors.sizes, axis=-1, keepdims=True)
+    resolved = max(1e-12, 100 * epsilon(w.dtype)) * largest
+    gain = tf.where(factors.sizes > resolved, gain, tf.zeros_like(gain))
+    linear = tf.reduce_sum(gain, axis=-1)
+    return tf.where(unknown, linear, tf.maximum(newton, linear))
 
 
 def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:

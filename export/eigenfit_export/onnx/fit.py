@@ -15,7 +15,7 @@ import tensorflow as tf
 from eigenfit import Result, Solution
 from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.loop import Data, Limits, Scales, classify, is_finite, is_valid
+from eigenfit.loop import Data, Limits, classify, is_finite, is_valid, scales_of
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
@@ -64,7 +64,7 @@ def fit(
     valid = is_valid(problem, initial, targets, limits)
     start = select(valid, initial, tf.zeros_like(initial))
     targets = select(valid, targets, tf.zeros_like(targets))
-    scales = Scales(*problem.natural_size(start, targets))
+    scales = scales_of(problem, start, targets)
     data = Data(targets, limits, scales)
     scaled = problem.in_unit(scales.unit)
     with unbranched():

@@ -7,8 +7,11 @@ import tensorflow as tf
 from eigenfit.eigen import epsilon
 from eigenfit.problem import Evaluation, Problem
 
-_ROUNDING = 2**10
+ROUNDING = 2**10
 """Norm of a column of rounding, in epsilons of the norm that it can have."""
+
+_LARGEST = 1e4
+"""Scale of a parameter at most, in norms of its column."""
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
@@ -119,7 +122,7 @@ def initial_scale(
         most = None if point is None else problem.most_squared(point.parameters)
         if most is None:
             return squares
-        idle = squares <= (_ROUNDING * epsilon(J.dtype)) ** 2 * most
+        idle = squares <= (ROUNDING * epsilon(J.dtype)) ** 2 * most
         return tf.where(idle, most, squares)
     constant = tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
     return problem.in_own_unit(constant, 2)
@@ -144,10 +147,17 @@ def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
 
 
 def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
-    """Keeps the largest squared column norm so far, unless the scales are constant."""
+    """Keeps the largest squared column norm so far, unless the scales are constant.
+
+    But none more than 1e4 times its column, which a start where it was much larger
+    leaves behind; columns of rounding keep theirs.
+    """
     if problem.squared_norms() is not None:
         return scale
-    return tf.maximum(scale, squared_columns(J))
+    squares = squared_columns(J)
+    real = squares > (ROUNDING * epsilon(J.dtype)) ** 2 * scale
+    most = tf.where(real, _LARGEST**2 * squares, scale)
+    return tf.maximum(tf.minimum(scale, most), squares)
 
 
 def squared_columns(J: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,203 @@
+"""What must not be said of fits: verdicts, solutions, errors, derivatives."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+import tensorflow as tf
+
+import eigenfit as ef
+
+UNITS = list(np.eye(3))
+SQUARE = np.diag([0.0, 1.0, 3.0])
+COUPLING = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+
+
+def diagonal(rows, offset, **options):
+    """Levels that are linear: `rows @ r + offset`, ascending where observed."""
+    basis = [np.diag(column) for column in np.transpose(rows)]
+    return ef.Problem(ef.Affine(basis, offset=np.diag(offset)), ef.Levels(**options))
+
+
+@pytest.mark.parametrize("start", [1.0, 1e6, 1e12])
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+def test_targets_of_zero_are_not_met_by_levels_small_against_the_start(start, method):
+    # One of the levels is 1, whatever r is.
+    problem = diagonal([[1.0], [0.0]], [0.0, 1.0])
+    solution = ef.Solver(problem, method).fit([start], [0.0, 0.0])
+    assert solution.result == ef.Result.minimum
+    np.testing.assert_allclose(solution.parameters, 0, atol=1e-8)
+    np.testing.assert_allclose(solution.loss, 1, rtol=1e-12)
+
+
+def test_targets_of_zero_beside_a_stiff_support():
+    A = np.array([[1e12, 0, 0], [0, 2.0, -1], [0, -1, 2]])
+    problem = ef.Problem(ef.Affine([np.diag(UNITS[2])], offset=A), ef.Levels([0, 1]))
+    solution = ef.Solver(problem).fit([5.0], [0.0, 0.0])
+    assert solution.result == ef.Result.minimum
+
+    def loss(r):
+        return np.sum(np.linalg.eigvalsh(A[1:, 1:] + np.diag([0, r])) ** 2)
+
+    best = scipy.optimize.minimize_scalar(loss).x
+    np.testing.assert_allclose(solution.parameters, [best], atol=1e-6)
+    # Such levels can be met, of which the support leaves 12 digits fewer.
+    problem = diagonal([[1.0], [0.0]], [0.0, 1e12], indices=[0])
+    solution = ef.Solver(problem).fit([50.0], [0.0])
+    assert solution.result == ef.Result.converged
+    np.testing.assert_allclose(solution.parameters, 0, atol=1e-3)
+
+
+def test_each_observation_must_be_met():
+    K = 1e11 * np.array([[2.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
+    w, V = np.linalg.eigh(K + 1e11 * np.diag([0.3, 0.1, 0.5]))
+    shape = V[:, 0] * np.sign(V[0, 0])
+    problem = ef.Problem(
+        ef.Affine([1e11 * np.diag(x) for x in UNITS], offset=K),
+        observations=[ef.Levels([0]), ef.ModeShapes([0], normalisation="unit")],
+    )
+    targets = np.r_[w[0], shape]
+    for method in ("auto", "levenberg-marquardt"):
+        solution = ef.Solver(problem, method).fit([1.0, 0.0, 0.0], targets)
+        found = problem.values(solution.parameters, targets).numpy()[1:]
+        met = np.abs(found - shape).max() < 1e-4
+        assert met == (solution.result == ef.Result.converged)
+        assert met or solution.result != ef.Result.minimum
+
+
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+@pytest.mark.parametrize("close", [1e-5, 1e-6, 1e-7, 1e-8])
+def test_columns_that_are_nearly_collinear(method, close):
+    rows = np.array([[1, 1], [1, 1 + close], [1, 1 - close], [1, 1 + 2 * close]])
+    offset, sigma = np.array([0.0, 10, 20, 30]), 1e-3 * close
+    noise = sigma * np.array([1, -0.75, 1.25, -0.5])
+    targets = rows @ [1.0, 2.0] + offset + noise
+    problem = diagonal(rows, offset, sigma=sigma)
+    solution = ef.Solver(problem, method).fit([1.05, 1.9], targets)
+    best = np.linalg.lstsq(rows, targets - offset, rcond=None)[0]
+    least = np.sum((rows @ best + offset - targets) ** 2) / sigma**2
+    if solution.result == ef.Result.minimum:
+        # Rounding of the targets is a part of their errors.
+        rounding = 4e-15 / sigma
+        np.testing.assert_allclose(solution.loss, least, rtol=1e-4 + 20 * rounding)
+    else:
+        assert solution.result == ef.Result.stalled
+
+
+def test_a_bound_at_a_point_of_symmetry_is_left():
+    targets = np.linalg.eigvalsh(SQUARE + 0.2 * np.eye(3) + 0.5 * COUPLING)
+    targets += [0, 0.01, 0]
+    structure = ef.Affine([np.eye(3), COUPLING], offset=SQUARE)
+
+    def residual(r):
+        A = SQUARE + r[0] * np.eye(3) + r[1] * COUPLING
+        return (np.linalg.eigvalsh(A) - targets) / 0.1
+
+    best = 2 * scipy.optimize.least_squares(residual, [0.2, 0.5], xtol=1e-15).cost
+    for bounds in (None, {"c": (0, None)}):
+        problem = ef.Problem(
+            structure,
+            ef.Levels(sigma=0.1),
+            parameters=ef.Parameters(["a", "c"], bounds=bounds),
+        )
+        for method in ("auto", "levenberg-marquardt"):
+            solver = ef.Solver(problem, method)
+            solution = solver.fit([0.1, 0.0], targets)
+            if solution.result == ef.Result.minimum:
+                assert solution.loss < 0.1
+            found = ef.multistart(solver, targets, [[0.1, 0.0], [0.3, 0.4]])
+            # A saddle is no solution.
+            np.testing.assert_allclose(found.loss, [best], rtol=1e-6)
+
+
+def test_scales_of_a_start_far_away_are_left_behind():
+    def matrix(r):
+        e, s = tf.exp(r[..., 0]), r[..., 1]
+        levels = [e + 0.5 * s, 3 + 2 * e - s, 60 + tf.sqrt(e), 90 + s]
+        return tf.linalg.diag(tf.stack(levels, axis=-1))
+
+    def levels(r):
+        e = np.exp(r[0])
+        return np.array([e + r[1] / 2, 3 + 2 * e - r[1], 60 + e**0.5, 90 + r[1]])
+
+    problem = ef.Problem(ef.Parametric(matrix, 4, 2), ef.Levels(sigma=0.1))
+    rng = np.random.default_rng(0)
+    targets = levels([0.2, 0.3]) + 0.1 * rng.normal(size=4)
+    best = scipy.optimize.least_squares(
+        lambda r: (levels(r) - targets) / 0.1, [0.2, 0.3], xtol=1e-15, ftol=1e-15
+    )
+    starts = np.stack([np.linspace(4, 30, 14), np.zeros(14)], axis=-1)
+    for method in ("auto", "levenberg-marquardt"):
+        solution = ef.Solver(problem, method).fit(starts, targets)
+        # Levels may have crossed on the way: those are other minima, and known ones.
+        for r, code in zip(solution.parameters, solution.result, strict=True):
+            assert code == ef.Result.minimum
+            assert np.abs(problem.gradient(r, targets)).max() < 1e-4
+        near = np.abs(solution.loss.numpy() - 2 * best.cost) < 1e-6
+        assert near.sum() >= (12 if method == "auto" else 0)
+
+
+def test_minima_of_other_losses_are_no_continuum():
+    A = np.array([[0.0, 1, 0.5], [1, 0, 0.3], [0.5, 0.3, 1]])
+    basis = [np.diag(UNITS[k]) for k in (0, 1, 0)]
+    problem = ef.Problem(ef.Affine(basis, offset=A), ef.Levels(sigma=0.1))
+    starts = [[-1.8, 4.8, 0], [4, -1.5, 3], [5, -2, -4], [3, -1, 5.0]]
+    solver = ef.Solver(problem, "levenberg-marquardt")
+    found = ef.multistart(solver, [-2.0, 0, 5], starts)
+    losses = found.solution.loss.numpy()
+    np.testing.assert_allclose(found.loss, [losses.min(), losses.max()], rtol=1e-6)
+    assert found.loss[1] > 1.1 * found.loss[0]
+    np.testing.assert_array_equal(found.family_dimension, 1)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, 1e9])
+def test_solutions_at_a_large_offset_are_two(offset):
+    problem = ef.Problem(ef.Additive([[0.0, 1], [1, 0]]))
+    solver = ef.Solver(problem, "levenberg-marquardt")
+    starts = offset + np.array([[0.0, 12], [12, 0]])
+    found = ef.multistart(solver, [offset + 1, offset + 11], starts)
+    np.testing.assert_array_equal(found.counts, [1, 1])
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_errors_where_levels_coincide_do_not_depend_on_the_basis(angle):
+    X, Z = np.array([[0.0, 1], [1, 0]]), np.diag([1.0, -1])
+    c, s = np.cos(angle), np.sin(angle)
+    problem = ef.Problem(
+        ef.Affine([np.eye(2), c * X + s * Z, c * Z - s * X]), ef.Levels(sigma=0.1)
+    )
+    found = ef.uncertainty(problem, [1.0, 0, 0], [1.0, 1])
+    # Chi-square of each is 200 r^2.
+    np.testing.assert_allclose(found.standard_errors, 200**-0.5, rtol=1e-12)
+    assert found.num_undetermined == found.degrees_of_freedom == 0
+    solution = ef.Solver(problem).fit([0.9, 0.2, 0.1], [1.0, 1])
+    found = ef.uncertainty(problem, solution, [1.0, 1])
+    np.testing.assert_allclose(found.standard_errors, 200**-0.5, rtol=1e-4)
+    # Of some members only.
+    both = ef.uncertainty(problem, [[1.0, 0, 0], [1, 0.3, 0.4]], [[1.0, 1], [0.5, 1.5]])
+    np.testing.assert_allclose(both.standard_errors[0], 200**-0.5, rtol=1e-12)
+    assert both.num_undetermined.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("share", [5e-7, 2e-6, 1e-9])
+def test_small_shares_in_what_is_undetermined(share):
+    problem = diagonal([[1.0, 1, 0], [0, share, 1]], [0.0, 0.0], sigma=0.01)
+    found = ef.uncertainty(problem, [1.0, 0, 2], [1.0, 2])
+    assert np.isinf(found.standard_errors).all()
+    assert found.undetermined() == [f"r0 - r1 + {share:.4g} r2"]
+
+
+def test_a_double_root_has_no_derivative():
+    both = COUPLING + np.array([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]])
+    problem = ef.Problem(ef.Affine([np.eye(3), both], offset=SQUARE))
+    for square in (True, False):
+        levels = ef.Levels([0, 1]) if square else ef.Levels()
+        problem = ef.Problem(ef.Affine([np.eye(3), both], offset=SQUARE), levels)
+        targets = tf.constant([0.5, 1.5, 3.5][: problem.num_targets], tf.float64)
+        starts = [[0.4, 0.3], [0.4, 0.1], [0.5, 0.0]]
+        with tf.GradientTape() as tape:
+            t = tf.tile(targets[tf.newaxis], [3, 1])
+            tape.watch(t)
+            solution = ef.Solver(problem, "levenberg-marquardt").fit(starts, t)
+            coupling = tf.reduce_sum(solution.parameters[:, 1])
+        assert (solution.result == ef.Result.converged).numpy().all()
+        assert np.isnan(tape.gradient(coupling, t)).all()
