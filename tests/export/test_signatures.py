@@ -249,5 +249,6 @@ def test_probes_are_of_use():
         moved = np.abs(outputs["parameters"] - probe.inputs["initial"]).max(axis=1)
         assert (moved[:-1] > 1e-4).all(), case
         assert (allowed[:-1] < 1e-3 * moved[:-1]).all(), case
-        if isinstance(solver.method, ef.Alternating):
+        # One step solves a Hermitian matrix of order 2 from anywhere.
+        if isinstance(solver.method, ef.Alternating) and case.name[:7] != "complex":
             assert outputs["num_steps"][0] > 3, case

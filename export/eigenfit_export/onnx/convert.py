@@ -19,6 +19,14 @@ OPSET = 18
 # Of onnx.TensorProto, which is not there without the extra.
 _BOOL, _DOUBLE = 9, 11
 
+_NEEDLESS = (
+    "remove_redundant_upsample",
+    "const_dequantize_optimizer",
+    "global_pool_optimizer",
+    "q_dq_optimizer",
+)
+"""Passes of tf2onnx for neural networks."""
+
 Function = Callable[..., dict[str, tf.Tensor]]
 
 
@@ -96,7 +104,15 @@ def _converted(concrete: Any, names: list[str], handlers: Any) -> Any:
                 output_names=outputs,
                 tensors_to_rename=renamed,
             )
-        return tf2onnx.optimizer.optimize_graph(converted).make_model("")
+        return _optimized(tf2onnx, converted).make_model("")
+
+
+def _optimized(tf2onnx: Any, graph: Any) -> Any:
+    # Without the passes for what none of our programs holds, and without the copy of
+    # the graph before each that would hide its failure.
+    known = tf2onnx.optimizer._get_optimizers()
+    passes = {name: made for name, made in known.items() if name not in _NEEDLESS}
+    return tf2onnx.optimizer.optimize_graph(graph, False, passes)
 
 
 def _tell_shapes(graph: Any) -> None:
