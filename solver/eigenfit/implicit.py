@@ -208,13 +208,16 @@ class _Solution:
         # are those of J, or of its transpose.
         problem, point = self.problem, self.point
         zero = tf.zeros_like(point.loss)
-        step = gauss_newton.direction(J, point.residual, zero) / self.norms
-        there = problem.evaluate(problem.limit(point.parameters + step), self.targets)
+        step = gauss_newton.direction(J, point.residual, zero)
+        size = tf.norm(self.norms * point.parameters, axis=-1)
+        near = tf.norm(step, axis=-1) <= epsilon(J.dtype) ** 0.5 * size
+        moved = problem.limit(point.parameters + step / self.norms)
+        there = problem.evaluate(moved, self.targets)
         free = tf.cast(self.free, J.dtype)[:, tf.newaxis, :]
         change = problem.jacobian_at(there) / self.norms[:, tf.newaxis, :] * free - J
         change = tf.matmul(change, factors.V, transpose_a=transposed)
         small = tf.norm(change, axis=-2) <= _CHANGE * factors.sizes
-        return tf.reduce_all(small | ~factors.inside, axis=-1)
+        return near | tf.reduce_all(small | ~factors.inside, axis=-1)
 
     def _curved(self, J: tf.Tensor, s_bar: tf.Tensor) -> _Pull:
         # At a minimum: (H / 2) x = s_bar among the free parameters.

@@ -221,12 +221,16 @@ class Problem(Unknowns):
 
         Returns:
             A unit for residuals, `[...]`: the largest size, or what the matrix allows
-            if that is larger, 1 if it is 0 or not finite; and the root of the sum of
-            squares of all sizes, in that unit.
+            if that is larger (by up to 1e92, 1e11 in single precision), 1 if it is 0
+            or not finite; and the root of the sum of squares of all sizes, in it.
         """
         size = self._sizes(parameters, targets)
         allowed = self._sizes(parameters, tf.zeros_like(targets))
         largest = tf.reduce_max(tf.maximum(size, allowed), axis=-1)
+        # Nor must the squares of what is small against targets vanish, however large
+        # the matrix is where one starts.
+        own = tf.reduce_max(size, axis=-1) * size.dtype.max**0.3
+        largest = tf.where(own > 0, tf.minimum(largest, own), largest)
         usable = (largest > 0) & tf.math.is_finite(largest)
         unit = tf.where(usable, largest, tf.ones_like(largest))
         # A power of two, by which nothing is rounded.

@@ -204,7 +204,7 @@ def _joined(
     new = np.empty(len(leaders), int)
     rows: list[int] = []
     for i, leader in enumerate(leaders):
-        own, level = residual[leader], -1
+        own, level = float(residual[leader]), -1
         if not met[leader]:
             alike = [k for k, x in enumerate(losses) if abs(own - x) <= _SAME_LOSS * x]
             level = alike[0] if alike else len(losses)

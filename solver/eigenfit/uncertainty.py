@@ -256,7 +256,8 @@ class _Open:
             (
                 index,
                 reduced(
-                    parts.directions[index][~parts.seen[index]], parts.rounding[index]
+                    parts.directions[index][~parts.seen[index]],
+                    float(parts.rounding[index]),
                 ),
             )
             for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
@@ -267,7 +268,8 @@ class _Open:
         result = norms(gradients @ half, -1)
         gradients = gradients / self._scales[..., np.newaxis, :]
         for index, combinations in self._found:
-            open_ = sees(gradients[index], combinations, self._rounding[index])
+            rounding = float(self._rounding[index])
+            open_ = sees(gradients[index], combinations, rounding)
             result[index][open_] = np.inf
         return result
 

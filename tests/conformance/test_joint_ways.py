@@ -63,7 +63,7 @@ def ways():
     for case, method, way in itertools.product(
         CASES, METHODS, ("graph", "xla", "eager")
     ):
-        slow = way == "xla" and method not in ("auto", "levenberg-marquardt")
+        slow = way == "xla" and (case, method) != ("blocks", "levenberg-marquardt")
         slow |= way == "eager" and method == "adam"
         marks = [pytest.mark.slow] if slow else []
         yield pytest.param(case, method, way, marks=marks)

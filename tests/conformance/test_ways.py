@@ -23,8 +23,8 @@ METHODS = {
     "lbfgs": ef.LBFGS(),
 }
 
-# A trace takes half a second, XLA two to four: of these methods the long tail has what
-# compiled single precision and most cases under XLA would tell.
+# A trace takes half a second, XLA two to ten: of these methods the long tail has what
+# compiled single precision would tell, and of all what most cases under XLA would.
 COSTLY = [
     "newton",
     "cluster-newton",
@@ -33,7 +33,6 @@ COSTLY = [
     "lift-and-project",
     "lbfgs",
 ]
-QUICK_CASES = ["seed", "not linear"]
 
 
 def ways():
@@ -43,8 +42,8 @@ def ways():
         zoo.CASES, METHODS, ("graph", "xla", "eager"), dtypes
     ):
         single = dtype == tf.float32 and compile != "eager"
-        late = compile == "xla" and case.name not in QUICK_CASES
-        slow = method in COSTLY and (single or late)
+        late = compile == "xla" and (single or case.name != "seed")
+        slow = late or (method in COSTLY and single)
         yield pytest.param(
             case,
             method,

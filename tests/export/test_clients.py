@@ -108,6 +108,7 @@ CC = (
 )
 
 
+@pytest.mark.slow  # The headers of C++ take a minute.
 @needs("g++")
 def test_cc(tmp_path, fno, expected):
     fit = built("g++", CLIENTS / "fit.cc", tmp_path, *CC)
