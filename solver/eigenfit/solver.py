@@ -111,11 +111,11 @@ class Solver(tf.Module):
             initial: `[..., p]`, where to start.
             targets: `[..., m]`, ascending with their levels.
             tolerance: `[...]`, positive; a member has converged when its loss is at
-                or below it. By default when the root of its loss is at or below 1e-10
-                (1e-5 in single precision) of what it would be if each value were
-                wrong by the largest target of its observation, or what rounding of
-                the levels hides; with standard deviations or priors also at or below
-                1e-6 of these.
+                or below it. By default when the residual of each observation is at
+                or below 1e-10 (1e-5 in single precision) of what it would be if each
+                value were wrong by the largest target, or what rounding of the levels
+                hides; with standard deviations or priors also at or below 1e-6 of
+                these. Targets that are all 0 must be met to rounding.
             max_steps: `[...]` integer, limit for each member; the method's own by
                 default.
             record_every: Steps between snapshots for `Solution.history`; 0 for none.
