@@ -44,10 +44,11 @@ class Case:
     def __init__(
         self, structure, observation=None, *, noise=0.0, power=1.0, dtype="f8"
     ):
+        self.structure, self.observation = structure, observation
         self.problem = ef.Problem(structure, observation)
         # Where restarts decide by the last digit, steps differ with rounding.
-        method = "levenberg-marquardt" if noise else "auto"
-        self.solver = ef.Solver(self.problem, method)
+        self.method = "levenberg-marquardt" if noise else "auto"
+        self.solver = ef.Solver(self.problem, self.method)
         self.power = power  # of the factor in the targets
         rng = np.random.default_rng(self.problem.num_parameters)
         p = self.problem.num_parameters
@@ -142,6 +143,53 @@ def test_factors_change_units_only(name):
 
     powers_of_two_change_no_bit()
     powers_of_ten_change_digits()
+
+
+LINEAR = [
+    name for name in CASES | MORE if "single" not in name and name != "parametric"
+]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "more targets"))
+        for name in LINEAR
+    ],
+)
+def test_units_of_parameters_change_nothing_else(name):
+    case = (CASES | MORE)[name]()
+    one, p = case.fit(), case.problem.num_parameters
+    errors = ef.uncertainty(case.problem, one, case.targets, scale="sigma")
+    if name in ("symmetric", "hermitian"):
+        # Not by the closed form, which is for parameters in the unit of the matrix.
+        case.method = "levenberg-marquardt"
+
+    @settings(max_examples=3)
+    @given(st.lists(st.integers(-8, 8), min_size=p, max_size=p))
+    def in_other_units(exponents):
+        unit = 10.0 ** np.array(exponents)
+        structure = ef.Reparametrized(case.structure, np.diag(unit))
+        problem = ef.Problem(structure, case.observation)
+        solver = ef.Solver(problem, case.method)
+        other = solver.fit(case.initial / unit, case.targets)
+        assert int(other.result) == int(one.result)
+        size = np.abs(one.eigenvalues).max()
+        if case.problem.is_least_squares or int(one.result) == ef.Result.minimum:
+            np.testing.assert_allclose(
+                other.eigenvalues, one.eigenvalues, atol=1e-8 * size
+            )
+        found = ef.uncertainty(
+            problem, one.parameters / unit, case.targets, scale="sigma"
+        )
+        for key in ("standard_errors", "level_errors", "value_errors"):
+            expected = getattr(errors, key)
+            if key == "standard_errors":
+                expected = expected / unit
+            np.testing.assert_allclose(getattr(found, key), expected, rtol=1e-6)
+        assert found.num_undetermined == errors.num_undetermined
+
+    in_other_units()
 
 
 def _measured(factor, columns=(1.0, 1.0, 1.0)):
