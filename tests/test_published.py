@@ -139,6 +139,7 @@ def test_targets_that_cannot_be_met_end_with_the_least_squares_answer():
     np.testing.assert_allclose(tf.reduce_sum(solution.parameters), 1.5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_members_that_have_ended_leave_the_loop_of_xla(rng):
     # 70 members run in buckets of 128 (at most), 64, 32, ...; answers keep their
     # places and are those of the graph.
@@ -166,7 +167,9 @@ def _without(solution, member):
     }
 
 
-@pytest.mark.parametrize("compile", ["graph", "xla"])
+@pytest.mark.parametrize(
+    "compile", ["graph", pytest.param("xla", marks=pytest.mark.slow)]
+)
 def test_members_that_leave_the_loop_keep_their_places(rng, compile):
     # Each has targets of its own, which only its own answer meets.
     problem = ef.Problem(ef.Additive(FNO_OFFSET[:4, :4] / 4))

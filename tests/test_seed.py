@@ -185,7 +185,13 @@ EXACT = np.diag([2.0, 2.0, 2.0, 4.0, 4.0, 4.0])
 
 # pfor, inside GradientTape.jacobian, traces anew for each Hessian.
 @pytest.mark.filterwarnings("ignore:.*triggered tf.function retracing")
-@pytest.mark.parametrize("way", ["eager", "graph", "xla", "outer graph", "outer xla"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("eager", "graph", "xla", "outer graph"),
+        pytest.param("outer xla", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     ("dtype", "gap"),
     [

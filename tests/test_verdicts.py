@@ -255,7 +255,7 @@ def _bounded_beam():
 
 @pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
 @pytest.mark.parametrize("has_sigma", [True, False])
-@pytest.mark.parametrize("highest", [1.05, 0.9])
+@pytest.mark.parametrize("highest", [1.05, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_fits_that_lie_on_a_bound_end_there(method, has_sigma, highest):
     K, M, targets, sigma = _bounded_beam()
     observed = ef.Frequencies(range(6), sigma=sigma if has_sigma else None)

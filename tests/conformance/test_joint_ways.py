@@ -65,6 +65,7 @@ def ways():
     ):
         slow = way == "xla" and (case, method) != ("blocks", "levenberg-marquardt")
         slow |= way == "eager" and method == "adam"
+        slow |= case == "blocks" and method in ("newton", "lbfgs", "gauss-newton")
         marks = [pytest.mark.slow] if slow else []
         yield pytest.param(case, method, way, marks=marks)
 

@@ -291,7 +291,7 @@ def test_only_the_lower_triangle_is_read(n, dtype, compiled):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [9, 12])
+@pytest.mark.parametrize("n", [9, pytest.param(12, marks=pytest.mark.slow)])
 def test_both_layouts_agree(n, dtype):
     """In graph mode the layout by gathers runs, under XLA the one in halves."""
     batch = sample(n, dtype)

@@ -147,7 +147,9 @@ def test_the_width_of_a_cluster_is_an_option():
         np.testing.assert_allclose(together.second, [0, 0], atol=1e-12)
 
 
-@pytest.mark.parametrize("way", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "way", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
 def test_batches_in_every_way_of_running(rng, dtype, way):
     complex_ = np.issubdtype(dtype, np.complexfloating)

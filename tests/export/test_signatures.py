@@ -202,7 +202,7 @@ def two_blocks():
 @pytest.mark.parametrize(
     "make",
     [
-        two_blocks,
+        pytest.param(two_blocks, marks=pytest.mark.slow),
         pytest.param(joint_problem, marks=pytest.mark.slow),
         pytest.param(lambda: joint_problem(modes=True), marks=pytest.mark.slow),
     ],

@@ -44,7 +44,9 @@ def batch(folder, *arguments):
     )
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize(
+    "engine", ["local", pytest.param("ray", marks=pytest.mark.slow)]
+)
 def test_workers(additive_model, folder, engine):
     arguments = (additive_model, "in.csv", "out.parquet", "--engine", engine)
     done = batch(folder, *arguments)
