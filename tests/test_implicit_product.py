@@ -178,7 +178,7 @@ def check(name, known, size):
         np.testing.assert_allclose(actual, expected, atol=1e-6 * largest)
     if not (met and known == "bounds"):
         # Parameters move by 3e-4 at most: the rule is wrong by 1e-10 of that.
-        step = min(3e-4 / np.abs(actual).max(), 1e-3 * np.abs(targets).max())
+        step = min(3e-4 / (np.abs(actual).max() or 1), 1e-3 * np.abs(targets).max())
         expected = differences(solver, r, targets, step)
         atol = (1e-5 if several else 1e-6) * largest
         np.testing.assert_allclose(actual, expected, atol=atol)
