@@ -132,8 +132,9 @@ def test_scales_of_a_start_far_away_are_left_behind():
         for r, code in zip(solution.parameters, solution.result, strict=True):
             assert code == ef.Result.minimum
             assert np.abs(problem.gradient(r, targets)).max() < 1e-4
-        near = np.abs(solution.loss.numpy() - 2 * best.cost) < 1e-6
-        assert near.sum() >= (12 if method == "auto" else 0)
+        if method == "auto":
+            near = np.abs(solution.loss.numpy() - 2 * best.cost) < 1e-6
+            assert near.sum() >= 12
 
 
 def test_minima_of_other_losses_are_no_continuum():
@@ -188,7 +189,6 @@ def test_small_shares_in_what_is_undetermined(share):
 
 def test_a_double_root_has_no_derivative():
     both = COUPLING + np.array([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]])
-    problem = ef.Problem(ef.Affine([np.eye(3), both], offset=SQUARE))
     for square in (True, False):
         levels = ef.Levels([0, 1]) if square else ef.Levels()
         problem = ef.Problem(ef.Affine([np.eye(3), both], offset=SQUARE), levels)

@@ -255,6 +255,8 @@ class Problem(Unknowns):
 
     def norms_of_parts(self, x: tf.Tensor) -> tf.Tensor:
         """Computes the norms of the parts `[..., o]` of something `[..., m + q]`."""
+        if len(self.parts) == 1:
+            return tf.norm(x[..., self.parts[0]], axis=-1, keepdims=True)
         largest = tf.stack(
             [tf.reduce_max(tf.abs(x[..., part]), axis=-1) for part in self.parts], -1
         )

@@ -18,7 +18,7 @@ from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Problem
 from eigenfit.results import Result
 from eigenfit.starting import start
-from eigenfit.verdicts import verdicts
+from eigenfit.verdicts import Ended, verdicts
 
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
@@ -80,8 +80,8 @@ class Programs:
     def search(self) -> Compiled:
         """The same without the verdict, whose place its unit of residuals takes.
 
-        Few fits need a verdict, which is the larger half of the program: where Python
-        can look at the results, `verdict` is another one.
+        Tracing the verdict takes as long as the rest, and many fits need none: where
+        Python can look at the results, `verdict` is a program of its own.
         """
 
         def search(
@@ -123,7 +123,7 @@ class Programs:
         """Parameters, targets, unit, tolerance, result -> result."""
 
         def verdict(*arguments: tf.Tensor) -> tf.Tensor:
-            return verdicts(self.problem, *arguments)
+            return verdicts(self.problem, Ended(*arguments))
 
         unit = tf.TensorSpec([None], self.problem.parameter_dtype, "unit")
         result = tf.TensorSpec([None], tf.int32, "result")

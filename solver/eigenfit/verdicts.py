@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -24,14 +24,17 @@ _PROMISE = 1e-8
 of the residual."""
 
 
-def verdicts(
-    problem: Problem,
-    parameters: tf.Tensor,
-    targets: tf.Tensor,
-    unit: tf.Tensor,
-    tolerance: tf.Tensor,
-    result: tf.Tensor,
-) -> tf.Tensor:
+class Ended(NamedTuple):
+    """Members whose fits have ended; only floats and codes, to be gathered as one."""
+
+    parameters: tf.Tensor  # [b, p], where they have ended
+    targets: tf.Tensor  # [b, m]
+    unit: tf.Tensor  # [b], of residuals
+    tolerance: tf.Tensor  # [b], 0 for the default
+    result: tf.Tensor  # [b] int32, as the loop left it
+
+
+def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
     """Judges the members that ended `stationary` or `stalled`.
 
     - `converged`, if no tolerance was given and each observation is met to its size
@@ -45,19 +48,15 @@ def verdicts(
 
     Args:
         problem: What was fitted.
-        parameters: `[b, p]`, where members have ended.
-        targets: `[b, m]`.
-        unit: `[b]`, of residuals.
-        tolerance: `[b]`, 0 for the default.
-        result: `[b]` int32, as the loop left it.
+        ended: Its members.
 
     Returns:
         The results of all members, `[b]` int32.
     """
-    asked = needs_verdict(problem, tolerance, result)
-    data = (parameters, targets, unit, tolerance, result)
+    result = ended.result
+    asked = needs_verdict(problem, ended.tolerance, result)
     if inside_xla() or not problem.is_least_squares:
-        judged = where_any(asked, lambda: judge(problem, *data), result)
+        judged = where_any(asked, lambda: judge(problem, ended), result)
         return tf.where(asked, judged, result)
 
     def some() -> tf.Tensor:
@@ -69,7 +68,7 @@ def verdicts(
         index = tf.concat([index, more], axis=0)
         codes = tf.map_fn(
             tf.autograph.experimental.do_not_convert(
-                lambda part: judge(problem, *(tf.gather(x, part) for x in data))
+                lambda part: judge(problem, Ended(*(tf.gather(x, part) for x in ended)))
             ),
             tf.reshape(index, [parts, number]),
             fn_output_signature=tf.TensorSpec([None], tf.int32),
@@ -88,29 +87,11 @@ def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
     return ended if problem.is_least_squares else ended & (tolerance == 0)
 
 
-def judge(
-    problem: Problem,
-    parameters: tf.Tensor,
-    targets: tf.Tensor,
-    unit: tf.Tensor,
-    tolerance: tf.Tensor,
-    result: tf.Tensor,
-) -> tf.Tensor:
-    """Judges members that ended `stationary` or `stalled`; see `verdicts`.
-
-    Args:
-        problem: What was fitted.
-        parameters: `[b, p]`.
-        targets: `[b, m]`.
-        unit: `[b]`, of residuals.
-        tolerance: `[b]`.
-        result: `[b]` int32.
-
-    Returns:
-        `[b]` int32.
-    """
+def judge(problem: Problem, ended: Ended) -> tf.Tensor:
+    """Judges members that ended `stationary` or `stalled`: `[b]`; see `verdicts`."""
+    _, targets, unit, tolerance, result = ended
     problem = problem.in_unit(unit)
-    point = problem.evaluate(parameters, targets)
+    point = problem.evaluate(ended.parameters, targets)
     errors = problem.rounding_at(point, targets)
     if problem.is_least_squares:
         rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)

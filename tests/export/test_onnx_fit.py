@@ -31,7 +31,7 @@ def exported(name, method="auto"):
     solver = ef.Solver(entry.problem, method, compile="graph")
     model = programs.fit(solver).model()
     assert len(model.SerializeToString()) < (
-        120_000 if entry.problem.order < 10 else 2e5
+        100_000 if entry.problem.order < 10 else 2e5
     )
     return entry, solver, Session(model).run
 

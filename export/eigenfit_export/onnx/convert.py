@@ -70,6 +70,7 @@ def convert(
     graphs.substitute(model, _basic_model)
     graphs.rewrite_fragile_constants(model)
     graphs.drop_unused_domains(model)
+    graphs.share_constants(model)
     graphs.shorten_names(model)
     ends = {x.name: x for x in inputs} | concrete.structured_outputs
     graphs.name_dimensions(model, {k: _dimensions(x) for k, x in ends.items()})

@@ -19,7 +19,7 @@ from eigenfit.loop import Data, Limits, classify, is_finite, is_valid, scales_of
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
-from eigenfit.verdicts import judge
+from eigenfit.verdicts import Ended, judge, needs_verdict
 from eigenfit.xla import unbranched
 
 
@@ -157,18 +157,11 @@ def _answered(
     problem: Problem, members: _Members, data: Data, initial: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     point, result, unit = members.answer, members.result, data.scales.unit
-    ended = tf.equal(result, int(Result.stationary))
-    ended |= tf.equal(result, int(Result.stalled))
+    tolerance = data.limits.tolerance
     with unbranched():
-        judged = judge(
-            problem,
-            point.parameters,
-            data.targets,
-            unit,
-            data.limits.tolerance,
-            result,
-        )
-    result = tf.where(ended, judged, result)
+        ended = Ended(point.parameters, data.targets, unit, tolerance, result)
+        judged = judge(problem, ended)
+    result = tf.where(needs_verdict(problem, tolerance, result), judged, result)
     started = tf.not_equal(result, int(Result.invalid_input))
     nan = tf.constant(float("nan"), initial.dtype)
     loss = point.loss * unit * unit

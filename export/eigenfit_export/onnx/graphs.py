@@ -155,6 +155,31 @@ def name_dimensions(model: Any, shapes: Mapping[str, tuple[int | str, ...]]) -> 
                 shape.dim.add(dim_param=size)
 
 
+def share_constants(model: Any) -> None:
+    """Keeps one of the equal constants of each graph."""
+    graphs = list(all_graphs(model.graph))
+    found = Counter(x.name for graph in graphs for x in graph.initializer)
+    ends = {value.name for graph in graphs for value in graph.output}
+    first: dict[str, str] = {}
+    for graph in graphs:
+        known: dict[bytes, str] = {}
+        kept = []
+        for constant in graph.initializer:
+            nameless = _copy(constant)
+            nameless.name = ""
+            same = known.setdefault(nameless.SerializeToString(), constant.name)
+            single = found[constant.name] == found[same] == 1
+            if same != constant.name and single and constant.name not in ends:
+                first[constant.name] = same
+            else:
+                kept.append(_copy(constant))
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+    for graph in graphs:
+        for node in graph.node:
+            node.input[:] = [first.get(name, name) for name in node.input]
+
+
 def shorten_names(model: Any) -> None:
     """Numbers the tensors inside; nodes lose their names. Halves the file."""
     ends = [*model.graph.input, *model.graph.output]
