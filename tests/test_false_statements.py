@@ -160,7 +160,7 @@ def test_solutions_at_a_large_offset_are_two(offset):
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3])
-def test_errors_where_levels_coincide_do_not_depend_on_the_basis(angle):
+def test_errors_where_levels_coincide_do_not_depend_on_the_basis(angle, monkeypatch):
     X, Z = np.array([[0.0, 1], [1, 0]]), np.diag([1.0, -1])
     c, s = np.cos(angle), np.sin(angle)
     problem = ef.Problem(
@@ -173,10 +173,13 @@ def test_errors_where_levels_coincide_do_not_depend_on_the_basis(angle):
     solution = ef.Solver(problem).fit([0.9, 0.2, 0.1], [1.0, 1])
     found = ef.uncertainty(problem, solution, [1.0, 1])
     np.testing.assert_allclose(found.standard_errors, 200**-0.5, rtol=1e-4)
-    # Of some members only.
-    both = ef.uncertainty(problem, [[1.0, 0, 0], [1, 0.3, 0.4]], [[1.0, 1], [0.5, 1.5]])
-    np.testing.assert_allclose(both.standard_errors[0], 200**-0.5, rtol=1e-12)
-    assert both.num_undetermined.tolist() == [0, 1]
+    # Of some members only, in one piece and in two.
+    members = [[1.0, 0, 0], [1, 0.3, 0.4]], [[1.0, 1], [0.5, 1.5]]
+    for most in (2**24, 1):
+        monkeypatch.setattr("eigenfit.sensitivity._MAX_NUMBERS", most)
+        both = ef.uncertainty(problem, *members)
+        np.testing.assert_allclose(both.standard_errors[0], 200**-0.5, rtol=1e-12)
+        assert both.num_undetermined.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("share", [5e-7, 2e-6, 1e-9])

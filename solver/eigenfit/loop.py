@@ -20,7 +20,7 @@ from eigenfit.xla import inside_xla
 
 T = TypeVar("T")
 
-RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
+_RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
 """Residual, relative to its natural size, at which targets are met by default."""
 
 WORTH_COMPACTING = 32
@@ -38,7 +38,7 @@ class Scales(NamedTuple):
     """What is small for each member; the loop measures residuals in its unit."""
 
     unit: tf.Tensor  # [b] of residuals: the largest natural size of one
-    size: tf.Tensor  # [b] of the observation whose residual is the least, in this unit
+    size: tf.Tensor  # [b] smallest natural size of an observation, in this unit
 
 
 class Members(NamedTuple):
@@ -319,7 +319,7 @@ def relative_tolerance(problem: Problem, size: tf.Tensor, unit: tf.Tensor) -> tf
     Both are in the unit. Errors ask for more than large levels do: residuals are in
     units of them.
     """
-    rtol = RTOL[size.dtype]
+    rtol = _RTOL[size.dtype]
     if problem.has_errors:
         return tf.minimum(rtol * size, rtol**0.6 / unit)
     return rtol * size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,8 +58,7 @@ def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
         if pieces[0] is None:
             joined.append(None)
             continue
-        rows = max(piece.shape[1] for piece in pieces) if pieces[0].ndim > 1 else 0
-        whole = np.concatenate([_with_rows(piece, rows) for piece in pieces])
+        whole = np.concatenate(_of_equal_rows(pieces))
         joined.append(whole.reshape([*batch, *whole.shape[1:]]))
     return Sensitivity(*joined)
 
@@ -118,11 +118,14 @@ def _couplings(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
     return np.where(near[..., np.newaxis], rows, 0.0)[:, used]
 
 
-def _with_rows(array: np.ndarray, number: int) -> np.ndarray:
-    # Clusters of other members have other numbers of pairs.
-    missing = number - array.shape[1] if array.ndim > 1 else 0
-    padding = [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2)
-    return np.pad(array, padding) if missing else array
+def _of_equal_rows(pieces: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    # Jacobians of other members may have other numbers of pairs of clusters.
+    if pieces[0].ndim != 3:
+        return pieces
+    most = max(piece.shape[1] for piece in pieces)
+    return [
+        np.pad(piece, [(0, 0), (0, most - piece.shape[1]), (0, 0)]) for piece in pieces
+    ]
 
 
 def _sizes(problem: Problem, point: Any) -> np.ndarray:

@@ -96,18 +96,15 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
     if problem.is_least_squares:
         rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)
         result = _minima(problem, point, targets, rounding, result)
-    met = (tolerance == 0) & _is_met(problem, point, targets, errors)
+    met = (tolerance == 0) & _is_met(problem, point, ended, errors)
     return tf.where(met, int(Result.converged), result)
 
 
-def _is_met(
-    problem: Problem, point: Any, targets: tf.Tensor, errors: tf.Tensor
-) -> tf.Tensor:
+def _is_met(problem: Problem, point: Any, ended: Ended, errors: tf.Tensor) -> tf.Tensor:
     # Whether each observation is met by itself, and priors where there are some.
     norms = problem.norms_of_parts(point.residual)
-    sizes = problem.sizes_of_parts(point.parameters, targets)
-    unit = tf.ones_like(point.loss) if problem.unit is None else problem.unit
-    enough = relative_tolerance(problem, sizes, unit[..., tf.newaxis])
+    sizes = problem.sizes_of_parts(point.parameters, ended.targets)
+    enough = relative_tolerance(problem, sizes, ended.unit[:, tf.newaxis])
     enough = tf.maximum(enough, problem.norms_of_parts(errors))
     met = tf.reduce_all(norms <= enough, axis=-1)
     if problem.num_priors:
