@@ -234,6 +234,9 @@ def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
     if steps is not None:
         usable = condition[order] < max(poor, condition[order[0]])
         many = order[usable & (steps[order] > FEW)]
+        # One that creeps is stopped by whatever comes first.
+        met = many[measured.outputs["result"][many] == int(Result.converged)]
+        many = met if met.size else many
         if many.size:
             first = many[np.argmax(steps[many])]
             order = np.concatenate([[first], order[order != first]])

@@ -28,6 +28,7 @@ class FitArguments(NamedTuple):
     # batch shape of rank 0.
     values: list[tf.Tensor]
     followed: tf.Tensor | None  # the targets as a tape knows them, if it may
+    distinct: bool  # whether it is known that no member has equal targets
 
     def flat(self) -> list[tf.Tensor]:
         """Gives the values with one batch dimension."""
@@ -68,8 +69,10 @@ def fit_arguments(
     max_steps = convert("max_steps", max_steps, tf.int32, None)
     check_not_negative("max_steps", max_steps)
     known = targets if arrays else getattr(targets, "numpy", lambda: None)()
+    distinct = False
     if known is not None:
         problem.check_targets(np.asarray(known))
+        distinct = _all_differ(np.asarray(known))
     named: dict[str, tuple[Any, int]] = {
         "initial": (initial, 1),
         "targets": (targets, 1),
@@ -84,11 +87,19 @@ def fit_arguments(
             if followed.shape != values[1].shape:
                 followed = tf.broadcast_to(followed, [*shape, problem.num_targets])
                 followed = flatten(followed, len(shape))
-        return FitArguments(tf.TensorShape(shape), values, followed)
+        return FitArguments(tf.TensorShape(shape), values, followed, distinct)
     batch, values = broadcast_batch(**named)
     rank = batch_rank(batch)
     values = flatten(values, rank) if rank else values
-    return FitArguments(batch, values, None if is_array(given) else values[1])
+    followed = None if is_array(given) else values[1]
+    return FitArguments(batch, values, followed, distinct)
+
+
+def _all_differ(targets: np.ndarray) -> bool:
+    # Of the members that can be fitted: what others hold changes nothing.
+    t = np.sort(targets, axis=-1)
+    equal = (t[..., 1:] == t[..., :-1]).any(axis=-1)
+    return not (equal & np.isfinite(t).all(axis=-1)).any()
 
 
 def _as_known(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.ndarray:

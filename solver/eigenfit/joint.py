@@ -215,13 +215,12 @@ class JointProblem(Problem):
         """Where the targets of each observation stand."""
         return tuple(term.targets for term in self._terms)
 
-    def _sizes(
-        self, parameters: tf.Tensor, targets: tf.Tensor, share: float = 1.0
-    ) -> tf.Tensor:
+    def _norms(self, parameters: tf.Tensor) -> list[tf.Tensor]:
         r = self.expand(parameters)
-        norms = [share * matrix_norm(g.assemble(r)) for g in self.groups]
-        # [..., B, 1] each.
-        norms = [norms[number][..., place, :] for number, place in self._places]
+        norms = [matrix_norm(g.assemble(r)) for g in self.groups]  # [..., B, 1] each
+        return [norms[number][..., place, :] for number, place in self._places]
+
+    def _sizes(self, norms: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
         largest = functools.reduce(tf.maximum, norms)
         sizes = self._terms.natural_sizes(
             lambda block: largest if block is None else norms[block], targets

@@ -55,7 +55,8 @@ class Data(NamedTuple):
 
     targets: tf.Tensor  # [b, m]
     limits: Limits
-    scales: Scales
+    unit: tf.Tensor  # [b] of residuals
+    enough: tf.Tensor  # [b] norm of a residual at which a member has converged, in it
 
 
 class Run(NamedTuple):
@@ -63,7 +64,7 @@ class Run(NamedTuple):
 
     step: tf.Tensor  # [] int32, steps of the member that has run longest
     members: Members  # their losses in squares of the unit
-    scales: Scales
+    scales: Scales | tuple[()]  # () inside the loop
     recorder: Recorder | tuple[()]  # () when nothing is recorded
 
 
@@ -95,7 +96,7 @@ def begin(
     scales = scales_of(problem, initial, targets)
     problem = problem.in_unit(scales.unit)
     state, answer = start(problem, method, initial, targets)
-    data = Data(targets, limits, scales)
+    data = data_of(problem, targets, limits, scales)
     result = classify(problem, answer, data, tf.zeros_like(limits.max_steps))
     result = tf.where(is_finite(answer), result, int(Result.nonfinite))
     result = tf.where(valid, result, int(Result.invalid_input))
@@ -133,9 +134,9 @@ def advance(
         The run, in the order of its members.
     """
     _, targets = sanitise(run.members.result != Result.invalid_input, None, targets)
-    data = Data(targets, limits, run.scales)
+    data = data_of(problem, targets, limits, run.scales)
     if method.is_direct:
-        return _take_step(problem, method, run, data)
+        return _take_step(problem.in_unit(data.unit), method, run, data)
     size = run.members.result.shape[0]
     few = size is not None and size < WORTH_COMPACTING
     if isinstance(run.recorder, Recorder) or inside_xla() or few:
@@ -159,7 +160,7 @@ def advance(
         inner = _iterate(
             problem,
             method,
-            Run(step, part[0], part[1].scales, ()),
+            Run(step, part[0], (), ()),
             part[1],
             until,
             tf.maximum(half, enough),
@@ -221,6 +222,9 @@ def _iterate(
     until: tf.Tensor,
     enough: tf.Tensor | int,
 ) -> Run:
+    # Here, where the loop need not do it at each step.
+    problem = problem.in_unit(data.unit)
+
     def unfinished(run: Run) -> tf.Tensor:
         return (_num_running(run.members) > enough) & (run.step < until)
 
@@ -236,9 +240,8 @@ def _take_step(
     run: Run,
     data: Data,
 ) -> Run:
-    members, targets = run.members, data.targets
-    problem = problem.in_unit(data.scales.unit)
-    state = method.step(problem, members.state, targets)
+    members = run.members
+    state = method.step(problem, members.state, data.targets)
     answer = answer_at(state.point)
     active = members.result == RUNNING
     finite = is_finite(answer)
@@ -284,9 +287,21 @@ def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scale
     """Measures problems by their targets, and where these are 0 by their starts."""
     unit, _ = problem.natural_size(initial, targets)
     sizes = problem.in_unit(unit).sizes_of_parts(initial, targets)
+    if sizes.shape[-1] == 1:
+        return Scales(unit, sizes[..., 0])
     # What has no weight has no size.
     size = tf.reduce_min(tf.where(sizes > 0, sizes, sizes.dtype.max), axis=-1)
     return Scales(unit, tf.where(size < sizes.dtype.max, size, tf.zeros_like(size)))
+
+
+def data_of(
+    problem: Problem, targets: tf.Tensor, limits: Limits, scales: Scales
+) -> Data:
+    """Collects what steps need, with the norm of a residual that is none."""
+    asked = tf.sqrt(limits.tolerance) / scales.unit
+    relative = relative_tolerance(problem, scales.size, scales.unit)
+    enough = tf.where(limits.tolerance > 0, asked, relative)
+    return Data(targets, limits, scales.unit, enough)
 
 
 def is_finite(answer: Point) -> tf.Tensor:
@@ -300,16 +315,13 @@ def classify(
     problem: Problem, answer: Point, data: Data, num_steps: tf.Tensor
 ) -> tf.Tensor:
     """Says which members have converged or met their limit: `[b]` int32."""
-    limits, scales = data.limits, data.scales
-    over = num_steps >= limits.max_steps
+    over = num_steps >= data.limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
     norm = tf.sqrt(answer.loss)
     rounding = problem.rounding(answer.eigenvalues, data.targets)
-    asked = tf.sqrt(limits.tolerance) / scales.unit
-    # A loss that is small by luck alone is none.
-    met = (norm <= asked) & ((rounding <= asked) | (norm == 0))
-    relative = relative_tolerance(problem, scales.size, scales.unit)
-    met = tf.where(limits.tolerance > 0, met, norm <= relative)
+    # A loss below a tolerance by luck alone is none.
+    sure = (data.limits.tolerance == 0) | (rounding <= data.enough) | (norm == 0)
+    met = (norm <= data.enough) & sure
     return tf.where(met, int(Result.converged), result)
 
 

@@ -73,6 +73,7 @@ class Problem(Unknowns):
 
     is_plain = True
     unit: tf.Tensor | None = None
+    _units: tuple[tf.Tensor, ...]  # the unit, with 0, 1 and 2 more dimensions
 
     def __new__(
         cls,
@@ -192,14 +193,17 @@ class Problem(Unknowns):
         """
         scaled = copy.copy(self)
         scaled.unit = unit
+        wide = unit[..., tf.newaxis]
+        scaled._units = (unit, wide, wide[..., tf.newaxis])
         return scaled
 
     def in_own_unit(self, x: tf.Tensor, power: int = 1) -> tf.Tensor:
         """Divides something `[..., *]` by a power of the unit, or multiplies it."""
         if self.unit is None:
             return x
-        unit = self.unit
-        for _ in range(x.shape.rank - unit.shape.rank):
+        more = x.shape.rank - self.unit.shape.rank
+        unit = self._units[min(more, 2)]
+        for _ in range(more - 2):
             unit = unit[..., tf.newaxis]
         unit = tf.cast(unit, x.dtype)
         for _ in range(abs(power)):  # Squares may leave the range of the dtype.
@@ -224,8 +228,9 @@ class Problem(Unknowns):
             if that is larger (by up to 1e92, 1e11 in single precision), 1 if it is 0
             or not finite; and the root of the sum of squares of all sizes, in it.
         """
-        size = self._sizes(parameters, targets)
-        allowed = self._sizes(parameters, tf.zeros_like(targets))
+        norms = self._norms(parameters)
+        size = self._sizes(norms, targets)
+        allowed = self._sizes(norms, tf.zeros_like(targets))
         largest = tf.reduce_max(tf.maximum(size, allowed), axis=-1)
         # Nor must the squares of what is small against targets vanish, however large
         # the matrix is where one starts.
@@ -250,7 +255,8 @@ class Problem(Unknowns):
             parameters: `[..., p]`, where the matrix is looked at.
             targets: `[..., m]`.
         """
-        size = self._sizes(parameters, targets, epsilon(targets.dtype))
+        least = [epsilon(targets.dtype) * x for x in self._norms(parameters)]
+        size = self._sizes(least, targets)
         return self.norms_of_parts(self.in_own_unit(size))
 
     def norms_of_parts(self, x: tf.Tensor) -> tf.Tensor:
@@ -268,13 +274,13 @@ class Problem(Unknowns):
         ]
         return unit * tf.stack(norms, axis=-1)
 
-    def _sizes(
-        self, parameters: tf.Tensor, targets: tf.Tensor, share: float = 1.0
-    ) -> tf.Tensor:
-        # Of each value, with a share of the norm of the matrix in place of targets
-        # that are all 0.
-        norm = share * matrix_norm(self.structure.assemble(parameters))
-        size = self.observation.natural_size(targets, norm)
+    def _norms(self, parameters: tf.Tensor) -> list[tf.Tensor]:
+        # Of the matrix of each block, [..., 1].
+        return [matrix_norm(self.structure.assemble(parameters))]
+
+    def _sizes(self, norms: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
+        # Of each value; with norms in place of targets that are all 0.
+        size = self.observation.natural_size(targets, norms[0])
         return self.observation.weighted(tf.zeros_like(targets) + size)
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:

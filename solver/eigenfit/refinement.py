@@ -35,7 +35,7 @@ class Refinement:
         self._targets = tf.constant(targets, problem.parameter_dtype)
         self._dtype = problem.parameter_dtype
         units, sizes = problem.natural_size(*self._batch(parameters))
-        self._problem = problem.in_unit(tf.reduce_max(units))
+        self._problem = problem.in_unit(tf.reduce_max(units, keepdims=True))
         self.unit = float(tf.reduce_max(units))
         self.size = float(tf.reduce_max(sizes))
 

@@ -151,8 +151,9 @@ class Solver(tf.Module):
         given = fit_arguments(self.problem, initial, targets, tolerance, max_steps)
         batch = given.batch
         mode = self._mode(batch)
+        programs = self.programs.distinct if given.distinct else self.programs
         if not record_every and not progress and batch_rank(batch) == 0:
-            found = self.programs.search_one.call(mode, given.values)
+            found = programs.search_one.call(mode, given.values)
             answer = self._judged(mode, found, given.values)
             return Solution._make((*self._followed(given, answer), None))
         arguments = given.flat()
@@ -162,9 +163,9 @@ class Solver(tf.Module):
             # An even number of snapshots thins to evenly spaced ones.
             capacity = record_limit // 2 * 2 if record_every else 0
             run = run_in_chunks(
-                self.programs, mode, arguments, record_every, capacity, progress
+                programs, mode, arguments, record_every, capacity, progress
             )
-            finish = self.programs.chunked(capacity)[2].variant(mode)
+            finish = programs.chunked(capacity)[2].variant(mode)
             found = finish(run, arguments[0])
             history = history_of(run) if record_every else None
             if history is not None:
@@ -173,11 +174,11 @@ class Solver(tf.Module):
                     eigenvalues=unflatten(history.eigenvalues, batch),
                 )
         elif self._in_buckets(mode, batch):
-            run = run_in_buckets(self.programs, mode, arguments)
-            finish = self.programs.chunked(0)[2].variant(mode)
+            run = run_in_buckets(programs, mode, arguments)
+            finish = programs.chunked(0)[2].variant(mode)
             found, history = finish(run, arguments[0]), None
         else:
-            found = self.programs.search.variant(mode)(*arguments)
+            found = programs.search.variant(mode)(*arguments)
             history = None
         answer = self._judged(mode, found, arguments)
         answer = unflatten(self._followed(given, answer), batch)

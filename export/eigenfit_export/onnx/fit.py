@@ -15,7 +15,15 @@ import tensorflow as tf
 from eigenfit import Result, Solution
 from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.loop import Data, Limits, classify, is_finite, is_valid, scales_of
+from eigenfit.loop import (
+    Data,
+    Limits,
+    classify,
+    data_of,
+    is_finite,
+    is_valid,
+    scales_of,
+)
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
@@ -65,7 +73,7 @@ def fit(
     start = select(valid, initial, tf.zeros_like(initial))
     targets = select(valid, targets, tf.zeros_like(targets))
     scales = scales_of(problem, start, targets)
-    data = Data(targets, limits, scales)
+    data = data_of(problem, targets, limits, scales)
     scaled = problem.in_unit(scales.unit)
     with unbranched():
         state, answer = _started(problem, scales.unit, method, start, targets)
@@ -156,7 +164,7 @@ def _stepped(
 def _answered(
     problem: Problem, members: _Members, data: Data, initial: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    point, result, unit = members.answer, members.result, data.scales.unit
+    point, result, unit = members.answer, members.result, data.unit
     tolerance = data.limits.tolerance
     with unbranched():
         ended = Ended(point.parameters, data.targets, unit, tolerance, result)

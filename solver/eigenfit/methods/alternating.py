@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ class Alternating(AbstractMethod):
         self.agreement = (
             None if agreement is None else positive_int("agreement", agreement)
         )
+        self._clusters = True
         # A least-squares answer is worth the whole descent.
         self._longest = 200 if descend_first else _STEPS[1]
         self._patience = 40 if descend_first else _PATIENCE[1]
@@ -119,6 +121,15 @@ class Alternating(AbstractMethod):
         if self.agreement is not None:
             more += f", agreement={self.agreement}"
         return f"Alternating(num_bursts={self.num_bursts}{more})"
+
+    def for_distinct_targets(self, problem: Problem) -> Alternating:
+        """Leaves out the equations of clusters; see the base class."""
+        m, p = problem.num_targets, problem.num_parameters
+        if not problem.is_plain or m == 1 or m * m * p > _MOST_COUPLINGS:
+            return self
+        distinct = copy.copy(self)
+        distinct._clusters = False
+        return distinct
 
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
@@ -264,8 +275,7 @@ class Alternating(AbstractMethod):
         exact Hessian there.
         """
         plain = gauss_newton.direction(J, point.residual, mu)
-        number = problem.num_targets**2 * problem.num_parameters
-        if not problem.is_plain or problem.num_targets == 1 or number > _MOST_COUPLINGS:
+        if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
         order = np.argsort(problem.observation.positions(problem.order))
         t = tf.gather(targets, order, axis=-1)

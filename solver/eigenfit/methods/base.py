@@ -56,6 +56,14 @@ class AbstractMethod(tf.Module, abc.ABC):
                 f"Adam()."
             )
 
+    def for_distinct_targets(self, problem: Problem) -> AbstractMethod:
+        """Gives what takes the same steps where no two targets are equal, but faster.
+
+        Or this method, where that is no faster.
+        """
+        del problem
+        return self
+
     @abc.abstractmethod
     def init(self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor) -> Any:
         """Starts at `parameters` `[..., p]` with `targets` `[..., m]`."""
