@@ -35,6 +35,7 @@ def test_from_a_start_that_is_a_solution_itself(two):
     np.testing.assert_allclose(found.parameters[1], roots[::-1], atol=1e-5)
 
 
+@pytest.mark.slow  # two minima of order 2 are told apart as well
 def test_all_solutions_of_an_additive_problem_of_order_3():
     # As many as SciPy finds from a dense grid of starts: all orders of the diagonal.
     import scipy.optimize

@@ -83,6 +83,7 @@ def test_columns_that_are_nearly_collinear(method, close):
         assert solution.result == ef.Result.stalled
 
 
+@pytest.mark.slow  # many solvers
 def test_a_bound_at_a_point_of_symmetry_is_left():
     targets = np.linalg.eigvalsh(SQUARE + 0.2 * np.eye(3) + 0.5 * COUPLING)
     targets += [0, 0.01, 0]

@@ -61,6 +61,7 @@ def test_what_does_not_fit_is_refused(arguments, message):
         ef.match_levels(*arguments)
 
 
+@pytest.mark.slow  # the assignment is tested by itself
 def test_a_fit_settles_on_the_levels_that_are_nearest_after_it():
     # Of diag(1, 2, 3, 4) + r, targets 4.6 and 2.55: at r = 0 nearest to 4 and 3, but
     # then to 4 and 2 at the r = 0.075 of that fit ...

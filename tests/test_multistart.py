@@ -143,6 +143,7 @@ def test_first_goes_on_until_one_converges():
     np.testing.assert_array_equal(found.parameters, [[1.0, 2.0]])
 
 
+@pytest.mark.slow  # many fits
 def test_impossible_targets_give_the_best_least_squares_point():
     solver = ef.Solver(ef.Problem(ef.Affine([np.eye(2)])))
     for first in (False, True):

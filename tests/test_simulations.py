@@ -153,6 +153,7 @@ def element(h):
     return np.array(K) / h**3, np.array(M) * h / 420
 
 
+@pytest.mark.slow  # likewise
 def test_beam_with_a_stiffness_on_its_bound():
     """The truth lies on the bound of b: half of the members are held there.
 
@@ -187,6 +188,7 @@ def test_lines_of_h2coh():
     agree(case.problem, case.answer, 4, 32 - 8)
 
 
+@pytest.mark.slow  # a frame and a magnet are simulated in any case
 def test_microwave_lines_beside_raman_lines():
     """Lines to 1 kHz and to .03 cm^-1, 9e5 times as wide, of one molecule in MHz.
 

@@ -236,6 +236,7 @@ def test_fit_inside_another_function(rng):
     assert_same(inside(initial)[:6], solver.fit(initial, T)[:6])
 
 
+@pytest.mark.slow  # many traces
 def test_many_solvers_give_no_warning(caplog):
     for order in range(1, 9):
         solver = ef.Solver(ef.Problem(ef.Symmetric(order)))
@@ -243,6 +244,7 @@ def test_many_solvers_give_no_warning(caplog):
     assert "retracing" not in caplog.text
 
 
+@pytest.mark.slow  # XLA
 def test_fit_inside_a_function_compiled_by_xla_is_accurate(rng):
     # XLA's own eigensolver stops at 1e-9: no loss of 1e-24 would be seen.
     solver = solver_of(METHODS["levenberg-marquardt"], compile="graph")

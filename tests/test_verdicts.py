@@ -187,7 +187,14 @@ def test_a_smooth_potential_from_its_lowest_levels():
     np.testing.assert_allclose(solution.loss, 2 * reference.cost, rtol=1e-6)
 
 
-@pytest.mark.parametrize("start", [(1, 0.5, 0.1, 0), (1, 0, 0, 0), (1, 0.5, 0, 0)])
+SYMMETRIC = [
+    (1, 0, 0, 0),
+    pytest.param((1, 0.5, 0.1, 0), marks=pytest.mark.slow),
+    pytest.param((1, 0.5, 0, 0), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("start", SYMMETRIC)
 def test_angles_at_their_symmetric_values(start):
     def ring(r):
         t, v, theta, phi = tf.unstack(r, axis=-1)

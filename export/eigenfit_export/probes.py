@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from eigenfit import Solver
+from eigenfit import Result, Solver
 from eigenfit.compilation import Mode
 from eigenfit_export.conditions import ULPS, Arrays, Measured, measure, sizes
 from eigenfit_export.probe_points import candidates, narrowed

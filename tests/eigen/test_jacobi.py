@@ -129,14 +129,19 @@ def test_order_64_is_solved_to_full_accuracy():
     ("dtype", "n"),
     [
         (np.float32, 3),
-        (np.float32, 33),
-        (np.float64, 2),
         (np.float64, 4),
-        (np.float64, 8),
-        (np.complex128, 3),
-        (np.complex64, 5),
         (np.complex128, 9),
-        (np.float64, 12),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                (np.float32, 33),
+                (np.float64, 2),
+                (np.float64, 8),
+                (np.float64, 12),
+                (np.complex128, 3),
+                (np.complex64, 5),
+            ]
+        ),
     ],
 )
 def test_xla_gives_full_accuracy(dtype, n):

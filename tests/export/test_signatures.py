@@ -237,6 +237,7 @@ def test_several_blocks_reload_with_the_same_numbers(tmp_path, make):
     np.testing.assert_allclose(G, G.conj().swapaxes(1, 2), atol=1e-15)
 
 
+@pytest.mark.slow  # test_verify.py has what probes must catch
 def test_probes_are_of_use():
     # A probe whose fit does nothing, or is cut off, or that rounding decides, would
     # let any model pass.

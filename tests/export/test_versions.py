@@ -149,6 +149,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.slow  # many processes
 def test_killing_an_export_leaves_the_old_version_and_no_new_one(tmp_path):
     base = tmp_path / "base"
     export_solver(solver_of(), base)

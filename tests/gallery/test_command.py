@@ -104,6 +104,7 @@ def test_run(invoke):
     assert "Reproduced: 8 of 8 published numbers" in result.stdout
 
 
+@pytest.mark.slow  # its fit is that of test_gallery.py
 def test_run_of_measured_lines(invoke):
     result = invoke("rotational-h2coh+", "--run", "--plot", "run.png")
     assert result.exit_code == 0

@@ -224,7 +224,9 @@ def test_nothing_published_is_called_impossible(load, name):
         assert "Not determined near the start: B60." in findings[0].text
 
 
-@pytest.mark.parametrize("name", ["T3", "T7b", "T10"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("T3", marks=pytest.mark.slow), "T7b", "T10"]
+)
 def test_a_fit_from_a_file_reproduces_what_was_published(load, name):
     entry, content = load(name)
     outcome = run_fit(content, content.solver())

@@ -33,6 +33,7 @@ def problem(tmp_path):
     return path
 
 
+@pytest.mark.slow  # an export for it alone
 def test_weights_of_rows(problem, tmp_path):
     # Infeasible targets: weights decide which of them is met better.
     initial = [0.3, -0.2]
@@ -135,6 +136,7 @@ def test_data_files_belong_to_the_problem(tmp_path, changed):
     assert source.Model.of(path).digest != before
 
 
+@pytest.mark.slow  # likewise
 def test_resume_refuses_data_files_that_changed(problem, tmp_path):
     problem.write_text(
         PROBLEM.replace("[[0.0, 1.0], [1.0, 0.0]]", '{ file = "K.npy" }')

@@ -116,6 +116,7 @@ def test_a_simulation_stays_on_the_branch_of_its_start(tmp_path, number):
     np.testing.assert_allclose(one.parameters, found[:3], atol=1e-9)
 
 
+@pytest.mark.slow  # four exports
 def test_what_was_drawn_is_said(tmp_path):
     table = written(tmp_path, simulated(40))
     problem, output = problem_file(tmp_path), tmp_path / "out.parquet"

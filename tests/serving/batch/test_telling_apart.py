@@ -52,6 +52,7 @@ def end_of(parameters, targets):
     return found.x
 
 
+@pytest.mark.slow  # an export for it alone
 def test_every_solution_is_listed_once(springs):
     # Some of the rows have two solutions that lie close together.
     true = np.random.default_rng(5).uniform(0.3, 3.0, size=[ROWS, 3])

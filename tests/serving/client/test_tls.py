@@ -87,6 +87,7 @@ def test_a_plain_url_with_certificates_is_encrypted(certificates):
         client.status()
 
 
+@pytest.mark.slow  # a server for it alone
 def test_a_server_that_wants_certificates(certificates, models):
     tls = Tls(
         ca=certificates / "server.pem",
