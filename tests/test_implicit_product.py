@@ -25,7 +25,10 @@ def observations():
         "mass": lambda w: ef.ModeShapes([1], rows, "mass", weights=w),
         "assurance": lambda w: ef.MAC([0, 1], shapes, rows, weights=w),
         "shift": lambda w: ef.FreeShift(ef.Levels(weights=w)),
-        "shifted shapes": lambda w: ef.FreeShift(ef.ModeShapes([3], rows, weights=w)),
+        # Not scaled by the largest target, which the shift would change as well.
+        "shifted shapes": lambda w: ef.FreeShift(
+            ef.ModeShapes([0], rows, "unit", weights=w)
+        ),
     }
 
 

@@ -20,7 +20,7 @@ from eigenfit.eigen.decompose import perturbed
 Arrays = dict[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
 
-RERUNS = 6
+RERUNS = 16
 """Changed copies of every member."""
 
 SAFETY = 5.0

@@ -238,8 +238,7 @@ def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
         met = many[measured.outputs["result"][many] == int(Result.converged)]
         many = met if met.size else many
         if many.size:
-            first = many[np.argmax(steps[many])]
-            order = np.concatenate([[first], order[order != first]])
+            order = np.concatenate([many[:1], order[order != many[0]]])
     levels = measured.outputs.get("gradient_lower")
     if levels is not None:
         order = np.arange(len(order))  # of which each asks for another level

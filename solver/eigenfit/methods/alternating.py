@@ -284,10 +284,8 @@ class Alternating(AbstractMethod):
         def with_clusters() -> tf.Tensor:
             rows = problem.in_own_unit(couplings_of(problem, point, targets))
             rows /= norms[..., tf.newaxis, :]
-            C = tf.linalg.matmul(rows, rows, transpose_a=True)
-            return select(
-                clustered, gauss_newton.direction(J, point.residual, mu, C), plain
-            )
+            step = gauss_newton.direction(J, point.residual, mu, rows)
+            return select(clustered, step, plain)
 
         return where_any(clustered, with_clusters, plain)
 

@@ -58,12 +58,12 @@ class ClusterNewton(AbstractUndamped):
         norms = gauss_newton.roots(scale)
         # In the basis of the eigenvectors the blocks are diagonal already.
         couplings = problem.in_own_unit(couplings_of(problem, point, targets))
-        zeros = tf.zeros_like(couplings[..., 0])
-        rows = tf.concat([J, couplings], axis=-2) / norms[..., tf.newaxis, :]
-        residual = tf.concat([point.residual, zeros], axis=-1)
+        J /= norms[..., tf.newaxis, :]
+        couplings /= norms[..., tf.newaxis, :]
+        none = tf.zeros_like(point.loss)
         return Proposal(
-            step=gauss_newton.direction(rows, residual, tf.zeros_like(point.loss)),
-            half_gradient=gauss_newton.gradient(rows, residual),
+            step=gauss_newton.direction(J, point.residual, none, couplings),
+            half_gradient=gauss_newton.gradient(J, point.residual),
             norms=norms,
             memory=scale,
         )

@@ -23,32 +23,44 @@ def direction(
     J: tf.Tensor,
     residual: tf.Tensor,
     mu: tf.Tensor,
-    curvature: tf.Tensor | None = None,
+    couplings: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Minimises `|J d + residual|^2 + mu |d|^2 + d^T C d`.
+    """Minimises `|J d + residual|^2 + mu |d|^2 + |K d|^2`.
 
-    With m residuals and p parameters this solves `(J^T J + C + mu) d = -J^T residual`,
-    or for p > m without C the dual `(J J^T + mu) y = -residual`, `d = J^T y`, by
-    Cholesky.
+    With m residuals and p parameters this solves `(J^T J + K^T K + mu) d = -J^T
+    residual` by Cholesky. Where there are more parameters than equations that is
+    singular but for the rounding level, and the null space has rounding noise: there
+    the dual `(J J^T + mu) y = -residual`, `d = J^T y`, is solved, which has none.
 
     Args:
         J: `[..., m, p]`, its columns scaled to norm 1 or less.
         residual: `[..., m]`.
         mu: `[...]`, not negative; raised to the rounding level of the matrix, so that
             this is positive definite.
-        curvature: C `[..., p, p]`, positive semidefinite, in the same scale.
+        couplings: K `[..., k, p]`, whose rows may be zeros, in the same scale.
 
     Returns:
         `[..., p]`; zero for a member that is not finite.
     """
     m, p = J.shape[-2], J.shape[-1]
-    dual = p > m and curvature is None
+    if couplings is None:
+        return _solved(J, residual, mu, dual=p > m)
+    rows = tf.concat([J, couplings], axis=-2)
+    residual = tf.concat([residual, tf.zeros_like(couplings[..., 0])], axis=-1)
+    step = _solved(rows, residual, mu, dual=False)
+    if p <= m:
+        return step
+    used = tf.reduce_any(couplings != 0, axis=-1)
+    few = m + tf.reduce_sum(tf.cast(used, tf.int32), axis=-1) <= p
+    dual = _solved(rows, residual, mu, dual=True)
+    return tf.where(few[..., tf.newaxis], dual, step)
+
+
+def _solved(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor, dual: bool) -> tf.Tensor:
     S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
-    if curvature is not None:
-        S += curvature
     identity = tf.eye(S.shape[-1], dtype=S.dtype)
     # The trace of S is at most p.
-    floor = 8 * p * epsilon(S.dtype)
+    floor = 8 * J.shape[-1] * epsilon(S.dtype)
     S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
     right = residual if dual else gradient(J, residual)
     S, right, finite = finite_system(S, right)
