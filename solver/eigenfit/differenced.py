@@ -55,6 +55,12 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
         tf.concat([tf.shape(points)[:-1], tf.shape(targets)[-1:]], axis=0),
     )
     shape = tf.concat([tf.shape(r)[:-1], [4, number, number]], axis=0)
+    # As one batch dimension, since an eigensolver may take no more.
+    if problem.unit is not None:
+        unit = tf.broadcast_to(problem.unit[..., tf.newaxis], tf.shape(points)[:-1])
+        problem = problem.in_unit(tf.reshape(unit, [-1]))
+    points = tf.reshape(points, [-1, number])
+    t = tf.reshape(t, [-1, problem.num_targets])
     gradients = tf.reshape(problem.gradient(points, t), shape)
     near = _quotient(gradients, steps, 0)
     far = _quotient(gradients, steps, 2)

@@ -201,11 +201,7 @@ class Problem(Unknowns):
         """Divides something `[..., *]` by a power of the unit, or multiplies it."""
         if self.unit is None:
             return x
-        more = x.shape.rank - self.unit.shape.rank
-        unit = self._units[min(more, 2)]
-        for _ in range(more - 2):
-            unit = unit[..., tf.newaxis]
-        unit = tf.cast(unit, x.dtype)
+        unit = tf.cast(self._units[x.shape.rank - self.unit.shape.rank], x.dtype)
         for _ in range(abs(power)):  # Squares may leave the range of the dtype.
             x = x / unit if power > 0 else x * unit
         return x

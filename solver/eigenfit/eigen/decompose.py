@@ -18,7 +18,9 @@ _change: ContextVar[Callable[[tf.Tensor], tf.Tensor] | None] = ContextVar(
 
 @contextlib.contextmanager
 def perturbed(change: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
-    """Changes every matrix that is decomposed in this context, eagerly or in a trace.
+    """Changes every matrix that `rounded` is asked for, eagerly or in a trace.
+
+    These are all that are decomposed, and those of the equations of steps.
 
     An eigensolver gives the exact decomposition of a matrix that differs from its own
     by rounding. Changes of that size show what another solver, another machine or
@@ -40,6 +42,17 @@ def perturbed(change: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
         _change.reset(token)
 
 
+def rounded(A: tf.Tensor, share: float = 1.0) -> tf.Tensor:
+    """Gives a matrix `[..., n, n]` as it is, or inside of `perturbed` with a change.
+
+    Args:
+        A: Symmetric or Hermitian.
+        share: Part of the change that is made.
+    """
+    change = _change.get()
+    return A + share * (change(A) - A) if change else A
+
+
 def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decomposes Hermitian matrices; defines no gradient.
 
@@ -56,8 +69,7 @@ def decompose(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         eigenvectors in its columns. A member with a NaN or an infinity in its lower
         triangle gives NaN and leaves its neighbours alone.
     """
-    if change := _change.get():
-        A = change(A)
+    A = rounded(A)
     if inside_xla():
         return jacobi_eigh(A)
     # SelfAdjointEigV2 reads the lower triangle only, but raises for the whole batch

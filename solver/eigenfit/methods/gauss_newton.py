@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
+from eigenfit.eigen.decompose import rounded
 from eigenfit.problem import Evaluation, Problem
 
 ROUNDING = 2**10
@@ -58,6 +59,8 @@ def direction(
 
 def _solved(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor, dual: bool) -> tf.Tensor:
     S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
+    # Less than what is added to it below, so that it stays positive definite.
+    S = rounded(S, 0.25)
     identity = tf.eye(S.shape[-1], dtype=S.dtype)
     # The trace of S is at most p.
     floor = 8 * J.shape[-1] * epsilon(S.dtype)
