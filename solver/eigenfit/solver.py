@@ -284,8 +284,11 @@ class Solver(tf.Module):
         *fields, result, unit = found
         _, targets, tolerance, _ = arguments
         if tf.executing_eagerly():
-            known = (np.asarray(tolerance), result.numpy())
-            if not needs_verdict(self.problem, *known).any():
+            codes = result.numpy()
+            asked = codes.any() and needs_verdict(
+                self.problem, np.asarray(tolerance), codes
+            )
+            if not np.any(asked):
                 return *fields, result
         given = [fields[0], targets, unit, tolerance, result]
         if result.shape.rank == 0:

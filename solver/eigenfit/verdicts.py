@@ -24,6 +24,9 @@ _PROMISE = 1e-8
 of the residual."""
 
 
+_STATIONARY, _STALLED = int(Result.stationary), int(Result.stalled)
+
+
 class Ended(NamedTuple):
     """Members whose fits have ended; only floats and codes, to be gathered as one."""
 
@@ -83,7 +86,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
 
 def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
     """Says which results of the loop are for `verdicts` to judge: `[...]` bool."""
-    ended = (result == int(Result.stationary)) | (result == int(Result.stalled))
+    ended = (result == _STATIONARY) | (result == _STALLED)
     return ended if problem.is_least_squares else ended & (tolerance == 0)
 
 
