@@ -32,8 +32,6 @@ THEIRS = {
     "tensorflow_inter_op_parallelism": "Operations at a time; 0 for the default.",
     "enable_signature_method_name_check": "Check the method_name of signatures.",
     "enable_serialization_as_tensor_content": "Answer gRPC with packed tensors.",
-    "enable_profiler": "Offer TensorFlow's profiler over gRPC. Its first call opens a "
-    "port on all interfaces, without key or TLS.",
     "enable_grpc_healthcheck_service": "Offer grpc.health.v1.",
     "xla_cpu_compilation_enabled": "Run signatures that XLA compiles.",
 }
@@ -69,6 +67,7 @@ UNSUPPORTED = {
     "flush_filesystem_caches": "files are read once",
     "tensorflow_session_config_file": "use the tensorflow_*_parallelism flags",
     "use_alts_credentials": "ALTS exists on Google Cloud only",
+    "enable_profiler": "tensorflow_model_server has a profiler",
     "platform_config_file": "only SavedModels are served",
     "per_process_gpu_memory_fraction": "memory grows as it is needed",
     "remove_unused_fields_from_bundle_metagraph": "graphs are not kept",

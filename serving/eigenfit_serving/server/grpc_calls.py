@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from eigenfit_serving.protocol.grpc_api import Method
 from eigenfit_serving.server.interfaces import Gate, ModelSpec, RequestContext
 from eigenfit_serving.server.request_ids import HEADER, request_id
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, not_served
 
 Work = Callable[[Any, RequestContext], Any]
 """Answers a request."""
@@ -57,6 +57,19 @@ def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
         call.abort(_CODES[code], truncated(message))
 
     return grpc.unary_unary_rpc_method_handler(behave)
+
+
+def refusals(*names: str) -> dict[str, Any]:
+    """Makes handlers, by name, of methods that this server does not have."""
+
+    def refuse(name: str) -> Any:
+        def behave(data: bytes, call: grpc.ServicerContext) -> Any:
+            del data
+            call.abort(grpc.StatusCode.UNIMPLEMENTED, not_served(name))
+
+        return grpc.unary_unary_rpc_method_handler(behave)
+
+    return {name: refuse(name) for name in names}
 
 
 def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:

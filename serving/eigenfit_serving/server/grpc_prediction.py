@@ -14,10 +14,10 @@ from eigenfit_serving.protocol.tensors import (
     to_array,
     write_array,
 )
-from eigenfit_serving.server import examples as example_calls
 from eigenfit_serving.server.grpc_calls import (
     model_spec,
     read_spec,
+    refusals,
     unary_handler,
 )
 from eigenfit_serving.server.interfaces import (
@@ -27,11 +27,7 @@ from eigenfit_serving.server.interfaces import (
     Servable,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.predict import (
-    CLASSIFY_METHOD,
-    DEFAULT_SIGNATURE,
-    predict,
-)
+from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.status import Code, ServingError
 
 _METADATA_FIELD = "signature_def"
@@ -52,15 +48,13 @@ class PredictionService:
         """Lists the handlers by name of the method."""
         works = {
             "Predict": ("predict", self.predict),
-            "Classify": ("classify", self.classify),
-            "Regress": ("regress", self.regress),
-            "MultiInference": ("multi_inference", self.multi_inference),
             "GetModelMetadata": ("metadata", self.metadata),
         }
-        return {
+        handlers = {
             name: unary_handler(grpc_api.PREDICTION[name], api, work, gate)
             for name, (api, work) in works.items()
         }
+        return handlers | refusals("Classify", "Regress", "MultiInference")
 
     def predict(self, request: Any, context: RequestContext) -> Any:
         """Answers a `PredictRequest`."""
@@ -83,70 +77,6 @@ class PredictionService:
         as_content = options.enable_serialization_as_tensor_content
         for alias, array in outputs.items():
             write_array(response.outputs[alias], array, as_content)
-        return response
-
-    def classify(self, request: Any, context: RequestContext) -> Any:
-        """Answers a `ClassificationRequest`."""
-        spec = model_spec(request)
-        context.model = spec.name
-        with self._models.acquire(spec) as servable:
-            context.version = servable.version
-            found = example_calls.classify(
-                servable,
-                spec.signature_name,
-                _examples(request.input),
-                context,
-                self._options,
-            )
-            response = messages.ClassificationResponse()
-            _fill_spec(response.model_spec, spec.name, context.signature, servable)
-        _fill_classes(response.result, found)
-        return response
-
-    def regress(self, request: Any, context: RequestContext) -> Any:
-        """Answers a `RegressionRequest`."""
-        spec = model_spec(request)
-        context.model = spec.name
-        with self._models.acquire(spec) as servable:
-            context.version = servable.version
-            found = example_calls.regress(
-                servable,
-                spec.signature_name,
-                _examples(request.input),
-                context,
-                self._options,
-            )
-            response = messages.RegressionResponse()
-            _fill_spec(response.model_spec, spec.name, context.signature, servable)
-        _fill_values(response.result, found)
-        return response
-
-    def multi_inference(self, request: Any, context: RequestContext) -> Any:
-        """Answers a `MultiInferenceRequest`."""
-        # The first task says which version answers all.
-        first = request.tasks[0].model_spec if request.tasks else messages.ModelSpec()
-        spec = read_spec(first)
-        context.model = spec.name
-        tasks = [
-            example_calls.Task(
-                task.model_spec.name, task.model_spec.signature_name, task.method_name
-            )
-            for task in request.tasks
-        ]
-        response = messages.MultiInferenceResponse()
-        with self._models.acquire(spec) as servable:
-            context.version = servable.version
-            found = example_calls.multi_inference(
-                servable, tasks, _examples(request.input), context, self._options
-            )
-            for task, values in zip(tasks, found, strict=True):
-                result = response.results.add()
-                used = task.signature_name or DEFAULT_SIGNATURE
-                _fill_spec(result.model_spec, task.model, used, servable)
-                if task.method == CLASSIFY_METHOD:
-                    _fill_classes(result.classification_result, values)
-                else:
-                    _fill_values(result.regression_result, values)
         return response
 
     def metadata(self, request: Any, context: RequestContext) -> Any:
@@ -206,36 +136,10 @@ class _Inputs(Mapping[str, np.ndarray]):
         return array
 
 
-def _examples(proto: Any) -> list[bytes]:
-    """Serialises the examples of an `Input`, each behind the context."""
-    kind = proto.WhichOneof("kind")
-    if kind == "example_list":
-        return [x.SerializeToString() for x in proto.example_list.examples]
-    if kind == "example_list_with_context":
-        found = proto.example_list_with_context
-        context = found.context.SerializeToString()
-        return [context + x.SerializeToString() for x in found.examples]
-    return []
-
-
 def _fill_spec(proto: Any, name: str, signature: str, servable: Servable) -> None:
     proto.name = name
     proto.signature_name = signature
     proto.version.value = servable.version
-
-
-def _fill_classes(proto: Any, found: Any) -> None:
-    for row in found:
-        classes = proto.classifications.add().classes
-        for label, score in row:
-            # A label that is no text cannot be sent: its field is a string.
-            classes.add(label=label.decode("utf-8", "replace"), score=score)
-
-
-def _fill_values(proto: Any, found: Any) -> None:
-    proto.SetInParent()
-    for value in found:
-        proto.regressions.add().value = value
 
 
 def _invalid(message: str) -> ServingError:

@@ -8,18 +8,18 @@ from typing import Any
 import grpc
 
 from eigenfit_serving.protocol import grpc_api
+from eigenfit_serving.server.grpc_calls import refusals
 from eigenfit_serving.server.grpc_health import HealthService
 from eigenfit_serving.server.grpc_keys import KeyInterceptor
 from eigenfit_serving.server.grpc_model import ModelService
 from eigenfit_serving.server.grpc_prediction import PredictionService
-from eigenfit_serving.server.grpc_profiler import SERVICE as PROFILER_SERVICE
-from eigenfit_serving.server.grpc_profiler import profiler_handlers
 from eigenfit_serving.server.grpc_reflection import reflection_handlers
 from eigenfit_serving.server.grpc_tls import read_credentials
 from eigenfit_serving.server.interfaces import Gate, ModelSource
 from eigenfit_serving.server.keys import read_keys
 from eigenfit_serving.server.options import Options
 
+_PROFILER = "tensorflow.ProfilerService"
 _LARGEST_MESSAGE = 2**31 - 1
 # For what is beside the requests that are let in: refusals, the health check.
 _MORE_THREADS = 40
@@ -72,9 +72,8 @@ class GrpcServer:
         }
         if options.enable_grpc_healthcheck_service:
             services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
-        if options.enable_profiler:
-            services[PROFILER_SERVICE] = profiler_handlers()
         services.update(reflection_handlers(list(services)))
+        services[_PROFILER] = refusals("Profile", "Terminate", "Monitor")
         self._server.add_generic_rpc_handlers(
             [
                 grpc.method_handlers_generic_handler(name, handlers)

@@ -40,7 +40,7 @@ class RequestContext:
     """What accompanies one request through the server; safe to share between threads.
 
     Attributes:
-        api: `predict`, `classify`, `regress`, `multi_inference`, `metadata`, `status`.
+        api: `predict`, `metadata`, `status` or `reload`.
         entrypoint: `GRPC` or `REST`.
         request_id: As the caller gave it, or a new one.
         deadline: In seconds of `time.monotonic`; None for none.

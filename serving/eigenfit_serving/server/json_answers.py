@@ -76,39 +76,6 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     return b'{"outputs":' + answer + b"}"
 
 
-def classifications(results: Iterable[Iterable[tuple[str | bytes, float]]]) -> bytes:
-    """Writes labels and scores, a list an example.
-
-    Raises:
-        ServingError: There are none.
-
-    Example:
-        >>> classifications([[("cat", 0.5)]])
-        b'{"results":[[["cat",0.5]]]}'
-    """
-    rows = [[[_text(label), _score(score)] for label, score in row] for row in results]
-    if not rows:
-        raise invalid("Cannot convert empty ClassificationResults to JSON")
-    scores = [score for row in rows for _, score in row]
-    return _write({"results": rows}, bool(np.isfinite(scores).all()))
-
-
-def regressions(values: Iterable[float]) -> bytes:
-    """Writes a number an example.
-
-    Raises:
-        ServingError: There are none.
-
-    Example:
-        >>> regressions([np.float32(0.1)])
-        b'{"results":[0.1]}'
-    """
-    scores = [_score(value) for value in values]
-    if not scores:
-        raise invalid("Cannot convert empty RegressionResults to JSON")
-    return _write({"results": scores}, bool(np.isfinite(scores).all()))
-
-
 def error_body(message: str) -> bytes:
     """Writes what every failed request gets."""
     text = json.dumps(message, ensure_ascii=False)

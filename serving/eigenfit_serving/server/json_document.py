@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from eigenfit_serving.server.json_examples import examples_of
 from eigenfit_serving.server.json_tensors import (
     PredictInputs,
     predict_inputs,
@@ -33,10 +32,6 @@ class Document(Protocol):
         """
         ...
 
-    def examples(self, max_rows: int) -> list[bytes]:
-        """Serialises the examples of a classify or regress request."""
-        ...
-
 
 class Here:
     """A document that is read in this process.
@@ -57,12 +52,6 @@ class Here:
         return predict_inputs(
             self._document, kinds, self.signature_name, check_rows(max_rows)
         )
-
-    def examples(self, max_rows: int) -> list[bytes]:
-        """See `Document.examples`."""
-        from eigenfit_serving.protocol.messages import Example
-
-        return examples_of(self._document, Example, check_rows(max_rows))
 
 
 def check_rows(limit: int) -> Callable[[int], None]:

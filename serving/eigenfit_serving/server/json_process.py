@@ -121,9 +121,6 @@ class _There:
     def inputs(self, kinds: Mapping[str, int], max_rows: int) -> PredictInputs:
         return self._process.ask(self._context, "inputs", dict(kinds), max_rows)
 
-    def examples(self, max_rows: int) -> list[bytes]:
-        return self._process.ask(self._context, "examples", max_rows)
-
 
 class _Process:
     """The other process, and the pipe to it.

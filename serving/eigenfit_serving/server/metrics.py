@@ -17,9 +17,6 @@ _SIZES = exponential(1, 2, 14)
 
 _GRPC_NAMES = {
     "predict": "Predict",
-    "classify": "Classify",
-    "regress": "Regress",
-    "multi_inference": "MultiInference",
 }
 
 

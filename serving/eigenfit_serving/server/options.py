@@ -43,7 +43,6 @@ class Options:
     tensorflow_inter_op_parallelism: int = 0
     enable_signature_method_name_check: bool = False
     enable_serialization_as_tensor_content: bool = False
-    enable_profiler: bool = False  # theirs is on
     enable_grpc_healthcheck_service: bool = True  # theirs: false
     xla_cpu_compilation_enabled: bool = True  # theirs: false
 

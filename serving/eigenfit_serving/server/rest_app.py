@@ -42,7 +42,6 @@ _CORS = (
 
 _STOPPING = ServingError(Code.UNAVAILABLE, "The server is shutting down.")
 
-_RUNS = {Action.PREDICT, Action.CLASSIFY, Action.REGRESS}
 
 # What is read and thrown away of a refused body, before the reply and after it.
 _SHOWN = 256
@@ -171,7 +170,7 @@ class RestApp:
         found = route(request.method, request.target)
         options = self._options
         data, is_gzip = b"", False
-        if found.action in _RUNS:
+        if found.action is Action.PREDICT:
             data = await body.read(options.max_body_bytes, options.body_timeout_seconds)
             is_gzip = "gzip" in request.headers.get("content-encoding", "")
         milliseconds = options.rest_api_timeout_in_ms
@@ -180,7 +179,7 @@ class RestApp:
             context.deadline = time.monotonic() + milliseconds / 1000
         context.extra = {}
         threads = self._threads
-        pool = threads.runs if found.action in _RUNS else threads.looks
+        pool = threads.runs if found.action is Action.PREDICT else threads.looks
         with self._gate.admit(context):
             loop = asyncio.get_running_loop()
             work = loop.run_in_executor(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from eigenfit_serving.server import json_answers
-from eigenfit_serving.server.interfaces import ModelSource, RequestContext, Servable
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
@@ -17,41 +16,10 @@ from eigenfit_serving.server.rest_bodies import inflate
 from eigenfit_serving.server.rest_paths import Action, Route
 from eigenfit_serving.server.rest_status import metadata_body, models_body, status_body
 
+Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
+"""Runs a signature, as `predict.predict` does."""
+
 _DEFAULT_SIGNATURE = "serving_default"
-
-
-class Runner(Protocol):
-    """Runs signatures of a servable."""
-
-    def predict(
-        self,
-        servable: Servable,
-        signature_name: str,
-        inputs: Mapping[str, np.ndarray],
-        context: RequestContext,
-    ) -> Mapping[str, np.ndarray]:
-        """Gives the outputs by name."""
-        ...
-
-    def classify(
-        self,
-        servable: Servable,
-        signature_name: str,
-        examples: Sequence[bytes],
-        context: RequestContext,
-    ) -> Iterable[Iterable[tuple[str | bytes, float]]]:
-        """Gives labels and scores of each example."""
-        ...
-
-    def regress(
-        self,
-        servable: Servable,
-        signature_name: str,
-        examples: Sequence[bytes],
-        context: RequestContext,
-    ) -> Iterable[float]:
-        """Gives a value of each example."""
-        ...
 
 
 class RestHandlers:
@@ -60,12 +28,12 @@ class RestHandlers:
     def __init__(
         self,
         models: ModelSource,
-        runner: Runner,
+        run: Run,
         options: Options,
         reader: Reader,
     ) -> None:
         self._models = models
-        self._runner = runner
+        self._run = run
         self._options = options
         self._reader = reader
 
@@ -92,19 +60,7 @@ class RestHandlers:
                 return metadata_body(servable)
         if is_gzip:
             body = inflate(body, self._options.max_inflated_bytes)
-        if route.action is Action.PREDICT:
-            return self._predict(route, body, context)
-        with self._reader.read(body, context) as document:
-            signature_name = document.signature_name
-            examples = document.examples(self._options.max_rows)
-        context.rows = len(examples)
-        with self._models.acquire(route.spec) as servable:
-            context.version = servable.version
-            context.signature = signature_name or _DEFAULT_SIGNATURE
-            asked = (servable, signature_name, examples, context)
-            if route.action is Action.CLASSIFY:
-                return json_answers.classifications(self._runner.classify(*asked))
-            return json_answers.regressions(self._runner.regress(*asked))
+        return self._predict(route, body, context)
 
     def _predict(self, route: Route, body: bytes, context: RequestContext) -> bytes:
         with contextlib.ExitStack() as held:
@@ -122,8 +78,8 @@ class RestHandlers:
                 kinds = {name: int(x.dtype) for name, x in signature.inputs.items()}
                 inputs = document.inputs(kinds, self._options.max_rows)
             context.check()
-            outputs = self._runner.predict(
-                servable, signature_name, inputs.arrays, context
+            _, outputs = self._run(
+                servable, signature_name, inputs.arrays, (), context, self._options
             )
         if inputs.by_row:
             return json_answers.predictions(outputs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, not_served
 
 _VERSION = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -23,8 +23,6 @@ class Action(enum.Enum):
     """What is done with a model."""
 
     PREDICT = "predict"
-    CLASSIFY = "classify"
-    REGRESS = "regress"
     STATUS = "status"
     METADATA = "metadata"
     LIST = "list"
@@ -61,7 +59,8 @@ def route(method: str, target: str) -> Route:
         target: Path and, if there is one, `?` and the query, as they were sent.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, with TensorFlow Serving's texts.
+        ServingError: INVALID_ARGUMENT, with TensorFlow Serving's texts; UNIMPLEMENTED
+            for classify and regress.
 
     Example:
         >>> found = route("POST", "/v1/models/a%20b/versions/3:predict")
@@ -85,7 +84,9 @@ def route(method: str, target: str) -> Route:
         label=None if label is None else _decoded(label),
     )
     if method == "POST":
-        return Route(Action(last), spec)
+        if last != Action.PREDICT.value:
+            raise ServingError(Code.UNIMPLEMENTED, not_served(f"`{last}`"))
+        return Route(Action.PREDICT, spec)
     if not spec.name and target.lower() == "/v1/models":
         return Route(Action.LIST, spec)
     if not spec.name:

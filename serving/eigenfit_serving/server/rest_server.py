@@ -15,9 +15,10 @@ import uvicorn
 from eigenfit_serving.server.interfaces import Gate, ModelSource
 from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.rest_app import RestApp, Threads
 from eigenfit_serving.server.rest_config import metrics_path, read_message, tls_context
-from eigenfit_serving.server.rest_handlers import RestHandlers, Runner
+from eigenfit_serving.server.rest_handlers import RestHandlers, Run
 from eigenfit_serving.server.rest_keys import ApiKeys
 from eigenfit_serving.server.rest_page import load_page
 from eigenfit_serving.server.rest_protocol import protocol_class
@@ -44,7 +45,7 @@ class RestServer:
         models: ModelSource,
         gate: Gate,
         options: Options,
-        runner: Runner | None = None,
+        run: Run = predict,
     ) -> None:
         """Reads the files that the options name.
 
@@ -52,7 +53,7 @@ class RestServer:
             models: Where requests find models.
             gate: Lets requests in.
             options: Of the server; `rest_api_port` 0 takes any free port.
-            runner: Runs signatures; the one of the server by default.
+            run: Runs a signature.
 
         Raises:
             ValueError: A file does not hold what it should.
@@ -60,10 +61,6 @@ class RestServer:
         """
         from eigenfit_serving.protocol.messages import MonitoringConfig, SSLConfig
 
-        if runner is None:
-            from eigenfit_serving.server.rest_runner import SignatureRunner
-
-            runner = SignatureRunner(options)
         path = None
         if options.monitoring_config_file:
             config = read_message(MonitoringConfig, options.monitoring_config_file)
@@ -86,7 +83,7 @@ class RestServer:
             models=models,
             gate=gate,
             options=options,
-            handlers=RestHandlers(models, runner, options, self._reader),
+            handlers=RestHandlers(models, run, options, self._reader),
             threads=self._threads,
             keys=ApiKeys(options.api_key_file),
             page=load_page() if options.page else {},

@@ -65,3 +65,11 @@ class ServingError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def not_served(what: str) -> str:
+    """Says of something in the protocol that only TensorFlow's own server has it."""
+    return (
+        f"{what} is not served here. tensorflow_model_server has it: `eigenfit serve "
+        f"--kind binary` or `--kind docker` starts it for the same models."
+    )

@@ -16,13 +16,15 @@ from eigenfit_serving.server.batching import WARMUP
 from eigenfit_serving.server.interfaces import RequestContext, Servable
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, not_served
 
 logger = logging.getLogger(__name__)
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 MAX_RECORDS = 1000
+
+_NOT_SERVED = ("classify_log", "regress_log", "multi_inference_log")
 
 Execute = Callable[[Servable, Any, Options], None]
 """Runs the request of a `PredictionLog`."""
@@ -114,28 +116,12 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
     Raises:
         ServingError: If it fails, or is of a kind that is not run.
     """
-    from eigenfit_serving.server import examples
-
     kind = log.WhichOneof("log_type") or "nothing"
-    api = kind.removesuffix("_log")
-    context = RequestContext(api, WARMUP, "warm-up")
-    if api == "predict":
+    if kind == "predict_log":
+        context = RequestContext("predict", WARMUP, "warm-up")
         _predict(servable, log.predict_log.request, context, options)
-    elif api in ("classify", "regress"):
-        request = getattr(log, kind).request
-        run = examples.classify if api == "classify" else examples.regress
-        name = request.model_spec.signature_name
-        run(servable, name, _examples(request.input), context, options)
-    elif api == "multi_inference":
-        request = log.multi_inference_log.request
-        tasks = [
-            examples.Task(
-                task.model_spec.name, task.model_spec.signature_name, task.method_name
-            )
-            for task in request.tasks
-        ]
-        found = _examples(request.input)
-        examples.multi_inference(servable, tasks, found, context, options)
+    elif kind in _NOT_SERVED:
+        logger.warning("A warm-up record is skipped: %s", not_served(kind))
     else:
         raise ServingError(
             Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
@@ -156,12 +142,3 @@ def _predict(
         ) from None
     name = request.model_spec.signature_name
     predict(servable, name, inputs, request.output_filter, context, options)
-
-
-def _examples(given: Any) -> list[bytes]:
-    """Serialises examples, each with the context before it."""
-    if given.WhichOneof("kind") == "example_list_with_context":
-        shared = given.example_list_with_context.context.SerializeToString()
-        found = given.example_list_with_context.examples
-        return [shared + example.SerializeToString() for example in found]
-    return [example.SerializeToString() for example in given.example_list.examples]

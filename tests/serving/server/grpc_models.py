@@ -141,7 +141,6 @@ class _Modern(tf.Module):
 def _classic_signatures(factor):
     info = v1.saved_model.build_tensor_info
     examples = v1.placeholder(tf.string, [None], "examples")
-    other = v1.placeholder(tf.string, [None], "other")
     parsed = v1.io.parse_example(
         examples,
         {
@@ -162,7 +161,6 @@ def _classic_signatures(factor):
     labels = table.lookup(tf.tile(tf.constant([[0, 1]], tf.int64), [batch, 1]))
     scores = tf.concat([-y, y], 1)
     plain = v1.placeholder(tf.float32, [None, 2], "plain")
-    wrong = tf.cast(y, tf.float64)
 
     def make(inputs, outputs, method):
         return v1.saved_model.build_signature_def(
@@ -171,44 +169,10 @@ def _classic_signatures(factor):
             method,
         )
 
-    classify, regress = "tensorflow/serving/classify", "tensorflow/serving/regress"
     predict = "tensorflow/serving/predict"
     given = {"inputs": examples}
     return {
-        "serving_default": make(given, {"classes": labels, "scores": scores}, classify),
-        "scores": make(given, {"scores": scores}, classify),
-        "labels": make(given, {"classes": labels}, classify),
-        "regress": make(given, {"outputs": y}, regress),
-        "flat": make(given, {"outputs": y[:, 0]}, regress),
+        "serving_default": make(given, {"classes": labels, "scores": scores}, predict),
         "plain": make({"x": plain}, {"y": plain * weight}, predict),
-        "unnamed": make({"examples": examples}, {"outputs": y}, regress),
-        "no_scores": make(given, {"logits": scores}, classify),
-        "two_in": make({**given, "more": other}, {"outputs": y}, regress),
-        "three_out": make(
-            given, {"classes": labels, "scores": scores, "z": y}, classify
-        ),
-        "wide": make(given, {"outputs": scores}, regress),
-        "double": make(given, {"outputs": wrong}, regress),
-        "short": make(given, {"outputs": y[:1, 0]}, regress),
-        "thin": make(given, {"scores": y[:, 0]}, classify),
-        "swapped": make(given, {"classes": scores}, classify),
-        "texts": make(given, {"scores": labels}, classify),
-        "few": make(given, {"classes": labels[:1]}, classify),
-        "uneven": make(given, {"classes": labels, "scores": y}, classify),
-        "elsewhere": make(
-            {"inputs": other}, {"outputs": tf.strings.to_number(other)}, regress
-        ),
         "odd": make(given, {"outputs": y}, "my/method"),
     }
-
-
-def example(x=None, shift=None) -> bytes:
-    """A serialised `tf.Example`."""
-    features = {}
-    for name, value in (("x", x), ("shift", shift)):
-        if value is not None:
-            numbers = tf.train.FloatList(value=[value])
-            features[name] = tf.train.Feature(float_list=numbers)
-    return tf.train.Example(
-        features=tf.train.Features(feature=features)
-    ).SerializeToString()

@@ -6,8 +6,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from eigenfit_serving.protocol.messages import DataType, SignatureDef
 from eigenfit_serving.server.interfaces import VersionStatus
 from eigenfit_serving.server.options import Options
@@ -51,8 +49,9 @@ class FakeRunner:
     """Runs a function in the place of every signature."""
 
     predict: Any = echo
-    classify: Any = lambda *asked: [[(b"cat", 0.5), (b"dog", np.float32(0.1))]]
-    regress: Any = lambda *asked: [1.0, np.float32(0.1)]
+
+    def __call__(self, servable, signature, inputs, output_filter, context, options):
+        return signature, self.predict(servable, signature, inputs, context)
 
 
 @dataclass

@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eigenfit_serving.server.json_answers import (
-    classifications,
     columns,
     error_body,
     predictions,
-    regressions,
 )
 from eigenfit_serving.server.status import Code, ServingError
 
@@ -107,19 +105,6 @@ def test_message(outputs, message):
         predictions(outputs)
     assert caught.value.code is Code.INVALID_ARGUMENT
     assert caught.value.message == message
-
-
-def test_classifications():
-    found = classifications([[(b"cat", np.float32(0.1)), ("", 12.0)], [(b"", NAN)]])
-    assert found.decode() == '{"results":[[["cat",0.1],["",12.0]],[["",NaN]]]}'
-    with pytest.raises(ServingError, match="Cannot convert empty Classification"):
-        classifications([])
-
-
-def test_regressions():
-    assert regressions([1, np.float32(0.1), INF]) == b'{"results":[1.0,0.1,Infinity]}'
-    with pytest.raises(ServingError, match="Cannot convert empty RegressionResults"):
-        regressions([])
 
 
 def test_error_body_is_json():

@@ -62,14 +62,6 @@ def error_of(answer):
             *("POST", "/v1/models/text:predict", '{"inputs": {"b64": "aGVsbG8="}}'),
             '{"outputs":{"b64":"aGVsbG8="}}',
         ),
-        (
-            *("POST", "/v1/models/float:classify", '{"examples": [{"x": 1}]}'),
-            '{"results":[[["cat",0.5],["dog",0.1]]]}',
-        ),
-        (
-            *("POST", "/v1/models/float:regress", '{"examples": [{"x": 1}]}'),
-            '{"results":[1.0,0.1]}',
-        ),
     ],
 )
 def test_answer(client, method, path, body, text):
@@ -141,12 +133,13 @@ def test_answer(client, method, path, body, text):
             "Expecting 'instances' to be an list/array",
         ),
         (
-            *("POST", "/v1/models/float:classify", "{}", 400),
-            "When method is classify, key 'examples' is expected and was not found",
+            *("POST", "/v1/models/float:classify", "{}", 501),
+            "`classify` is not served here. tensorflow_model_server has it: `eigenfit "
+            "serve --kind binary` or `--kind docker` starts it for the same models.",
         ),
         (
-            *("POST", "/v1/models/float:regress", '{"examples": []}', 400),
-            "'examples' value is an empty array",
+            *("POST", "/v1/models/float:regress", '{"examples": []}', 501),
+            "`--kind docker` starts it for the same models.",
         ),
     ],
 )

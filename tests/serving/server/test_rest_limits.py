@@ -167,8 +167,6 @@ def test_a_million_rows():
             "The request has 1000000 rows, over the limit of 100000 (--max_rows)."
         )
         assert time.monotonic() - start < 10
-        many = '{"examples": [' + "{}," * 100_000 + "{}]}"
-        assert client("POST", "/v1/models/float:regress", many).status == 400
 
 
 @pytest.mark.parametrize("depth", [100, 1000, 1_000_000])

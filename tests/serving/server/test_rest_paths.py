@@ -9,8 +9,6 @@ from eigenfit_serving.server.status import Code, ServingError
     [
         ("POST", "/v1/models/m:predict", "predict", "m", None, None),
         ("POST", "/V1/MODELS/m:predict", "predict", "m", None, None),
-        ("POST", "/v1/models/m:classify", "classify", "m", None, None),
-        ("POST", "/v1/models/m:regress", "regress", "m", None, None),
         ("POST", "/v1/models/m/versions/12:predict", "predict", "m", 12, None),
         ("POST", "/v1/models/m/versions/0012:predict", "predict", "m", 12, None),
         ("POST", "/v1/models/m/labels/canary:predict", "predict", "m", None, "canary"),
