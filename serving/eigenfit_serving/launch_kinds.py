@@ -22,7 +22,6 @@ BINARY = "tensorflow_model_server"
 
 _EMBEDDED_NEEDS = {
     "grpc": "grpcio",
-    "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
     "uvicorn": "uvicorn",
     "prometheus_client": "prometheus-client",

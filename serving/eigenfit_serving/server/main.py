@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from eigenfit_serving.server.flags import (
     Command,
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             return _fail(_server_error(command.options.host, error))
         return Supervisor(worker_command([*arguments, *flags])).run()
     for warning in command.warnings():
-        print(warning, file=sys.stderr, flush=True)
+        _print(warning, sys.stderr)
     stop = StopRequest()
     control = Control(stop)
     stop.listen_to_signals(control.is_supervised)
@@ -109,7 +110,7 @@ class Application:
         self._command, self._options, self._stop = command, options, stop
         self._when_ready = when_ready
         self._make_servers = servers or make_servers
-        self._say = say or (lambda line: print(line, flush=True))
+        self._say = say or _print
         parameters = batching_parameters(options)
         if options.monitoring_config_file:
             from eigenfit_serving.protocol.messages import MonitoringConfig
@@ -281,12 +282,15 @@ def _server_error(host: str, error: Exception) -> ServingError:
 
 
 def _fail(error: ServingError) -> int:
-    print(
-        f"Failed to start server. Error: {error.code.name}: {error.message}",
-        file=sys.stderr,
-        flush=True,
-    )
+    text = f"Failed to start server. Error: {error.code.name}: {error.message}"
+    _print(text, sys.stderr)
     return FAILED
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    # A full disk behind the log stops no server.
+    with contextlib.suppress(OSError):
+        print(text, file=stream, flush=True)
 
 
 def _start_logging() -> None:

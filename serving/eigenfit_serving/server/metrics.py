@@ -130,11 +130,12 @@ class Metrics:
         self._in_flight.dec()
         if context.api not in _GRPC_NAMES:
             return
-        model = context.model
+        # Names that callers invent become no labels.
+        model = context.model if context.version is not None else ""
         self._requests.add(model, code.name)
         signature = context.signature if code is Code.OK else ""
         self._signatures.labels(
-            model if context.version is not None else "",
+            model,
             signature,
             context.api,
             context.entrypoint,

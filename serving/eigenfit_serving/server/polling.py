@@ -71,7 +71,7 @@ class Watcher:
         """
         try:
             with os.scandir(self.base_path) as entries:
-                folders = {x.name: Path(x.path) for x in entries if x.is_dir()}
+                folders = {x.name: Path(x.path) for x in entries if _is_folder(x)}
         except OSError as error:
             self._say(
                 f"Could not find base path {self.base_path} for servable {self.name} "
@@ -158,6 +158,13 @@ def fingerprint(path: Path) -> Fingerprint:
             size = 0 if name == "." else stat.st_size
             found.append((file, size, stat.st_mtime_ns, stat.st_ctime_ns))
     return tuple(sorted(found))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
 
 
 def _size(path: Path) -> int:

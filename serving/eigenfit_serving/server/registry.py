@@ -135,6 +135,7 @@ class Registry:
                 is_over = False
             else:
                 is_over = not any(self._is_beginning(name) for name in missing)
+            is_over &= all(map(self._are_labels_settled, manager.models))
             if is_over:
                 self._assign_labels()
             return is_over
@@ -228,17 +229,22 @@ class Registry:
     def _is_settled(self, new: list[str]) -> bool:
         """Tells whether new models and versions with labels are loaded, or failed."""
         manager = self.manager
-        for name, model in manager.models.items():
+        for name in manager.models:
             if manager.is_unseen(name) or (name in new and manager.is_pending(name)):
                 return False
             wanted = manager.wanted(name)
             is_open = wanted and not manager.serving.get(name)
             if name in new and is_open and manager.failure(name) is None:
                 return False
-            labelled = [x for x in wanted if x.number in model.labels.values()]
-            if any(not (x.state == "AVAILABLE" or x.has_failed) for x in labelled):
+            if not self._are_labels_settled(name):
                 return False
         return True
+
+    def _are_labels_settled(self, name: str) -> bool:
+        """Tells whether the versions with labels of a model are loaded, or failed."""
+        labelled = self.manager.models[name].labels.values()
+        wanted = [x for x in self.manager.wanted(name) if x.number in labelled]
+        return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
 
     def _check_found(self, name: str) -> None:
         if not self.manager.serving.get(name):

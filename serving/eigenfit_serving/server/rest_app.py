@@ -25,6 +25,7 @@ from eigenfit_serving.server.rest_messages import (
     html_page,
 )
 from eigenfit_serving.server.rest_paths import Action, is_api, route
+from eigenfit_serving.server.rest_protocol import MAX_HEADER_BYTES
 from eigenfit_serving.server.rest_status import readiness
 from eigenfit_serving.server.status import Code, ServingError
 
@@ -37,7 +38,7 @@ _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Methods", "POST, GET"),
-    ("Access-Control-Allow-Headers", "Content-Type"),
+    ("Access-Control-Allow-Headers", "Content-Type, Authorization, x-api-key"),
 )
 
 _STOPPING = ServingError(Code.UNAVAILABLE, "The server is shutting down.")
@@ -133,6 +134,9 @@ class RestApp:
     ) -> Reply:
         if request.method not in _METHODS:
             return html_page(501)
+        if request.header_bytes > MAX_HEADER_BYTES:
+            text = f"The headers have more than {MAX_HEADER_BYTES} bytes."
+            raise RefusedError(431, text, "headers")
         if request.path == self._metrics_path:
             self._keys.check(request)
             return self._metrics(request)
@@ -145,7 +149,7 @@ class RestApp:
             if request.path == "/healthz":
                 return Reply(200, b'{"healthy": true}\n')
             if request.path == "/readyz":
-                return await self._readyz()
+                return await self._readyz(self._keys.accepts(request))
             if request.path in self._page:
                 return self._page[request.path]
         return html_page(404)
@@ -156,11 +160,11 @@ class RestApp:
             return Reply(400, text.encode(), "text/plain")
         return Reply(200, self._gate.render(), "text/plain")
 
-    async def _readyz(self) -> Reply:
+    async def _readyz(self, names_models: bool) -> Reply:
         is_draining = bool(getattr(self._gate, "draining", False))
         loop = asyncio.get_running_loop()
         ready, text = await loop.run_in_executor(
-            self._threads.looks, readiness, self._models, is_draining
+            self._threads.looks, readiness, self._models, is_draining, names_models
         )
         return Reply(200 if ready else 503, text)
 

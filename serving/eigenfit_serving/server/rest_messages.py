@@ -25,6 +25,7 @@ class Request:
         target: As sent: path, and `?` with the query if there is one.
         headers: By name in lower case; of repeated ones the last.
         request_id: As the caller gave it, or a new one.
+        header_bytes: Of all headers.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Request:
     target: str
     headers: Mapping[str, str]
     request_id: str
+    header_bytes: int = 0
 
     @classmethod
     def of(cls, scope: Mapping[str, Any]) -> Request:
@@ -48,13 +50,14 @@ class Request:
             target=f"{path}?{query}" if query else path,
             headers=headers,
             request_id=request_id(headers.get(HEADER, "")),
+            header_bytes=sum(len(x) + len(y) for x, y in scope["headers"]),
         )
 
     @property
     def declared_length(self) -> int | None:
         """Length of the body by its header; None if it is not told."""
         text = self.headers.get("content-length", "")
-        if text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) < 20:
             return int(text)
         return None if "transfer-encoding" in self.headers else 0
 
@@ -80,6 +83,7 @@ _CODES = {
     401: Code.UNAUTHENTICATED,
     408: Code.DEADLINE_EXCEEDED,
     413: Code.INVALID_ARGUMENT,
+    431: Code.INVALID_ARGUMENT,
     503: Code.RESOURCE_EXHAUSTED,
 }
 

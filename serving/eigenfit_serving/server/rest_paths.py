@@ -76,11 +76,13 @@ def route(method: str, target: str) -> Route:
     if match is None or (method == "POST" and not match[4].islower()):
         raise _invalid(f"Malformed request: {method} {target}")
     name, version, label, last = match.groups()
-    if version is not None and int(version) > _LARGEST_VERSION:
-        raise _invalid(f"Failed to convert version: {version} to numeric.")
+    # Python refuses to convert thousands of digits.
+    digits = (version or "").lstrip("0")
+    if len(digits) > 19 or int(digits or 0) > _LARGEST_VERSION:
+        raise _invalid(f"Failed to convert version: {digits[:64]} to numeric.")
     spec = ModelSpec(
         name=_decoded(name or ""),
-        version=None if version is None else int(version),
+        version=None if version is None else int(digits or 0),
         label=None if label is None else _decoded(label),
     )
     if method == "POST":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-_MAX_HEADER_BYTES = 64 << 10
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_HEADER_BYTES = 64 << 10
 
 _TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -14,18 +16,16 @@ _TOO_LONG = (
 
 
 def protocol_class(seconds: float) -> type:
-    """Makes the class of protocols for connections, on httptools if it is there.
+    """Makes the class of protocols for connections.
+
+    On h11: httptools stops at the `Upgrade` header of clients that offer HTTP/2, such
+    as Java's, and takes their body for another request.
 
     Args:
         seconds: In which the header of a request has to be complete, and in which a
             client that does not read has to take some of its answer.
     """
-    try:
-        import httptools  # noqa: F401
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
-    except ImportError:
-        from uvicorn.protocols.http.h11_impl import H11Protocol as Base
-    return type("PatientProtocol", (_Guards, Base), {"patience": seconds})
+    return type("PatientProtocol", (_Guards, H11Protocol), {"patience": seconds})
 
 
 class _Guards:
@@ -60,7 +60,7 @@ class _Guards:
         self._header_bytes += len(data)
         if self._header_timer is None and not self.transport.is_closing():
             self._start_header_timer()
-        if self._header_bytes > _MAX_HEADER_BYTES and not self.transport.is_closing():
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LONG)
             self.transport.close()
 

@@ -50,14 +50,28 @@ def models_body(models: ModelSource) -> bytes:
     return _text({"models": listed})
 
 
-def readiness(models: ModelSource, is_draining: bool) -> tuple[bool, bytes]:
-    """Tells whether every model has a version that is available, and writes which."""
+def readiness(
+    models: ModelSource, is_draining: bool, names_models: bool = True
+) -> tuple[bool, bytes]:
+    """Tells whether every model has a version that is available.
+
+    Args:
+        models: All of them.
+        is_draining: Whether the server is about to stop.
+        names_models: Whether the caller may know which models there are.
+
+    Returns:
+        Whether all are ready, and the body that says so.
+    """
     available = {
         name: any(x.state == "AVAILABLE" for x in _status(models, name))
         for name in sorted(models.names())
     }
     ready = all(available.values()) and not is_draining
-    return ready, _text({"ready": ready, "draining": is_draining, "models": available})
+    found: dict[str, Any] = {"ready": ready, "draining": is_draining}
+    if names_models:
+        found["models"] = available
+    return ready, _text(found)
 
 
 def _status(models: ModelSource, name: str) -> list[VersionStatus]:

@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 import threading
 import time
@@ -33,7 +35,7 @@ class FakeServer:
 class Running:
     """An application in a thread, and what it says."""
 
-    def __init__(self, *flags, raw_load=None, servers=None):
+    def __init__(self, *flags, raw_load=None, servers=None, says=True):
         self.stop, self.ready = threading.Event(), threading.Event()
         self.said, self.code, self.error = [], None, None
         self.servers = servers or {"grpc": FakeServer(4000), "rest": FakeServer(4001)}
@@ -44,7 +46,7 @@ class Running:
             raw_load
             or (lambda path, name, version, o: FakeServable(path, name, version)),
             lambda models, gate, command: self.servers,
-            self.said.append,
+            self.said.append if says else None,
         )
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -87,6 +89,19 @@ def test_it_says_when_it_is_ready_and_stops_in_order(model):
     running.join()
     assert running.code == 0
     assert [x.events for x in running.servers.values()] == [["start", "stop"]] * 2
+
+
+def test_a_full_disk_behind_the_log_stops_no_start(model, capsys, monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    running = Running(*model, says=False)
+    assert running.ready.wait(20)
+    running.stop.set()
+    running.join()
+    assert running.code == 0
 
 
 def test_requests_in_flight_end_before_the_servers_stop(model):

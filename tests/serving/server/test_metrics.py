@@ -35,6 +35,14 @@ def test_requests_are_counted_by_model_and_status(metrics):
     assert f'{name}{{model_name="m",status="INVALID_ARGUMENT"}} 1' in found
 
 
+def test_names_that_callers_invent_are_no_labels(metrics):
+    for i in range(100):
+        end(metrics, Code.NOT_FOUND, model=f"invented-{i}")
+    found = "\n".join(lines(metrics))
+    assert "invented" not in found
+    assert ':request_count{model_name="",status="NOT_FOUND"} 100' in found
+
+
 def test_latencies_have_the_buckets_of_tensorflow_serving(metrics):
     end(metrics, seconds=15e-6, model="m", version=1)
     end(metrics, Code.INTERNAL, seconds=9.0, model="m", version=1)

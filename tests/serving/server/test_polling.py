@@ -52,6 +52,14 @@ def test_a_version_that_counts_stays_until_it_is_gone(tmp_path, watcher, clock):
     assert watcher.look() == {}
 
 
+def test_a_link_to_itself_hides_nothing(tmp_path, watcher, clock):
+    write_version(tmp_path, 1)
+    (tmp_path / "4").symlink_to("4")
+    write_version(tmp_path, 5)
+    clock.now += OLD
+    assert sorted(watcher.look()) == [1, 5]
+
+
 def test_who_looks_once_takes_what_is_complete(tmp_path, clock):
     write_version(tmp_path, 1)
     (tmp_path / "2").mkdir()

@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from tests.serving.server.fakes_life import not_found, write_version
+from tests.serving.server.fakes_life import Later, not_found, write_version
 from tests.serving.server.test_registry import World, refusal
 
 from eigenfit_serving.protocol.messages import ModelServerConfig
@@ -149,6 +149,23 @@ def test_labels_of_the_first_configuration(tmp_path):
     other = World(tmp_path)
     other.start("m", labels={"stable": 7})
     assert refusal(other.registry.check_started)[0] is Code.FAILED_PRECONDITION
+
+
+def test_labels_at_the_start_wait_for_their_versions(tmp_path):
+    later = Later()
+    world = World(tmp_path, later)
+    write_version(tmp_path / "m", 1)
+    write_version(tmp_path / "m", 2)
+    world.start("m", policy="all", labels={"stable": 1, "next": 2})
+    assert len(later.work) == 2
+    later.work.pop()()
+    world.tick()
+    assert sorted(world.states().values()) == ["AVAILABLE", "LOADING"]
+    assert not world.registry.check_started()
+    later.run()
+    world.tick()
+    assert world.registry.check_started()
+    assert (world.version(label="stable"), world.version(label="next")) == (1, 2)
 
 
 def test_a_bad_model_at_the_start(tmp_path):

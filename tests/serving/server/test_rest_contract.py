@@ -186,7 +186,8 @@ def test_cross_origin_headers_are_on_all_replies():
             headers = client(*asked).headers
             assert headers["Access-Control-Allow-Origin"] == "*"
             assert headers["Access-Control-Allow-Methods"] == "POST, GET"
-            assert headers["Access-Control-Allow-Headers"] == "Content-Type"
+            allowed = headers["Access-Control-Allow-Headers"]
+            assert allowed == "Content-Type, Authorization, x-api-key"
         assert client("GET", "/").headers["Access-Control-Allow-Origin"] is None
 
 

@@ -221,6 +221,31 @@ def test_header_without_end():
         assert serves_others(client)
 
 
+def test_headers_that_come_at_once():
+    large = b"X-More: " + b"a" * (70 << 10) + b"\r\n"
+    gate = FakeGate()
+    with running(gate=gate) as client, connected(client) as peer:
+        peer.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + large + b"\r\n")
+        assert peer.recv(65536).startswith(b"HTTP/1.1 431 ")
+        assert serves_others(client)
+
+
+def test_offers_of_http_2_are_passed_over():
+    body = b'{"inputs": [1.0]}'
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    offer += b"HTTP2-Settings: AAMAAABkAAQAoAAA\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    first = b"POST /v1/models/float:predict HTTP/1.1\r\nHost: x\r\n" + offer + length
+    then = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with running() as client, connected(client) as peer:
+        peer.sendall(first + body)
+        answer = peer.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b'{"outputs":[1.0]}' in answer
+        peer.sendall(then)
+        assert b'{"healthy": true}' in read_all(peer)
+
+
 def test_client_that_does_not_read():
     big = np.zeros(4_000_000)
     runner = FakeRunner(lambda *asked: {"y": big})

@@ -102,3 +102,16 @@ def test_is_of_the_protocol(target):
 @pytest.mark.parametrize("target", ["/", "/v1", "/v2/", "/x/v1/models", "/v1?/"])
 def test_is_foreign(target):
     assert not is_api(target)
+
+
+@pytest.mark.parametrize("digits", ["9223372036854775808", "9" * 5000])
+def test_versions_with_too_many_digits(digits):
+    with pytest.raises(ServingError, match="Failed to convert version: 9") as caught:
+        route("GET", f"/v1/models/m/versions/{digits}")
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert len(caught.value.message) < 120
+
+
+def test_zeros_before_a_version():
+    assert route("GET", f"/v1/models/m/versions/{'0' * 5000}7").spec.version == 7
+    assert route("GET", "/v1/models/m/versions/000").spec.version == 0

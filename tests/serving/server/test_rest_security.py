@@ -54,6 +54,24 @@ def test_keys(key_file):
         assert client("OPTIONS", "/v1/models/float:predict", **origin).status == 200
 
 
+def test_models_are_named_to_those_with_a_key(key_file):
+    with running(api_key_file=key_file) as client:
+        assert b"models" not in client("GET", "/readyz").body
+        named = client("GET", "/readyz", x_api_key="first-key")
+        assert "float" in json.loads(named.body)["models"]
+
+
+def test_a_browser_may_send_a_key(key_file):
+    options = {"api_key_file": key_file, "rest_api_enable_cors_support": True}
+    origin = {"Origin": "https://a.example"}
+    with running(**options) as client:
+        answer = client("OPTIONS", "/v1/models/float:predict", **origin)
+        allowed = answer.headers["access-control-allow-headers"].lower()
+        assert {"authorization", "x-api-key", "content-type"} <= set(
+            allowed.split(", ")
+        )
+
+
 def test_metrics_need_the_key(tmp_path, key_file):
     file = tmp_path / "monitoring.config"
     file.write_text("prometheus_config { enable: true }")
