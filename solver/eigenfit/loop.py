@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
     step: tf.Tensor  # [] int32, steps of the member that has run longest
     members: Members  # their losses in squares of the unit
-    scales: Scales | tuple[()]  # () inside the loop
+    scales: Any  # Scales; () inside the loop
     recorder: Recorder | tuple[()]  # () when nothing is recorded
 
 
