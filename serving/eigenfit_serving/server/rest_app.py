@@ -173,10 +173,11 @@ class RestApp:
     ) -> Reply:
         found = route(request.method, request.target)
         options = self._options
-        data, is_gzip = b"", False
+        data, grow = b"", None
         if found.action is Action.PREDICT:
             data = await body.read(options.max_body_bytes, options.body_timeout_seconds)
-            is_gzip = "gzip" in request.headers.get("content-encoding", "")
+            if "gzip" in request.headers.get("content-encoding", ""):
+                grow = body.grow
         milliseconds = options.rest_api_timeout_in_ms
         context.api, context.model = found.action.value, found.spec.name
         if milliseconds > 0:
@@ -187,7 +188,7 @@ class RestApp:
         with self._gate.admit(context):
             loop = asyncio.get_running_loop()
             work = loop.run_in_executor(
-                pool, self._handlers.handle, found, data, is_gzip, context
+                pool, self._handlers.handle, found, data, context, grow
             )
             return Reply(200, await _finished(work, context, body, receive))
 

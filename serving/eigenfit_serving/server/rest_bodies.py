@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,8 +26,9 @@ class ClientGoneError(Exception):
 class Budget:
     """Bytes of bodies that are held at a time, by all connections together.
 
-    What a body has up to 64 KiB is not counted, so that small requests are taken
-    however many large ones are on their way.
+    Those that were received and those that these inflate to. What a body has up to
+    64 KiB is not counted, so that small requests are taken however many large ones are
+    on their way.
 
     Args:
         limit: 0 for any number.
@@ -34,6 +36,7 @@ class Budget:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
+        self._lock = threading.Lock()
 
     def change(self, before: int, after: int) -> None:
         """Notes that a body grew, or was let go.
@@ -42,14 +45,17 @@ class Budget:
             RefusedError: There is no room for it.
         """
         more = max(0, after - _FREE) - max(0, before - _FREE)
-        if self._limit and more > 0 and self._held + more > self._limit:
+        with self._lock:
+            is_full = self._limit and more > 0 and self._held + more > self._limit
+            if not is_full:
+                self._held += more
+        if is_full:
             raise RefusedError(
                 503,
                 f"The server holds {self._held} bytes of request bodies and takes no "
                 f"more than {self._limit} (--max_pending_body_bytes). Try again later.",
                 "pending_bodies",
             )
-        self._held += more
 
 
 class Body:
@@ -96,8 +102,7 @@ class Body:
             size += len(part)
             if limit and size > limit:
                 raise _too_large("more bytes", limit)
-            self._budget.change(self._held, size)
-            self._held = size
+            self.grow(len(part))
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -107,6 +112,15 @@ class Body:
             raise ClientGoneError
         self.is_complete = not message.get("more_body", False)
         return message.get("body", b"")
+
+    def grow(self, size: int) -> None:
+        """Notes that more bytes are held for it, as when it is inflated.
+
+        Raises:
+            RefusedError: There is no room for them.
+        """
+        self._budget.change(self._held, self._held + size)
+        self._held += size
 
     def release(self) -> None:
         """Notes that what was read is no longer held."""
@@ -133,12 +147,13 @@ class Body:
             self._is_late = True
 
 
-def inflate(body: bytes, limit: int) -> bytes:
+def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
     """Decompresses gzip; what is not gzip becomes nothing, as in TensorFlow Serving.
 
     Args:
         body: Compressed.
         limit: Bytes that may come of it; 0 for any number.
+        grow: Called with the number of bytes before they are kept.
 
     Raises:
         RefusedError: There would be more.
@@ -157,6 +172,7 @@ def inflate(body: bytes, limit: int) -> bytes:
                     "bytes (--max_inflated_bytes).",
                     "inflated_size",
                 )
+            grow(len(part))
             parts.append(part)
             data = stream.unconsumed_tail
     except zlib.error:

@@ -38,9 +38,20 @@ class RestHandlers:
         self._reader = reader
 
     def handle(
-        self, route: Route, body: bytes, is_gzip: bool, context: RequestContext
+        self,
+        route: Route,
+        body: bytes,
+        context: RequestContext,
+        grow: Callable[[int], None] | None = None,
     ) -> bytes:
         """Answers one request.
+
+        Args:
+            route: What is asked for.
+            body: Of the request.
+            context: Of the request.
+            grow: Notes bytes that a compressed body inflates to; None if it is not
+                compressed.
 
         Raises:
             ServingError: With the texts of the protocol.
@@ -58,8 +69,8 @@ class RestHandlers:
             with self._models.acquire(route.spec) as servable:
                 context.version = servable.version
                 return metadata_body(servable)
-        if is_gzip:
-            body = inflate(body, self._options.max_inflated_bytes)
+        if grow is not None:
+            body = inflate(body, self._options.max_inflated_bytes, grow)
         return self._predict(route, body, context)
 
     def _predict(self, route: Route, body: bytes, context: RequestContext) -> bytes:

@@ -1,6 +1,7 @@
 """Clients that send too much, too slowly or go away; others are served meanwhile."""
 
 import contextlib
+import gzip
 import json
 import socket
 import struct
@@ -143,18 +144,43 @@ def test_a_bomb_takes_no_more_memory_than_the_limit():
     tracemalloc.start()
     try:
         with pytest.raises(RefusedError):
-            inflate(data, 8 << 20)
+            inflate(data, 8 << 20, lambda size: None)
         assert tracemalloc.get_traced_memory()[1] < 12 << 20
     finally:
         tracemalloc.stop()
 
 
+def test_what_bodies_inflate_to_is_held_by_all_together():
+    small = gzip.compress(b'{"inputs": 1' + b" " * (3 << 20) + b"}")
+    assert len(small) < 1 << 14
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait(*asked):
+        entered.set()
+        assert leave.wait(20)
+        return {"y": np.zeros(1)}
+
+    headers = {"Content_Encoding": "gzip"}
+    gate = FakeGate()
+    options = {"max_pending_body_bytes": 4 << 20}
+    with running(gate=gate, runner=FakeRunner(wait), **options) as client:
+        first = threading.Thread(target=client, args=(*PREDICT, small), kwargs=headers)
+        first.start()
+        assert entered.wait(20)
+        refused = client(*PREDICT, small, **headers)
+        assert refused.status == 503
+        assert b"--max_pending_body_bytes" in refused.body
+        leave.set()
+        first.join(20)
+        assert client(*PREDICT, small, **headers).status == 200
+
+
 def test_what_inflates_to_the_limit_is_taken():
     press = zlib.compressobj(9, zlib.DEFLATED, 31)
     data = press.compress(b"a" * 5000) + press.flush()
-    assert inflate(data, 5000) == b"a" * 5000
+    assert inflate(data, 5000, lambda size: None) == b"a" * 5000
     with pytest.raises(RefusedError):
-        inflate(data, 4999)
+        inflate(data, 4999, lambda size: None)
 
 
 def test_a_million_rows():
