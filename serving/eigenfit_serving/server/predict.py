@@ -68,7 +68,14 @@ def predict(
     outputs = _wanted(signature, output_filter)
     feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
     fetches = [signature.outputs[alias].name for alias in outputs]
-    results = servable.run(feeds, fetches, context)
+    try:
+        results = servable.run(feeds, fetches, context)
+    except ServingError as error:
+        if error.code is Code.INVALID_ARGUMENT:
+            # Rather the input whose shape is wrong than nodes of the graph.
+            for alias, array in arrays.items():
+                check_shape(alias, array, signature.inputs[alias])
+        raise
     return used, dict(zip(outputs, results, strict=True))
 
 

@@ -162,6 +162,13 @@ def test_predict_answers_with_the_actual_version(prediction):
         assert not answer.outputs["y"].tensor_content
 
 
+def test_an_input_of_another_length_is_named(prediction):
+    with pytest.raises(grpc.RpcError) as caught:
+        prediction.Predict(predict(x=np.float32([[1, 2, 3]])), timeout=20)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "Input x: expected shape [?,2], got [1,3]."
+
+
 def test_predict_filters_and_fills_in_defaults(prediction):
     answer = prediction.Predict(predict(filters=["sum"], x=ROW), timeout=20)
     assert list(answer.outputs) == ["sum"]
