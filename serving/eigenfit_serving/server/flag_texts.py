@@ -48,9 +48,10 @@ OURS = {
     "strict_startup": "End if any model cannot be loaded, not only if none can.",
     "drain_delay_seconds": "After SIGTERM, be not ready so long before refusing.",
     "drain_timeout_seconds": "Then wait so long for requests that have begun.",
-    "max_body_bytes": "Largest body of a request.",
-    "max_pending_body_bytes": "Bytes of all bodies that REST holds at a time.",
-    "max_inflated_bytes": "Largest body once it is inflated.",
+    "max_body_bytes": "Largest body of a REST request, also once it is inflated.",
+    "max_message_bytes": "Largest gRPC request.",
+    "max_pending_body_bytes": "Bytes that REST holds at a time: bodies, what they "
+    "inflate to, and 30 for each byte that is being parsed.",
     "max_rows": "Largest number of rows of a request.",
     "max_order": "Largest order of a matrix in a request.",
     "max_elements": "Largest number of elements of a request.",

@@ -135,7 +135,7 @@ def _arguments(options: Options) -> list[tuple[str, Any]]:
     arguments: list[tuple[str, Any]] = [
         (
             "grpc.max_receive_message_length",
-            options.max_body_bytes or _LARGEST_MESSAGE,
+            options.max_message_bytes or _LARGEST_MESSAGE,
         ),
         ("grpc.max_send_message_length", _LARGEST_MESSAGE),
         # A port in use is an error, and not shared.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from eigenfit_serving.server.json_tensors import (
     PredictInputs,
@@ -14,30 +13,14 @@ from eigenfit_serving.server.json_text import parse_object
 from eigenfit_serving.server.json_values import invalid
 
 
-class Document(Protocol):
+class Document:
     """The JSON object of a request.
-
-    Attributes:
-        signature_name: As asked for; may be empty.
-    """
-
-    signature_name: str
-
-    def inputs(self, kinds: Mapping[str, int], max_rows: int) -> PredictInputs:
-        """Converts the tensors of a predict request; see `predict_inputs`.
-
-        Args:
-            kinds: Number in `DataType` by name, of the inputs of the signature.
-            max_rows: Rows that there may be; 0 for any number.
-        """
-        ...
-
-
-class Here:
-    """A document that is read in this process.
 
     Args:
         body: Of the request.
+
+    Attributes:
+        signature_name: As asked for; may be empty.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -48,7 +31,12 @@ class Here:
         self.signature_name = signature_name_of(self._document)
 
     def inputs(self, kinds: Mapping[str, int], max_rows: int) -> PredictInputs:
-        """See `Document.inputs`."""
+        """Converts the tensors of a predict request; see `predict_inputs`.
+
+        Args:
+            kinds: Number in `DataType` by name, of the inputs of the signature.
+            max_rows: Rows that there may be; 0 for any number.
+        """
         return predict_inputs(
             self._document, kinds, self.signature_name, check_rows(max_rows)
         )

@@ -57,9 +57,9 @@ class Options:
     strict_startup: bool = False
     drain_delay_seconds: float = 0.0
     drain_timeout_seconds: float = 60.0
-    max_body_bytes: int = 64 << 20
+    max_body_bytes: int = 16 << 20
+    max_message_bytes: int = 64 << 20
     max_pending_body_bytes: int = 512 << 20
-    max_inflated_bytes: int = 100 << 20
     max_rows: int = 100_000
     max_order: int = 4096
     max_elements: int = 50_000_000

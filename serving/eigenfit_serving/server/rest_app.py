@@ -173,11 +173,10 @@ class RestApp:
     ) -> Reply:
         found = route(request.method, request.target)
         options = self._options
-        data, grow = b"", None
+        data, is_gzip = b"", False
         if found.action is Action.PREDICT:
             data = await body.read(options.max_body_bytes, options.body_timeout_seconds)
-            if "gzip" in request.headers.get("content-encoding", ""):
-                grow = body.grow
+            is_gzip = "gzip" in request.headers.get("content-encoding", "")
         milliseconds = options.rest_api_timeout_in_ms
         context.api, context.model = found.action.value, found.spec.name
         if milliseconds > 0:
@@ -188,7 +187,7 @@ class RestApp:
         with self._gate.admit(context):
             loop = asyncio.get_running_loop()
             work = loop.run_in_executor(
-                pool, self._handlers.handle, found, data, context, grow
+                pool, self._handlers.handle, found, data, context, body, is_gzip
             )
             return Reply(200, await _finished(work, context, body, receive))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from eigenfit_serving.server.rest_messages import RefusedError, Request
@@ -18,6 +19,9 @@ _FREE = 64 << 10
 
 _LINGER_SECONDS = 2.0
 
+_PARSED = 30
+"""Bytes of Python objects for each byte of JSON, at most: those of empty lists."""
+
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
@@ -26,9 +30,9 @@ class ClientGoneError(Exception):
 class Budget:
     """Bytes of bodies that are held at a time, by all connections together.
 
-    Those that were received and those that these inflate to. What a body has up to
-    64 KiB is not counted, so that small requests are taken however many large ones are
-    on their way.
+    Those that were received, those that these inflate to, and what a parser makes of
+    them. Nothing is counted of a body up to 64 KiB, so that small requests are taken
+    however many large ones are on their way.
 
     Args:
         limit: 0 for any number.
@@ -122,6 +126,20 @@ class Body:
         self._budget.change(self._held, self._held + size)
         self._held += size
 
+    @contextlib.contextmanager
+    def parsed(self, size: int) -> Iterator[None]:
+        """Holds what a parser makes of so many bytes while the context lasts.
+
+        Raises:
+            RefusedError: There is no room for it.
+        """
+        size *= _PARSED if size > _FREE else 0
+        self.grow(size)
+        try:
+            yield
+        finally:
+            self.grow(-min(size, self._held))
+
     def release(self) -> None:
         """Notes that what was read is no longer held."""
         self._budget.change(self._held, 0)
@@ -169,7 +187,7 @@ def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
                 raise RefusedError(
                     413,
                     f"The request body inflates to more than the limit of {limit} "
-                    "bytes (--max_inflated_bytes).",
+                    "bytes (--max_body_bytes).",
                     "inflated_size",
                 )
             grow(len(part))
@@ -184,6 +202,6 @@ def _too_large(amount: str, limit: int) -> RefusedError:
     return RefusedError(
         413,
         f"The request body has {amount}, over the limit of {limit} bytes "
-        "(--max_body_bytes).",
+        "(--max_body_bytes). More go by gRPC, or as a table by `eigenfit batch`.",
         "body_size",
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from eigenfit_serving.server import json_answers
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext
-from eigenfit_serving.server.json_process import Reader
+from eigenfit_serving.server.json_document import Document
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest_bodies import inflate
@@ -22,6 +23,18 @@ Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 _DEFAULT_SIGNATURE = "serving_default"
 
 
+class Holds(Protocol):
+    """Notes how much memory a request needs; see `rest_bodies.Body`."""
+
+    def grow(self, size: int) -> None:
+        """Notes that more bytes are held."""
+        ...
+
+    def parsed(self, size: int) -> contextlib.AbstractContextManager[None]:
+        """Holds what a parser makes of so many bytes."""
+        ...
+
+
 class RestHandlers:
     """Turns bodies into calls of models, and their outputs into bodies."""
 
@@ -30,32 +43,31 @@ class RestHandlers:
         models: ModelSource,
         run: Run,
         options: Options,
-        reader: Reader,
     ) -> None:
         self._models = models
         self._run = run
         self._options = options
-        self._reader = reader
 
     def handle(
         self,
         route: Route,
-        body: bytes,
+        data: bytes,
         context: RequestContext,
-        grow: Callable[[int], None] | None = None,
+        body: Holds,
+        is_gzip: bool = False,
     ) -> bytes:
         """Answers one request.
 
         Args:
             route: What is asked for.
-            body: Of the request.
+            data: Body of the request.
             context: Of the request.
-            grow: Notes bytes that a compressed body inflates to; None if it is not
-                compressed.
+            body: Notes the memory that is needed for it.
+            is_gzip: Whether it is compressed.
 
         Raises:
             ServingError: With the texts of the protocol.
-            RefusedError: The body inflates too far.
+            RefusedError: The body inflates too far, or there is no room for it.
         """
         context.check()
         context.model = route.spec.name
@@ -69,13 +81,16 @@ class RestHandlers:
             with self._models.acquire(route.spec) as servable:
                 context.version = servable.version
                 return metadata_body(servable)
-        if grow is not None:
-            body = inflate(body, self._options.max_inflated_bytes, grow)
-        return self._predict(route, body, context)
+        if is_gzip:
+            data = inflate(data, self._options.max_body_bytes, body.grow)
+        return self._predict(route, data, context, body)
 
-    def _predict(self, route: Route, body: bytes, context: RequestContext) -> bytes:
+    def _predict(
+        self, route: Route, data: bytes, context: RequestContext, body: Holds
+    ) -> bytes:
         with contextlib.ExitStack() as held:
-            with self._reader.read(body, context) as document:
+            with body.parsed(len(data)):
+                document = Document(data)
                 signature_name = document.signature_name
                 servable = held.enter_context(self._models.acquire(route.spec))
                 context.version = servable.version
@@ -88,6 +103,7 @@ class RestHandlers:
                 context.signature = used
                 kinds = {name: int(x.dtype) for name, x in signature.inputs.items()}
                 inputs = document.inputs(kinds, self._options.max_rows)
+                del document
             context.check()
             _, outputs = self._run(
                 servable, signature_name, inputs.arrays, (), context, self._options

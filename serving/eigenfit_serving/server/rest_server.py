@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 
 from eigenfit_serving.server.interfaces import Gate, ModelSource
-from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.rest_app import RestApp, Threads
@@ -77,13 +76,11 @@ class RestServer:
         self._threads = Threads(
             ThreadPoolExecutor(workers, "rest"), ThreadPoolExecutor(2, "rest-look")
         )
-        # Half of the threads are left to small requests.
-        self._reader = Reader(waiting=max(0, workers // 2 - 1))
         self._app = RestApp(
             models=models,
             gate=gate,
             options=options,
-            handlers=RestHandlers(models, run, options, self._reader),
+            handlers=RestHandlers(models, run, options),
             threads=self._threads,
             keys=ApiKeys(options.api_key_file),
             page=load_page() if options.page else {},
@@ -138,7 +135,6 @@ class RestServer:
             self._thread.join()
         self._threads.runs.shutdown(wait=False, cancel_futures=True)
         self._threads.looks.shutdown(wait=False, cancel_futures=True)
-        self._reader.close()
 
 
 class _Server(uvicorn.Server):

@@ -17,13 +17,15 @@ from tests.serving.server.rest_fakes import (
 )
 
 from eigenfit_serving.server.interfaces import RequestContext
-from eigenfit_serving.server.json_process import Reader
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.rest_bodies import Body, Budget
 from eigenfit_serving.server.rest_handlers import RestHandlers
+from eigenfit_serving.server.rest_messages import Request
 from eigenfit_serving.server.rest_paths import route
 from eigenfit_serving.server.status import Code
 
-HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options(), Reader())
+FREE = Body(Request("POST", "", "", {}, ""), None, Budget(0))
+HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options())
 
 TARGETS = st.sampled_from(
     [
@@ -79,8 +81,7 @@ def test_handlers_answer_or_refuse(target, is_gzip, data):
     if is_gzip and data.draw(st.booleans()):
         body = gzip.compress(body)
     context = RequestContext("predict", "REST", "id")
-    grow = (lambda size: None) if is_gzip else None
-    asked = (route("POST", target), body, context, grow)
+    asked = (route("POST", target), body, context, FREE, is_gzip)
     answer, error = outcome(HANDLERS.handle, *asked)
     if error is None:
         json.loads(answer)

@@ -63,7 +63,7 @@ def test_declared_body_is_refused_before_it_is_sent():
         message = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
         assert message == (
             "The request body has 1000000000000 bytes, over the limit of 1000 bytes "
-            "(--max_body_bytes)."
+            "(--max_body_bytes). More go by gRPC, or as a table by `eigenfit batch`."
         )
         assert serves_others(client)
     assert gate.reasons == ["body_size"]
@@ -72,7 +72,7 @@ def test_declared_body_is_refused_before_it_is_sent():
 def test_bodies_that_are_held_are_counted_together():
     megabyte = 1 << 20
     gate = FakeGate()
-    with running(gate=gate, max_pending_body_bytes=3 * megabyte) as client:
+    with running(gate=gate, max_pending_body_bytes=63 * megabyte) as client:
         with contextlib.ExitStack() as held:
             for _ in range(2):
                 peer = held.enter_context(connected(client))
@@ -83,7 +83,7 @@ def test_bodies_that_are_held_are_counted_together():
                 pass
             assert answer.status == 503
             assert json.loads(answer.body)["error"].endswith(
-                "and takes no more than 3145728 (--max_pending_body_bytes). "
+                "and takes no more than 66060288 (--max_pending_body_bytes). "
                 "Try again later."
             )
             # Small ones are taken.
@@ -130,8 +130,8 @@ def test_gzip_bomb():
         answer = client(*PREDICT, bomb(1024), Content_Encoding="gzip")
         assert answer.status == 413
         assert json.loads(answer.body)["error"] == (
-            "The request body inflates to more than the limit of 104857600 bytes "
-            "(--max_inflated_bytes)."
+            "The request body inflates to more than the limit of 16777216 bytes "
+            "(--max_body_bytes)."
         )
         assert time.monotonic() - start < 10
         assert serves_others(client)
@@ -162,7 +162,7 @@ def test_what_bodies_inflate_to_is_held_by_all_together():
 
     headers = {"Content_Encoding": "gzip"}
     gate = FakeGate()
-    options = {"max_pending_body_bytes": 4 << 20}
+    options = {"max_pending_body_bytes": 95 << 20}
     with running(gate=gate, runner=FakeRunner(wait), **options) as client:
         first = threading.Thread(target=client, args=(*PREDICT, small), kwargs=headers)
         first.start()
