@@ -205,3 +205,81 @@ def test_a_double_root_has_no_derivative():
             coupling = tf.reduce_sum(solution.parameters[:, 1])
         assert (solution.result == ef.Result.converged).numpy().all()
         assert np.isnan(tape.gradient(coupling, t)).all()
+
+
+def test_errors_at_an_extremum_of_what_is_measured():
+    # The least gap of the levels is more than that of the targets: as many data as
+    # unknowns, a residual left over, so that J is singular at the minimum.
+    A = np.array([[[0.5, 0.5], [0.5, 0.1]], np.eye(2)])
+    t = np.array([0.2, 0.6])
+    starts = [[0.3, 0.1], [-0.5, 0.2], [0.8, -0.4], [0.0, 0.0]]
+    problem = ef.Problem(ef.Affine(A, offset=np.diag([0.0, 1.0])), ef.Levels(sigma=0.1))
+    solver = ef.Solver(problem, "levenberg-marquardt")
+    solution = solver.fit(starts, t)
+    assert set(solution.result.numpy()) == {ef.Result.minimum}
+    found = ef.uncertainty(problem, solution, t)
+    assert np.isinf(found.standard_errors).all()
+    np.testing.assert_array_equal(found.num_undetermined, 1)
+    np.testing.assert_array_equal(found.degrees_of_freedom, 1)
+    # The same where the whole Jacobian vanishes.
+    gap = ef.Differences([(1, 0)], sigma=0.1)
+    offset = [[0.0, 0.5], [0.5, 1.0]]
+    problem = ef.Problem(ef.Affine([np.diag([1, -1.3])], offset=offset), gap)
+    solution = ef.Solver(problem, "levenberg-marquardt").fit([[-0.3], [1.0]], [0.8])
+    found = ef.uncertainty(problem, solution, [0.8])
+    assert np.isinf(found.standard_errors).all()
+    # A parameter that the data do determine keeps its error, however weak it is.
+    weak = ef.Problem(ef.Affine([np.diag([1.0, 0]), np.diag([0, 1e-7])]), ef.Levels())
+    weak = ef.Problem(weak.structure, ef.Levels(sigma=0.1))
+    solution = ef.Solver(weak).fit([1.0, 3.0], [3e-7, 1.0])
+    errors = ef.uncertainty(weak, solution, [3e-7, 1.0]).standard_errors
+    np.testing.assert_allclose(errors, [0.1, 1e6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["levenberg-marquardt", "auto"])
+def test_the_extremum_of_a_difference_is_stationary(method):
+    B = np.array(
+        [
+            [1.0516, 2.6185, 3.5822, -1.5443],
+            [2.6185, -0.1799, -0.1215, -0.1115],
+            [3.5822, -0.1215, -1.4088, 0.3703],
+            [-1.5443, -0.1115, 0.3703, 4.9003],
+        ]
+    )
+    structure = ef.Affine([B], offset=np.diag([0.0, 2, 4, 6]) + 0.3)
+    known = ef.Parameters(["a"], bounds={"a": (-0.44, 0.37)})
+    gap = ef.Differences([(2, 1)])
+    problem = ef.Problem(structure, gap, parameters=known)
+    t = [2.5715673799604346]
+    starts = np.linspace(-0.44, 0.37, 10)[:, np.newaxis]
+    solver = ef.Solver(problem, method)
+    solution = solver.fit(starts, t)
+    grid = np.linspace(-0.44, 0.37, 200001)
+    w = np.linalg.eigvalsh(structure.offset + grid[:, np.newaxis, np.newaxis] * B)
+    losses = (w[:, 2] - w[:, 1] - t[0]) ** 2
+    inside = np.abs(solution.parameters.numpy()[:, 0] - grid[np.argmin(losses)]) < 1e-5
+    assert inside.sum() >= 7
+    assert (solution.result.numpy()[inside] == ef.Result.stationary).all()
+    listed = ef.multistart(solver, t, starts)
+    np.testing.assert_allclose(listed.loss[0], losses.min(), rtol=1e-8)
+
+
+def test_a_coupling_that_is_zero_at_a_minimum_has_no_sign():
+    def between(i, j):
+        E = np.zeros([3, 3])
+        E[i, j] = E[j, i] = 1
+        return E
+
+    B = np.array([between(0, 1), between(1, 2), np.eye(3)])
+    offset = np.diag([0.0, 1, 3])
+    A = offset + np.tensordot([0.7, 0.0, 0.2], B, 1)
+    t = np.linalg.eigvalsh(A) - [0, 0, 0.2]
+    problem = ef.Problem(ef.Affine(B, offset=offset), ef.Levels(sigma=0.05))
+    solver = ef.Solver(problem, "levenberg-marquardt")
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        start = rng.uniform([-0.3, -1, -1], 1)
+        found = ef.deflate(solver, start, t)
+        np.testing.assert_allclose(found.parameters[:, 1], 0, atol=3e-7)
+        np.testing.assert_array_equal(found.copies, 2)
+        assert len(found.parameters) == 2

@@ -11,8 +11,9 @@ from eigenfit.problem import Problem
 from eigenfit.signatures import sign_symmetries, structure_symmetries
 from eigenfit.structures import AbstractStructure
 
-_ZERO = 1e-8
-"""Share of the largest scaled parameter up to which one has no sign."""
+_ZERO = 20.0
+"""Share of the largest scaled parameter up to which one has no sign, in roots of the
+machine epsilon: what changes sign without effect is not known better at 0."""
 
 
 class Freedom(NamedTuple):
@@ -73,7 +74,7 @@ class Freedom(NamedTuple):
         # For members with the same zeros: parameters whose sign can be chosen, with
         # all that changes with it, and none of the earlier ones.
         size = np.abs(parameters) * self.scale
-        least = max(_ZERO, 1e3 * float(np.finfo(parameters.dtype).eps))
+        least = _ZERO * float(np.finfo(parameters.dtype).eps) ** 0.5
         nonzero = size > least * size.max(axis=1, initial=0, keepdims=True)
         if not len(self.generators) or not len(parameters):
             return []

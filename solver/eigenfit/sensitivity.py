@@ -25,6 +25,7 @@ class Sensitivity(NamedTuple):
     loss: np.ndarray  # [...]
     jacobian: np.ndarray  # [..., m + q + c, p] of the residual; c pairs of clusters
     levels: np.ndarray  # [..., N, p], derivatives of all levels
+    columns: np.ndarray  # [..., p], norms that those of the jacobian may have
     by_targets: np.ndarray | None  # [..., m + q, m], by targets over their sigma;
     # None for minus the identity
 
@@ -92,8 +93,9 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
     if _depends_on_targets(problem):
         by_targets = _array(problem.target_jacobian_at(point)) / problem.roots()
     J = np.concatenate([J, _couplings(problem, point, t)], axis=-2)
+    columns = np.linalg.norm(bounds, axis=-2)
     return Sensitivity(
-        _array(point.residual), _array(point.loss), J, levels, by_targets
+        _array(point.residual), _array(point.loss), J, levels, columns, by_targets
     )
 
 

@@ -14,7 +14,14 @@ from eigenfit.graded import norms, solve_graded
 from eigenfit.problem import Problem
 from eigenfit.results import Solution
 from eigenfit.sensitivity import Sensitivity, sensitivity
-from eigenfit.undetermined import Decomposition, decomposed, reduced, sees, written
+from eigenfit.undetermined import (
+    Decomposition,
+    Fitted,
+    decomposed,
+    reduced,
+    sees,
+    written,
+)
 
 Scale = Literal["sigma", "residual"]
 
@@ -108,7 +115,9 @@ def uncertainty(
     `rtol` of the largest, with rows and columns scaled to one size, are not
     determined: they are left out of the covariance, and parameters, levels and values
     that change along one have infinite errors. So has a coupling at 0, which moves
-    levels in second order only (see `sensitivity`). Where levels
+    levels in second order only (see `sensitivity`), and a direction along which a
+    minimum that misses the data is an extremum of what they are compared with: there
+    J is 0 but for where the fit ended. Where levels
     coincide whose targets are equal, the whole block of the cluster determines what
     parts them, as in `ClusterNewton` (where `Levels` are the only observation). Errors
     of levels are those of
@@ -157,7 +166,13 @@ def uncertainty(
     held = on_bounds != 0
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
-    parts = decomposed(J, held, rtol, 50 * epsilon(problem.parameter_dtype))
+    parts = decomposed(
+        J,
+        held,
+        rtol,
+        50 * epsilon(problem.parameter_dtype),
+        _fitted(problem, r, t, found),
+    )
     half, chi_square = _solved(found, J, held, parts)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
@@ -204,6 +219,14 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) -> Fitted:
+    more = found.jacobian.shape[-2] - found.residual.shape[-1]  # pairs of clusters
+    rows = np.zeros([*found.residual.shape[:-1], more])
+    residual = np.concatenate([np.nan_to_num(found.residual), rows], axis=-1)
+    size = np.linalg.norm(t.numpy() * problem.roots(), axis=-1)
+    return Fitted(r.numpy(), residual, size, np.nan_to_num(found.columns))
 
 
 def _solved(

@@ -12,6 +12,8 @@ _LEAST = 1e-12
 _MAX_SHOWN = 4
 _MAX_TERMS = 6
 _ROUNDS = 3
+_WEAK = 1e-6
+"""Share of what J may be along a direction that fits leave where it should be 0."""
 
 
 class Decomposition(NamedTuple):
@@ -24,8 +26,21 @@ class Decomposition(NamedTuple):
     rounding: np.ndarray  # [...] share in the other directions that is none
 
 
+class Fitted(NamedTuple):
+    """Where a Jacobian was taken."""
+
+    parameters: np.ndarray  # [..., p]
+    residual: np.ndarray  # [..., m]
+    size: np.ndarray  # [...] of what the residual is a difference of
+    columns: np.ndarray  # [..., p], norms that those of J may have
+
+
 def decomposed(
-    J: np.ndarray, held: np.ndarray, rtol: float, noise: float = 1e-14
+    J: np.ndarray,
+    held: np.ndarray,
+    rtol: float,
+    noise: float = 1e-14,
+    fitted: Fitted | None = None,
 ) -> Decomposition:
     """Tells directions that a Jacobian sees from those that it does not.
 
@@ -38,6 +53,11 @@ def decomposed(
         rtol: Relative size of singular values that are rounding.
         noise: Relative size of the rounding of J. It turns directions that J does not
             see towards those that it sees least.
+        fitted: Where J is to be that of a minimum. There the gradient vanishes, so
+            that J is singular if a residual is left over of as many data as unknowns;
+            but its singular value is only as small as the fit is near. A direction
+            along which J is small and still asks for a step longer than the
+            parameters and the data is not seen either.
     """
     J = np.where(held[..., np.newaxis, :], 0.0, J)
     S, scales = J, np.ones([*J.shape[:-2], J.shape[-1]])
@@ -54,13 +74,30 @@ def decomposed(
     own = np.eye(J.shape[-1]) * held[..., np.newaxis, :]
     S = np.concatenate([S / length[..., np.newaxis, :], own], axis=-2)
     _, s, Vt = np.linalg.svd(S, full_matrices=False)
+    scales = scales * length
     seen = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
+    if fitted is not None:
+        far = _ask_for_much(J, Vt / scales[..., np.newaxis, :], fitted)
+        seen &= ~np.logical_or.accumulate(far, axis=-1)
     largest = s.max(axis=-1, initial=0.0)
     weakest = np.where(seen, s, np.inf).min(axis=-1, initial=np.inf)
     with np.errstate(invalid="ignore"):
         rounding = np.where(largest > 0, noise * largest / weakest, 0.0)
     rounding = np.maximum(rounding, _LEAST)
-    return Decomposition(s, Vt, scales * length, seen, rounding)
+    return Decomposition(s, Vt, scales, seen, rounding)
+
+
+def _ask_for_much(J: np.ndarray, rows: np.ndarray, fitted: Fitted) -> np.ndarray:
+    # Directions, in rows, along which J is small and Gauss-Newton steps are long.
+    images = J @ np.swapaxes(rows, -1, -2)
+    length = np.linalg.norm(images, axis=-2)
+    columns = fitted.columns[..., np.newaxis, :]
+    most = np.linalg.norm(columns * rows, axis=-1)
+    along = fitted.residual[..., np.newaxis, :] @ images
+    size = np.linalg.norm(fitted.columns * fitted.parameters, axis=-1) + fitted.size
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        steps = np.abs(along[..., 0, :]) / length**2 * most
+        return (length <= _WEAK * most) & (steps > size[..., np.newaxis])
 
 
 def reduced(rows: np.ndarray, rounding: float = _LEAST) -> np.ndarray:

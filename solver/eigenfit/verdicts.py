@@ -47,7 +47,8 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
       it, and no curvature is negative in the directions that bounds leave free. At a
       kink of the loss, where there is no curvature, none is;
     - `stationary`, if such a step promises no more but a curvature is negative;
-    - else `stalled`; what it was, where data should be met exactly.
+    - else `stalled`; what it was, where data should be met exactly, except that of
+      these too a member is `stationary` where a whole step promises no more.
 
     Args:
         problem: What was fitted.
@@ -58,7 +59,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
     """
     result = ended.result
     asked = needs_verdict(problem, ended.tolerance, result)
-    if inside_xla() or not problem.is_least_squares:
+    if inside_xla() or not _looks_for_minima(problem):
         judged = where_any(asked, lambda: judge(problem, ended), result)
         return tf.where(asked, judged, result)
 
@@ -86,8 +87,18 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
 
 def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
     """Says which results of the loop are for `verdicts` to judge: `[...]` bool."""
-    ended = (result == _STATIONARY) | (result == _STALLED)
-    return ended if problem.is_least_squares else ended & (tolerance == 0)
+    stalled = result == _STALLED
+    ended = (result == _STATIONARY) | stalled
+    if problem.is_least_squares:
+        return ended
+    ended &= tolerance == 0
+    return ended | stalled if _looks_for_minima(problem) else ended
+
+
+def _looks_for_minima(problem: Problem) -> bool:
+    # Where the scales of columns are those of the Jacobian a method cannot tell that
+    # all of it vanishes, as at the extremum of a difference.
+    return problem.is_least_squares or problem.squared_norms() is None
 
 
 def judge(problem: Problem, ended: Ended) -> tf.Tensor:
@@ -96,9 +107,13 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
     problem = problem.in_unit(unit)
     point = problem.evaluate(ended.parameters, targets)
     errors = problem.rounding_at(point, targets)
-    if problem.is_least_squares:
+    if _looks_for_minima(problem):
         rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)
-        result = _minima(problem, point, targets, rounding, result)
+        found = _minima(problem, point, targets, rounding, result)
+        if not problem.is_least_squares:
+            flat = (found == int(Result.minimum)) | (found == _STATIONARY)
+            found = tf.where(flat, _STATIONARY, result)
+        result = found
     met = (tolerance == 0) & _is_met(problem, point, ended, errors)
     return tf.where(met, int(Result.converged), result)
 
