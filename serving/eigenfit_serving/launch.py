@@ -296,7 +296,6 @@ class Served:
         return list(self._tail)
 
     def _kill(self) -> None:
-        # With the workers of its supervisor, which would be left behind.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, 9)
         self._process.wait()

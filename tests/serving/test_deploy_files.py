@@ -41,6 +41,19 @@ def check_flags(file, flags):
     assert {"model_config_file", "monitoring_config_file"} <= names
 
 
+def test_systemd():
+    file = DEPLOY / "eigenfit-serving.service"
+    text = file.read_text().replace("\\\n", " ")
+    lines = dict(x.split("=", 1) for x in text.splitlines() if re.match(r"\w+=", x))
+    program, *flags = shlex.split(lines["ExecStart"])
+    assert Path(program).name == "python"
+    assert flags[:2] == ["-m", "eigenfit_serving.server"]
+    check_flags(file, flags[2:])
+    assert lines["Restart"] == "on-failure"
+    drain = next(x for x in flags if x.startswith("--drain_timeout_seconds="))
+    assert int(lines["TimeoutStopSec"]) > int(drain.split("=")[1])
+
+
 def test_models():
     config = parse("models.config", messages.ModelServerConfig)
     first, second = config.model_config_list.config

@@ -1,5 +1,6 @@
 """Runs the server: `python -m eigenfit_serving.server`."""
 
+import faulthandler
 import os
 import sys
 import threading
@@ -7,6 +8,8 @@ import threading
 from eigenfit_serving.server.main import main
 
 if __name__ == "__main__":
+    # What kills the process says where; whoever runs it starts it again.
+    faulthandler.enable()
     code = main(sys.argv[1:])
     # A pipe that nobody reads does not keep it, nor do threads of TensorFlow, nor a fit
     # that nobody waits for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from eigenfit_serving.server.batching_parameters import (
     BatchingParameters,
     read_parameters,
 )
+from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
 from eigenfit_serving.server.versions import PLATFORM
@@ -51,6 +53,10 @@ def model_config(options: Options) -> Any:
     """
     from eigenfit_serving.protocol.messages import ModelServerConfig
 
+    state = options.model_config_state
+    if state and Path(state).exists():
+        logger.info("The models are those of %s", state)
+        return read_message(ModelServerConfig, state)
     if options.model_config_file:
         return read_message(ModelServerConfig, options.model_config_file)
     if not options.model_base_path:
@@ -65,6 +71,44 @@ def model_config(options: Options) -> Any:
         model_platform=PLATFORM,
     )
     return config
+
+
+class State:
+    """A `ModelSource` that keeps the configurations set by requests in a file.
+
+    Args:
+        path: Of the file; empty for none.
+        models: What it stands before.
+    """
+
+    def __init__(self, path: str, models: ModelSource) -> None:
+        self._path, self._models = path, models
+        self.acquire = models.acquire
+        self.status = models.status
+        self.names = models.names
+
+    def reload(self, config: Any) -> None:
+        """Replaces the configuration and keeps it; see `ModelSource`.
+
+        Raises:
+            ServingError: INTERNAL, if it is in use but could not be kept.
+        """
+        from google.protobuf import text_format
+
+        self._models.reload(config)
+        if not self._path:
+            return
+        path = Path(self._path)
+        draft = path.with_name(f"{path.name}.part")
+        try:
+            draft.write_text(text_format.MessageToString(config), encoding="utf-8")
+            os.replace(draft, path)
+        except OSError as error:
+            raise ServingError(
+                Code.INTERNAL,
+                f"The configuration is in use, but not kept: {path}; "
+                f"{error.strerror or error} (--model_config_state).",
+            ) from None
 
 
 def batching_parameters(options: Options) -> BatchingParameters | None:

@@ -60,7 +60,8 @@ OURS = {
     "max_queue": "Requests that wait for a batch.",
     "max_compiled_shapes": "Shapes for which XLA may compile a model.",
     "body_timeout_seconds": "Longest time for a body to arrive.",
-    "supervise": "Start the server again if it crashes.",
+    "model_config_state": "File that keeps what HandleReloadConfigRequest sets; read "
+    "at the start, if it is there, in the place of the configuration.",
 }
 """Flags of this server."""
 
@@ -78,6 +79,7 @@ UNSUPPORTED = {
     "xla_gpu_compilation_enabled": "signatures that XLA compiles are run anyway",
     "thread_pool_factory_config_file": "there is one pool of threads",
     "mixed_precision": "models run in the precision they were exported in",
+    "supervise": "systemd, Compose or Kubernetes start it again",
     "skip_initialize_tpu": "TPUs are not served",
     "enforce_session_run_timeout": "time limits are kept anyway",
     "http_port": "use --rest_api_port",

@@ -18,7 +18,7 @@ from eigenfit_serving.server.flags import (
     version_text,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.signals import Control, StopRequest
+from eigenfit_serving.server.signals import stop_at_signals
 from eigenfit_serving.server.status import Code, ServingError
 
 logger = logging.getLogger(__name__)
@@ -51,25 +51,10 @@ def main(arguments: Sequence[str]) -> int:
         print(version_text())
         return 0
     _start_logging()
-    if command.options.supervise:
-        from eigenfit_serving.server.supervisor import (
-            Supervisor,
-            fixed_ports,
-            worker_command,
-        )
-
-        try:
-            flags = fixed_ports(command)
-        except OSError as error:
-            return _fail(_server_error(command.options.host, error))
-        return Supervisor(worker_command([*arguments, *flags])).run()
     for warning in command.warnings():
         _print(warning, sys.stderr)
-    stop = StopRequest()
-    control = Control(stop)
-    stop.listen_to_signals(control.is_supervised)
     try:
-        return Application(command, stop.event, control.say_ready).run()
+        return Application(command, stop_at_signals()).run()
     except ServingError as error:
         return _fail(error)
 
@@ -97,6 +82,7 @@ class Application:
     ) -> None:
         from eigenfit_serving.server.access_log import AccessLog
         from eigenfit_serving.server.config_files import (
+            State,
             batching_parameters,
             model_config,
             read_message,
@@ -123,6 +109,7 @@ class Application:
         loader = Loader(options, metrics, parameters, raw_load)
         metrics.watch_depth(lambda: loader.queue_depth)
         self.registry = Registry(options, loader)
+        self._state = State(options.model_config_state, self.registry)
 
     def run(self) -> int:
         """Runs until `stop` is set.
@@ -166,7 +153,7 @@ class Application:
 
     def _make(self) -> dict[str, Any]:
         try:
-            made = self._make_servers(self.registry, self.gate, self._command)
+            made = self._make_servers(self._state, self.gate, self._command)
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT

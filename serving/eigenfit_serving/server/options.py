@@ -68,4 +68,4 @@ class Options:
     max_queue: int = 256
     max_compiled_shapes: int = 64
     body_timeout_seconds: float = 30.0
-    supervise: bool = True
+    model_config_state: str = ""

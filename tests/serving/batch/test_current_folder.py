@@ -11,7 +11,7 @@ from eigenfit_serving import launch_kinds
 from eigenfit_serving.batch.model import quiet_environment
 from eigenfit_serving.launch_models import find_models
 from eigenfit_serving.launch_options import LaunchOptions
-from eigenfit_serving.server.supervisor import worker_command
+from eigenfit_serving.module_command import module_command
 
 # Of Python, of a package that workers need, and of what only TensorFlow imports.
 NAMES = ("queue", "random", "pyarrow", "gast")
@@ -65,7 +65,8 @@ def test_exports(folder):
 def test_servers(additive_model, folder):
     models = find_models(additive_model.parent)
     launched = launch_kinds.choose("embedded", models, LaunchOptions(), folder)
-    for command in (worker_command(["--help"]), [*launched.arguments, "--help"]):
+    server = module_command("eigenfit_serving.server", "--help")
+    for command in (server, [*launched.arguments, "--help"]):
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=100
         )

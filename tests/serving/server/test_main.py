@@ -260,6 +260,6 @@ def test_a_changed_file_of_models_is_applied(tmp_path):
 )
 def test_what_cannot_start_says_why_at_last(arguments, text, capsys, monkeypatch):
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    assert main([*FLAGS, "--supervise=false", *arguments]) == 255
+    assert main([*FLAGS, *arguments]) == 255
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"Failed to start server. Error: {text}"

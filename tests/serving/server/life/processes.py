@@ -113,12 +113,6 @@ class Server:
         self._reader.join(10)
         self.process.stdout.close()
 
-    def worker(self):
-        """Number of the process that serves, below the supervisor."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0])
-
 
 class Grpc:
     """Predicts over gRPC; fails with `grpc.RpcError`."""

@@ -1,6 +1,5 @@
 """Whole servers: signals, crashes, and new versions while clients call."""
 
-import http.client
 import os
 import signal
 import threading
@@ -12,6 +11,8 @@ import grpc
 import numpy as np
 import pytest
 from tests.serving.server.life.processes import Grpc, Rest, Server, save_version
+
+from eigenfit_serving.protocol.messages import ReloadConfigRequest, ReloadConfigResponse
 
 ROWS = np.zeros(3, np.float32)
 AVAILABLE, END = 30, 50
@@ -90,7 +91,7 @@ def switch_under_load(home, server, versions, seconds):
         assert answers[-1] == versions[-1]
 
 
-def test_new_versions_and_a_crash_while_clients_call(home):
+def test_new_versions_while_clients_call(home):
     server = Server(*flags(home), home=home)
     clients = [Grpc(server), Rest(server)]
     try:
@@ -101,31 +102,43 @@ def test_new_versions_and_a_crash_while_clients_call(home):
         assert line["rows"] == 3
 
         switch_under_load(home, server, [2, 3], 0.0)
-
-        worker, said = server.worker(), len(server.lines)
-        calls = Clients(server, 2)
-        wait_for(lambda: all(len(x) > 3 for x in calls.answers))
-        os.kill(worker, signal.SIGKILL)
-        server.wait_line(lambda x: x.get("event") == "ready", after=said)
-        assert server.worker() != worker
-        seen = [len(x) for x in calls.answers]
-        wait_for(
-            lambda: all(len(x) > n for x, n in zip(calls.answers, seen, strict=True))
-        )
-        calls.stop()
-        assert calls.errors
-        for error in calls.errors:
-            if isinstance(error, grpc.RpcError):
-                assert error.code() is grpc.StatusCode.UNAVAILABLE
-            else:
-                # The connection, or an answer that had begun.
-                assert isinstance(error, OSError | http.client.IncompleteRead)
-        assert {x for answers in calls.answers for x in answers} == {3.0}
     finally:
         for client in clients:
             client.close()
         server.kill()
     assert server.process.returncode == 0
+
+
+def test_what_a_request_configured_is_there_after_a_crash(tmp_path):
+    save_version(tmp_path / "m", 1)
+    save_version(tmp_path / "n", 2)
+    state = tmp_path / "models.state"
+    more = (f"--model_config_state={state}",)
+    server = Server(*flags(tmp_path, *more), home=tmp_path)
+    request = ReloadConfigRequest()
+    for name in ("m", "n"):
+        request.config.model_config_list.config.add(
+            name=name, base_path=str(tmp_path / name), model_platform="tensorflow"
+        )
+    try:
+        with grpc.insecure_channel(server.grpc) as channel:
+            reload = channel.unary_unary(
+                "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+                ReloadConfigRequest.SerializeToString,
+                ReloadConfigResponse.FromString,
+            )
+            reload(request, timeout=60)
+        os.kill(server.process.pid, signal.SIGSEGV)
+        assert server.wait_exit() == -signal.SIGSEGV
+        assert "Fatal Python error: Segmentation fault" in server.log.read_text()
+    finally:
+        server.kill()
+    again = Server(*flags(tmp_path, *more), home=tmp_path)
+    try:
+        listed = Rest(again).get("/v1/models")["models"]
+        assert [x["name"] for x in listed] == ["m", "n"]
+    finally:
+        again.kill()
 
 
 def test_requests_in_flight_end_and_new_ones_are_refused(home):
@@ -205,7 +218,7 @@ def test_a_minute_of_new_versions_while_clients_call(tmp_path):
 @pytest.mark.slow
 def test_fifty_new_versions_do_not_fill_the_memory(tmp_path):
     save_version(tmp_path / "m", 1)
-    server = Server(*flags(tmp_path, "--supervise=false"), home=tmp_path)
+    server = Server(*flags(tmp_path), home=tmp_path)
     client, sizes = Grpc(server), []
 
     def resident():
