@@ -677,7 +677,8 @@ def run_command(
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_paragraphs_of_help_texts_are_wrapped_once(width):
-    runner = CliRunner(env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)})
+    # Not TERMINAL_WIDTH, which typer reads once when it is first needed.
+    runner = CliRunner(env={"COLUMNS": str(width)})
     for name in ("fit", "check", "export", "verify", "serve", "batch", "gallery"):
         text = runner.invoke(app, [name, "--help"], prog_name="eigenfit").stdout
         lines = [line[1:].rstrip() for line in text.split("╭")[0].splitlines()]
