@@ -229,8 +229,8 @@ def test_errors_at_an_extremum_of_what_is_measured():
     found = ef.uncertainty(problem, solution, [0.8])
     assert np.isinf(found.standard_errors).all()
     # A parameter that the data do determine keeps its error, however weak it is.
-    weak = ef.Problem(ef.Affine([np.diag([1.0, 0]), np.diag([0, 1e-7])]), ef.Levels())
-    weak = ef.Problem(weak.structure, ef.Levels(sigma=0.1))
+    structure = ef.Affine([np.diag([1.0, 0]), np.diag([0, 1e-7])])
+    weak = ef.Problem(structure, ef.Levels(sigma=0.1))
     solution = ef.Solver(weak).fit([1.0, 3.0], [3e-7, 1.0])
     errors = ef.uncertainty(weak, solution, [3e-7, 1.0]).standard_errors
     np.testing.assert_allclose(errors, [0.1, 1e6], rtol=1e-6)

@@ -63,7 +63,7 @@ class Programs:
     def distinct(self) -> Programs:
         """Those for members without equal targets, or these; for calls from Python.
 
-        A branch in the body of a loop takes a fifth of the time of a small fit.
+        A branch in the body of a loop takes a seventh of the time of a small fit.
         """
         method = self.method.for_distinct_targets(self.problem)
         same = method is self.method

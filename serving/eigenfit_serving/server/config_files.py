@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eigenfit_serving.errors import InputError
+from eigenfit_serving.files import replacing
 from eigenfit_serving.server.batching_parameters import (
     BatchingParameters,
     read_parameters,
@@ -53,10 +54,6 @@ def model_config(options: Options) -> Any:
     """
     from eigenfit_serving.protocol.messages import ModelServerConfig
 
-    state = options.model_config_state
-    if state and Path(state).exists():
-        logger.info("The models are those of %s", state)
-        return read_message(ModelServerConfig, state)
     if options.model_config_file:
         return read_message(ModelServerConfig, options.model_config_file)
     if not options.model_base_path:
@@ -73,7 +70,7 @@ def model_config(options: Options) -> Any:
     return config
 
 
-class State:
+class Keeping:
     """A `ModelSource` that keeps the configurations set by requests in a file.
 
     Args:
@@ -98,17 +95,25 @@ class State:
         self._models.reload(config)
         if not self._path:
             return
-        path = Path(self._path)
-        draft = path.with_name(f"{path.name}.part")
         try:
-            draft.write_text(text_format.MessageToString(config), encoding="utf-8")
-            os.replace(draft, path)
-        except OSError as error:
-            raise ServingError(
-                Code.INTERNAL,
-                f"The configuration is in use, but not kept: {path}; "
-                f"{error.strerror or error} (--model_config_state).",
-            ) from None
+            with replacing("--model_config_state", Path(self._path)) as draft:
+                draft.write_text(text_format.MessageToString(config), encoding="utf-8")
+        except InputError as error:
+            text = f"The configuration is in use, but not kept: {error}"
+            raise ServingError(Code.INTERNAL, text) from None
+
+    def kept(self) -> Any:
+        """Reads what was kept: a `ModelServerConfig`, or None if there is nothing.
+
+        Raises:
+            ServingError: If the file is wrong.
+        """
+        from eigenfit_serving.protocol.messages import ModelServerConfig
+
+        if not self._path or not Path(self._path).exists():
+            return None
+        logger.info("The models are those of %s", self._path)
+        return read_message(ModelServerConfig, self._path)
 
 
 def batching_parameters(options: Options) -> BatchingParameters | None:

@@ -65,7 +65,6 @@ class Application:
     Args:
         command: What is to be run.
         stop: Set when it is to stop.
-        when_ready: Called when requests are answered.
         raw_load: Loads a SavedModel; that of TensorFlow if not given.
         servers: Makes the servers for gRPC and REST; the real ones if not given.
         say: Prints the line that tells where the server is.
@@ -75,14 +74,13 @@ class Application:
         self,
         command: Command,
         stop: threading.Event,
-        when_ready: Callable[[], None] = lambda: None,
         raw_load: Any = None,
         servers: Callable[..., dict[str, Any]] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         from eigenfit_serving.server.access_log import AccessLog
         from eigenfit_serving.server.config_files import (
-            State,
+            Keeping,
             batching_parameters,
             model_config,
             read_message,
@@ -94,7 +92,6 @@ class Application:
 
         options = command.options
         self._command, self._options, self._stop = command, options, stop
-        self._when_ready = when_ready
         self._make_servers = servers or make_servers
         self._say = say or _print
         parameters = batching_parameters(options)
@@ -102,14 +99,15 @@ class Application:
             from eigenfit_serving.protocol.messages import MonitoringConfig
 
             read_message(MonitoringConfig, options.monitoring_config_file)
-        self._config = model_config(options)
+        self._configured = model_config(options)
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
         self.gate = RequestGate(metrics, self._log, options.max_in_flight)
         loader = Loader(options, metrics, parameters, raw_load)
         metrics.watch_depth(lambda: loader.queue_depth)
         self.registry = Registry(options, loader)
-        self._state = State(options.model_config_state, self.registry)
+        self._models = Keeping(options.model_config_state, self.registry)
+        self._config = self._models.kept() or self._configured
 
     def run(self) -> int:
         """Runs until `stop` is set.
@@ -131,7 +129,6 @@ class Application:
             servers, urls = self._start_servers(made)
             poller = self._start_poller()
             self._say(json.dumps({"event": "ready", **urls}))
-            self._when_ready()
             self._stop.wait()
             self._drain()
             return 0
@@ -153,7 +150,7 @@ class Application:
 
     def _make(self) -> dict[str, Any]:
         try:
-            made = self._make_servers(self._state, self.gate, self._command)
+            made = self._make_servers(self._models, self.gate, self._command)
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
@@ -191,7 +188,8 @@ class Application:
         if not options.model_config_file or seconds <= 0:
             return None
         poller = ConfigPoller(options.model_config_file, seconds, self.registry.reload)
-        poller.start(self._config)
+        # A file that has not changed replaces nothing that requests have set.
+        poller.start(self._configured)
         return poller
 
     def _drain(self) -> None:

@@ -118,7 +118,7 @@ class Body:
         return message.get("body", b"")
 
     def grow(self, size: int) -> None:
-        """Notes that more bytes are held for it, as when it is inflated.
+        """Notes that more bytes are held for it, or fewer.
 
         Raises:
             RefusedError: There is no room for them.
@@ -138,6 +138,7 @@ class Body:
         try:
             yield
         finally:
+            # Less, if all was let go of when the server stopped.
             self.grow(-min(size, self._held))
 
     def release(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.json_document import Document
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_bodies import inflate
+from eigenfit_serving.server.rest_bodies import Body, inflate
 from eigenfit_serving.server.rest_paths import Action, Route
 from eigenfit_serving.server.rest_status import metadata_body, models_body, status_body
 
@@ -21,18 +20,6 @@ Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 """Runs a signature, as `predict.predict` does."""
 
 _DEFAULT_SIGNATURE = "serving_default"
-
-
-class Holds(Protocol):
-    """Notes how much memory a request needs; see `rest_bodies.Body`."""
-
-    def grow(self, size: int) -> None:
-        """Notes that more bytes are held."""
-        ...
-
-    def parsed(self, size: int) -> contextlib.AbstractContextManager[None]:
-        """Holds what a parser makes of so many bytes."""
-        ...
 
 
 class RestHandlers:
@@ -53,16 +40,16 @@ class RestHandlers:
         route: Route,
         data: bytes,
         context: RequestContext,
-        body: Holds,
+        body: Body,
         is_gzip: bool = False,
     ) -> bytes:
         """Answers one request.
 
         Args:
             route: What is asked for.
-            data: Body of the request.
+            data: The bytes of its body.
             context: Of the request.
-            body: Notes the memory that is needed for it.
+            body: Where the memory is noted that these bytes need.
             is_gzip: Whether it is compressed.
 
         Raises:
@@ -86,7 +73,7 @@ class RestHandlers:
         return self._predict(route, data, context, body)
 
     def _predict(
-        self, route: Route, data: bytes, context: RequestContext, body: Holds
+        self, route: Route, data: bytes, context: RequestContext, body: Body
     ) -> bytes:
         with contextlib.ExitStack() as held:
             with body.parsed(len(data)):

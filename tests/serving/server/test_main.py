@@ -14,7 +14,7 @@ from tests.serving.server.fakes_life import (
 
 from eigenfit_serving.server.flags import parse_flags
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.main import Application, main
+from eigenfit_serving.server.main import Application, _print, main
 from eigenfit_serving.server.status import Code, ServingError
 
 FLAGS = ("--file_system_poll_wait_seconds=1", "--access_log=false", "--port=1")
@@ -35,21 +35,24 @@ class FakeServer:
 class Running:
     """An application in a thread, and what it says."""
 
-    def __init__(self, *flags, raw_load=None, servers=None, says=True):
+    def __init__(self, *flags, raw_load=None, servers=None, say=None):
         self.stop, self.ready = threading.Event(), threading.Event()
         self.said, self.code, self.error = [], None, None
         self.servers = servers or {"grpc": FakeServer(4000), "rest": FakeServer(4001)}
         self.app = Application(
             parse_flags([*FLAGS, *flags]),
             self.stop,
-            self.ready.set,
             raw_load
             or (lambda path, name, version, o: FakeServable(path, name, version)),
             lambda models, gate, command: self.servers,
-            self.said.append if says else None,
+            say or self._say,
         )
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
+
+    def _say(self, line):
+        self.said.append(line)
+        self.ready.set()
 
     def _run(self):
         try:
@@ -91,17 +94,43 @@ def test_it_says_when_it_is_ready_and_stops_in_order(model):
     assert [x.events for x in running.servers.values()] == [["start", "stop"]] * 2
 
 
-def test_a_full_disk_behind_the_log_stops_no_start(model, capsys, monkeypatch):
+def test_a_full_disk_behind_the_log_stops_no_start(model, monkeypatch):
+    tried = threading.Event()
+
     class Full(io.StringIO):
         def write(self, text):
+            tried.set()
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("sys.stdout", Full())
-    running = Running(*model, says=False)
-    assert running.ready.wait(20)
+    running = Running(*model, say=_print)
+    assert tried.wait(20)
     running.stop.set()
     running.join()
     assert running.code == 0
+
+
+def test_what_requests_set_is_not_replaced_by_a_file_that_stays(tmp_path, monkeypatch):
+    write_version(tmp_path / "m", 1)
+    entry = 'config {{ name: "{}" base_path: "{}/m" model_platform: "tensorflow" }}'
+    files = {}
+    for name in ("file", "kept"):
+        files[name] = tmp_path / f"{name}.config"
+        text = entry.format(name, tmp_path)
+        files[name].write_text(f"model_config_list {{ {text} }}")
+    applied = []
+    name = "eigenfit_serving.server.config_files.ConfigPoller.start"
+    monkeypatch.setattr(name, lambda self, config: applied.append(config))
+    running = Running(
+        f"--model_config_file={files['file']}",
+        "--model_config_file_poll_wait_seconds=1",
+        f"--model_config_state={files['kept']}",
+    )
+    assert running.ready.wait(20)
+    assert running.app.registry.names() == ["kept"]
+    assert [x.name for x in applied[0].model_config_list.config] == ["file"]
+    running.stop.set()
+    running.join()
 
 
 def test_requests_in_flight_end_before_the_servers_stop(model):

@@ -31,7 +31,7 @@ TARGETS = st.sampled_from(
     [
         f"/v1/models/{name}:{action}"
         for name in ("float", "two", "text", "half", "none", "a%20b%2Fc", "nope")
-        for action in ("predict",)
+        for action in ("predict", "classify", "regress")
     ]
 )
 
@@ -81,8 +81,10 @@ def test_handlers_answer_or_refuse(target, is_gzip, data):
     if is_gzip and data.draw(st.booleans()):
         body = gzip.compress(body)
     context = RequestContext("predict", "REST", "id")
-    asked = (route("POST", target), body, context, FREE, is_gzip)
-    answer, error = outcome(HANDLERS.handle, *asked)
+    found, error = outcome(route, "POST", target)
+    if error is None:
+        asked = (found, body, context, FREE, is_gzip)
+        answer, error = outcome(HANDLERS.handle, *asked)
     if error is None:
         json.loads(answer)
     else:
