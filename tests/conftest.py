@@ -1,6 +1,8 @@
 """Settings of the whole test suite."""
 
 import os
+from collections import defaultdict
+from zlib import crc32
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -22,17 +24,27 @@ def rng() -> np.random.Generator:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves what XLA compiles to the long tail, but for one case of each test.
+    """Leaves to the long tail what a sample tells as well.
 
-    It takes 2 to 30 s each time, ten times as long as a trace.
+    That is what XLA compiles, but for one case of each test (it takes 2 to 30 s each
+    time, ten times as long as a trace), and the cases of tests marked `sample(n)`
+    beyond n, which are always the same ones.
     """
-    compiled = set()
+    cases = defaultdict(list)
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is None or "xla" not in map(str, callspec.params.values()):
-            continue
-        name = item.nodeid.partition("[")[0]
-        if name in compiled:
-            item.add_marker(pytest.mark.slow)
-        elif item.get_closest_marker("slow") is None:
-            compiled.add(name)
+        if item.get_closest_marker("slow") is None:
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for of_one_test in cases.values():
+        compiled = [item for item in of_one_test if "xla" in _parameters(item)]
+        left = [item for item in of_one_test if item not in compiled[1:]]
+        sample = of_one_test[0].get_closest_marker("sample")
+        left.sort(key=lambda item: crc32(item.nodeid.encode()))
+        kept = left[: sample.args[0]] if sample else left
+        for item in of_one_test:
+            if item not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
+def _parameters(item: pytest.Item) -> list[str]:
+    callspec = getattr(item, "callspec", None)
+    return [str(value) for value in callspec.params.values()] if callspec else []

@@ -65,6 +65,7 @@ def test_what_is_not_finite_is_not_solved():
     assert np.isinf(data.residual_norms(starts)).tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_comparison_without_peers(tmp_path):
     options = [
         "--quick",
@@ -96,6 +97,7 @@ def test_comparison_without_peers(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_frame_from_ten_starts(tmp_path):
     answer = subprocess.run(
         [sys.executable, BENCHMARKS / "frame.py", "--quick", "--json", "frame.json"],

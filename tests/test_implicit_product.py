@@ -202,6 +202,7 @@ PRODUCT = [
 ]
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "known", "size"), PRODUCT)
 def test_agrees_with_differences_of_whole_fits(name, known, size):
     check(name, known, size)

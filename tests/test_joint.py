@@ -245,6 +245,7 @@ def test_nan_stays_in_its_member(both):
     assert np.isnan(J[[1, 3]]).any(axis=(1, 2)).all()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 def test_eager_is_graph_is_xla(rng, both, mode):
     joint = both[True]
@@ -431,6 +432,7 @@ def test_a_difference_of_coinciding_levels_that_is_met_is_smooth():
     np.testing.assert_allclose(H, [[2, -2, 0], [-2, 2, 0], [0, 0, 8]], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_fit_of_blocks_with_priors_agrees_with_scipy(both):
     joint, t = both[False], targets()
     found = ef.Solver(joint, ef.LevenbergMarquardt()).fit([R, R + 0.1], t)

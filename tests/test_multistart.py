@@ -162,6 +162,7 @@ def test_starts_without_a_finite_loss_give_no_row(toeplitz):
     assert found.counts.shape == (0,)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "structure",
     [

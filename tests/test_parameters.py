@@ -173,6 +173,7 @@ def bounded_problem():
     return ef.Problem(ef.Affine(BASIS, OFFSET), parameters=known)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("method", BOUNDED, ids=repr)
 def test_every_step_stays_inside_the_bounds(method):
     # The targets are those of A = 1.2, C = 1.4: outside, so that steps press.

@@ -199,6 +199,7 @@ _AUTO = {
 }
 
 
+@pytest.mark.slow
 @given(
     order=st.sampled_from(sorted(_AUTO)),
     seed=SEEDS,

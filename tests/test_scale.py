@@ -109,6 +109,7 @@ MORE = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "name", [*CASES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
 )
@@ -218,6 +219,7 @@ def _measured(factor, columns=(1.0, 1.0, 1.0)):
     return solution, ef.uncertainty(problem, solution, targets), factor / columns
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "factor",
     [1e-150, 1e150, *(pytest.param(x, marks=pytest.mark.slow) for x in (1e-8, 1e8))],
@@ -240,6 +242,7 @@ def test_measured_levels_in_other_units(factor):
     assert own.degrees_of_freedom == errors.degrees_of_freedom
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("columns", [(1e8, 1e-8, 1.0), (1e-8, 1.0, 1e8)])
 def test_parameters_in_other_units(columns):
     one, errors, _ = _measured(1.0)
@@ -251,6 +254,7 @@ def test_parameters_in_other_units(columns):
     )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("factor", [1e-150, 1e-5, 1.0, 1e12, 1e150])
 def test_levels_far_from_one_are_fitted(factor):
     basis = np.array([np.eye(4), np.eye(4, k=1) + np.eye(4, k=-1)])

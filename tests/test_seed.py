@@ -184,6 +184,7 @@ EXACT = np.diag([2.0, 2.0, 2.0, 4.0, 4.0, 4.0])
 
 
 # pfor, inside GradientTape.jacobian, traces anew for each Hessian.
+@pytest.mark.sample(6)
 @pytest.mark.filterwarnings("ignore:.*triggered tf.function retracing")
 @pytest.mark.parametrize(
     "way",

@@ -86,6 +86,7 @@ def frame():
     return problem, truth, *simulate(problem, truth, 0)
 
 
+@pytest.mark.slow
 def test_frame_with_shapes_scaled_by_their_largest_component(frame):
     problem, truth, clean, targets, solution = frame
     found = ef.uncertainty(problem, solution, targets)

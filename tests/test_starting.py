@@ -19,6 +19,7 @@ CASES = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("compile", ["graph", "xla"])
 @pytest.mark.parametrize("name", CASES)
 def test_are_left_by_descent(name, compile):

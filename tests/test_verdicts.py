@@ -81,6 +81,7 @@ def test_as_many_unknowns_as_targets_miss_them_at_a_local_minimum():
     assert _name(solution) == "minimum"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("way", ["graph", "xla", "eager"])
 def test_a_saddle_is_no_minimum(way):
     # Couplings enter by their squares: at 0 the gradient by them vanishes.
@@ -96,6 +97,7 @@ def test_a_saddle_is_no_minimum(way):
     assert _name(solution) == "minimum"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("sigma", [1e-4, 1e-6])
 def test_errors_far_below_the_levels(method, sigma):
@@ -260,6 +262,7 @@ def _bounded_beam():
     return K, M, f * (1 + 0.01 * noise), 0.01 * f
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
 @pytest.mark.parametrize("has_sigma", [True, False])
 @pytest.mark.parametrize("highest", [1.05, pytest.param(0.9, marks=pytest.mark.slow)])

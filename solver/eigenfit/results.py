@@ -86,8 +86,9 @@ _TEXTS = {
         "A step or the start produced NaN or infinity; the answer is the last "
         "finite one. Usually the step was too long or the structure is undefined "
         "there, a mass matrix is not positive definite, or levels coincide whose mode "
-        "shapes are observed. Try a smaller learning rate, a better scaled problem, "
-        "bounds, or another start."
+        "shapes are observed, or parameters are so large or small that squares leave "
+        "the range of the dtype. Try a smaller learning rate, other units of the "
+        "parameters, bounds, or another start."
     ),
     Result.invalid_input: (
         "The fit was not started: a target or start value is NaN or infinite, the "

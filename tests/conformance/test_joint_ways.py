@@ -70,6 +70,7 @@ def ways():
         yield pytest.param(case, method, way, marks=marks)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(("case", "method", "way"), list(ways()))
 def test_meets_the_targets(case, method, way):
     build, answer, start = CASES[case]

@@ -67,6 +67,7 @@ def refusal_of(case, method, dtype):
     return None
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize(("case", "method", "compile", "dtype"), list(ways()))
 def test_meets_the_targets(case, method, compile, dtype):
     refusal = refusal_of(case, method, dtype)

@@ -38,6 +38,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("way", "dtype", "n"), CASES)
 def test_every_family_is_decomposed_to_full_accuracy(way, dtype, n):
     by_name = families(n, dtype)
@@ -85,6 +86,7 @@ def test_no_spectrum_breaks_the_solver_in_graph_mode(data):
 
 
 # Few shapes, as XLA compiles each.
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("way", ["jacobi", "xla"])
 @pytest.mark.parametrize(
     ("n", "dtype"),

@@ -79,6 +79,7 @@ def ways(names, compiled):
         yield pytest.param(name, way, marks=[pytest.mark.slow] if slow else [])
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "way"), list(ways(CASES, ["complete graph"])))
 def test_is_exact_at_degenerate_solutions(name, way):
     case = CASES[name]
@@ -183,6 +184,7 @@ def some(rng, problem, batch=()):
     return r, t if problem.observation.indices != (3, 0) else t[..., ::-1].copy()
 
 
+@pytest.mark.sample(7)
 @pytest.mark.parametrize(("name", "way"), list(ways(PROBLEMS, ["offset"])))
 def test_agrees_with_differences_of_the_gradient(rng, name, way):
     problem = PROBLEMS[name]

@@ -103,6 +103,7 @@ def sample(n, dtype, count=6):
     return np.stack([hermitian(A.astype(dtype)) for A in batch])
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", ORDERS)
 def test_every_family_is_solved_to_full_accuracy(n, dtype):
@@ -193,6 +194,7 @@ def test_an_empty_batch_compiles(n, dtype):
     assert V.shape == (0, n, n)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
 @pytest.mark.parametrize("n", [1, 3, 5])
 @pytest.mark.parametrize("unknown", ["batch", "order", "rank"])
@@ -232,6 +234,7 @@ def test_a_member_does_not_depend_on_its_batch(n, dtype):
         assert same(numbers(run(batch[i : i + 1])), [x[i : i + 1] for x in together])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("n", "dtype", "count"),
     [
@@ -265,6 +268,7 @@ def test_neighbours_change_nothing_under_xla(n):
     assert not same([x[3:] for x in first], [x[3:] for x in second])
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
 @pytest.mark.parametrize("n", [3, 5, 9])
@@ -280,6 +284,7 @@ def test_members_that_are_not_finite_stay_alone(n, dtype, compiled):
     assert all(np.isnan(x[3:]).all() for x in after)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.complex64])
 @pytest.mark.parametrize("n", [3, 5])
@@ -295,6 +300,7 @@ def test_only_the_lower_triangle_is_read(n, dtype, compiled):
     assert same(numbers(run(tf.constant(batch))), before)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [9, pytest.param(12, marks=pytest.mark.slow)])
 def test_both_layouts_agree(n, dtype):

@@ -147,6 +147,7 @@ def test_the_width_of_a_cluster_is_an_option():
         np.testing.assert_allclose(together.second, [0, 0], atol=1e-12)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "way", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)]
 )

@@ -88,6 +88,7 @@ def test_it_repairs_the_vectors_of_xlas_own_solver(way):
     assert_accurate(A, *step(A, step(tf.constant(A), V)[1]))
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("way", ["graph", "xla"])
 @pytest.mark.parametrize(
     ("n", "dtype"),

@@ -165,6 +165,7 @@ def stranger(tmp_path_factory):
     return python
 
 
+@pytest.mark.slow
 def test_a_fresh_environment_without_eigenfit(stranger, fno, expected):
     quiet = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     arguments = (fno, START, TARGETS, *LIMITS)

@@ -52,6 +52,7 @@ def assert_equals_tensorflow(family, n, batch, dtype, order):
     assert np.all(error <= scale), (error / scale).max()
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 3, 5, 8, 17, 32])
 @pytest.mark.parametrize("family", FAMILIES)

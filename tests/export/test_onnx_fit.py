@@ -47,6 +47,7 @@ def inputs_of(entry, solver, batch, **changes):
     return given | changes
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "method"), PUBLISHED.items(), ids=str)
 def test_published_problems_are_solved(name, method):
     entry, solver, run = exported(name, method)
@@ -202,6 +203,7 @@ def test_other_structures(tmp_path, k, dtype):
     assert len(written) == 3
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("structure", [ef.Symmetric, ef.Tridiagonal])
 def test_gradients_in_float32_are_not_refused_for_rounding(tmp_path, structure):
     solver = ef.Solver(ef.Problem(structure(4, tf.float32)), LM, compile="graph")
@@ -243,6 +245,7 @@ def test_portable_problems():
         assert portable(problem) is problem
 
 
+@pytest.mark.slow
 def test_all_functions_of_a_solver(tmp_path):
     solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
     written = save_onnx(solver, tmp_path / "deep" / "folder")

@@ -39,6 +39,7 @@ def saved(tmp_path_factory):
     return save_model(solver_of(), tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "method",
     [pytest.param(METHODS[0], marks=pytest.mark.slow), *METHODS[1:]],
@@ -140,6 +141,7 @@ def test_bad_members_get_codes(saved):
     np.testing.assert_array_equal(solution.result, [0, invalid, invalid, invalid])
 
 
+@pytest.mark.slow
 def test_versions_count_up_and_the_newest_is_loaded(tmp_path, saved):
     base = tmp_path / "deep" / "model"
     shutil.copytree(saved, base / "1")

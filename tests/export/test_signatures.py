@@ -75,6 +75,7 @@ def test_random_starts_depend_on_their_own_seed_only(functions):
     np.testing.assert_allclose(whole["eigenvalues"], np.tile(T, [4, 1]), atol=1e-7)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", ["cloud", "box", "free"])
 def test_random_starts_are_distributed_as_those_of_multistart(case):
     if case == "cloud":

@@ -16,6 +16,7 @@ from eigenfit_export import StableHlo, run_stablehlo, save_stablehlo, stablehlo_
 FIELDS = ("parameters", "matrix", "eigenvalues", "loss", "num_steps", "result")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["fno", "identity"])
 def test_published_fits_have_the_same_answer_by_jax(name, request):
     folder = request.getfixturevalue(name)

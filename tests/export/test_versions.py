@@ -196,6 +196,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_gives_one_line_and_no_version(tmp_path):
     size = 60_000  # of the files only saved_model.pb and the warm-up are larger
     base = tmp_path / "models"

@@ -46,6 +46,7 @@ for name, signature in sorted(meta.signature_def.items()):
 """
 
 
+@pytest.mark.slow
 def test_every_function_but_fit_xla_works_where_xla_is_switched_off(identity):
     run = subprocess.run(
         [sys.executable, "-c", SERVER, str(identity), str(identity / PROBES)],

@@ -35,6 +35,7 @@ def identity():
     return entry, fit(entry)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(
     "name",
     [

@@ -29,6 +29,7 @@ def additive(method, dtype=tf.float64):
     return ef.Solver(problem, method, compile="graph")
 
 
+@pytest.mark.sample(3)
 @every_method
 def test_hostile_members_leave_the_others_alone(method):
     solver = additive(method)
@@ -50,6 +51,7 @@ def test_hostile_members_leave_the_others_alone(method):
     assert met == (result[3] == ef.Result.converged)
 
 
+@pytest.mark.sample(2)
 @every_method
 def test_a_matrix_that_becomes_nan_ends_its_member_only(method):
     # sqrt(r) is NaN for r < 0: the first member's whole step leads there.
@@ -112,6 +114,7 @@ def test_a_tolerance_below_rounding_ends_stalled(method):
     assert solution.num_steps < method.default_max_steps
 
 
+@pytest.mark.sample(3)
 @every_method
 def test_a_multiple_of_the_identity_is_left(method):
     targets = [1.0, 2.0, 3.0]
@@ -184,6 +187,7 @@ def test_the_limit_of_steps_is_reported(method):
     np.testing.assert_array_equal(solution.parameters, START)
 
 
+@pytest.mark.sample(3)
 @every_method
 def test_units_of_the_parameters_do_not_matter(method):
     scale = np.array([1e-6, 1.0, 1e5])

@@ -178,6 +178,7 @@ def test_lift_and_project_needs_the_published_number_of_steps(relaxation, expect
     np.testing.assert_allclose(solution.parameters, FNO_ANSWER, rtol=0, atol=1e-10)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "method", [ef.LiftAndProject(), ef.Newton(), ef.LBFGS()], ids=repr
 )
@@ -204,6 +205,7 @@ def inconsistent():
     return ef.Problem(ef.Affine(X[:6], X[6])), starts, targets
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "method",
     [

@@ -220,6 +220,7 @@ def test_single_precision(name):
         np.testing.assert_allclose(value, expected, atol=2e-5 * max(scale, 1))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 def test_compile_with_an_unknown_batch(rng, xla):
     # An observation of each kind, all of one block: one program.

@@ -62,6 +62,7 @@ def test_a_free_shift_is_of_an_observation():
         (ef.ModeShapes([0], weights=[1.0]), "1 numbers for 3"),
         (ef.MAC([0], [[1.0, 2.0]]), "2 columns for 3 measured components"),
         (ef.FreeShift(ef.Levels([4])), "contains 4"),
+        (ef.FreeShift(ef.ModeShapes([0])), "targets that set a scale"),
     ],
     ids=str,
 )

@@ -712,6 +712,7 @@ for name in ("tensorflow", "matplotlib"):
     assert loaded == ["tensorflow False", "matplotlib False"]
 
 
+@pytest.mark.slow
 def test_stderr_stays_clean():
     script = "from eigenfit_serving.cli import main; main()"
     process = run_command(
@@ -728,6 +729,7 @@ def test_stderr_stays_clean():
     assert (process.returncode, process.stderr) == (3, "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_fit_that_is_piped():
     # Adam on the trace of an impossible problem runs to its last step.
     text = (EXAMPLES / "impossible.toml").read_text()

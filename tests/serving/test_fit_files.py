@@ -114,6 +114,7 @@ def rotors_in_python() -> ef.Problem:
     )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("name", "problem", "start", "targets"),
     [

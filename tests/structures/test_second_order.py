@@ -123,6 +123,7 @@ def test_diagonals_are_the_derivatives_of_the_levels(rng, name):
     )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("batch", [[1], [2, 3], [0]])
 @pytest.mark.parametrize("name", ALL)
 def test_take_batches(rng, name, batch):
@@ -140,6 +141,7 @@ def test_take_batches(rng, name, batch):
             np.testing.assert_allclose(ours[key][index], value, atol=1e-12)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("name", ALL)
 def test_compile_with_an_unknown_batch(rng, name, xla):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
@@ -136,11 +138,19 @@ def initial_scale(
         squares = squared_columns(J)
         most = None if point is None else problem.most_squared(point.parameters)
         if most is None:
-            return squares
+            return _in_range(squares, J)
         idle = squares <= (ROUNDING * epsilon(J.dtype)) ** 2 * most
-        return tf.where(idle, most, squares)
+        return _in_range(tf.where(idle, most, squares), J)
     constant = tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
-    return problem.in_own_unit(constant, 2)
+    return _in_range(problem.in_own_unit(constant, 2), J)
+
+
+def _in_range(squares: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
+    # NaN where squares leave the range of the dtype, since 0 would mean that a
+    # parameter has no influence: then no step is taken, and no gradient vanishes.
+    vanished = (squares == 0) & tf.reduce_any(J != 0, axis=-2)
+    lost = vanished | tf.math.is_inf(squares)
+    return tf.where(lost, tf.constant(math.nan, J.dtype), squares)
 
 
 def longest_step(norms: tf.Tensor, point: Evaluation, factor: float) -> tf.Tensor:
@@ -182,4 +192,4 @@ def squared_columns(J: tf.Tensor) -> tf.Tensor:
 
 def roots(scale: tf.Tensor) -> tf.Tensor:
     """Computes D; 1 for a parameter without influence, which keeps its value."""
-    return tf.sqrt(tf.where(scale > 0, scale, tf.ones_like(scale)))
+    return tf.sqrt(tf.where(scale == 0, tf.ones_like(scale), scale))

@@ -23,6 +23,8 @@ class FreeShift(AbstractObservation):
 
     Raises:
         TypeError: If `observation` is none.
+        ValueError: Where it meets a matrix, if a target of it sets a scale, as the
+            largest of each shape does in `ModeShapes` scaled by `"max"`.
 
     Example:
         >>> from eigenfit.observations.levels import Levels
@@ -51,6 +53,11 @@ class FreeShift(AbstractObservation):
 
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
+        if self.observation.num_trivial(order):
+            raise ValueError(
+                f"{self!r} has targets that set a scale, which the shift would change: "
+                f'give the shapes `normalisation="unit"` or "mass".'
+            )
         return self.observation.num_targets(order)
 
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
@@ -64,10 +71,6 @@ class FreeShift(AbstractObservation):
     def located(self, places: dict[str, tuple[int, int]]) -> FreeShift:
         """Locates the observation; see the base class."""
         return FreeShift(self.observation.located(places))
-
-    def num_trivial(self, order: int) -> int:
-        """Counts as the observation does; see the base class."""
-        return self.observation.num_trivial(order)
 
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
         """Gives the size of what no shift takes away; see the base class."""

@@ -48,6 +48,7 @@ def number_of_fields(number, wanted=2):
     return text + hint * (number > wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

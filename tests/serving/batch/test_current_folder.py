@@ -54,6 +54,7 @@ def test_workers(additive_model, folder, engine):
     assert "3,000  converged" in done.stdout
 
 
+@pytest.mark.slow
 def test_exports(folder):
     shutil.copy(Path("examples/springs.toml"), folder)
     (folder / "in.csv").write_text("id,targets\na,0.8 2.5 4.5\n")

@@ -64,6 +64,7 @@ def plain_file(tmp_path_factory):
     return tables.write(table, path)
 
 
+@pytest.mark.slow
 def test_local_engine_replaces_a_killed_worker(
     additive_model, mixed_file, expected, tmp_path, monkeypatch
 ):
@@ -79,6 +80,7 @@ def test_local_engine_replaces_a_killed_worker(
     assert not children("mortal_worker")
 
 
+@pytest.mark.slow
 def test_ray_engine(additive_model, mixed_file, expected, tmp_path):
     output = tmp_path / "out.parquet"
     # In a process of its own: Ray leaves threads behind.
@@ -184,6 +186,7 @@ def test_a_row_that_kills_its_workers_is_found(
     assert report.deaths == 6
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
     output = tmp_path / name

@@ -41,6 +41,7 @@ def stored_type(path):
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("input", ["in.parquet", "in.arrow"])
 @pytest.mark.parametrize(

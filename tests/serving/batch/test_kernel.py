@@ -124,6 +124,7 @@ def test_steps_and_tolerance_of_a_row_are_its_own(additive_fitter):
     assert steps[0] == steps[2] == 0 < steps[1]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("size", [1, 7, 64, 500])
 def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, size):
     fitter = Fitter([additive_model], additive_fitter.facts, size)
@@ -142,6 +143,7 @@ def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, s
         )
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("size", [1, 7, 33, 100])
 @pytest.mark.parametrize("kind", ["seed", "additive"])
 def test_calls_have_whole_vectors(request, rng, kind, size):

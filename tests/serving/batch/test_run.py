@@ -204,6 +204,7 @@ def test_a_part_that_is_not_as_the_ledger_says_is_done_again(
     tables.assert_same(pq.read_table(output), pa.table(expected))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 @pytest.mark.parametrize("rows", [300, 5000])
 def test_resume_with_parts_of_another_size(

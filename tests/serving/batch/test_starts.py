@@ -130,6 +130,7 @@ def test_what_was_drawn_is_said(tmp_path):
     assert report["start"] == {"kind": "natural", "draw": "spectrum"}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("section", "kind"),
     [

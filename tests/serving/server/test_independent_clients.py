@@ -191,6 +191,7 @@ def test_curl(server, expected):
     assert list(answer) == ["error"]
 
 
+@pytest.mark.slow
 def test_a_client_that_polls_status_during_a_reload(server, folder, solver):
     client = eigenfit_serving.Client(server.grpc_url, "symmetric", retries=0)
     url = f"{server.rest_url}/v1/models/symmetric"

@@ -76,6 +76,7 @@ def fit(servable, inputs):
     return dict(zip(OUTPUTS, outputs, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["NaN", "infinite", "impossible", "huge"])
 def test_other_callers_do_not_notice_a_bad_row(alone, batched, metrics, kind):
     callers = [good(1), spoiled(kind), good(2), good(3, rows=3)]
