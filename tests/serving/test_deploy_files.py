@@ -11,6 +11,7 @@ from eigenfit_serving.protocol import messages
 from eigenfit_serving.protocol.text import parse_text
 from eigenfit_serving.server.options import Options
 
+tomllib = pytest.importorskip("tomllib")
 yaml = pytest.importorskip("yaml")
 
 DEPLOY = Path(__file__).parents[2] / "serving" / "deploy"
@@ -34,10 +35,15 @@ def parse(name, message):
     return parse_text(message, file.read_text(), str(file))
 
 
-def check_flags(file, flags):
-    known = OUR_FLAGS if "eigenfit" in file.name else THEIR_FLAGS
+def check_known(flags, known=OUR_FLAGS):
     names = {flag.removeprefix("--").split("=")[0] for flag in flags}
+    assert names
     assert names <= known
+    return names
+
+
+def check_flags(file, flags):
+    names = check_known(flags, OUR_FLAGS if "eigenfit" in file.name else THEIR_FLAGS)
     assert {"model_config_file", "monitoring_config_file"} <= names
 
 
@@ -94,14 +100,21 @@ def test_compose(file):
     assert mounted == ["/models", "/config"]
 
 
+def documents(file):
+    """What a file asks Kubernetes for: kind -> documents."""
+    found = {}
+    for document in yaml.safe_load_all(file.read_text()):
+        found.setdefault(document["kind"], []).append(document)
+    return found
+
+
 @pytest.mark.parametrize("file", KUBERNETES, ids=lambda file: file.name)
 def test_kubernetes(file):
-    deployment, service = yaml.safe_load_all(file.read_text())
-    assert [deployment["kind"], service["kind"]] == ["Deployment", "Service"]
+    found = documents(file)
+    [deployment] = found["Deployment"]
     pod = deployment["spec"]["template"]
     labels = pod["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"] == labels
-    assert service["spec"]["selector"] == labels
     [container] = pod["spec"]["containers"]
     check_flags(file, container["args"])
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -109,7 +122,10 @@ def test_kubernetes(file):
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         [check] = [v for v in container[probe].values() if isinstance(v, dict)]
         assert check["port"] in ports
-    assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
+    for service in found["Service"]:
+        assert service["spec"]["selector"] == labels
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
+    assert {x["targetPort"] for x in found["Service"][0]["spec"]["ports"]} == set(ports)
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     assert volumes == {mount["name"] for mount in container["volumeMounts"]}
     metrics = pod["metadata"]["annotations"]["prometheus.io/path"]
@@ -119,25 +135,123 @@ def test_kubernetes(file):
     assert pod["spec"]["terminationGracePeriodSeconds"] > drain
 
 
-def test_the_image_starts_our_server_with_known_flags():
-    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    commands = {line.split()[0]: line for line in lines if line and line[0] != "#"}
-    flags = [
-        part.strip('", []')
-        for name in ("ENTRYPOINT", "CMD")
-        for part in commands[name].split(None, 1)[1].split(",")
-        if "--" in part
+def test_kubernetes_guards_our_server():
+    file = DEPLOY / "kubernetes.eigenfit.yaml"
+    found = documents(file)
+    [deployment] = found["Deployment"]
+    pod = deployment["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    [container] = pod["spec"]["containers"]
+    flags = dict(flag[2:].split("=") for flag in container["args"])
+    # What is read is mounted, and secrets come from Secrets.
+    mounts = {x["mountPath"]: x["name"] for x in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    for flag, value in flags.items():
+        if flag.endswith("_file"):
+            volume = volumes[mounts[str(Path(value).parent)]]
+            is_secret = flag.startswith(("api_key", "ssl", "rest_ssl"))
+            assert ("secret" in volume) == is_secret, flag
+    assert all(
+        container[f"{probe}Probe"]["httpGet"]["scheme"] == "HTTPS"
+        for probe in ("startup", "readiness", "liveness")
+    )
+    security = pod["spec"]["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    [headless] = [x for x in found["Service"] if x["spec"].get("clusterIP") == "None"]
+    assert [port["targetPort"] for port in headless["spec"]["ports"]] == ["grpc"]
+    [budget] = found["PodDisruptionBudget"]
+    assert budget["spec"]["selector"]["matchLabels"] == labels
+    assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]
+    [policy] = found["NetworkPolicy"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == labels
+    names = {port["name"] for port in container["ports"]}
+    for rule in policy["spec"]["ingress"]:
+        assert rule["from"]
+        assert {port["port"] for port in rule["ports"]} <= names
+
+
+def test_limits_of_memory_are_above_what_the_server_holds():
+    [deployment] = documents(DEPLOY / "kubernetes.eigenfit.yaml")["Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    compose = yaml.safe_load((DEPLOY / "docker-compose.eigenfit.yaml").read_text())
+    unit = (DEPLOY / "eigenfit-serving.service").read_text()
+    assert limit == "3Gi"
+    assert compose["services"]["serving"]["mem_limit"] == "3g"
+    assert "MemoryMax=3G\n" in unit
+    # TensorFlow and models, 0.8 GiB, and bodies, a second time as tensors.
+    assert 0.8 * 2**30 + 2 * Options().max_pending_body_bytes < 3 * 2**30
+
+
+def test_versions_of_images_are_those_of_the_package():
+    version = tomllib.loads((DEPLOY.parents[1] / "pyproject.toml").read_text())
+    image = f"eigenfit-serving:{version['project']['version']}"
+    for name in ("Dockerfile", "docker-compose.eigenfit.yaml"):
+        assert image in (DEPLOY / name).read_text()
+    text = (DEPLOY / "kubernetes.eigenfit.yaml").read_text()
+    assert f"image: {image}" in text
+
+
+def entrypoint(tmp_path, *flags):
+    """Runs the entry point with a stand-in for Python that tells its arguments."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    return subprocess.run(
+        ["sh", str(DEPLOY / "entrypoint.sh"), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "CONFIG": str(tmp_path)},
+    )
+
+
+def test_the_image_says_what_to_mount(tmp_path):
+    done = entrypoint(tmp_path)
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "target=/models" in done.stderr
+    check_known(re.findall(r"--\w+=", done.stderr.split("identity", 1)[1]))
+
+
+def test_the_image_starts_our_server_with_known_flags(tmp_path):
+    listen = ["--host=0.0.0.0", "--port=8500", "--rest_api_port=8501"]
+    start = ["-m", "eigenfit_serving.server", *listen]
+    assert entrypoint(tmp_path, "--page=false").stdout.split() == [
+        *start,
+        "--page=false",
     ]
-    assert '"eigenfit_serving.server"' in commands["ENTRYPOINT"]
-    check_flags(DEPLOY / "Dockerfile.eigenfit", flags)
+    for name in ("models.config", "monitoring.config"):
+        (tmp_path / name).write_text("")
+    flags = entrypoint(tmp_path).stdout.split()
+    assert flags[: len(start)] == start
+    check_flags(DEPLOY / "Dockerfile.eigenfit", flags[2:])
+
+
+def test_the_image_copies_what_is_there_and_needs_no_root():
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
     root = DEPLOY.parents[1]
-    for line in lines:
-        if line.startswith("COPY"):
-            assert all((root / name).exists() for name in line.split()[1:-1]), line
+    allowed = (root / ".dockerignore").read_text().splitlines()
+    sources = [
+        name
+        for line in lines
+        if line.startswith("COPY") and "--from" not in line
+        for name in line.split()[1:-1]
+        if not name.startswith("--")
+    ]
+    assert all((root / name).exists() for name in sources)
+    assert {f"!{name.split('/')[0]}" for name in sources} <= set(allowed)
+    bases = [line.split()[1] for line in lines if line.startswith("FROM")]
+    assert bases == ["${PYTHON}"] * 2
+    [base] = [line for line in lines if line.startswith("ARG PYTHON=")]
+    assert re.search(r"python:\d+\.\d+\.\d+-slim-\w+$", base)
+    users = [line for line in lines if line.startswith("USER")]
+    assert users == ["USER 1000:1000"]
 
 
 def test_the_image_installs_one_tensorflow():
-    pytest.importorskip("tomllib")
     text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", "")
     [line] = [line for line in text.splitlines() if line.startswith("RUN python")]
     root = DEPLOY.parents[1]
