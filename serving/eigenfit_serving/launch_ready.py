@@ -27,7 +27,7 @@ class Prober:
         self.waiting = list(models)
         self.news: list[str] = []
         self._url = urlsplit(url)
-        self._state = "the server does not answer"
+        self._states = dict.fromkeys(models, "not known: the server does not answer")
         self._headers = {}
         if api_key_file is not None:
             keys = api_key_file.read_text(encoding="utf-8").split()
@@ -39,38 +39,36 @@ class Prober:
         Returns:
             Why one never will be; None if there is hope.
         """
-        while self.waiting:
-            name = self.waiting[0]
+        for name in list(self.waiting):
             try:
                 code, answer = self._get(f"/v1/models/{quote(name, safe='')}")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                self._state = f"the server does not answer ({error})"
+                self._states[name] = f"not known: the server does not answer ({error})"
                 return None
             if code == 401:
                 return f"The server refuses the API key: {answer.get('error')}"
             versions = answer.get("model_version_status", [])
             states = {version.get("state") for version in versions}
             if "AVAILABLE" in states:
-                self.waiting.pop(0)
-                self._changed(f"model {name} is AVAILABLE")
+                self.waiting.remove(name)
+                self._changed(name, "AVAILABLE")
                 continue
             described = ", ".join(sorted(map(str, states))) or answer.get("error")
-            self._changed(f"model {name} is {described}")
+            self._changed(name, str(described))
             ended = [v.get("status", {}) for v in versions if v.get("state") == "END"]
             if versions and len(ended) == len(versions):
                 text = ended[0].get("error_message") or "it was unloaded"
                 return f"Model {name} cannot be served: {text}"
-            return None
         return None
 
-    def _changed(self, state: str) -> None:
-        if state != self._state:
-            self._state = state
-            self.news.append(state)
+    def _changed(self, name: str, state: str) -> None:
+        if state != self._states[name]:
+            self._states[name] = state
+            self.news.append(f"model {name} is {state}")
 
     def describe(self) -> str:
         """Says what is being waited for."""
-        return self._state
+        return "; ".join(f"model {x} is {self._states[x]}" for x in self.waiting)
 
     def _get(self, path: str) -> tuple[int, dict[str, Any]]:
         host, port = self._url.hostname or "", self._url.port

@@ -148,7 +148,8 @@ def serve(
                 server.wait_ready(timeout, say)
             except launch.StartError as error:
                 raise InputError(str(error)) from None
-            print_served(server, _example(server, path), Console())
+            example = _example(server, path, api_key_file)
+            print_served(server, time.monotonic() - began, example, Console())
             is_shown.set()
             code = server.wait()
             last = server.last_lines()[-1:] or [""]
@@ -178,48 +179,53 @@ def _stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def print_served(server: Served, example: str, console: Console) -> None:
+def print_served(
+    server: Served, seconds: float, example: str, console: Console
+) -> None:
     """Prints which server it is, where it is, and how to try it.
 
     Args:
         server: That has started.
+        seconds: How long that took.
         example: A command for a shell.
         console: Where to.
     """
     from rich.text import Text
 
     names = ", ".join(server.models[:8]) + ", ..." * (len(server.models) > 8)
+    where = f"gRPC {server.grpc_url}, REST {server.rest_url}"
     lines = [
-        (f"Serving {names}", "bold"),
-        (f"  kind  {server.kind}: {server.about}", ""),
-        (f"  gRPC  {server.grpc_url}", ""),
-        (f"  REST  {server.rest_url}", ""),
-        ("Try it", "dim"),
-        (f"  {example}", ""),
+        (f"Serving {names} by {server.kind}: {server.about}", ""),
+        (f"Ready after {seconds:.1f} s: {where}", "bold"),
+        (f"Try it: {example}", ""),
         ("Ctrl-C stops it.", "dim"),
     ]
     for line, style in lines:
         console.print(Text(line, style=style), soft_wrap=True)
 
 
-def _example(server: Served, path: Path) -> str:
-    """Writes a command that makes a fit if it is a model of ours, else asks for it."""
+def _example(server: Served, path: Path, api_key_file: Path | None = None) -> str:
+    """Writes a command that makes a fit by the first model of ours, if there is one."""
     from urllib.parse import quote
 
-    name = server.models[0]
+    sizes = {name: _sizes(path, name) for name in server.models}
+    ours = [name for name, found in sizes.items() if found is not None]
+    name = (ours or server.models)[0]
     url = f"{server.rest_url}/v1/models/{quote(name, safe='')}"
-    secure = " --insecure" if url.startswith("https") else ""
-    sizes = _sizes(path, name)
-    if sizes is None:
-        return f"curl{secure} {shlex.quote(url + '/metadata')}"
+    curl = "curl" + " --insecure" * url.startswith("https")
+    if api_key_file is not None:
+        file = shlex.quote(str(api_key_file))
+        curl += f" -H \"x-api-key: $(awk 'NF {{print $1; exit}}' {file})\""
+    if (found := sizes[name]) is None:
+        return f"{curl} {shlex.quote(url + '/metadata')}"
     row = {
-        "initial": [round(0.1 * (k + 1), 1) for k in range(sizes[0])],
-        "targets": [float(k + 1) for k in range(sizes[1])],
+        "initial": [round(0.1 * (k + 1), 1) for k in range(found[0])],
+        "targets": [float(k + 1) for k in range(found[1])],
         "tolerance": 0.0,  # the default
         "max_steps": 1000,
     }
     body = shlex.quote(json.dumps({"instances": [row]}))
-    return f"curl{secure} -d {body} {shlex.quote(url + ':predict')}"
+    return f"{curl} -d {body} {shlex.quote(url + ':predict')}"
 
 
 def _sizes(path: Path, name: str) -> tuple[int, int] | None:

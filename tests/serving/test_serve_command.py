@@ -1,6 +1,6 @@
+import http.server
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import eigenfit_serving
 from eigenfit_serving import serve_command
 from eigenfit_serving.cli import app
 from eigenfit_serving.launch import StartError
+from eigenfit_serving.launch_ready import Prober
 
 
 @pytest.fixture
@@ -55,10 +56,11 @@ def test_it_says_where_it_is_and_stops_at_a_signal(bin_folder, tmp_path, number)
     text = "\n".join(lines)
     arguments = recorded(bin_folder, "binary")
     port, rest_port = (x.split("=")[1] for x in arguments[:2])
-    assert "Serving chain" in text
-    assert "kind  binary: TensorFlow ModelServer: 2.20.0" in text
-    assert f"gRPC  grpc://127.0.0.1:{port}" in text
-    assert f"REST  http://127.0.0.1:{rest_port}" in text
+    assert "Serving chain by binary: TensorFlow ModelServer: 2.20.0" in text
+    [ready] = [line for line in lines if line.startswith("Ready after ")]
+    assert ready.endswith(
+        f" s: gRPC grpc://127.0.0.1:{port}, REST http://127.0.0.1:{rest_port}"
+    )
     assert f"curl http://127.0.0.1:{rest_port}/v1/models/chain/metadata" in text
     assert arguments[-2:] == extra[1:]
     assert (process.returncode, rest) == (0, "Stopped.\n"), errors
@@ -154,12 +156,59 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
     ]
 
 
-def test_the_example_has_every_input(monkeypatch, tmp_path):
+@pytest.mark.parametrize("key", [None, "hunter2"])
+def test_the_example_works(key, tmp_path):
+    # Of several models the first one of ours; the others know no such inputs.
+    sizes = {"num_parameters": 3, "num_targets": 2}
+    manifest = tmp_path / "chain" / "1" / "assets.extra" / "eigenfit.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps(sizes))
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.path, self.headers["x-api-key"], json.loads(body)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"answered")
+
+        def log_message(self, *_):
+            pass
+
+    file = None
+    if key:
+        file = tmp_path / "a file of keys"
+        file.write_text(f"\n{key} of a user\n")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{httpd.server_port}"
+        served = types.SimpleNamespace(models=["a", "chain"], rest_url=url)
+        command = serve_command._example(served, tmp_path, file)
+        answer = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, check=True
+        )
+    assert answer.stdout == "answered"
+    [(path, shown, body)] = seen
+    assert path == "/v1/models/chain:predict"
+    assert shown == key
+    [row] = body["instances"]
     # A server refuses a request that leaves one out.
-    monkeypatch.setattr(serve_command, "_sizes", lambda path, name: (3, 2))
-    served = types.SimpleNamespace(models=["chain"], rest_url="http://127.0.0.1:1")
-    command = shlex.split(serve_command._example(served, tmp_path))
-    assert command[-1] == "http://127.0.0.1:1/v1/models/chain:predict"
-    [row] = json.loads(command[command.index("-d") + 1])["instances"]
     sizes = {name: np.shape(value) for name, value in row.items()}
     assert sizes == {"initial": (3,), "targets": (2,), "tolerance": (), "max_steps": ()}
+
+
+def test_every_model_is_told_when_it_is_loaded(monkeypatch):
+    loading = {"model_version_status": [{"state": "LOADING"}]}
+    loaded = {"model_version_status": [{"state": "AVAILABLE"}]}
+    answers = {"/v1/models/slow": loading, "/v1/models/fast": loaded}
+    prober = Prober("http://127.0.0.1:1", ["slow", "fast"])
+    monkeypatch.setattr(prober, "_get", lambda path: (200, answers[path]))
+    assert prober.failure() is None
+    assert prober.news == ["model slow is LOADING", "model fast is AVAILABLE"]
+    assert prober.waiting == ["slow"]
+    assert prober.describe() == "model slow is LOADING"
+    answers["/v1/models/slow"] = loaded
+    assert prober.failure() is None
+    assert prober.news[2:] == ["model slow is AVAILABLE"]
+    assert not prober.waiting
