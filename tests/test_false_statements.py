@@ -297,3 +297,81 @@ def test_derivatives_whose_squares_leave_the_range_are_no_minimum(unit, sigma):
     solution = ef.Solver(problem).fit([0.1 * unit], [1.2, 1.8, 4.4])
     # At .2 in this unit, the targets are met.
     assert solution.result == ef.Result.nonfinite
+
+
+@pytest.mark.parametrize(("support", "coupling"), [(1e14, 0.5), (1e12, 0.01)])
+def test_couplings_beside_a_stiff_support_have_their_sign(support, coupling):
+    X = np.zeros([3, 3])
+    X[0, 1] = X[1, 0] = 1
+    E = np.diag([1.0, 0, 0])
+    offset = np.diag([0, 1, support])
+    offset[0, 1] = offset[1, 0] = coupling
+    problem = ef.Problem(ef.Affine([X, E], offset=offset), ef.Levels([0, 1]))
+    truth = np.array([-0.3, 0.2])
+    t = np.linalg.eigvalsh((offset - 0.3 * X + 0.2 * E)[:2, :2])
+    starts = truth + 0.05 * np.random.default_rng(0).normal(size=[6, 2])
+    listed = ef.multistart(ef.Solver(problem, "levenberg-marquardt"), t, starts)
+    np.testing.assert_allclose(listed.parameters, [truth], rtol=1e-4)
+
+
+def test_errors_of_priors_stay_where_data_have_none():
+    # Two unknowns that share no datum: the error of one is that of its prior, of the
+    # other the textbook's.
+    x, t = np.array([1.0, 2, 4]), np.array([1.001, 2.002, 3.999])
+    prior = ef.Parameters(["a", "b"], prior={"b": (0.5, 0.5)})
+    structure = ef.Affine([np.diag(x), np.zeros([3, 3])])
+    problem = ef.Problem(structure, parameters=prior)
+    solution = ef.Solver(problem).fit([0.9, 0.5], t)
+    slope = x @ t / (x @ x)
+    error = np.sqrt(np.sum((t - slope * x) ** 2) / 2 / (x @ x))
+    found = ef.uncertainty(problem, solution, t)
+    np.testing.assert_allclose(found.standard_errors, [error, 0.5], rtol=1e-6)
+
+
+def test_given_errors_stay_where_other_data_have_none():
+    x, y = np.array([1.0, 2, 4, 0, 0]), np.array([0.0, 0, 0, 7, 8])
+    levels = [ef.Levels([0, 1, 2]), ef.Levels([3, 4], sigma=0.5)]
+    problem = ef.Problem(ef.Affine([np.diag(x), np.diag(y)]), observations=levels)
+    t = np.array([1.001, 2.002, 3.999, 7.4, 7.9])
+    solution = ef.Solver(problem).fit([0.9, 1.1], t)
+    slope = x @ t / (x @ x)
+    error = np.sqrt(np.sum((t - slope * x)[:3] ** 2) / 2 / (x @ x))
+    found = ef.uncertainty(problem, solution, t)
+    wanted = [error, 0.5 / np.sqrt(y @ y)]
+    np.testing.assert_allclose(found.standard_errors, wanted, rtol=1e-6)
+
+
+def test_errors_of_values_that_follow_targets():
+    # Ordinary least squares of a line with a free intercept, the shift.
+    b, sigma = np.array([0.0, 1, 3, 4]), 0.1
+    offset = np.diag([0.0, 10, 20, 30])
+    problem = ef.Problem(
+        ef.Affine([np.diag(b)], offset=offset), ef.FreeShift(ef.Levels(sigma=sigma))
+    )
+    t = np.diag(offset) + b + 7 + [0.05, -0.1, 0.02, 0.08]
+    solution = ef.Solver(problem).fit([0.9], t)
+    away = b - b.mean()
+    wanted = sigma * np.sqrt(1 / 4 + away**2 / (away @ away))
+    found = ef.uncertainty(problem, solution, t)
+    np.testing.assert_allclose(found.value_errors, wanted, rtol=1e-6)
+
+
+def test_errors_of_shapes_that_are_scaled_by_a_target():
+    K = np.array([[2.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
+    supports = [np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0])]
+    problem = ef.Problem(
+        ef.Affine(supports, offset=K),
+        observations=[ef.ModeShapes([0], sigma=1e-3), ef.Levels([0], sigma=1e-3)],
+    )
+    r = np.array([0.3, 0.2])
+    w, X = np.linalg.eigh(K + np.diag([*r, 0]))
+    shape = X[:, 0] / X[np.argmax(np.abs(X[:, 0])), 0]
+    t = np.concatenate([shape, w[:1]])
+    moved = 1e-3 * np.random.default_rng(4).normal(size=[500, 4])
+    solver = ef.Solver(problem, "levenberg-marquardt")
+    fits = solver.fit(np.tile(r, [500, 1]), t + moved)
+    values = problem.values(fits.parameters, t + moved).numpy() - t
+    by_targets = np.linalg.lstsq(moved, values, rcond=None)[0]
+    found = ef.uncertainty(problem, r, t)
+    wanted = 1e-3 * np.linalg.norm(by_targets, axis=0)
+    np.testing.assert_allclose(found.value_errors, wanted, rtol=0.005)

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 import eigenfit
 from eigenfit import Solver
-from eigenfit.joint import JointProblem
 from eigenfit_export.naming import matrix_names
 from eigenfit_export.probe_points import parameter_scales
 from eigenfit_export.probes import Probe, flatten_probes
@@ -112,7 +111,7 @@ def write_manifest(
                 blocks, labels, matrix_names(problem), strict=True
             )
         ],
-        "observations": [repr(x) for x in _observations(problem)],
+        "observations": [repr(x) for x in problem.observations],
         "method": repr(solver.method),
         "order": problem.order,
         "num_levels": problem.num_levels,
@@ -134,12 +133,6 @@ def write_manifest(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def _observations(problem: eigenfit.Problem) -> Sequence[Any]:
-    if isinstance(problem, JointProblem):
-        return problem.observations
-    return (problem.observation,)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -145,8 +145,13 @@ class Problem(Unknowns):
         return self.observation.has_sigma
 
     @property
+    def observations(self) -> tuple[AbstractObservation, ...]:
+        """The o observations, in the order of their targets."""
+        return (self.observation,)
+
+    @property
     def parts(self) -> tuple[slice, ...]:
-        """Where the targets of each of the o observations stand."""
+        """Where the targets of each observation stand."""
         return (slice(0, self.num_targets),)
 
     @property

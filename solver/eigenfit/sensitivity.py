@@ -193,8 +193,7 @@ def _has_modes(problem: Problem) -> np.ndarray:
 def _depends_on_targets(problem: Problem) -> bool:
     base = AbstractObservation.differentiate_by_targets
     return any(
-        type(x).differentiate_by_targets is not base
-        for x in getattr(problem, "observations", ())
+        type(x).differentiate_by_targets is not base for x in problem.observations
     )
 
 

@@ -237,8 +237,10 @@ def _constant(factor: tf.Tensor) -> list[_Pattern]:
 
 
 def _entries(A: np.ndarray, unknown: int) -> list[_Pattern]:
-    # Where real and imaginary parts are not zero to rounding.
-    least = 64 * np.finfo(A.dtype).eps * np.abs(A).max(initial=0)
+    # Where real and imaginary parts are not zero to rounding: of what stands in their
+    # row and column, since a stiff support elsewhere makes no coupling small.
+    of_rows, of_columns = (np.sqrt(np.abs(A).max(axis=k, initial=0)) for k in (1, 0))
+    least = 64 * np.finfo(A.dtype).eps * of_rows[:, np.newaxis] * of_columns
     parts: list[tuple[Any, bool]] = [(np.real(A), False)]
     if np.iscomplexobj(A):
         parts.append((np.imag(A), True))

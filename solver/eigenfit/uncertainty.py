@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.arguments import parameters_of, targets_of
+from eigenfit.covariance import common_size, moved_directly, solved, without_sigma
 from eigenfit.eigen import epsilon
-from eigenfit.graded import norms, solve_graded
+from eigenfit.graded import norms
 from eigenfit.problem import Problem
 from eigenfit.results import Solution
 from eigenfit.sensitivity import Sensitivity, sensitivity
@@ -103,11 +104,14 @@ def uncertainty(
 
     With the Jacobian J of the weighted residual, priors included, the covariance is
     `(J^T J)^-1`: right where weights are `1 / sigma^2` (`scale="sigma"`). With
-    `scale="residual"` it is multiplied by the reduced chi-square, which makes up for
-    weights of unknown size. Where the residual depends on targets by more than -1, as
-    that of shapes scaled by their largest target does, it is `K K^T` with the
-    derivative `K = -J^+ D` of the solution by all targets over their sigmas, and
-    chi-square that of the covariance of the residual.
+    `scale="residual"` the data without standard deviations get a common one from what
+    they are missed by, which makes up for weights of unknown size: their share of the
+    covariance is multiplied by their reduced chi-square. What has standard deviations,
+    as priors have, keeps them, unless all targets have. Where the residual depends on
+    targets by more than -1, as that of shapes scaled by their largest target does, the
+    covariance is `K K^T` with the derivative `K = -J^+ D` of the solution by all
+    targets over their sigmas, and chi-square that of the covariance of the residual.
+    Errors of values contain what targets move by themselves, such as a free shift.
 
     Degrees of freedom are the data (see `Problem.num_data`) less the rank of J.
     Parameters on a bound count as held there: their errors are NaN, those of the
@@ -173,14 +177,26 @@ def uncertainty(
         50 * epsilon(problem.parameter_dtype),
         _fitted(problem, r, t, found),
     )
-    half, chi_square = _solved(found, J, held, parts)
+    estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
+    by_rows = estimated is not None and not bool(estimated.all())
+    half, chi_square = solved(found, J, held, parts, by_rows)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
     half[~finite] = np.nan
-    if scale == "residual":
-        half *= np.sqrt(reduced_chi_square)[..., np.newaxis, np.newaxis]
+    roots = problem.roots()[:, np.newaxis]
+    own = J[..., : problem.num_targets, :] / roots
+    direct = (
+        moved_directly(found, half.shape[-1])[..., : problem.num_targets, :] / roots
+    )
+    if estimated is not None:
+        size = np.sqrt(reduced_chi_square)[..., np.newaxis]
+        if by_rows:
+            size = common_size(found, J, half, estimated)[..., np.newaxis]
+            size = np.where(estimated, size, 1.0)
+        half *= size[..., np.newaxis, :]
+        direct = direct * size[..., np.newaxis, :]
 
     identity = np.eye(problem.num_parameters)
     T = identity if problem.tie_matrix is None else problem.tie_matrix
@@ -189,7 +205,6 @@ def uncertainty(
     C = half @ np.swapaxes(half, -1, -2)
     size = norms(half, -1)[..., np.newaxis]
     unit = half / np.where(size > 0, size, 1.0)
-    own = J[..., : problem.num_targets, :] / problem.roots()[:, np.newaxis]
     moved = (T != 0) @ (~held[..., np.newaxis]).astype(int)
     follows = ((T != 0) @ held[..., np.newaxis].astype(int) > 0) & (moved == 0)
     sides = np.sign(T @ on_bounds[..., np.newaxis])
@@ -205,7 +220,7 @@ def uncertainty(
         all_values=problem.expand(r).numpy().astype(np.float64),
         all_standard_errors=all_errors,
         level_errors=open_ends.errors(found.levels, half),
-        value_errors=open_ends.errors(own, half),
+        value_errors=open_ends.errors(own, half, direct),
         chi_square=chi_square,
         degrees_of_freedom=freedom,
         reduced_chi_square=reduced_chi_square,
@@ -229,46 +244,6 @@ def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) ->
     return Fitted(r.numpy(), residual, size, np.nan_to_num(found.columns))
 
 
-def _solved(
-    found: Sensitivity, J: np.ndarray, held: np.ndarray, parts: Decomposition
-) -> tuple[np.ndarray, np.ndarray]:
-    # A root [..., p, *] of the covariance, and chi-square [...].
-    p = J.shape[-1]
-    full = np.asarray(parts.seen.all(axis=-1))[..., np.newaxis, np.newaxis]
-    # Without a change of basis where all is determined: columns stay what they are.
-    kept = np.swapaxes(parts.directions, -1, -2) * parts.seen[..., np.newaxis, :]
-    basis = np.where(full, np.eye(p), kept) / parts.scales[..., np.newaxis]
-    basis = np.where(held[..., np.newaxis], 0.0, basis)
-    basis = np.where((held[..., np.newaxis, :]) & full, 0.0, basis)
-    if found.by_targets is None:
-        inverse, _ = solve_graded(J @ basis)
-        return basis @ inverse, found.loss
-    D = found.by_targets
-    q = D.shape[-2] - D.shape[-1]
-    own = np.zeros([*D.shape[:-1], q])  # means of priors are data as well
-    own[..., D.shape[-1] :, :] = -np.eye(q)
-    sides = np.concatenate([D, own, found.residual[..., np.newaxis]], axis=-1)
-    sides = np.where(np.isfinite(sides), sides, 0.0)
-    inverse, rotated = solve_graded(J @ basis, sides)
-    k = min(J.shape[-2:])
-    half = basis @ inverse[..., :k] @ -rotated[..., :k, :-1]
-    # Of the residual e that the fit leaves, `P D` is a root of the covariance Q, with
-    # the projector P on what no parameter reaches: chi-square is `e^T Q^+ e`, which
-    # for D = -1 is the loss.
-    index = np.arange(J.shape[-2])[:, np.newaxis]
-    rank = (inverse != 0).any(axis=-2).sum(axis=-1)[..., np.newaxis, np.newaxis]
-    reached = index < rank
-    U, s, _ = np.linalg.svd(np.where(reached, 0.0, rotated[..., :-1]), False)
-    e = rotated[..., -1:]
-    share = (np.swapaxes(U, -1, -2) @ np.where(reached, 0.0, e))[..., 0]
-    free = s > 1e-8 * s.max(axis=-1, initial=0.0, keepdims=True)
-    share = np.where(free, share / np.where(free, s, 1.0), 0.0)
-    squares = np.sum(share**2, axis=-1) + np.sum(
-        np.where(reached, e, 0.0)[..., 0] ** 2, axis=-1
-    )
-    return half, np.where(np.isfinite(found.loss), squares, found.loss)
-
-
 class _Open:
     """What changes along combinations that the data do not determine."""
 
@@ -286,9 +261,17 @@ class _Open:
             for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
         ]
 
-    def errors(self, gradients: np.ndarray, half: np.ndarray) -> np.ndarray:
-        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`."""
-        result = norms(gradients @ half, -1)
+    def errors(
+        self, gradients: np.ndarray, half: np.ndarray, direct: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`.
+
+        Args:
+            gradients: By the parameters.
+            half: Of the covariance, as `_solved` gives it.
+            direct: What targets move at fixed parameters, `[..., N, *]`.
+        """
+        result = norms(gradients @ half + direct, -1)
         gradients = gradients / self._scales[..., np.newaxis, :]
         for index, combinations in self._found:
             rounding = float(self._rounding[index])
@@ -320,11 +303,13 @@ def with_error(value: float, error: float, at_bound: bool = False) -> str:
     if not error > 0 or not np.isfinite(value):
         return f"{value:.10g}"
     exponent = int(np.floor(np.log10(error)))
-    if exponent >= 2 or abs(value) >= 1e15:
-        return f"{value:.0f}({error:.0f})"
     digits = 2 - exponent
+    if digits > 12 or abs(value) >= 1e15:
+        # The same digits, as many of them as a float has.
+        size = int(np.floor(np.log10(abs(value)))) if value else exponent
+        return f"{value:.{min(max(size + digits, 0), 16)}e} +- {error:.2e}"
+    if exponent >= 2:
+        return f"{value:.0f}({error:.0f})"
     if round(error * 10**digits) == 1000:
         digits -= 1
-    if digits > 12:
-        return f"{value:.6e} +- {error:.2e}"
     return f"{value:.{digits}f}({round(error * 10**digits)})"
