@@ -36,7 +36,7 @@ class _Passage:
 
 
 class RequestGate:
-    """A `Gate` that can be closed.
+    """A `RequestGate` that can be closed.
 
     Args:
         metrics: Where requests are counted.
@@ -62,15 +62,15 @@ class RequestGate:
         self._changed = threading.Condition()
 
     def admit(self, context: RequestContext) -> _Passage:
-        """Surrounds the work for a request; see `Gate`."""
+        """Surrounds the work for a request; see `RequestGate`."""
         return _Passage(self, context)
 
     def reject(self, reason: str) -> None:
-        """Counts a request that is refused; see `Gate`."""
+        """Counts a request that is refused; see `RequestGate`."""
         self._metrics.reject(reason)
 
     def note(self, context: RequestContext, code: Code) -> None:
-        """Logs a request that never came to `admit`; see `Gate`."""
+        """Logs a request that never came to `admit`; see `RequestGate`."""
         context.is_logged = True
         if self._log is not None:
             self._log.request(context, code, 0.0)

@@ -15,7 +15,8 @@ import grpc
 from google.protobuf.message import DecodeError, EncodeError
 
 from eigenfit_serving.protocol.grpc_api import Method
-from eigenfit_serving.server.interfaces import Gate, ModelSpec, RequestContext
+from eigenfit_serving.server.gate import RequestGate
+from eigenfit_serving.server.interfaces import ModelSpec, RequestContext
 from eigenfit_serving.server.request_ids import HEADER, request_id
 from eigenfit_serving.server.status import Code, ServingError, not_served
 
@@ -31,7 +32,7 @@ _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 _NO_DEADLINE = 1e9
 
 
-def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
+def unary_handler(method: Method, api: str, work: Work, gate: RequestGate) -> Any:
     """Makes a handler of a method.
 
     Args:

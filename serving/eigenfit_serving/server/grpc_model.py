@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from eigenfit_serving.protocol import grpc_api, messages
+from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_calls import unary_handler
-from eigenfit_serving.server.interfaces import Gate, ModelSource, RequestContext
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.status import Code, ServingError
 
 _CONFIG = "model_config_list"
@@ -22,7 +23,7 @@ class ModelService:
     def __init__(self, models: ModelSource) -> None:
         self._models = models
 
-    def handlers(self, gate: Gate) -> dict[str, Any]:
+    def handlers(self, gate: RequestGate) -> dict[str, Any]:
         """Lists the handlers by name of the method."""
         works = {
             "GetModelStatus": ("status", self.status),

@@ -14,6 +14,7 @@ from eigenfit_serving.protocol.tensors import (
     to_array,
     write_array,
 )
+from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_calls import (
     model_spec,
     read_spec,
@@ -21,7 +22,6 @@ from eigenfit_serving.server.grpc_calls import (
     unary_handler,
 )
 from eigenfit_serving.server.interfaces import (
-    Gate,
     ModelSource,
     RequestContext,
     Servable,
@@ -44,7 +44,7 @@ class PredictionService:
     def __init__(self, models: ModelSource, options: Options) -> None:
         self._models, self._options = models, options
 
-    def handlers(self, gate: Gate) -> dict[str, Any]:
+    def handlers(self, gate: RequestGate) -> dict[str, Any]:
         """Lists the handlers by name of the method."""
         works = {
             "Predict": ("predict", self.predict),

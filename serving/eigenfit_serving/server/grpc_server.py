@@ -8,16 +8,17 @@ from typing import Any
 import grpc
 
 from eigenfit_serving.protocol import grpc_api
+from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_calls import refusals
 from eigenfit_serving.server.grpc_health import HealthService
 from eigenfit_serving.server.grpc_keys import KeyInterceptor
 from eigenfit_serving.server.grpc_model import ModelService
 from eigenfit_serving.server.grpc_prediction import PredictionService
 from eigenfit_serving.server.grpc_reflection import reflection_handlers
-from eigenfit_serving.server.grpc_tls import read_credentials
-from eigenfit_serving.server.interfaces import Gate, ModelSource
-from eigenfit_serving.server.keys import read_keys
+from eigenfit_serving.server.interfaces import ModelSource
+from eigenfit_serving.server.keys import Keys
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.tls import read_credentials
 
 _PROFILER = "tensorflow.ProfilerService"
 _LARGEST_MESSAGE = 2**31 - 1
@@ -42,19 +43,17 @@ class GrpcServer:
     def __init__(
         self,
         models: ModelSource,
-        gate: Gate,
+        gate: RequestGate,
         options: Options,
         has_tcp: bool = True,
     ) -> None:
         self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
-        self._health = HealthService(
-            models, lambda: bool(getattr(gate, "draining", False))
-        )
+        self._health = HealthService(models, lambda: gate.draining)
         key = options.api_key_file
         interceptors: list[grpc.ServerInterceptor] = (
-            [KeyInterceptor(read_keys(key), gate)] if key else []
+            [KeyInterceptor(Keys(key), gate)] if key else []
         )
         self._credentials = (
             read_credentials(options.ssl_config_file)

@@ -202,31 +202,3 @@ class ModelSource(Protocol):
             ServingError: With the texts of the protocol; nothing has changed then.
         """
         ...
-
-
-class Gate(Protocol):
-    """Lets requests in, counts and logs them."""
-
-    def admit(self, context: RequestContext) -> AbstractContextManager[None]:
-        """Surrounds the work for a request.
-
-        Counts it as in flight, and when it ends, with an error or not, records metrics
-        and writes the line of the access log.
-
-        Raises:
-            ServingError: UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED if too
-                many are in flight.
-        """
-        ...
-
-    def reject(self, reason: str) -> None:
-        """Counts a request refused before `admit`: `body_size`, `api_key`, ..."""
-        ...
-
-    def note(self, context: RequestContext, code: Code) -> None:
-        """Writes the line of the access log of a request that never came to `admit`."""
-        ...
-
-    def render(self) -> bytes:
-        """Writes all metrics in the text format of Prometheus."""
-        ...

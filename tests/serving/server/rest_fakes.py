@@ -181,7 +181,7 @@ def running(models=MODELS, gate=None, runner=None, **options):
     options.setdefault("page", False)
     source = models if isinstance(models, FakeModels) else FakeModels(list(models))
     server = RestServer(
-        source, gate or FakeGate(), Options(**options), runner or FakeRunner()
+        source, gate or FakeGate(), Options(**options), run=runner or FakeRunner()
     )
     client = Client(server.start())
     try:
