@@ -17,6 +17,9 @@ import numpy as np
 
 from eigenfit_serving.server.status import Code, ServingError
 
+WARMUP = "WARMUP"
+"""Entrypoint of the requests that come with a model."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -41,14 +44,13 @@ class RequestContext:
 
     Attributes:
         api: `predict`, `metadata`, `status` or `reload`.
-        entrypoint: `GRPC` or `REST`.
+        entrypoint: `GRPC`, `REST` or `WARMUP`.
         request_id: As the caller gave it, or a new one.
         deadline: In seconds of `time.monotonic`; None for none.
         model: Name of the model, once it is known; for metrics and logs.
         version: Of the model that answered.
         signature: That was run.
         rows: First dimension of the inputs.
-        queue_seconds: Spent waiting for a batch.
         run_seconds: Spent in TensorFlow.
         extra: More fields of the access log.
         is_logged: Whether the request has come so far that its line is written, or
@@ -63,7 +65,6 @@ class RequestContext:
     version: int | None = None
     signature: str = ""
     rows: int | None = None
-    queue_seconds: float = 0.0
     run_seconds: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
     is_logged: bool = False
@@ -79,12 +80,12 @@ class RequestContext:
 
     def check(self) -> None:
         """Raises if the caller has gone or the deadline has passed."""
-        if self._cancelled:
-            raise ServingError(Code.CANCELLED, "The request was cancelled.")
         if self.remaining() == 0.0:
             raise ServingError(
                 Code.DEADLINE_EXCEEDED, "Timed out waiting for the model to run."
             )
+        if self._cancelled:
+            raise ServingError(Code.CANCELLED, "The request was cancelled.")
 
     def cancel(self) -> None:
         """Tells whoever works for the request to stop; may be called repeatedly."""
@@ -133,18 +134,19 @@ class Servable(Protocol):
 
     def run(
         self,
-        feeds: Mapping[str, np.ndarray],
-        fetches: Sequence[str],
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
         context: RequestContext,
     ) -> list[np.ndarray]:
-        """Runs the graph, in a batch with other callers' rows where that is on.
+        """Runs one signature.
 
         Args:
-            feeds: Arrays by tensor name ("serving_default_initial:0"), uncast: what
-                does not fit is reported by the runtime. Strings are object arrays of
-                bytes.
-            fetches: Tensor names.
-            context: Its deadline and cancellation stop the run.
+            signature: Its name.
+            inputs: Arrays by the names of the signature, all of them, uncast: what does
+                not fit is reported by the runtime. Strings are object arrays of bytes.
+            outputs: Names of those that are wanted.
+            context: Its cancellation stops the run.
 
         Raises:
             ServingError: With the code of the runtime.

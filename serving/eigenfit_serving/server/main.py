@@ -80,9 +80,8 @@ class Application:
     ) -> None:
         from eigenfit_serving.server.access_log import AccessLog
         from eigenfit_serving.server.config_files import (
-            Keeping,
-            batching_parameters,
             model_config,
+            read_kept,
             read_message,
         )
         from eigenfit_serving.server.gate import RequestGate
@@ -94,7 +93,6 @@ class Application:
         self._command, self._options, self._stop = command, options, stop
         self._make_servers = servers or make_servers
         self._say = say or _print
-        parameters = batching_parameters(options)
         if options.monitoring_config_file:
             from eigenfit_serving.protocol.messages import MonitoringConfig
 
@@ -103,11 +101,9 @@ class Application:
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
         self.gate = RequestGate(metrics, self._log, options.max_in_flight)
-        loader = Loader(options, metrics, parameters, raw_load)
-        metrics.watch_depth(lambda: loader.queue_depth)
-        self.registry = Registry(options, loader)
-        self._models = Keeping(options.model_config_state, self.registry)
-        self._config = self._models.kept() or self._configured
+        self.registry = Registry(options, Loader(options, metrics, raw_load))
+        metrics.watch(self.registry.states)
+        self._config = read_kept(options.model_config_state) or self._configured
 
     def run(self) -> int:
         """Runs until `stop` is set.
@@ -150,7 +146,7 @@ class Application:
 
     def _make(self) -> dict[str, Any]:
         try:
-            made = self._make_servers(self._models, self.gate, self._command)
+            made = self._make_servers(self.registry, self.gate, self._command)
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
@@ -187,7 +183,7 @@ class Application:
         seconds = options.model_config_file_poll_wait_seconds
         if not options.model_config_file or seconds <= 0:
             return None
-        poller = ConfigPoller(options.model_config_file, seconds, self.registry.reload)
+        poller = ConfigPoller(options.model_config_file, seconds, self.registry.apply)
         # A file that has not changed replaces nothing that requests have set.
         poller.start(self._configured)
         return poller

@@ -1,124 +1,83 @@
-"""Servables that measure what others run."""
+"""A servable that measures another, and keeps XLA within limits.
+
+XLA compiles a program for every shape of its inputs, which takes up to seconds and
+memory that is not given back; callers must not be able to cause that without end.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eigenfit_serving.server.batching import WARMUP
-from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext
 from eigenfit_serving.server.metrics import Metrics
-from eigenfit_serving.server.shapes import ShapeBudget
+from eigenfit_serving.server.status import Code, ServingError
 
 _MANIFEST = "assets.extra/eigenfit.json"
+"""Comes with the models that eigenfit exports."""
 
 
 class MeasuredServable:
-    """Times the runs, and holds compiled ones to a budget of shapes.
+    """Times runs, counts results of fits, and the shapes of compiled signatures.
 
     Args:
         inner: What runs.
-        metrics: Where the times go.
-        compiled: Output tensors that XLA computes.
-        max_shapes: For which it may be compiled.
+        metrics: Where all this goes.
+        max_shapes: For which a model may be compiled.
     """
 
-    def __init__(
-        self,
-        inner: Any,
-        metrics: Metrics,
-        compiled: Collection[str] = (),
-        max_shapes: int = 64,
-    ) -> None:
+    def __init__(self, inner: Any, metrics: Metrics, max_shapes: int = 64) -> None:
         self.name, self.version, self.path = inner.name, inner.version, inner.path
         self.signatures = inner.signatures
-        self._inner, self._metrics = inner, metrics
-        self._compiled = compiled
-        self._budget = ShapeBudget(inner.name, max_shapes)
+        self._inner, self._metrics, self._limit = inner, metrics, max_shapes
+        self._is_fit = (Path(inner.path) / _MANIFEST).is_file()
+        self._shapes: set[tuple[Any, ...]] = set()
+        self._lock = threading.Lock()
 
     def run(
         self,
-        feeds: Mapping[str, np.ndarray],
-        fetches: Sequence[str],
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
         context: RequestContext,
     ) -> list[np.ndarray]:
-        """Runs the graph; see `Servable`."""
-        is_compiled = any(fetch in self._compiled for fetch in fetches)
-        is_new = is_compiled and self._budget.admit(feeds, sorted(fetches))
-        before, start = context.run_seconds, time.monotonic()
+        """Runs a signature; see `Servable`."""
+        is_new = signature in self._inner.compiled and self._admit(signature, inputs)
+        start = time.monotonic()
         try:
-            return self._inner.run(feeds, fetches, context)
+            arrays = self._inner.run(signature, inputs, outputs, context)
         finally:
-            seconds = time.monotonic() - start
-            context.run_seconds = before + seconds
-            self._metrics.run(seconds)
             if is_new:
-                self._metrics.compiled(self.name, seconds)
+                self._metrics.compiled(self.name, time.monotonic() - start)
+        if self._is_fit and context.entrypoint != WARMUP and "result" in outputs:
+            self._metrics.fitted(self.name, arrays[list(outputs).index("result")])
+        return arrays
 
     def close(self) -> None:
         """Closes what runs."""
         self._inner.close()
 
-
-class FitServable:
-    """Counts the steps and the result codes of fits.
-
-    Args:
-        inner: A model that eigenfit exported.
-        metrics: Where they are counted.
-    """
-
-    def __init__(self, inner: Any, metrics: Metrics) -> None:
-        self.name, self.version, self.path = inner.name, inner.version, inner.path
-        self.signatures = inner.signatures
-        self._inner, self._metrics = inner, metrics
-        self._steps = tensors_called(inner.signatures, "num_steps", of="outputs")
-        self._results = tensors_called(inner.signatures, "result", of="outputs")
-
-    def run(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        fetches: Sequence[str],
-        context: RequestContext,
-    ) -> list[np.ndarray]:
-        """Runs the graph; see `Servable`."""
-        outputs = self._inner.run(feeds, fetches, context)
-        if context.entrypoint == WARMUP:
-            return outputs
-        named = dict(zip(fetches, outputs, strict=True))
-        steps = [x for name, x in named.items() if name in self._steps]
-        results = [x for name, x in named.items() if name in self._results]
-        if steps or results:
-            self._metrics.fitted(
-                self.name,
-                steps[0] if steps else None,
-                results[0] if results else None,
-            )
-        return outputs
-
-    def close(self) -> None:
-        """Closes what runs."""
-        self._inner.close()
-
-
-def is_ours(path: str) -> bool:
-    """Tells whether eigenfit exported a SavedModel."""
-    return (Path(path) / _MANIFEST).is_file()
-
-
-def tensors_called(
-    signatures: Mapping[str, Any], alias: str, of: str
-) -> frozenset[str]:
-    """Lists the tensors that signatures call by a name.
-
-    Args:
-        signatures: By name.
-        alias: Of an input or output.
-        of: `inputs` or `outputs`.
-    """
-    infos = (getattr(signature, of) for signature in signatures.values())
-    return frozenset(info[alias].name for info in infos if alias in info)
+    def _admit(self, signature: str, inputs: Mapping[str, np.ndarray]) -> bool:
+        """Notes the shapes of a run; tells whether they are new."""
+        shapes = sorted((name, x.shape, x.dtype.str) for name, x in inputs.items())
+        key = (signature, *shapes)
+        with self._lock:
+            if key in self._shapes:
+                return False
+            if len(self._shapes) >= self._limit:
+                listed = ", ".join(f"{name} {list(shape)}" for name, shape, _ in shapes)
+                raise ServingError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"Model {self.name} would have to be compiled for the shapes "
+                    f"{listed}, but was compiled for {len(self._shapes)} already, and "
+                    f"at most {self._limit} are allowed (max_compiled_shapes). Use "
+                    "shapes that were used before, or a signature that is not "
+                    "compiled.",
+                )
+            self._shapes.add(key)
+            return True

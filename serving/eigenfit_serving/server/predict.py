@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit_serving.protocol.tensors import to_array
-from eigenfit_serving.server.batching import WARMUP
-from eigenfit_serving.server.interfaces import RequestContext, Servable
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict_limits import check_limits, check_shape
 from eigenfit_serving.server.status import Code, ServingError
@@ -66,10 +65,8 @@ def predict(
     if context.entrypoint != WARMUP:
         check_limits(arrays, options)
     outputs = _wanted(signature, output_filter)
-    feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
-    fetches = [signature.outputs[alias].name for alias in outputs]
     try:
-        results = servable.run(feeds, fetches, context)
+        results = servable.run(used, arrays, outputs, context)
     except ServingError as error:
         if error.code is Code.INVALID_ARGUMENT:
             # Rather the input whose shape is wrong than nodes of the graph.

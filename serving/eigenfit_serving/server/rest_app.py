@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import email.utils
 import logging
@@ -50,7 +51,7 @@ class RestApp:
         options: Of the server.
         handlers: Answer requests of the protocol.
         threads: Run models.
-        later: Calls a function in the thread of the event loop.
+        loop: Whose thread calls this.
         budget: Of memory.
         page: What is replied to `GET`, by path.
         metrics_path: Where metrics are; None for nowhere.
@@ -67,7 +68,7 @@ class RestApp:
         options: Options,
         handlers: RestHandlers,
         threads: Executor,
-        later: Callable[..., object],
+        loop: asyncio.AbstractEventLoop,
         budget: Budget,
         page: Mapping[str, Reply],
         metrics_path: str | None,
@@ -75,7 +76,7 @@ class RestApp:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
         self._gate, self._options, self._handlers = gate, options, handlers
-        self._threads, self._later, self._budget = threads, later, budget
+        self._threads, self._loop, self._budget = threads, loop, budget
         self._keys = Keys(options.api_key_file)
         self._page, self._metrics_path = page, metrics_path
         # Asked every few seconds, by machines.
@@ -126,15 +127,24 @@ class RestApp:
                     data = inflate(data, self.max_body_bytes, held.grow)
                 return self._handlers.predict(found, data, context, held)
 
+        def finish(reply: Reply) -> None:
+            if timer is not None:
+                timer.cancel()
+            done(reply)
+
         def work() -> None:
             reply = self._replied(answer, request)
             with contextlib.suppress(RuntimeError):  # of a loop that has ended
-                self._later(done, reply)
+                self._loop.call_soon_threadsafe(finish, reply)
 
         try:
             stack.enter_context(self._gate.admit(context))
         except ServingError as error:
             return failure(error)
+        timer = None
+        if (seconds := context.remaining()) is not None:
+            # Timers may be early.
+            timer = self._loop.call_later(seconds + 0.01, context.cancel)
         self._threads.submit(work)
         return context.cancel
 

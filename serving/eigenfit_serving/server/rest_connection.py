@@ -67,8 +67,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to wait for the first request."""
         self._transport = cast(asyncio.Transport, transport)
-        # Whatever is not sent at once shows.
-        self._transport.set_write_buffer_limits(high=0)
+        # Whatever is not sent at once shows. (At 0 TLS would stop for good.)
+        self._transport.set_write_buffer_limits(high=1, low=0)
         self._others.add(self)
         self._watch()
 

@@ -74,7 +74,7 @@ class RestServer:
             options=options,
             handlers=RestHandlers(models, run, options),
             threads=self._threads,
-            later=self._loop.call_soon_threadsafe,
+            loop=self._loop,
             budget=budget or Budget(options.max_pending_body_bytes),
             page=load_page() if options.page else {},
             metrics_path=path,

@@ -15,7 +15,7 @@ import pytest
 from tests.serving.server.rest_fakes import FakeGate, FakeRunner, running
 
 from eigenfit_serving.server.rest_app import inflate
-from eigenfit_serving.server.status import Code, RefusedError
+from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 PREDICT = ("POST", "/v1/models/float:predict")
 GOOD = '{"inputs": 1}'
@@ -323,6 +323,19 @@ def test_deadline_is_that_of_the_options():
     assert answer.status == 504
     with running(rest_api_timeout_in_ms=0) as client:
         assert client(*PREDICT, GOOD).status == 200
+
+
+def test_the_deadline_stops_the_run():
+    stopped = threading.Event()
+
+    def wait(servable, signature_name, inputs, context):
+        context.on_cancel(stopped.set)
+        assert stopped.wait(10)
+        assert context.remaining() == 0.0
+        raise ServingError(Code.DEADLINE_EXCEEDED, "stopped")
+
+    with running(runner=FakeRunner(wait), rest_api_timeout_in_ms=100) as client:
+        assert client(*PREDICT, GOOD).status == 504
 
 
 def test_states_do_not_wait_for_runs():
