@@ -63,7 +63,7 @@ def serve(
     batching: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Join requests, with these batching parameters."
+            metavar="FILE", help="Batching parameters of tensorflow_model_server."
         ),
     ] = None,
     monitoring: Annotated[

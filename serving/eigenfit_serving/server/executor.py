@@ -22,7 +22,7 @@ from tensorflow.python.eager import context as eager_context
 
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.saved_graph import read_graph, tags_of
+from eigenfit_serving.server.saved_graph import read_signatures
 from eigenfit_serving.server.status import Code, ServingError
 
 TIMED_OUT = "Timed out waiting for notification"
@@ -90,15 +90,18 @@ class SavedModel:
     def __init__(self, path: str, name: str, version: int, options: Options) -> None:
         set_parallelism(options)
         self.name, self.version, self.path = name, version, path
-        tags = tags_of(options.saved_model_tags)
-        graph = read_graph(path, tags)
-        self.signatures, self.compiled = graph.signatures, graph.compiled
+        given = options.saved_model_tags.split(",")
+        tags = tuple(tag.strip() for tag in given if tag.strip()) or ("serve",)
+        self.signatures = read_signatures(path, tags)
         with _loading_errors(path):
             self._model: Any = tf.saved_model.load(path, tags=list(tags))
             self._programs = {
                 key: _Program.of(function)
                 for key, function in self._model.signatures.items()
             }
+            self.compiled = frozenset(
+                key for key, x in self._programs.items() if _is_compiled(x.function)
+            )
 
     def run(
         self,
@@ -116,7 +119,7 @@ class SavedModel:
             raise _invalid(f"The signature {signature} cannot be run.")
         _check_types(program, inputs)
         manager = cancellation.CancellationManager()
-        forget = context.on_cancel(manager.start_cancel)
+        context.on_cancel(manager.start_cancel)
         start = time.perf_counter()
         try:
             with _running_errors(context):
@@ -125,7 +128,7 @@ class SavedModel:
                 return [_array(results[program.outputs[x]].numpy()) for x in outputs]
         finally:
             context.run_seconds += time.perf_counter() - start
-            forget()
+            context.on_cancel(None)
 
     def close(self) -> None:
         """Lets go of the functions and variables."""
@@ -145,6 +148,15 @@ def set_parallelism(options: Options) -> None:
             threading.set_inter_op_parallelism_threads(inter)
     except RuntimeError:
         _log.warning("TensorFlow runs already; its numbers of threads stay.")
+
+
+def _is_compiled(function: Any) -> bool:
+    """Tells whether XLA compiles a function, or one that it calls."""
+    graph = function.graph.as_graph_def()
+    marked = [*graph.node, *graph.library.function]
+    marked += [node for inner in graph.library.function for node in inner.node_def]
+    flag = "_XlaMustCompile"
+    return any(flag in x.attr and x.attr[flag].b for x in marked)
 
 
 def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:

@@ -10,7 +10,7 @@ import grpc
 
 from eigenfit_serving.protocol import grpc_api, messages
 from eigenfit_serving.server.grpc_calls import parse
-from eigenfit_serving.server.interfaces import ModelSource
+from eigenfit_serving.server.interfaces import ModelSource, is_ready
 from eigenfit_serving.server.status import ServingError
 
 # TensorFlow Serving's two names, and the full ones.
@@ -53,17 +53,11 @@ class HealthService:
         """Tells whether each configured model has a version that is available."""
         if self._is_draining() or self._stopped.is_set():
             return False
-        return all(self._is_available(name) for name in self._models.names())
+        return all(is_ready(self._models, name) for name in self._models.names())
 
     def stop(self) -> None:
         """Tells everybody that the server stops."""
         self._stopped.set()
-
-    def _is_available(self, name: str) -> bool:
-        try:
-            return any(x.state == "AVAILABLE" for x in self._models.status(name))
-        except ServingError:
-            return False
 
     def _state(self, service: str) -> int | None:
         if service not in SERVICES:

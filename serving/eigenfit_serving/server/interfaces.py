@@ -53,8 +53,6 @@ class RequestContext:
         rows: First dimension of the inputs.
         run_seconds: Spent in TensorFlow.
         extra: More fields of the access log.
-        is_logged: Whether the request has come so far that its line is written, or
-            will be at its end.
     """
 
     api: str
@@ -67,10 +65,9 @@ class RequestContext:
     rows: int | None = None
     run_seconds: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
-    is_logged: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _cancelled: bool = False
-    _callbacks: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _stop: Callable[[], None] | None = field(default=None, repr=False)
 
     def remaining(self) -> float | None:
         """Computes the seconds left, not negative; None without a deadline."""
@@ -79,7 +76,7 @@ class RequestContext:
         return max(0.0, self.deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raises if the caller has gone or the deadline has passed."""
+        """Raises if the deadline has passed or the caller has gone."""
         if self.remaining() == 0.0:
             raise ServingError(
                 Code.DEADLINE_EXCEEDED, "Timed out waiting for the model to run."
@@ -90,30 +87,23 @@ class RequestContext:
     def cancel(self) -> None:
         """Tells whoever works for the request to stop; may be called repeatedly."""
         with self._lock:
-            if self._cancelled:
-                return
             self._cancelled = True
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
+            stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
 
-    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Registers what to call when the request is cancelled, at once if it is.
+    def on_cancel(self, stop: Callable[[], None] | None) -> None:
+        """Says what to call when the request is cancelled, at once if it is.
 
-        Returns:
-            A function that takes the registration back.
+        Args:
+            stop: In the place of what was said before; None for nothing.
         """
         with self._lock:
             if not self._cancelled:
-                self._callbacks.append(callback)
-                return lambda: self._forget(callback)
-        callback()
-        return lambda: None
-
-    def _forget(self, callback: Callable[[], None]) -> None:
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+                self._stop = stop
+                return
+        if stop is not None:
+            stop()
 
 
 class Servable(Protocol):
@@ -123,8 +113,8 @@ class Servable(Protocol):
         name: Of the model.
         version: Its number.
         path: Folder of the version.
-        signatures: `tensorflow.core.protobuf.meta_graph_pb2.SignatureDef` by name, as
-            in the SavedModel, with `defaults` where it has them.
+        signatures: `SignatureDef` by name, as in the SavedModel, with `defaults` where
+            it has them.
     """
 
     name: str
@@ -204,3 +194,11 @@ class ModelSource(Protocol):
             ServingError: With the texts of the protocol; nothing has changed then.
         """
         ...
+
+
+def is_ready(models: ModelSource, name: str) -> bool:
+    """Tells whether a model has a version that is available."""
+    try:
+        return any(x.state == "AVAILABLE" for x in models.status(name))
+    except ServingError:  # Configured, but no version has been seen.
+        return False

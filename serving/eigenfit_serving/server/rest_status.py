@@ -7,7 +7,12 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from eigenfit_serving.server.interfaces import ModelSource, Servable, VersionStatus
+from eigenfit_serving.server.interfaces import (
+    ModelSource,
+    Servable,
+    VersionStatus,
+    is_ready,
+)
 from eigenfit_serving.server.status import ServingError
 
 
@@ -63,10 +68,7 @@ def readiness(
     Returns:
         Whether all are ready, and the body that says so.
     """
-    available = {
-        name: any(x.state == "AVAILABLE" for x in _status(models, name))
-        for name in sorted(models.names())
-    }
+    available = {name: is_ready(models, name) for name in sorted(models.names())}
     ready = all(available.values()) and not is_draining
     found: dict[str, Any] = {"ready": ready, "draining": is_draining}
     if names_models:

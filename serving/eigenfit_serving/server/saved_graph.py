@@ -1,61 +1,30 @@
-"""Reads the file of a SavedModel: signatures, and which of them XLA compiles."""
+"""Reads the signatures of a SavedModel from its file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.server.status import Code, ServingError
 
-_MUST_COMPILE = "_XlaMustCompile"
 
-
-@dataclass(frozen=True)
-class SavedGraph:
-    """What is needed of a `MetaGraphDef`.
-
-    Attributes:
-        signatures: `SignatureDef` by name.
-        compiled: Names of the signatures with outputs that XLA computes.
-    """
-
-    signatures: Mapping[str, Any]
-    compiled: frozenset[str]
-
-
-def tags_of(text: str) -> tuple[str, ...]:
-    """Splits `serve,gpu`; nothing stands for `serve`."""
-    tags = tuple(tag.strip() for tag in text.split(",") if tag.strip())
-    return tags or ("serve",)
-
-
-def read_graph(path: str, tags: tuple[str, ...]) -> SavedGraph:
-    """Reads the graph with exactly these tags.
+def read_signatures(path: str, tags: tuple[str, ...]) -> Mapping[str, Any]:
+    """Reads the `SignatureDef`s, by name, of the graph with exactly these tags.
 
     Raises:
         ServingError: NOT_FOUND or DATA_LOSS, with the texts of TensorFlow's loader.
     """
     for graph in _parse(path).meta_graphs:
         if set(graph.meta_info_def.tags) == set(tags):
-            break
-    else:
-        raise ServingError(
-            Code.NOT_FOUND,
-            f"Could not find meta graph def matching supplied tags: {{ "
-            f"{' '.join(sorted(tags))} }}. To inspect available tag-sets in the "
-            "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
-        )
-    # Copies, since the message holds the whole graph.
-    signatures = {name: _copy(entry) for name, entry in graph.signature_def.items()}
-    search = _Search(graph.graph_def)
-    compiled = {
-        name
-        for name, signature in signatures.items()
-        if search.compiles(info.name for info in signature.outputs.values())
-    }
-    return SavedGraph(signatures, frozenset(compiled))
+            # Copies, since the message holds the whole graph.
+            return {name: _copy(entry) for name, entry in graph.signature_def.items()}
+    raise ServingError(
+        Code.NOT_FOUND,
+        f"Could not find meta graph def matching supplied tags: {{ "
+        f"{' '.join(sorted(tags))} }}. To inspect available tag-sets in the "
+        "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
+    )
 
 
 def needs_variables(path: str) -> bool:
@@ -65,50 +34,6 @@ def needs_variables(path: str) -> bool:
     except ServingError:
         return False
     return any(graph.saver_def.restore_op_name for graph in saved.meta_graphs)
-
-
-class _Search:
-    """Follows the inputs of nodes, and the functions that they call."""
-
-    def __init__(self, graph: Any) -> None:
-        self._nodes = {node.name: node for node in graph.node}
-        self._functions = {f.signature.name: f for f in graph.library.function}
-        self._answers: dict[str, bool] = {}
-
-    def compiles(self, tensors: Iterable[str]) -> bool:
-        """Tells whether XLA computes one of the tensors."""
-        seen, left = set(), list(tensors)
-        while left:
-            name = left.pop().removeprefix("^").partition(":")[0]
-            node = self._nodes.get(name)
-            if node is None or name in seen:
-                continue
-            seen.add(name)
-            if self._node_compiles(node):
-                return True
-            left.extend(node.input)
-        return False
-
-    def _node_compiles(self, node: Any) -> bool:
-        if _MUST_COMPILE in node.attr and node.attr[_MUST_COMPILE].b:
-            return True
-        for value in node.attr.values():
-            called = [value.func.name] if value.HasField("func") else []
-            called += [function.name for function in value.list.func]
-            if any(self._function_compiles(name) for name in called):
-                return True
-        return False
-
-    def _function_compiles(self, name: str) -> bool:
-        if name not in self._answers:
-            self._answers[name] = False  # ends recursion
-            function = self._functions.get(name)
-            if function is not None:
-                marked = _MUST_COMPILE in function.attr
-                self._answers[name] = (
-                    marked and function.attr[_MUST_COMPILE].b
-                ) or any(map(self._node_compiles, function.node_def))
-        return self._answers[name]
 
 
 def _parse(path: str) -> Any:

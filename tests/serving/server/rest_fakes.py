@@ -110,7 +110,6 @@ class FakeGate:
         if self.draining:
             raise ServingError(Code.UNAVAILABLE, "The server is shutting down.")
         self.contexts.append(context)
-        context.is_logged = True
         code = Code.OK
         try:
             yield

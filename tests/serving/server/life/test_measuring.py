@@ -5,38 +5,23 @@ import pytest
 import tensorflow as tf
 from tests.serving.server.fakes_life import FakeServable, context
 
+from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.interfaces import WARMUP
 from eigenfit_serving.server.measuring import MeasuredServable
 from eigenfit_serving.server.metrics import Metrics
-from eigenfit_serving.server.saved_graph import read_graph
+from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
 
 
-def test_compiled_signatures_are_found(doubling):
-    assert read_graph(str(doubling), ("serve",)).compiled == {"nested", "xla"}
-
-
-def test_only_the_compiled_fit_of_an_export_is_compiled(identity):
-    assert read_graph(str(identity), ("serve",)).compiled == {"fit_xla"}
-
-
-def test_compiled_code_is_found_through_other_nodes(tmp_path):
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    model = SavedModel()
-    meta = model.meta_graphs.add()
-    meta.meta_info_def.tags.append("serve")
-    graph = meta.graph_def
-    call = graph.node.add(name="call", op="PartitionedCall")
-    call.attr["_XlaMustCompile"].b = True
-    graph.node.add(name="after", op="Identity", input=["other", "call:1"])
-    graph.node.add(name="controlled", op="NoOp", input=["^after"])
-    graph.node.add(name="other", op="Const")
-    for name in ("call", "after", "controlled", "other"):
-        meta.signature_def[name].outputs["y"].name = f"{name}:0"
-    (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
-    found = read_graph(str(tmp_path), ("serve",)).compiled
-    assert found == {"call", "after", "controlled"}
+@pytest.mark.parametrize(
+    ("fixture", "compiled"),
+    [("doubling", {"nested", "xla"}), ("identity", {"fit_xla"})],
+)
+def test_compiled_signatures_are_found(request, fixture, compiled):
+    folder = request.getfixturevalue(fixture)
+    model = SavedModel(str(folder), "m", 1, Options())
+    assert model.compiled == compiled
+    model.close()
 
 
 def run(servable, rows, signature="plain", outputs=("y",), **details):
