@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import threading
 from collections.abc import Iterator
 
 from eigenfit_serving.server.status import Code, RefusedError
 
 _FREE = 64 << 10
+
+_LARGE = 16 << 20
 
 _PARSED = 30
 """Bytes of Python objects for each byte of JSON, at most: those of empty lists."""
@@ -26,7 +29,7 @@ class Budget:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._held = limit, 0
+        self._limit, self._held, self._most = limit, 0, 0
         self._lock = threading.Lock()
 
     def change(self, before: int, after: int) -> None:
@@ -40,6 +43,12 @@ class Budget:
             is_full = self._limit and more > 0 and self._held + more > self._limit
             if not is_full:
                 self._held += more
+                self._most = max(self._most, self._held)
+            is_over = not self._held and self._most > _LARGE
+            if is_over:
+                self._most = 0
+        if is_over:
+            give_back()
         if is_full:
             raise RefusedError(
                 Code.RESOURCE_EXHAUSTED,
@@ -85,3 +94,9 @@ class Held:
         """Notes that nothing is held any more."""
         self._budget.change(self._size, 0)
         self._size = 0
+
+
+def give_back() -> None:
+    """Has the C library give memory back that it keeps of what is freed in pieces."""
+    with contextlib.suppress(OSError, AttributeError):  # of others than glibc
+        ctypes.CDLL(None).malloc_trim(0)

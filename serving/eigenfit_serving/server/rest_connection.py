@@ -8,14 +8,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
-import httptools
-
 from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.rest_app import RestApp
 from eigenfit_serving.server.rest_messages import Reply, Request
+from eigenfit_serving.server.rest_parser import (
+    MAX_HEADER_BYTES,
+    MalformedError,
+    Parser,
+)
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
-
-MAX_HEADER_BYTES = 64 << 10
 
 _KEEP_ALIVE_SECONDS = 75.0
 _LINGER_SECONDS = 2.0
@@ -51,11 +52,11 @@ class Connection(asyncio.Protocol):
     def __init__(self, app: RestApp, others: set[Connection]) -> None:
         self._app, self._others = app, others
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = Parser(self)
         self._exchanges: deque[_Exchange] = deque()
         self._unsent: list[Held] = []
-        self._target, self._headers = b"", []
-        self._head_bytes = self._thrown_bytes = self._count = 0
+        self._thrown_bytes = 0
+        # Until a request has begun, one is awaited as if it had.
         self._reads = "head"
         self._phase = ("", 0)
         self._timer: asyncio.TimerHandle | None = None
@@ -79,21 +80,21 @@ class Connection(asyncio.Protocol):
             if self._thrown_bytes > _LARGE_BODY:
                 self._transport.close()
             return
-        if self._reads == "head":
-            self._head_bytes += len(data)
         try:
-            while data:
-                data = self._feed(data)
-        except httptools.HttpParserError:
+            is_fitting = self._parser.feed(data)
+        except MalformedError:
             self._break_off(400, "Invalid HTTP request received.")
-        if self._reads == "head" and self._head_bytes > MAX_HEADER_BYTES:
-            self._break_off(431, f"The headers exceed {MAX_HEADER_BYTES} bytes.")
+        else:
+            if not is_fitting:
+                text = f"The headers exceed {MAX_HEADER_BYTES} bytes."
+                self._break_off(431, text)
         self._advance()
 
     def eof_received(self) -> bool:
         """Answers what is complete; the client may still read."""
         self._has_ended = True
         self._drop_incomplete()
+        self._advance()
         return bool(self._exchanges) and not self._transport.get_extra_info(
             "ssl_object"
         )
@@ -144,27 +145,9 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
-    def on_message_begin(self) -> None:
-        """Notes that a request begins."""
-        self._reads = "head"
-        self._count += 1
-        self._target, self._headers = b"", []
-
-    def on_url(self, url: bytes) -> None:
-        """Notes a piece of the target."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes a header."""
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Decides whether the body is wanted."""
-        if self._is_offer():
-            return
-        self._reads, self._head_bytes = "body", 0
-        method = self._parser.get_method().decode("latin-1")
-        request = Request.of(method, self._target, self._headers)
+    def on_request(self, request: Request) -> None:
+        """Decides whether the body is wanted; see `Listener`."""
+        self._reads = "body"
         exchange = _Exchange(request, None, self._app.hold())
         self._exchanges.append(exchange)
         if request.header_bytes > MAX_HEADER_BYTES:
@@ -182,7 +165,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        """Keeps a piece of a body, or throws it away."""
+        """Keeps a piece of a body, or throws it away; see `Listener`."""
         exchange, limit = self._exchanges[-1], self._app.max_body_bytes
         exchange.size += len(data)
         if not exchange.needs_body:
@@ -196,42 +179,13 @@ class Connection(asyncio.Protocol):
         else:
             exchange.parts.append(data)
 
-    def on_message_complete(self) -> None:
-        """Notes that a request is complete."""
-        if self._is_offer():
-            return
+    def on_message_complete(self, keeps_alive: bool) -> None:
+        """Notes that a request is complete; see `Listener`."""
         self._reads = ""
-        exchange = self._exchanges[-1]
-        exchange.is_complete = True
-        is_old = self._parser.get_http_version() == "1.0"
-        exchange.closes |= is_old or not self._parser.should_keep_alive()
+        self._exchanges[-1].is_complete = True
+        self._exchanges[-1].closes |= not keeps_alive
 
     # The rest.
-
-    def _feed(self, data: bytes) -> bytes:
-        """Parses; gives what is left where the parser stopped."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            if not self._is_offer() or self._parser.get_method() == b"CONNECT":
-                raise httptools.HttpParserError("no tunnels") from None
-            # Another protocol is offered, and not taken: the same header without it.
-            left = data[stop.args[0] :]
-            version = self._parser.get_http_version()
-            asked = self._parser.get_method(), self._target, version.encode()
-            lines = [b"%b %b HTTP/%b" % asked]
-            lines += [
-                b"%b: %b" % header
-                for header in self._headers
-                if header[0].lower() not in (b"upgrade", b"http2-settings")
-            ]
-            self._parser = httptools.HttpRequestParser(self)
-            self._parser.feed_data(b"\r\n".join([*lines, b"", b""]))
-            return left
-        return b""
-
-    def _is_offer(self) -> bool:
-        return self._parser.should_upgrade()
 
     def _refuse(self, error: ServingError) -> None:
         exchange = self._exchanges[-1]
@@ -340,14 +294,14 @@ class Connection(asyncio.Protocol):
 
     def _watch(self) -> None:
         """Sets the time until which something has to happen."""
-        phase = self._reads
+        phase = "head" if self._parser.is_in_header else self._reads
         if phase == "body" and self._exchanges[-1].reply is not None:
             phase = "linger"
         elif not phase and not self._exchanges:
             phase = "idle"
-        if (phase, self._count) == self._phase:
+        if (phase, self._parser.count) == self._phase:
             return
-        self._phase = phase, self._count
+        self._phase = phase, self._parser.count
         if self._timer is not None:
             self._timer.cancel()
         patience = self._app.patience
@@ -361,7 +315,7 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_later(seconds[phase], self._give_up_reading)
 
     def _give_up_reading(self) -> None:
-        if self._reads != "body":
+        if self._phase[0] not in ("body", "linger") or self._reads == "linger":
             self._transport.close()
             return
         if self._exchanges[-1].reply is None:
