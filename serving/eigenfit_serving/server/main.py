@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, TextIO
 
 from eigenfit_serving.server.flags import (
@@ -18,7 +21,6 @@ from eigenfit_serving.server.flags import (
     version_text,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.signals import stop_at_signals
 from eigenfit_serving.server.status import Code, ServingError
 
 logger = logging.getLogger(__name__)
@@ -57,11 +59,28 @@ def main(arguments: Sequence[str]) -> int:
     for warning in command.warnings():
         _print(warning, sys.stderr)
     try:
-        return Application(command, stop_at_signals()).run()
+        return Application(command, _stop_at_signals()).run()
     except ServingError as error:
         text = f"Failed to start server. Error: {error.code.name}: {error.message}"
         _print(text, sys.stderr)
         return FAILED
+
+
+def _stop_at_signals() -> threading.Event:
+    """Makes an event that the first SIGTERM or SIGINT sets.
+
+    The second one ends the process.
+    """
+    event = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            os._exit(1)
+        event.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return event
 
 
 class Application:

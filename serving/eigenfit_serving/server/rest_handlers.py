@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from google.protobuf.json_format import MessageToDict
 
 from eigenfit_serving.server import json_answers
 from eigenfit_serving.server.budget import Held
-from eigenfit_serving.server.interfaces import ModelSource, RequestContext
+from eigenfit_serving.server.interfaces import (
+    ModelSource,
+    RequestContext,
+    Servable,
+    VersionStatus,
+    is_ready,
+)
 from eigenfit_serving.server.json_document import Document
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import DEFAULT_SIGNATURE
 from eigenfit_serving.server.rest_paths import Action, Route
-from eigenfit_serving.server.rest_status import (
-    metadata_body,
-    models_body,
-    readiness,
-    status_body,
-)
+from eigenfit_serving.server.status import ServingError
 
 Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 """Runs a signature, as `predict.predict` does."""
@@ -33,24 +37,39 @@ class RestHandlers:
         self._models, self._run, self._options = models, run, options
 
     def readiness(self, is_draining: bool, names_models: bool) -> tuple[bool, bytes]:
-        """Tells whether every model has a version that is available."""
-        return readiness(self._models, is_draining, names_models)
+        """Tells whether every model has a version that is available.
+
+        Args:
+            is_draining: Whether the server is about to stop.
+            names_models: Whether the caller may know which models there are.
+
+        Returns:
+            Whether all are ready, and the body that says so.
+        """
+        models = self._models
+        available = {name: is_ready(models, name) for name in sorted(models.names())}
+        ready = all(available.values()) and not is_draining
+        found: dict[str, Any] = {"ready": ready, "draining": is_draining}
+        if names_models:
+            found["models"] = available
+        return ready, _text(found)
 
     def look(self, route: Route, context: RequestContext) -> bytes:
-        """Answers what needs no run of a model.
+        """Answers what needs no run of a model, laid out as protobuf writes JSON.
 
         Raises:
             ServingError: With the texts of the protocol.
         """
+        spec = route.spec
         if route.action is Action.LIST:
-            return models_body(self._models)
+            names = sorted(self._models.names())
+            return _text({"models": [{"name": x, **self._states(x)} for x in names]})
         if route.action is Action.STATUS:
             # As in TensorFlow Serving a label does not narrow it down.
-            spec = route.spec
-            return status_body(self._models.status(spec.name, spec.version))
-        with self._models.acquire(route.spec) as servable:
+            return _text(_states_of(self._models.status(spec.name, spec.version)))
+        with self._models.acquire(spec) as servable:
             context.version = servable.version
-            return metadata_body(servable)
+            return _text(_metadata(servable))
 
     def predict(
         self, route: Route, data: bytes, context: RequestContext, held: Held
@@ -91,3 +110,43 @@ class RestHandlers:
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)
+
+    def _states(self, name: str) -> dict[str, Any]:
+        try:
+            return _states_of(self._models.status(name))
+        except ServingError:  # Configured, but no version has been seen.
+            return _states_of([])
+
+
+def _states_of(versions: list[VersionStatus]) -> dict[str, Any]:
+    states = [
+        {
+            "version": str(x.version),
+            "state": x.state,
+            "status": {"error_code": x.code.name, "error_message": x.message},
+        }
+        for x in versions
+    ]
+    return {"model_version_status": states}
+
+
+def _metadata(servable: Servable) -> dict[str, Any]:
+    signatures = {
+        name: MessageToDict(
+            servable.signatures[name],
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        for name in sorted(servable.signatures)
+    }
+    spec = {
+        "name": servable.name,
+        "signature_name": "",
+        "version": str(servable.version),
+    }
+    found = {"signature_def": {"signature_def": signatures}}
+    return {"model_spec": spec, "metadata": found}
+
+
+def _text(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

@@ -7,7 +7,7 @@ from tests.serving.server.fakes_life import FakeServable, context
 
 from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.interfaces import WARMUP
-from eigenfit_serving.server.measuring import MeasuredServable
+from eigenfit_serving.server.loading import MeasuredServable
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
