@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from eigenfit_serving.launch import Served
 
-EPILOG = "Example:  eigenfit serve models/identity --batching batching_parameters.txt"
+EPILOG = "Example:  eigenfit serve models/identity --monitoring monitoring.config"
 
 
 def serve(
