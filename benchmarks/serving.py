@@ -42,15 +42,6 @@ CLIENTS = (1, 8, 64)
 GOALS = {"gRPC": 1.0, "REST": 2.0}
 """Milliseconds that the server may add at one client, median."""
 
-BATCHING = """max_batch_size { value: 64 }
-batch_timeout_micros { value: 1000 }
-max_enqueued_batches { value: 1000 }
-num_batch_threads { value: 2 }
-allowed_batch_sizes: 1
-allowed_batch_sizes: 8
-allowed_batch_sizes: 64
-"""
-
 Send = Callable[[], None]
 
 
@@ -79,42 +70,30 @@ def measure(
     """Measures all combinations.
 
     Returns:
-        For each: order, way, batching, clients, requests per second, and the times of
-        a request in milliseconds, `p50` and `p99`. And for each order the medians by
-        turns.
+        For each: order, way, clients, requests per second, and the times of a request
+        in milliseconds, `p50` and `p99`. And for each order the medians by turns.
     """
-    models, file = folder / "models", folder / "batching.txt"
-    file.write_text(BATCHING)
-    figures, turns = [], []
-    bare = {}
+    models, figures, turns, bare = folder / "models", [], [], {}
     for n in orders:
         save_model(ef.Solver(ef.Problem(ef.Symmetric(n))), models / f"order-{n}")
         bare[n] = in_process(models / f"order-{n}" / "1", n)
-        row = {"order": n, "way": "in process", "batching": False, "clients": 1}
+        row = {"order": n, "way": "in process", "clients": 1}
         figures.append({**row, **load([bare[n]], seconds)})
-    for batching in (False, True):
-        with eigenfit_serving.serve(
-            models,
-            kind="embedded",
-            port=0,
-            rest_port=0,
-            batching=file if batching else False,
-        ) as server:
-            for n in () if batching else orders:
-                sends = {
-                    "in process": bare[n],
-                    "empty call": connect_empty(server),
-                    "gRPC": connect_grpc(server, n),
-                    "REST": connect_rest(server, n),
-                }
-                turns.append({"order": n, **by_turns(sends, seconds)})
-            for n in orders:
-                for way, connect in (("gRPC", connect_grpc), ("REST", connect_rest)):
-                    for number in clients:
-                        sends = [connect(server, n) for _ in range(number)]
-                        row = {"order": n, "way": way, "clients": number}
-                        found = load(sends, seconds)
-                        figures.append({**row, "batching": batching, **found})
+    ways = {"gRPC": connect_grpc, "REST": connect_rest}
+    with eigenfit_serving.serve(models, kind="embedded", port=0, rest_port=0) as server:
+        for n in orders:
+            sends = {
+                "in process": bare[n],
+                "empty call": connect_empty(server),
+                **{way: connect(server, n) for way, connect in ways.items()},
+            }
+            turns.append({"order": n, **by_turns(sends, seconds)})
+        for n in orders:
+            for way, connect in ways.items():
+                for number in clients:
+                    sends = [connect(server, n) for _ in range(number)]
+                    row = {"order": n, "way": way, "clients": number}
+                    figures.append({**row, **load(sends, seconds)})
     return figures, turns
 
 
@@ -253,13 +232,12 @@ def show(
 ) -> None:
     """Prints the figures and the overheads."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("n", "way", "batching", "clients", "requests/s", "p50 ms", "p99 ms"):
+    for column in ("n", "way", "clients", "requests/s", "p50 ms", "p99 ms"):
         table.add_column(column, justify="left" if column == "way" else "right")
     for x in figures:
         table.add_row(
             str(x["order"]),
             x["way"],
-            "on" if x["batching"] else "off",
             str(x["clients"]),
             f"{x['rate']:.0f}",
             f"{x['p50']:.2f}",

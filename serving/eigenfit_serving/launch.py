@@ -64,7 +64,8 @@ def serve(
         port: For gRPC; 0 for a free one.
         rest_port: For REST; 0 for a free one.
         model_name: Instead of the name of the folder.
-        batching: A file of batching parameters, or True for the server's defaults.
+        batching: A file of batching parameters, or True for the defaults; of
+            tensorflow_model_server alone.
         monitoring: A file that switches metrics on.
         tls_cert: Certificate in PEM; with `tls_key`. TensorFlow Serving encrypts gRPC
             only, our server REST as well.

@@ -23,7 +23,7 @@ BINARY = "tensorflow_model_server"
 _EMBEDDED_NEEDS = {
     "grpc": "grpcio",
     "grpc_reflection": "grpcio-reflection",
-    "uvicorn": "uvicorn",
+    "httptools": "httptools",
     "prometheus_client": "prometheus-client",
 }
 

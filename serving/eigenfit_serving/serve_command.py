@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from eigenfit_serving.launch import Served
 
-EPILOG = "Example:  eigenfit serve models/identity --batching batching_parameters.txt"
+EPILOG = "Example:  eigenfit serve models/identity --monitoring monitoring.config"
 
 
 def serve(
@@ -63,7 +63,7 @@ def serve(
     batching: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Join requests, with these batching parameters."
+            metavar="FILE", help="Batching parameters of tensorflow_model_server."
         ),
     ] = None,
     monitoring: Annotated[

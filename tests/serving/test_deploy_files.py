@@ -263,6 +263,6 @@ def test_the_image_installs_one_tensorflow():
         check=True,
     )
     names = {re.split("[<>=; ]", x)[0] for x in found.stdout.splitlines()}
-    assert {"tensorflow-cpu", "numpy", "grpcio", "uvicorn"} <= names
+    assert {"tensorflow-cpu", "numpy", "grpcio", "httptools"} <= names
     assert "tensorflow" not in names
     assert "--no-deps /src" in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -97,11 +98,16 @@ class InProcess:
 
         deadline = None if timeout is None else time.monotonic() + timeout
         context = RequestContext("predict", "GRPC", uuid.uuid4().hex, deadline)
-        with self._models.acquire(_spec(call.target)) as servable:
-            _, arrays = predict(
-                servable, call.signature, dict(call.inputs), (), context, self._options
-            )
-            return Outputs(arrays, servable.version)
+        timer = threading.Timer(timeout or 0.0, context.cancel)
+        if timeout is not None:
+            timer.start()
+        try:
+            with self._models.acquire(_spec(call.target)) as servable:
+                name, inputs = call.signature, dict(call.inputs)
+                _, arrays = predict(servable, name, inputs, (), context, self._options)
+                return Outputs(arrays, servable.version)
+        finally:
+            timer.cancel()
 
 
 class _Loaded:
@@ -109,13 +115,13 @@ class _Loaded:
 
     def __init__(self, path: Path, options: Options) -> None:
         from eigenfit_serving.launch_models import find_models
-        from eigenfit_serving.server.executor import load_servable
+        from eigenfit_serving.server.executor import SavedModel
 
         self._servables: dict[str, Any] = {}
         try:
             for model in find_models(path).models:
                 folder, version = model.newest()
-                self._servables[model.name] = load_servable(
+                self._servables[model.name] = SavedModel(
                     str(folder), model.name, version, options
                 )
         except BaseException:

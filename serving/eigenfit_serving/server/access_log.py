@@ -49,7 +49,6 @@ class AccessLog:
                 "signature": context.signature,
                 "rows": context.rows,
                 "status": code.name,
-                "queue_ms": _milliseconds(context.queue_seconds),
                 "run_ms": _milliseconds(context.run_seconds),
                 "total_ms": _milliseconds(seconds),
                 **context.extra,

@@ -5,24 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
-from eigenfit_serving.server.batching_parameters import (
-    BatchingParameters,
-    read_parameters,
-)
-from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
 from eigenfit_serving.server.versions import PLATFORM
 
 logger = logging.getLogger(__name__)
-
-PER_MODEL_FILE = "batching_params.pbtxt"
 
 
 def read_message(message_class: Any, path: str) -> Any:
@@ -70,98 +62,37 @@ def model_config(options: Options) -> Any:
     return config
 
 
-class Keeping:
-    """A `ModelSource` that keeps the configurations set by requests in a file.
+def write_kept(path: str, config: Any) -> None:
+    """Writes a `ModelServerConfig` that is in use.
+
+    Raises:
+        ServingError: INTERNAL, if it could not be kept.
+    """
+    from google.protobuf import text_format
+
+    try:
+        with replacing("--model_config_state", Path(path)) as draft:
+            draft.write_text(text_format.MessageToString(config), encoding="utf-8")
+    except InputError as error:
+        text = f"The configuration is in use, but not kept: {error}"
+        raise ServingError(Code.INTERNAL, text) from None
+
+
+def read_kept(path: str) -> Any:
+    """Reads what was kept: a `ModelServerConfig`, or None if there is nothing.
 
     Args:
         path: Of the file; empty for none.
-        models: What it stands before.
-    """
-
-    def __init__(self, path: str, models: ModelSource) -> None:
-        self._path, self._models = path, models
-        self.acquire = models.acquire
-        self.status = models.status
-        self.names = models.names
-
-    def reload(self, config: Any) -> None:
-        """Replaces the configuration and keeps it; see `ModelSource`.
-
-        Raises:
-            ServingError: INTERNAL, if it is in use but could not be kept.
-        """
-        from google.protobuf import text_format
-
-        self._models.reload(config)
-        if not self._path:
-            return
-        try:
-            with replacing("--model_config_state", Path(self._path)) as draft:
-                draft.write_text(text_format.MessageToString(config), encoding="utf-8")
-        except InputError as error:
-            text = f"The configuration is in use, but not kept: {error}"
-            raise ServingError(Code.INTERNAL, text) from None
-
-    def kept(self) -> Any:
-        """Reads what was kept: a `ModelServerConfig`, or None if there is nothing.
-
-        Raises:
-            ServingError: If the file is wrong.
-        """
-        from eigenfit_serving.protocol.messages import ModelServerConfig
-
-        if not self._path or not Path(self._path).exists():
-            return None
-        logger.info("The models are those of %s", self._path)
-        return read_message(ModelServerConfig, self._path)
-
-
-def batching_parameters(options: Options) -> BatchingParameters | None:
-    """Reads how requests are joined; None if they are not.
 
     Raises:
-        ServingError: If the file is wrong, or given without the flag.
+        ServingError: If the file is wrong.
     """
-    if not options.enable_batching:
-        if options.batching_parameters_file:
-            raise _invalid(
-                "server_options.batching_parameters_file is set without setting "
-                "server_options.enable_batching to true."
-            )
+    from eigenfit_serving.protocol.messages import ModelServerConfig
+
+    if not path or not Path(path).exists():
         return None
-    if not options.batching_parameters_file:
-        return BatchingParameters(thread_pool_name="model_server_batch_threads")
-    from eigenfit_serving.protocol.messages import BatchingParameters as Message
-
-    return read_parameters(read_message(Message, options.batching_parameters_file))
-
-
-def model_batching_parameters(
-    options: Options, common: BatchingParameters | None, path: str
-) -> BatchingParameters | None:
-    """Finds how the requests of one model are joined; None if they are not.
-
-    Args:
-        options: Whether each model has a file of its own.
-        common: Of all models; the threads are theirs in any case.
-        path: Folder of the version.
-
-    Raises:
-        ServingError: If its file is wrong.
-    """
-    if common is None or not options.enable_per_model_batching_parameters:
-        return common
-    file = Path(path) / PER_MODEL_FILE
-    if not file.is_file():
-        return None
-    from eigenfit_serving.protocol.messages import BatchingParameters as Message
-
-    own = read_parameters(read_message(Message, str(file)))
-    return replace(
-        own,
-        num_batch_threads=common.num_batch_threads,
-        thread_pool_name=common.thread_pool_name,
-    )
+    logger.info("The models are those of %s", path)
+    return read_message(ModelServerConfig, path)
 
 
 class ConfigPoller:

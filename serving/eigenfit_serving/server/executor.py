@@ -1,74 +1,231 @@
-"""Loads a SavedModel into something that runs.
+"""Loads a SavedModel and runs its signatures.
 
-There are two ways to run one. A function of the eager runtime can be cancelled at any
-time; a session takes every graph that TensorFlow ever wrote, feeds and fetches by name
-as TensorFlow Serving does, and knows deadlines only. Models saved by TensorFlow 2 run
-as functions if a small trial of the private interfaces succeeds, all others in a
-session.
+Signatures are run by the name that the runtime knows their functions by, below the
+checks of `tf.function`: that takes half the time, and what does not fit is reported by
+the runtime, as in TensorFlow Serving. What TensorFlow 1 saved is wrapped by the loader.
 """
 
 from __future__ import annotations
 
 import logging
-from functools import cache
-from typing import Protocol
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import cancellation
+from tensorflow.python.eager import context as eager_context
 
-from eigenfit_serving.server.executor_errors import loading_errors
-from eigenfit_serving.server.executor_files import read_graph, tags_of
-from eigenfit_serving.server.executor_functions import (
-    FunctionServable,
-    UnsuitableError,
-    try_functions,
-)
-from eigenfit_serving.server.executor_session import SessionServable
-from eigenfit_serving.server.executor_threads import set_parallelism
-from eigenfit_serving.server.interfaces import Servable
+from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.saved_graph import read_signatures
+from eigenfit_serving.server.status import Code, ServingError
+
+TIMED_OUT = "Timed out waiting for notification"
+"""Of the runtime, when a deadline has passed."""
 
 _log = logging.getLogger(__name__)
 
+# As the runtime prints types (DataTypeString); others have the same name in Python.
+_TYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
-class LoadedServable(Servable, Protocol):
-    """A servable that holds memory."""
-
-    def close(self) -> None:
-        """Frees it; nothing may run then, and nothing runs afterwards."""
-        ...
+# What only eager execution adds, before and behind.
+_EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
 
 
-def load_servable(
-    path: str, name: str, version: int, options: Options
-) -> LoadedServable:
-    """Loads the SavedModel of a folder; may take long.
+@dataclass(frozen=True)
+class _Program:
+    """The function of one signature.
+
+    Attributes:
+        function: Keeps it alive.
+        inputs: Names and types, in the order of the function.
+        outputs: Places of the outputs by name.
+    """
+
+    function: Any
+    inputs: Mapping[str, tf.DType]
+    outputs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, function: Any) -> _Program:
+        """Takes the function of a signature, as `tf.saved_model.load` gives it."""
+        names = function._arg_keywords
+        types = [tensor.dtype for tensor in function.inputs[: len(names)]]
+        outputs = sorted(function.structured_outputs)
+        places = dict(zip(outputs, range(len(outputs)), strict=True))
+        return cls(function, dict(zip(names, types, strict=True)), places)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
+        """Runs the function; gives all its outputs."""
+        tensors = [tf.constant(inputs[name]) for name in self.inputs]
+        function, context = self.function, cast(Any, eager_context.context())
+        return context.call_function(
+            function._inference_function.name,
+            [*tensors, *function.captured_inputs],
+            len(function.outputs),
+        )
+
+
+class SavedModel:
+    """A version of a model; a `Servable`, loaded at once.
 
     Args:
-        path: Folder of one version.
+        path: Folder of the version.
         name: Of the model.
         version: Its number.
         options: `saved_model_tags` and the numbers of threads are used.
 
+    Attributes:
+        compiled: Names of the signatures that XLA compiles.
+
     Raises:
         ServingError: With the code and text of the loader.
     """
-    set_parallelism(options)
-    tags = tags_of(options.saved_model_tags)
-    graph = read_graph(path, tags)
-    with loading_errors(path):
-        if graph.has_objects and functions_work():
-            try:
-                return FunctionServable(path, name, version, graph, tags)
-            except UnsuitableError as error:
-                _log.info("%s runs in a session: %s", path, error)
-        return SessionServable(path, name, version, graph, tags, options)
+
+    def __init__(self, path: str, name: str, version: int, options: Options) -> None:
+        set_parallelism(options)
+        self.name, self.version, self.path = name, version, path
+        given = options.saved_model_tags.split(",")
+        tags = tuple(tag.strip() for tag in given if tag.strip()) or ("serve",)
+        self.signatures = read_signatures(path, tags)
+        with _loading_errors(path):
+            self._model: Any = tf.saved_model.load(path, tags=list(tags))
+            self._programs = {
+                key: _Program.of(function)
+                for key, function in self._model.signatures.items()
+            }
+            self.compiled = frozenset(
+                key for key, x in self._programs.items() if _is_compiled(x.function)
+            )
+
+    def run(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
+        context: RequestContext,
+    ) -> list[np.ndarray]:
+        """Runs one signature; see `Servable.run`."""
+        context.check()
+        if self._model is None:
+            raise ServingError(Code.UNAVAILABLE, f"{self.name} is unloaded.")
+        program = self._programs.get(signature)
+        if program is None:
+            raise _invalid(f"The signature {signature} cannot be run.")
+        _check_types(program, inputs)
+        manager = cancellation.CancellationManager()
+        context.on_cancel(manager.start_cancel)
+        start = time.perf_counter()
+        try:
+            with _running_errors(context):
+                with cancellation.CancellationManagerContext(manager):
+                    results = program.run(inputs)
+                return [_array(results[program.outputs[x]].numpy()) for x in outputs]
+        finally:
+            context.run_seconds += time.perf_counter() - start
+            context.on_cancel(None)
+
+    def close(self) -> None:
+        """Lets go of the functions and variables."""
+        self._model, self._programs = None, {}
 
 
-@cache
-def functions_work() -> bool:
-    """Tries once whether functions can be run the short way."""
+def set_parallelism(options: Options) -> None:
+    """Sets the numbers of threads, once, before TensorFlow has started any."""
+    both = options.tensorflow_session_parallelism
+    intra = options.tensorflow_intra_op_parallelism or both
+    inter = options.tensorflow_inter_op_parallelism or both
+    threading = tf.config.threading
     try:
-        return bool(np.all(try_functions() == 3.0))
-    except Exception as error:  # whatever a changed private interface raises
-        _log.warning("Models run in sessions, which cannot be cancelled: %r", error)
-        return False
+        if intra and threading.get_intra_op_parallelism_threads() != intra:
+            threading.set_intra_op_parallelism_threads(intra)
+        if inter and threading.get_inter_op_parallelism_threads() != inter:
+            threading.set_inter_op_parallelism_threads(inter)
+    except RuntimeError:
+        _log.warning("TensorFlow runs already; its numbers of threads stay.")
+
+
+def _is_compiled(function: Any) -> bool:
+    """Tells whether XLA compiles a function, or one that it calls."""
+    graph = function.graph.as_graph_def()
+    marked = [*graph.node, *graph.library.function]
+    marked += [node for inner in graph.library.function for node in inner.node_def]
+    flag = "_XlaMustCompile"
+    return any(flag in x.attr and x.attr[flag].b for x in marked)
+
+
+def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
+    for index, (name, dtype) in enumerate(sorted(program.inputs.items())):
+        if inputs[name].dtype != dtype.as_numpy_dtype:
+            given = tf.as_dtype(inputs[name].dtype)
+            raise _invalid(
+                f"Expects arg[{index}] to be {_type_name(dtype)} but "
+                f"{_type_name(given)} is provided"
+            )
+
+
+def _type_name(dtype: tf.DType) -> str:
+    name = str(dtype.name)
+    return _TYPE_NAMES.get(name, name)
+
+
+def _array(value: Any) -> np.ndarray:
+    r"""Makes an array of what a run gave.
+
+    A string tensor without dimensions comes as bytes, of which NumPy would drop zeros
+    at the end; other tensors without dimensions come as NumPy's scalars.
+
+    >>> _array(b"a\x00")
+    array(b'a\x00', dtype=object)
+    """
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
+
+
+@contextmanager
+def _loading_errors(path: str) -> Iterator[None]:
+    """Translates what is raised while a model is loaded."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise _of_runtime(error) from error
+    except MemoryError as error:
+        raise ServingError(Code.RESOURCE_EXHAUSTED, f"{path}: no memory.") from error
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise _invalid(f"{path}: {error}") from error
+
+
+@contextmanager
+def _running_errors(context: RequestContext) -> Iterator[None]:
+    """Translates what is raised while a model runs."""
+    try:
+        yield
+    except tf.errors.CancelledError as error:
+        if context.remaining() == 0.0:
+            raise ServingError(Code.DEADLINE_EXCEEDED, TIMED_OUT) from error
+        context.check()
+        raise _of_runtime(error) from error
+    except tf.errors.OpError as error:
+        raise _of_runtime(error) from error
+    except MemoryError as error:
+        raise ServingError(
+            Code.RESOURCE_EXHAUSTED, "There is no memory for the request."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise _invalid(str(error)) from error
+
+
+def _of_runtime(error: tf.errors.OpError) -> ServingError:
+    message = _EAGER.sub("", error.message or "")
+    try:
+        return ServingError(Code(error.error_code), message)
+    except ValueError:
+        return ServingError(Code.UNKNOWN, message)
+
+
+def _invalid(message: str) -> ServingError:
+    return ServingError(Code.INVALID_ARGUMENT, message)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from eigenfit_serving.server.flag_texts import OURS, THEIRS, UNSUPPORTED
-from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.options import WITHOUT_EFFECT, Options
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Options)}
-
-_PORTS = ("port", "rest_api_port")
-
-_ACTIONS = ("help", "version")
 
 EXAMPLE = """\
 python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\
@@ -36,14 +31,14 @@ class Command:
         given: Names of the flags that were there.
         action: `help` or `version`, or empty to serve.
         unknown: Arguments that mean nothing.
-        unsupported: Flags that have no effect here.
+        idle: Flags that have no effect here.
     """
 
     options: Options
     given: frozenset[str] = frozenset()
     action: str = ""
     unknown: tuple[str, ...] = ()
-    unsupported: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
     @property
     def has_rest(self) -> bool:
@@ -57,12 +52,13 @@ class Command:
         """Whether gRPC has a port."""
         return bool(self.options.port) or self.options.free_ports
 
-    def warnings(self) -> Iterator[str]:
-        """Lists what is to be said about flags that mean nothing here."""
-        for argument in self.unknown:
-            yield f"unknown argument: {argument}"
-        for name in self.unsupported:
-            yield f"--{name} has no effect here: {UNSUPPORTED[name]}"
+    def warnings(self) -> list[str]:
+        """Lists what is to be said about arguments that mean nothing here."""
+        found = [f"unknown argument: {argument}" for argument in self.unknown]
+        if self.idle:
+            reasons = [f"--{name} ({WITHOUT_EFFECT[name]})" for name in self.idle]
+            found.append(f"Without effect here: {', '.join(reasons)}.")
+        return found
 
 
 def parse_flags(arguments: Sequence[str]) -> Command:
@@ -75,33 +71,28 @@ def parse_flags(arguments: Sequence[str]) -> Command:
         FlagError: If a value is missing or cannot be read.
 
     Example:
-        >>> command = parse_flags(["--port=9000", "--enable_batching", "--what=1"])
-        >>> command.options.port, command.options.enable_batching, command.unknown
+        >>> command = parse_flags(["--port=9000", "--access_log", "--what=1"])
+        >>> command.options.port, command.options.access_log, command.unknown
         (9000, True, ('--what=1',))
     """
     settings: dict[str, Any] = {}
-    unknown, unsupported, action = [], [], ""
+    unknown, idle, action = [], [], ""
     left = list(arguments)
     while left:
         argument = left.pop(0)
-        if argument == "-h":
-            argument = "--help"
         name, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--"):
+        if argument in ("-h", "--help", "--version"):
+            action = action or name.replace("-h", "help")
+        elif not argument.startswith("--"):
             unknown.append(argument)
-        elif name in _ACTIONS:
-            if _read_bool(name, value if equals else "true"):
-                action = action or name
         elif name in _DEFAULTS:
-            if not equals:
-                value = _next_value(name, left)
-            settings[name] = _read(name, value)
+            settings[name] = _read(name, value if equals else _next_value(name, left))
         elif not equals and (positive := _negated(name)) is not None:
             settings[positive] = False
-        elif name in UNSUPPORTED:
+        elif name in WITHOUT_EFFECT:
             if not equals and left and not left[0].startswith("-"):
                 left.pop(0)
-            unsupported.append(name)
+            idle.append(name)
         else:
             unknown.append(argument)
     return Command(
@@ -109,7 +100,7 @@ def parse_flags(arguments: Sequence[str]) -> Command:
         frozenset(settings),
         action,
         tuple(unknown),
-        tuple(dict.fromkeys(unsupported)),
+        tuple(dict.fromkeys(idle)),
     )
 
 
@@ -123,18 +114,19 @@ def help_text() -> str:
         "For example:",
         f"  {EXAMPLE}",
     ]
-    for title, texts in (
-        ("Flags of tensorflow_model_server", THEIRS),
-        ("Flags of this server", OURS),
+    for title, is_ours in (
+        ("Flags of tensorflow_model_server", False),
+        ("Flags of this server", True),
     ):
         lines += ["", f"{title}:"]
-        for name, text in texts.items():
-            default = _DEFAULTS[name]
-            shown = str(default).lower() if isinstance(default, bool) else default
-            suffix = f" [{shown}]" if shown != "" else ""
-            lines.append(f"  --{name}\n        {text}{suffix}")
+        for flag in fields(Options):
+            if flag.metadata["is_ours"] is is_ours:
+                default = flag.default
+                shown = str(default).lower() if isinstance(default, bool) else default
+                text = flag.metadata["text"] + (f" [{shown}]" if shown != "" else "")
+                lines.append(f"  --{flag.name}\n        {text}")
     lines += ["", "Understood, but without effect:"]
-    lines += [f"  --{name}" for name in UNSUPPORTED]
+    lines += [f"  --{name}" for name in WITHOUT_EFFECT]
     lines += ["", "  --version", "  --help"]
     return "\n".join(lines)
 
@@ -176,28 +168,19 @@ def _negated(name: str) -> str | None:
 
 def _read(name: str, text: str) -> Any:
     default = _DEFAULTS[name]
+    fault = f"Couldn't interpret value {text} for flag {name}."
     if isinstance(default, bool):
-        return _read_bool(name, text)
-    if isinstance(default, str):
-        return text
+        if text.lower() not in _TRUE + _FALSE:
+            raise FlagError(fault)
+        return text.lower() in _TRUE
     try:
         value = type(default)(text)
     except ValueError:
-        raise _unreadable(name, text) from None
+        raise FlagError(fault) from None
+    if isinstance(value, str):
+        return value
     if value != value or (value < 0 and name != "file_system_poll_wait_seconds"):
-        raise _unreadable(name, text)
-    if name in _PORTS and value > 65535:
-        raise FlagError(f"{_unreadable(name, text)} Ports end at 65535.")
+        raise FlagError(fault)
+    if name in ("port", "rest_api_port") and value > 65535:
+        raise FlagError(f"{fault} Ports end at 65535.")
     return value
-
-
-def _read_bool(name: str, text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise _unreadable(name, text)
-
-
-def _unreadable(name: str, text: str) -> FlagError:
-    return FlagError(f"Couldn't interpret value {text} for flag {name}.")

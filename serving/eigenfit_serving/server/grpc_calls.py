@@ -15,14 +15,24 @@ import grpc
 from google.protobuf.message import DecodeError, EncodeError
 
 from eigenfit_serving.protocol.grpc_api import Method
-from eigenfit_serving.server.interfaces import Gate, ModelSpec, RequestContext
+from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.gate import RequestGate
+from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.request_ids import HEADER, request_id
-from eigenfit_serving.server.status import Code, ServingError, not_served
+from eigenfit_serving.server.status import (
+    Code,
+    RefusedError,
+    ServingError,
+    not_served,
+)
 
 Work = Callable[[Any, RequestContext], Any]
 """Answers a request."""
 
 _log = logging.getLogger(__name__)
+
+_COPIES = 3
+"""Of a message: its bytes, what is parsed of them, and arrays."""
 
 _LONGEST_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
@@ -31,7 +41,9 @@ _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 _NO_DEADLINE = 1e9
 
 
-def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
+def unary_handler(
+    method: Method, api: str, work: Work, gate: RequestGate, budget: Budget
+) -> Any:
     """Makes a handler of a method.
 
     Args:
@@ -39,21 +51,32 @@ def unary_handler(method: Method, api: str, work: Work, gate: Gate) -> Any:
         api: For metrics and logs.
         work: Answers the request.
         gate: Lets it in.
+        budget: Of memory.
     """
 
+    def answer(data: bytes, context: RequestContext, held: Held) -> bytes:
+        with gate.admit(context):
+            held.grow(_COPIES * len(data))
+            request = parse(method.request, data)
+            del data
+            return work(request, context).SerializeToString()
+
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
-        context = make_context(api, call)
+        context, held = make_context(api, call), Held(budget)
         call.set_trailing_metadata(((HEADER, context.request_id),))
         try:
-            with gate.admit(context):
-                return work(parse(method.request, data), context).SerializeToString()
+            return answer(data, context, held)
         except ServingError as error:
             code, message = error.code, error.message
+            if isinstance(error, RefusedError):
+                gate.reject(error.reason)
         except EncodeError as error:
             code, message = Code.RESOURCE_EXHAUSTED, f"The answer is too large: {error}"
         except Exception as error:
             _log.exception("A request of %s failed.", method.path)
             code, message = Code.INTERNAL, f"Internal error: {type(error).__name__}"
+        finally:
+            held.release()
         call.abort(_CODES[code], truncated(message))
 
     return grpc.unary_unary_rpc_method_handler(behave)
@@ -108,31 +131,3 @@ def truncated(message: str) -> str:
     if len(message) <= _LONGEST_MESSAGE:
         return message
     return message[:_LONGEST_MESSAGE] + _TRUNCATED
-
-
-def model_spec(request: Any) -> ModelSpec:
-    """Reads the `model_spec` of a request.
-
-    Raises:
-        ServingError: If there is none.
-    """
-    if not request.HasField("model_spec"):
-        raise ServingError(Code.INVALID_ARGUMENT, "Missing ModelSpec")
-    return read_spec(request.model_spec)
-
-
-def read_spec(proto: Any) -> ModelSpec:
-    """Reads a `ModelSpec`.
-
-    Raises:
-        ServingError: If it has no name.
-    """
-    if not proto.name:
-        raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-    choice = proto.WhichOneof("version_choice")
-    return ModelSpec(
-        proto.name,
-        proto.version.value if choice == "version" else None,
-        proto.version_label if choice == "version_label" else None,
-        proto.signature_name,
-    )

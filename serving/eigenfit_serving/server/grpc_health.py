@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from eigenfit_serving.protocol import grpc_api, messages
-from eigenfit_serving.server.grpc_calls import parse
-from eigenfit_serving.server.interfaces import ModelSource
-from eigenfit_serving.server.status import ServingError
+from eigenfit_serving.server.interfaces import ModelSource, is_ready
 
 # TensorFlow Serving's two names, and the full ones.
 SERVICES = (
@@ -49,33 +48,22 @@ class HealthService:
             "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
         }
 
-    def is_ready(self) -> bool:
-        """Tells whether each configured model has a version that is available."""
-        if self._is_draining() or self._stopped.is_set():
-            return False
-        return all(self._is_available(name) for name in self._models.names())
-
     def stop(self) -> None:
         """Tells everybody that the server stops."""
         self._stopped.set()
 
-    def _is_available(self, name: str) -> bool:
-        try:
-            return any(x.state == "AVAILABLE" for x in self._models.status(name))
-        except ServingError:
-            return False
-
-    def _state(self, service: str) -> int | None:
+    def _state(self, service: str) -> int:
         if service not in SERVICES:
-            return None
-        ready = self.is_ready()
+            return _STATUS.Value("SERVICE_UNKNOWN")
+        is_up = not self._is_draining() and not self._stopped.is_set()
+        ready = is_up and all(is_ready(self._models, x) for x in self._models.names())
         return _STATUS.Value("SERVING" if ready else "NOT_SERVING")
 
     def _check(self, data: bytes, call: grpc.ServicerContext) -> bytes:
-        state = self._state(_service(data, call))
-        if state is None:
+        service = _service(data, call)
+        if service not in SERVICES:
             call.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        return messages.HealthCheckResponse(status=state).SerializeToString()
+        return _response(self._state(service))
 
     def _list(self, data: bytes, call: grpc.ServicerContext) -> bytes:
         response = messages.HealthListResponse()
@@ -86,32 +74,29 @@ class HealthService:
     def _watch(self, data: bytes, call: grpc.ServicerContext) -> Iterator[bytes]:
         service = _service(data, call)
         if not self._watchers.acquire(blocking=False):
-            call.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{_MAX_WATCHERS} callers watch already.",
-            )
+            text = f"{_MAX_WATCHERS} callers watch already."
+            call.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         try:
-            gone = threading.Event()
+            gone, told, is_last = threading.Event(), None, False
             call.add_callback(gone.set)
-            unknown = _STATUS.Value("SERVICE_UNKNOWN")
-            told = None
-            while call.is_active() and not gone.is_set():
-                last = self._stopped.is_set()
+            while call.is_active() and not gone.is_set() and not is_last:
+                is_last = self._stopped.is_set()
                 state = self._state(service)
-                state = unknown if state is None else state
                 if state != told:
                     told = state
-                    yield messages.HealthCheckResponse(status=state).SerializeToString()
-                if last:
-                    return
-                gone.wait(_WATCH_SECONDS)
+                    yield _response(state)
+                gone.wait(0.0 if is_last else _WATCH_SECONDS)
         finally:
             self._watchers.release()
 
 
+def _response(state: int) -> bytes:
+    return messages.HealthCheckResponse(status=state).SerializeToString()
+
+
 def _service(data: bytes, call: grpc.ServicerContext) -> str:
     try:
-        return parse(messages.HealthCheckRequest, data).service
-    except ServingError as error:
-        call.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        return messages.HealthCheckRequest.FromString(data).service
+    except DecodeError:
+        call.abort(grpc.StatusCode.INVALID_ARGUMENT, "It is no HealthCheckRequest.")
         raise

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 
 from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE
+from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_calls import make_context
-from eigenfit_serving.server.interfaces import Gate
-from eigenfit_serving.server.keys import is_key
+from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.request_ids import HEADER
 from eigenfit_serving.server.status import Code
-
-_BEARER = "bearer "
 
 
 class KeyInterceptor(grpc.ServerInterceptor):
@@ -26,7 +24,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
         gate: Counts what is refused.
     """
 
-    def __init__(self, keys: Sequence[bytes], gate: Gate) -> None:
+    def __init__(self, keys: Keys, gate: RequestGate) -> None:
         self._keys, self._gate = keys, gate
 
     def intercept_service(
@@ -37,34 +35,19 @@ class KeyInterceptor(grpc.ServerInterceptor):
         handler = continuation(details)
         if details.method.startswith(f"/{HEALTH_SERVICE}/"):
             return handler
-        if handler is None or self._has_key(details.invocation_metadata):
+        if handler is None or self._keys.accept(details.invocation_metadata or ()):
             return handler
         return _refusing(handler, details.method, self._gate)
 
-    def _has_key(self, metadata: Any) -> bool:
-        for name, value in metadata or ():
-            given = value if isinstance(value, bytes) else value.encode()
-            if name == "authorization" and value[: len(_BEARER)].lower() == _BEARER:
-                given = given[len(_BEARER) :].strip()
-            elif name != "x-api-key":
-                continue
-            if is_key(given, self._keys):
-                return True
-        return False
 
-
-def _refusing(handler: Any, method: str, gate: Gate) -> Any:
+def _refusing(handler: Any, method: str, gate: RequestGate) -> Any:
     def refuse(_: Any, call: grpc.ServicerContext) -> Any:
         gate.reject("api_key")
         context = make_context("", call)
         context.extra = {"method": method}
         call.set_trailing_metadata(((HEADER, context.request_id),))
         gate.note(context, Code.UNAUTHENTICATED)
-        call.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            "The API key is missing or wrong: send it as `x-api-key` or "
-            "`authorization: Bearer`.",
-        )
+        call.abort(grpc.StatusCode.UNAUTHENTICATED, MISSING)
 
     if handler.request_streaming and handler.response_streaming:
         return grpc.stream_stream_rpc_method_handler(refuse)

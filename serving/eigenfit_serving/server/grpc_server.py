@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 from eigenfit_serving.protocol import grpc_api
+from eigenfit_serving.protocol.pool import POOL
+from eigenfit_serving.server.budget import Budget
+from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_calls import refusals
 from eigenfit_serving.server.grpc_health import HealthService
 from eigenfit_serving.server.grpc_keys import KeyInterceptor
-from eigenfit_serving.server.grpc_model import ModelService
-from eigenfit_serving.server.grpc_prediction import PredictionService
-from eigenfit_serving.server.grpc_reflection import reflection_handlers
-from eigenfit_serving.server.grpc_tls import read_credentials
-from eigenfit_serving.server.interfaces import Gate, ModelSource
-from eigenfit_serving.server.keys import read_keys
+from eigenfit_serving.server.grpc_services import Services
+from eigenfit_serving.server.interfaces import ModelSource
+from eigenfit_serving.server.keys import Keys
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.tls import read_credentials
 
 _PROFILER = "tensorflow.ProfilerService"
+_REFLECTIONS = ("v1alpha", "v1")
 _LARGEST_MESSAGE = 2**31 - 1
 # For what is beside the requests that are let in: refusals, the health check.
 _MORE_THREADS = 40
@@ -33,6 +38,7 @@ class GrpcServer:
         gate: Lets requests in.
         options: Ports, certificates, key, limits.
         has_tcp: Whether there is a TCP port; 0 is any free one.
+        budget: Of memory; one of its own if not given.
 
     Raises:
         ValueError: If a file or an argument cannot be understood.
@@ -42,19 +48,18 @@ class GrpcServer:
     def __init__(
         self,
         models: ModelSource,
-        gate: Gate,
+        gate: RequestGate,
         options: Options,
         has_tcp: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
-        self._health = HealthService(
-            models, lambda: bool(getattr(gate, "draining", False))
-        )
+        self._health = HealthService(models, lambda: gate.draining)
         key = options.api_key_file
         interceptors: list[grpc.ServerInterceptor] = (
-            [KeyInterceptor(read_keys(key), gate)] if key else []
+            [KeyInterceptor(Keys(key), gate)] if key else []
         )
         self._credentials = (
             read_credentials(options.ssl_config_file)
@@ -64,15 +69,12 @@ class GrpcServer:
         self._server = grpc.server(
             self._threads, interceptors=interceptors, options=_arguments(options)
         )
-        services: dict[str, Any] = {
-            grpc_api.PREDICTION_SERVICE: PredictionService(models, options).handlers(
-                gate
-            ),
-            grpc_api.MODEL_SERVICE: ModelService(models).handlers(gate),
-        }
+        services = Services(models, options).handlers(
+            gate, budget or Budget(options.max_pending_body_bytes)
+        )
         if options.enable_grpc_healthcheck_service:
             services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
-        services.update(reflection_handlers(list(services)))
+        services |= _reflection(services)
         services[_PROFILER] = refusals("Profile", "Terminate", "Monitor")
         self._server.add_generic_rpc_handlers(
             [
@@ -120,6 +122,18 @@ class GrpcServer:
         if not port:
             raise OSError(f"Cannot listen on {address}.")
         return port
+
+
+def _reflection(services: Iterable[str]) -> dict[str, Any]:
+    """Makes what tells tools like grpcurl the services; both versions are equal."""
+    names = [f"grpc.reflection.{version}.ServerReflection" for version in _REFLECTIONS]
+    servicer = ReflectionServicer([*services, *names], pool=POOL)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return {name: {"ServerReflectionInfo": handler} for name in names}
 
 
 def _host(host: str) -> str:

@@ -17,6 +17,9 @@ import numpy as np
 
 from eigenfit_serving.server.status import Code, ServingError
 
+WARMUP = "WARMUP"
+"""Entrypoint of the requests that come with a model."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -41,18 +44,15 @@ class RequestContext:
 
     Attributes:
         api: `predict`, `metadata`, `status` or `reload`.
-        entrypoint: `GRPC` or `REST`.
+        entrypoint: `GRPC`, `REST` or `WARMUP`.
         request_id: As the caller gave it, or a new one.
         deadline: In seconds of `time.monotonic`; None for none.
         model: Name of the model, once it is known; for metrics and logs.
         version: Of the model that answered.
         signature: That was run.
         rows: First dimension of the inputs.
-        queue_seconds: Spent waiting for a batch.
         run_seconds: Spent in TensorFlow.
         extra: More fields of the access log.
-        is_logged: Whether the request has come so far that its line is written, or
-            will be at its end.
     """
 
     api: str
@@ -63,13 +63,11 @@ class RequestContext:
     version: int | None = None
     signature: str = ""
     rows: int | None = None
-    queue_seconds: float = 0.0
     run_seconds: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
-    is_logged: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _cancelled: bool = False
-    _callbacks: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _stop: Callable[[], None] | None = field(default=None, repr=False)
 
     def remaining(self) -> float | None:
         """Computes the seconds left, not negative; None without a deadline."""
@@ -78,41 +76,34 @@ class RequestContext:
         return max(0.0, self.deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raises if the caller has gone or the deadline has passed."""
-        if self._cancelled:
-            raise ServingError(Code.CANCELLED, "The request was cancelled.")
+        """Raises if the deadline has passed or the caller has gone."""
         if self.remaining() == 0.0:
             raise ServingError(
                 Code.DEADLINE_EXCEEDED, "Timed out waiting for the model to run."
             )
+        if self._cancelled:
+            raise ServingError(Code.CANCELLED, "The request was cancelled.")
 
     def cancel(self) -> None:
         """Tells whoever works for the request to stop; may be called repeatedly."""
         with self._lock:
-            if self._cancelled:
-                return
             self._cancelled = True
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
+            stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
 
-    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Registers what to call when the request is cancelled, at once if it is.
+    def on_cancel(self, stop: Callable[[], None] | None) -> None:
+        """Says what to call when the request is cancelled, at once if it is.
 
-        Returns:
-            A function that takes the registration back.
+        Args:
+            stop: In the place of what was said before; None for nothing.
         """
         with self._lock:
             if not self._cancelled:
-                self._callbacks.append(callback)
-                return lambda: self._forget(callback)
-        callback()
-        return lambda: None
-
-    def _forget(self, callback: Callable[[], None]) -> None:
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+                self._stop = stop
+                return
+        if stop is not None:
+            stop()
 
 
 class Servable(Protocol):
@@ -122,8 +113,8 @@ class Servable(Protocol):
         name: Of the model.
         version: Its number.
         path: Folder of the version.
-        signatures: `tensorflow.core.protobuf.meta_graph_pb2.SignatureDef` by name, as
-            in the SavedModel, with `defaults` where it has them.
+        signatures: `SignatureDef` by name, as in the SavedModel, with `defaults` where
+            it has them.
     """
 
     name: str
@@ -133,18 +124,19 @@ class Servable(Protocol):
 
     def run(
         self,
-        feeds: Mapping[str, np.ndarray],
-        fetches: Sequence[str],
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
         context: RequestContext,
     ) -> list[np.ndarray]:
-        """Runs the graph, in a batch with other callers' rows where that is on.
+        """Runs one signature.
 
         Args:
-            feeds: Arrays by tensor name ("serving_default_initial:0"), uncast: what
-                does not fit is reported by the runtime. Strings are object arrays of
-                bytes.
-            fetches: Tensor names.
-            context: Its deadline and cancellation stop the run.
+            signature: Its name.
+            inputs: Arrays by the names of the signature, all of them, uncast: what does
+                not fit is reported by the runtime. Strings are object arrays of bytes.
+            outputs: Names of those that are wanted.
+            context: Its cancellation stops the run.
 
         Raises:
             ServingError: With the code of the runtime.
@@ -204,29 +196,9 @@ class ModelSource(Protocol):
         ...
 
 
-class Gate(Protocol):
-    """Lets requests in, counts and logs them."""
-
-    def admit(self, context: RequestContext) -> AbstractContextManager[None]:
-        """Surrounds the work for a request.
-
-        Counts it as in flight, and when it ends, with an error or not, records metrics
-        and writes the line of the access log.
-
-        Raises:
-            ServingError: UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED if too
-                many are in flight.
-        """
-        ...
-
-    def reject(self, reason: str) -> None:
-        """Counts a request refused before `admit`: `body_size`, `api_key`, ..."""
-        ...
-
-    def note(self, context: RequestContext, code: Code) -> None:
-        """Writes the line of the access log of a request that never came to `admit`."""
-        ...
-
-    def render(self) -> bytes:
-        """Writes all metrics in the text format of Prometheus."""
-        ...
+def is_ready(models: ModelSource, name: str) -> bool:
+    """Tells whether a model has a version that is available."""
+    try:
+        return any(x.state == "AVAILABLE" for x in models.status(name))
+    except ServingError:  # Configured, but no version has been seen.
+        return False

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+_BEARER = "bearer "
 
-def read_keys(path: str) -> list[bytes]:
-    """Reads a file of keys, the first word of each line: several can be in use.
+MISSING = (
+    "The API key is missing or wrong: send it as `x-api-key`, or as `Authorization: "
+    "Bearer`."
+)
+
+
+class Keys:
+    """The keys that are accepted; without any everyone is.
+
+    Args:
+        path: Of a file of keys, the first word of each line: several can be in use.
+            Empty for none.
 
     Raises:
-        ValueError: It holds none.
+        ValueError: The file holds none.
         OSError: It cannot be read.
     """
-    lines = map(bytes.split, Path(path).read_bytes().splitlines())
-    keys = [words[0] for words in lines if words]
-    if not keys:
-        raise ValueError(f"{path}: no API key in this file; one a line")
-    return keys
 
+    def __init__(self, path: str) -> None:
+        lines = Path(path).read_bytes().splitlines() if path else []
+        self._keys = [words[0] for words in map(bytes.split, lines) if words]
+        if path and not self._keys:
+            raise ValueError(f"{path}: no API key in this file; one a line")
 
-def is_key(shown: bytes, keys: Sequence[bytes]) -> bool:
-    """Compares with every key, so that the time does not tell which one is close."""
-    return any([hmac.compare_digest(key, shown) for key in keys])
+    def __repr__(self) -> str:
+        return f"Keys({len(self._keys)})"
+
+    def accept(self, headers: Iterable[tuple[str, str | bytes]]) -> bool:
+        """Tells whether headers, with names in lower case, hold a key, or none is due.
+
+        All keys are compared, so that the time does not tell which one is close.
+        """
+        if not self._keys:
+            return True
+        for name, value in headers:
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            if name == "authorization" and text[: len(_BEARER)].lower() == _BEARER:
+                text = text[len(_BEARER) :]
+            elif name != "x-api-key":
+                continue
+            shown = text.strip().encode()
+            if any([hmac.compare_digest(key, shown) for key in self._keys]):
+                return True
+        return False

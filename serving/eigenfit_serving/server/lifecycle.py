@@ -8,31 +8,19 @@ longer wanted goes only when something that is wanted serves, or nothing is want
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from eigenfit_serving.server.handles import Handle
 from eigenfit_serving.server.interfaces import VersionStatus
-from eigenfit_serving.server.polling import Version
+from eigenfit_serving.server.polling import Version, Watcher
 from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.versions import ModelSettings
 
 _MAX_ENDED = 100
 """Versions that have ended and are still listed."""
 
 
-@dataclass(frozen=True)
-class Retries:
-    """How often a version that cannot be loaded is tried again.
-
-    Attributes:
-        count: After the first time.
-        interval: Seconds between two.
-    """
-
-    count: int = 5
-    interval: float = 60.0
-
-
-@dataclass
+@dataclass(eq=False)
 class Record:
     """A version and its state.
 
@@ -44,7 +32,8 @@ class Record:
         is_busy: Whether it is being loaded at this moment.
         failures: How often it could not be loaded.
         retry_at: When to try again.
-        handle: To the loaded version.
+        servable: Once it is loaded, until it is closed.
+        users: Requests that use it.
     """
 
     source: Version
@@ -54,7 +43,8 @@ class Record:
     is_busy: bool = False
     failures: int = 0
     retry_at: float = 0.0
-    handle: Handle | None = None
+    servable: Any = None
+    users: int = 0
 
     @property
     def number(self) -> int:
@@ -66,134 +56,120 @@ class Record:
         """Whether loading was given up."""
         return self.state == "END" and self.error is not None
 
-    def end(self) -> None:
-        """Ends the version for good."""
-        self.state, self.handle, self.is_busy = "END", None, False
+    def finish_load(self, servable: Any) -> None:
+        """Makes the version available."""
+        self.is_busy, self.error = False, None
+        self.state, self.servable = "AVAILABLE", servable
+
+    def fail_load(self, error: ServingError, max_retries: int, retry_at: float) -> None:
+        """Notes that the version could not be loaded, and when to try again."""
+        self.is_busy, self.error, self.retry_at = False, error, retry_at
+        self.failures += 1
+        if self.failures > max_retries or not self.is_wanted:
+            self.state = "END"
+
+    def is_due(self, now: float) -> bool:
+        """Tells whether the version is to be loaded now."""
+        waits = self.state == "LOADING" and self.retry_at <= now
+        return self.is_wanted and not self.is_busy and (self.state == "START" or waits)
 
     def status(self) -> VersionStatus:
         """Tells the state as callers see it."""
         if self.state == "END" and self.error is not None:
-            return VersionStatus(
-                self.number, "END", self.error.code, self.error.message
-            )
+            error = self.error
+            return VersionStatus(self.number, "END", error.code, error.message)
         return VersionStatus(self.number, self.state)
 
 
-class ModelLife:
-    """All versions of a model that there are or were.
+@dataclass
+class Model:
+    """A model, and all versions of it that there are or were.
 
     Attributes:
-        name: Of the model.
+        settings: What is configured.
+        watcher: Of the folder.
+        is_seen: Whether somebody has looked for versions since the last change.
         records: By number.
     """
 
-    def __init__(self, name: str, retries: Retries) -> None:
-        self.name = name
-        self.records: dict[int, Record] = {}
-        self._retries = retries
+    settings: ModelSettings
+    watcher: Watcher
+    is_seen: bool = False
+    records: dict[int, Record] = field(default_factory=dict)
 
     def want(self, versions: Iterable[Version]) -> None:
         """Says which versions are to be served, and no others."""
         wanted = {version.number: version for version in versions}
         for number, record in self.records.items():
             record.is_wanted = number in wanted
-            if record.is_wanted or record.is_busy:
-                continue
-            if record.state in ("START", "LOADING"):
-                record.end()
+            is_waiting = record.state in ("START", "LOADING") and not record.is_busy
+            if is_waiting and not record.is_wanted:
+                record.state = "END"
         for number, version in wanted.items():
             record = self.records.get(number)
             if record is None or _begins_anew(record, version):
                 self.records[number] = Record(version)
-        self._forget_old()
+        ended = [n for n, x in self.records.items() if x.state == "END"]
+        gone = sorted(number for number in ended if number not in wanted)
+        for number in gone[: max(0, len(gone) - _MAX_ENDED)]:
+            del self.records[number]
 
-    def retry_now(self, number: int) -> None:
+    @property
+    def wanted(self) -> list[Record]:
+        """The versions that are to be served."""
+        return [record for record in self.records.values() if record.is_wanted]
+
+    @property
+    def serving(self) -> dict[int, Record]:
+        """The versions that can be used, by number."""
+        return {n: x for n, x in self.records.items() if x.state == "AVAILABLE"}
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is not known yet if there are versions to be loaded."""
+        return not self.is_seen or (not self.wanted and self.watcher.is_waiting)
+
+    @property
+    def are_labels_settled(self) -> bool:
+        """Whether the versions with labels are loaded, or failed."""
+        labelled = self.settings.labels.values()
+        wanted = [x for x in self.wanted if x.number in labelled]
+        return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
+
+    def retry_now(self, record: Record) -> None:
         """Tries again what has failed, since its files have changed."""
-        record = self.records[number]
         if record.has_failed:
-            self.records[number] = Record(record.source)
+            self.records[record.number] = Record(record.source)
         elif record.state == "LOADING" and not record.is_busy:
             record.failures, record.retry_at = 0, 0.0
 
     def begin_loads(self, now: float) -> list[Record]:
         """Marks as LOADING what is to be loaded now; highest version first."""
-        due = [
-            record
-            for record in self.records.values()
-            if record.is_wanted
-            and not record.is_busy
-            and (
-                record.state == "START"
-                or (record.state == "LOADING" and record.retry_at <= now)
-            )
-        ]
+        due = [record for record in self.records.values() if record.is_due(now)]
         for record in due:
             record.state, record.is_busy = "LOADING", True
         return sorted(due, key=lambda record: -record.number)
 
-    def begin_unloads(self) -> list[tuple[Record, Handle]]:
+    def begin_unloads(self) -> list[Record]:
         """Marks as UNLOADING what is to be unloaded now."""
-        wanted = [record for record in self.records.values() if record.is_wanted]
+        wanted = self.wanted
         if wanted and not any(record.state == "AVAILABLE" for record in wanted):
             return []
-        due = []
-        for record in self.records.values():
-            if record.state == "AVAILABLE" and not record.is_wanted:
-                assert record.handle is not None
-                record.state = "UNLOADING"
-                due.append((record, record.handle))
+        due = [record for record in self.serving.values() if not record.is_wanted]
+        for record in due:
+            record.state = "UNLOADING"
         return due
-
-    def finish_load(self, record: Record, handle: Handle) -> None:
-        """Makes a version available."""
-        record.is_busy, record.error = False, None
-        record.state, record.handle = "AVAILABLE", handle
-
-    def fail_load(self, record: Record, error: ServingError, now: float) -> None:
-        """Notes that a version could not be loaded, and when to try again."""
-        record.is_busy, record.error = False, error
-        record.failures += 1
-        if record.failures > self._retries.count or not record.is_wanted:
-            record.end()
-        else:
-            record.retry_at = now + self._retries.interval
-
-    def available(self) -> dict[int, Handle]:
-        """Lists the versions that serve."""
-        return {
-            number: record.handle
-            for number, record in self.records.items()
-            if record.state == "AVAILABLE" and record.handle is not None
-        }
 
     def failure(self) -> Record | None:
         """Finds the highest version that was given up; None while there is hope."""
-        wanted = [record for record in self.records.values() if record.is_wanted]
+        wanted = self.wanted
         if not wanted or not all(record.has_failed for record in wanted):
             return None
         return max(wanted, key=lambda record: record.number)
 
-    def next_retry(self) -> float | None:
-        """Tells when something is to be tried again."""
-        times = [
-            record.retry_at
-            for record in self.records.values()
-            if record.state == "LOADING" and not record.is_busy and record.is_wanted
-        ]
-        return min(times, default=None)
-
     def statuses(self) -> list[VersionStatus]:
         """Lists all versions, highest first."""
         return [self.records[n].status() for n in sorted(self.records, reverse=True)]
-
-    def _forget_old(self) -> None:
-        ended = [
-            number
-            for number, record in sorted(self.records.items())
-            if record.state == "END" and not record.is_wanted
-        ]
-        for number in ended[: max(0, len(ended) - _MAX_ENDED)]:
-            del self.records[number]
 
 
 def _begins_anew(record: Record, version: Version) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, TextIO
 
 from eigenfit_serving.server.flags import (
@@ -18,7 +21,6 @@ from eigenfit_serving.server.flags import (
     version_text,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.signals import stop_at_signals
 from eigenfit_serving.server.status import Code, ServingError
 
 logger = logging.getLogger(__name__)
@@ -44,19 +46,41 @@ def main(arguments: Sequence[str]) -> int:
     except FlagError as error:
         print(error, file=sys.stderr)
         return FAILED
-    if command.action == "help":
-        print(help_text())
+    if command.action:
+        print(help_text() if command.action == "help" else version_text())
         return 0
-    if command.action == "version":
-        print(version_text())
-        return 0
-    _start_logging()
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
+    )
+    for noisy in ("tensorflow", "h5py", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     for warning in command.warnings():
         _print(warning, sys.stderr)
     try:
-        return Application(command, stop_at_signals()).run()
+        return Application(command, _stop_at_signals()).run()
     except ServingError as error:
-        return _fail(error)
+        text = f"Failed to start server. Error: {error.code.name}: {error.message}"
+        _print(text, sys.stderr)
+        return FAILED
+
+
+def _stop_at_signals() -> threading.Event:
+    """Makes an event that the first SIGTERM or SIGINT sets.
+
+    The second one ends the process.
+    """
+    event = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            os._exit(1)
+        event.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return event
 
 
 class Application:
@@ -78,11 +102,11 @@ class Application:
         servers: Callable[..., dict[str, Any]] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
+        from eigenfit_serving.protocol.messages import MonitoringConfig
         from eigenfit_serving.server.access_log import AccessLog
         from eigenfit_serving.server.config_files import (
-            Keeping,
-            batching_parameters,
             model_config,
+            read_kept,
             read_message,
         )
         from eigenfit_serving.server.gate import RequestGate
@@ -94,20 +118,15 @@ class Application:
         self._command, self._options, self._stop = command, options, stop
         self._make_servers = servers or make_servers
         self._say = say or _print
-        parameters = batching_parameters(options)
         if options.monitoring_config_file:
-            from eigenfit_serving.protocol.messages import MonitoringConfig
-
             read_message(MonitoringConfig, options.monitoring_config_file)
         self._configured = model_config(options)
+        self._config = read_kept(options.model_config_state) or self._configured
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
         self.gate = RequestGate(metrics, self._log, options.max_in_flight)
-        loader = Loader(options, metrics, parameters, raw_load)
-        metrics.watch_depth(lambda: loader.queue_depth)
-        self.registry = Registry(options, loader)
-        self._models = Keeping(options.model_config_state, self.registry)
-        self._config = self._models.kept() or self._configured
+        self.registry = Registry(options, Loader(options, metrics, raw_load))
+        metrics.watch(self.registry.states)
 
     def run(self) -> int:
         """Runs until `stop` is set.
@@ -119,38 +138,32 @@ class Application:
             ServingError: If it cannot start.
         """
         servers: dict[str, Any] = {}
-        poller = None
-        try:
+        with contextlib.ExitStack() as stack:
+            if self._log is not None:
+                stack.callback(self._log.close)
+            stack.callback(lambda: _within(2 * _STOP_SECONDS, self.registry.close))
+            stack.callback(lambda: _stop_servers(servers))
+            stack.callback(self.gate.close)
             # First, for the files that they read are wrong more often than models.
             made = self._make()
             self.registry.start(self._config)
-            if not self._wait_first_load():
-                return 0
-            servers, urls = self._start_servers(made)
-            poller = self._start_poller()
+            while not self.registry.check_started():
+                if self._stop.is_set():
+                    return 0
+                self.registry.wait_changed(0.1)
+            urls: dict[str, str | None] = {"grpc": None, "rest": None}
+            for kind, server in made.items():
+                urls[kind] = url_of(kind, self._start(server), self._options)
+                servers[kind] = server
+            self._poll_configuration(stack)
             self._say(json.dumps({"event": "ready", **urls}))
             self._stop.wait()
             self._drain()
-            return 0
-        finally:
-            if poller is not None:
-                poller.stop()
-            self.gate.close()
-            _stop_servers(servers)
-            _within(2 * _STOP_SECONDS, self.registry.close)
-            if self._log is not None:
-                self._log.close()
-
-    def _wait_first_load(self) -> bool:
-        while not self.registry.check_started():
-            if self._stop.is_set():
-                return False
-            self.registry.wait_changed(0.1)
-        return not self._stop.is_set()
+        return 0
 
     def _make(self) -> dict[str, Any]:
         try:
-            made = self._make_servers(self._models, self.gate, self._command)
+            made = self._make_servers(self.registry, self.gate, self._command)
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
@@ -165,37 +178,32 @@ class Application:
             )
         return made
 
-    def _start_servers(
-        self, made: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, str | None]]:
-        started: dict[str, Any] = {}
-        urls: dict[str, str | None] = {"grpc": None, "rest": None}
+    def _start(self, server: Any) -> int:
         try:
-            for kind, server in made.items():
-                port = server.start()
-                started[kind] = server
-                urls[kind] = url_of(kind, port, self._options)
-        except (OSError, RuntimeError) as error:
-            _stop_servers(started)
-            raise _server_error(self._options.host, error) from None
-        return started, urls
+            return server.start()
+        except OSError as error:
+            reason = str(error.strerror or error)
+            if "listen" not in reason:
+                reason = f"Cannot listen on {self._options.host}: {reason}"
+            raise ServingError(Code.INVALID_ARGUMENT, reason) from None
 
-    def _start_poller(self) -> Any:
+    def _poll_configuration(self, stack: contextlib.ExitStack) -> None:
         from eigenfit_serving.server.config_files import ConfigPoller
 
         options = self._options
         seconds = options.model_config_file_poll_wait_seconds
-        if not options.model_config_file or seconds <= 0:
-            return None
-        poller = ConfigPoller(options.model_config_file, seconds, self.registry.reload)
-        # A file that has not changed replaces nothing that requests have set.
-        poller.start(self._configured)
-        return poller
+        if options.model_config_file and seconds > 0:
+            poller = ConfigPoller(
+                options.model_config_file, seconds, self.registry.apply
+            )
+            # A file that has not changed replaces nothing that requests have set.
+            poller.start(self._configured)
+            stack.callback(poller.stop)
 
     def _drain(self) -> None:
         options = self._options
         logger.info("Stopping: %d requests are being worked on", self.gate.in_flight)
-        self.gate.announce_drain()
+        self.gate.draining = True
         if options.drain_delay_seconds:
             threading.Event().wait(options.drain_delay_seconds)
         self.gate.close()
@@ -209,22 +217,22 @@ class Application:
 
 def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
     """Makes the servers that are asked for."""
+    from eigenfit_serving.server.budget import Budget
     from eigenfit_serving.server.grpc_server import GrpcServer
+    from eigenfit_serving.server.rest_server import RestServer
 
     options = command.options
+    budget = Budget(options.max_pending_body_bytes)
     servers: dict[str, Any] = {}
     if command.has_tcp or options.grpc_socket_path:
-        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp)
-    if command.has_rest:
-        if options.rest_api_port and options.rest_api_port == options.port:
-            logger.error(
-                "server_options.http_port cannot be same as grpc_port. Please use a "
-                "different port for HTTP/REST API. Skipped exporting HTTP/REST API."
-            )
-            return servers
-        from eigenfit_serving.server.rest_server import RestServer
-
-        servers["rest"] = RestServer(models, gate, options)
+        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp, budget)
+    if options.rest_api_port and options.rest_api_port == options.port:
+        logger.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a "
+            "different port for HTTP/REST API. Skipped exporting HTTP/REST API."
+        )
+    elif command.has_rest:
+        servers["rest"] = RestServer(models, gate, options, budget)
     return servers
 
 
@@ -259,30 +267,7 @@ def _within(seconds: float, *works: Callable[[], object]) -> None:
         thread.join(seconds)
 
 
-def _server_error(host: str, error: Exception) -> ServingError:
-    reason = str(getattr(error, "strerror", None) or error)
-    if isinstance(error, OSError) and "listen" not in reason:
-        reason = f"Cannot listen on {host}: {reason}"
-    return ServingError(Code.INVALID_ARGUMENT, reason)
-
-
-def _fail(error: ServingError) -> int:
-    text = f"Failed to start server. Error: {error.code.name}: {error.message}"
-    _print(text, sys.stderr)
-    return FAILED
-
-
 def _print(text: str, stream: TextIO | None = None) -> None:
     # A full disk behind the log stops no server.
     with contextlib.suppress(OSError):
         print(text, file=stream, flush=True)
-
-
-def _start_logging() -> None:
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s] %(message)s",
-    )
-    for noisy in ("tensorflow", "h5py", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

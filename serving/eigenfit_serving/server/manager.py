@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.server.handles import Handle
-from eigenfit_serving.server.interfaces import VersionStatus
-from eigenfit_serving.server.lifecycle import ModelLife, Record, Retries
+from eigenfit_serving.server.lifecycle import Model, Record
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.polling import Version, Watcher
 from eigenfit_serving.server.status import Code, ServingError
@@ -52,8 +50,6 @@ class Manager:
     Attributes:
         changed: Held while anything is read, notified when a version changes its state.
         models: What is configured, by name.
-        serving: The versions that can be used, by model and number. Never changed, but
-            replaced.
     """
 
     def __init__(
@@ -64,20 +60,16 @@ class Manager:
         executor: Any = None,
     ) -> None:
         self.changed = threading.Condition(threading.RLock())
-        self.models: dict[str, ModelSettings] = {}
-        self.serving: dict[str, dict[int, Handle]] = {}
+        self.models: dict[str, Model] = {}
+        self._removed: dict[str, Model] = {}
         self._load, self._clocks = load, clocks or Clocks()
         self._poll_wait = float(options.file_system_poll_wait_seconds)
-        self._retries = Retries(
-            options.max_num_load_retries, options.load_retry_interval_micros / 1e6
-        )
+        self._max_retries = options.max_num_load_retries
+        self._retry_seconds = options.load_retry_interval_micros / 1e6
         count = options.num_load_threads + options.num_unload_threads
         self._executor = executor or ThreadPoolExecutor(count or 4, "load")
         self._poll_lock = threading.Lock()
-        self._watchers: dict[str, Watcher] = {}
-        self._unseen: set[str] = set()
-        self._lives: dict[str, ModelLife] = {}
-        self._next_poll: float | None = 0.0
+        self._next_poll = 0.0
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -86,53 +78,33 @@ class Manager:
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
         self._thread.start()
 
-    def configure(self, models: Iterable[ModelSettings]) -> None:
+    def configure(self, settings: Iterable[ModelSettings]) -> None:
         """Says which models there are to be."""
         with self._poll_lock, self.changed:
-            self.models = {model.name: model for model in models}
-            watchers = {}
-            for name, model in self.models.items():
-                old, path = self._watchers.get(name), Path(model.base_path)
-                is_kept = old is not None and old.base_path == path
-                watchers[name] = old if is_kept and old else self._watcher(model)
-                self._lives.setdefault(name, ModelLife(name, self._retries))
-            for name in set(self._watchers) - set(watchers):
+            known = self._removed | self.models
+            self.models = {}
+            for new in settings:
+                model = known.pop(new.name, None) or Model(new, self._watcher(new))
+                if model.settings.base_path != new.base_path:
+                    model.watcher = self._watcher(new)
+                model.settings, model.is_seen = new, False
+                self.models[new.name] = model
+            for name in set(known) - set(self._removed):
                 logger.info("Model %s is not configured any more", name)
-                self._lives[name].want([])
-            self._watchers = watchers
-            self._unseen = set(watchers)
+                known[name].want([])
+            self._removed = known
             self._next_poll = 0.0
             self.changed.notify_all()
 
-    def foresee(self, model: ModelSettings) -> list[int]:
+    def foresee(self, settings: ModelSettings) -> list[int]:
         """Lists the versions that would be loaded with other settings."""
-        watcher = Watcher(model.name, Path(model.base_path), True, self._clocks.files)
-        return model.policy.choose(watcher.look() or ())
+        watcher = self._watcher(settings)
+        watcher.looks_once = True
+        return settings.choose(watcher.look() or ())
 
-    def statuses(self, name: str) -> list[VersionStatus]:
-        """Lists the versions of a model, highest first; none of an unknown model."""
-        with self.changed:
-            life = self._lives.get(name)
-            return life.statuses() if life is not None else []
-
-    def failure(self, name: str) -> Record | None:
-        """Finds the version of a model that cannot be loaded, if no other can."""
-        return self._lives[name].failure()
-
-    def is_unseen(self, name: str) -> bool:
-        """Tells whether nobody has looked for versions since the last change."""
-        return name in self._unseen
-
-    def is_pending(self, name: str) -> bool:
-        """Tells whether it is not known yet if a model has versions to be loaded."""
-        if self.is_unseen(name):
-            return True
-        return not self.wanted(name) and self._watchers[name].is_waiting
-
-    def wanted(self, name: str) -> list[Record]:
-        """Lists the versions of a model that are to be served."""
-        records = self._lives[name].records.values()
-        return [record for record in records if record.is_wanted]
+    def find(self, name: str) -> Model | None:
+        """Finds a model, also one that is not configured any more."""
+        return self.models.get(name) or self._removed.get(name)
 
     def wait(self, is_over: Callable[[], bool]) -> None:
         """Waits for a condition, which is evaluated with `changed` held.
@@ -154,19 +126,25 @@ class Manager:
     def tick(self) -> None:
         """Looks for versions if it is time, and begins what is due."""
         now = self._clocks.monotonic()
-        if self._next_poll is not None and now >= self._next_poll:
+        if now >= self._next_poll:
             self._poll()
         with self.changed:
-            lives = list(self._lives.items())
-            loads = [
-                (n, record) for n, life in lives for record in life.begin_loads(now)
-            ]
-            unloads = [(n, *pair) for n, life in lives for pair in life.begin_unloads()]
-            self._publish()
+            models = [*self.models.items(), *self._removed.items()]
+            loads = [(n, record) for n, x in models for record in x.begin_loads(now)]
+            unloads = [record for _, x in models for record in x.begin_unloads()]
+            unused = [record for record in unloads if not record.users]
         for name, record in loads:
             self._later(lambda n=name, r=record: self._load_version(n, r))
-        for name, record, handle in unloads:
-            self._unload(name, record, handle)
+        for record in unused:
+            self._later(lambda r=record: self._close_version(r))
+
+    def release(self, record: Record) -> None:
+        """Takes a user of a version away; the last one closes what is to go."""
+        with self.changed:
+            record.users -= 1
+            is_over = not record.users and record.state == "UNLOADING"
+        if is_over:
+            self._later(lambda: self._close_version(record))
 
     def close(self) -> None:
         """Unloads everything; waits for what is being loaded, not for requests."""
@@ -177,46 +155,49 @@ class Manager:
             self._thread.join()
         self._executor.shutdown(wait=True, cancel_futures=True)
         with self.changed:
-            handles = [x for served in self.serving.values() for x in served.values()]
-            self.serving = {}
-        for handle in handles:
-            handle.retire(handle.close)
+            models = [*self.models.values(), *self._removed.values()]
+            serving = [record for x in models for record in x.serving.values()]
+            for record in serving:
+                record.state = "UNLOADING"
+            unused = [record for record in serving if not record.users]
+        for record in unused:
+            self._close_version(record)
 
-    def _watcher(self, model: ModelSettings) -> Watcher:
-        path = Path(model.base_path)
-        return Watcher(model.name, path, self._poll_wait <= 0, self._clocks.files)
+    def _watcher(self, settings: ModelSettings) -> Watcher:
+        path, once = Path(settings.base_path), self._poll_wait <= 0
+        return Watcher(settings.name, path, once, self._clocks.files)
 
     def _poll(self) -> None:
         with self._poll_lock:
-            seen: dict[str, dict[int, Version] | None] = {}
-            for name, watcher in self._watchers.items():
-                seen[name] = watcher.look()
-                self._retry_changed(name, watcher)
+            seen: list[tuple[Model, dict[int, Version] | None]] = []
+            for model in self.models.values():
+                seen.append((model, model.watcher.look()))
+                self._retry_changed(model)
             with self.changed:
-                for name, found in seen.items():
+                for model, found in seen:
+                    model.is_seen = True
                     if found is not None:
-                        chosen = self.models[name].policy.choose(found)
-                        self._lives[name].want(found[number] for number in chosen)
-                self._unseen -= set(seen)
-                wait = self._poll_wait
-                if any(watcher.is_waiting for watcher in self._watchers.values()):
+                        chosen = model.settings.choose(found)
+                        model.want(found[number] for number in chosen)
+                wait = self._poll_wait if self._poll_wait > 0 else float("inf")
+                if self._poll_wait > 0 and any(x.watcher.is_waiting for x, _ in seen):
                     wait = min(wait, 1.0)
-                self._next_poll = self._clocks.monotonic() + wait if wait > 0 else None
+                self._next_poll = self._clocks.monotonic() + wait
                 self.changed.notify_all()
 
-    def _retry_changed(self, name: str, watcher: Watcher) -> None:
+    def _retry_changed(self, model: Model) -> None:
         with self.changed:
-            failed = [x for x in self.wanted(name) if x.failures and not x.is_busy]
+            failed = [x for x in model.wanted if x.failures and not x.is_busy]
         for record in failed:
-            if watcher.has_changed(record.source):
+            if model.watcher.has_changed(record.source):
                 with self.changed:
-                    self._lives[name].retry_now(record.number)
+                    model.retry_now(record)
 
     def _load_version(self, name: str, record: Record) -> None:
         path = str(record.source.path)
         logger.info("Loading version %d of model %s: %s", record.number, name, path)
         try:
-            handle = Handle(self._load(path, name, record.number))
+            servable = self._load(path, name, record.number)
         except Exception as error:
             failure = _as_serving_error(error)
             logger.error(
@@ -227,40 +208,30 @@ class Manager:
                 failure.message,
             )
             with self.changed:
-                self._lives[name].fail_load(record, failure, self._clocks.monotonic())
+                again = self._clocks.monotonic() + self._retry_seconds
+                record.fail_load(failure, self._max_retries, again)
                 self.changed.notify_all()
             return
-        logger.info("Version %d of model %s is available", record.number, name)
         with self.changed:
-            self._lives[name].finish_load(record, handle)
-            self._publish()
+            record.finish_load(servable)
             self.changed.notify_all()
+        logger.info("Version %d of model %s is available", record.number, name)
 
-    def _unload(self, name: str, record: Record, handle: Handle) -> None:
-        def close() -> None:
-            try:
-                handle.close()
-            except Exception:
-                logger.exception("Closing version %d of %s", record.number, name)
-            logger.info("Version %d of model %s is unloaded", record.number, name)
-            with self.changed:
-                record.end()
-                self.changed.notify_all()
-
-        handle.retire(lambda: self._later(close))
+    def _close_version(self, record: Record) -> None:
+        try:
+            record.servable.close()
+        except Exception:
+            logger.exception("Closing %s failed", record.source.path)
+        logger.info("Version %d of %s is unloaded", record.number, record.source.path)
+        with self.changed:
+            record.state, record.servable = "END", None
+            self.changed.notify_all()
 
     def _later(self, work: Callable[[], None]) -> None:
         try:
             self._executor.submit(work)
         except RuntimeError:  # of an executor that is shut down
             work()
-
-    def _publish(self) -> None:
-        self.serving = {
-            name: available
-            for name, life in self._lives.items()
-            if (available := life.available())
-        }
 
     def _run(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eigenfit_serving.server.executor_files import needs_variables
+from eigenfit_serving.server.saved_graph import needs_variables
 from eigenfit_serving.server.versions import parse_version
 
 logger = logging.getLogger(__name__)

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from eigenfit_serving.protocol.tensors import to_array
-from eigenfit_serving.server.batching import WARMUP
-from eigenfit_serving.server.interfaces import RequestContext, Servable
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.predict_limits import check_limits, check_shape
 from eigenfit_serving.server.status import Code, ServingError
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -61,20 +59,18 @@ def predict(
         if array.ndim and context.rows is None:
             context.rows = array.shape[0]
         if options.strict_shapes:
-            check_shape(alias, array, signature.inputs[alias])
+            _check_shape(alias, array, signature.inputs[alias])
     # The records that come with a model are no requests.
     if context.entrypoint != WARMUP:
-        check_limits(arrays, options)
+        _check_limits(arrays, options)
     outputs = _wanted(signature, output_filter)
-    feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
-    fetches = [signature.outputs[alias].name for alias in outputs]
     try:
-        results = servable.run(feeds, fetches, context)
+        results = servable.run(used, arrays, outputs, context)
     except ServingError as error:
         if error.code is Code.INVALID_ARGUMENT:
             # Rather the input whose shape is wrong than nodes of the graph.
             for alias, array in arrays.items():
-                check_shape(alias, array, signature.inputs[alias])
+                _check_shape(alias, array, signature.inputs[alias])
         raise
     return used, dict(zip(outputs, results, strict=True))
 
@@ -148,6 +144,49 @@ def _wanted(signature: Any, output_filter: Sequence[str]) -> list[str]:
             raise _invalid(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
     return list(output_filter) or sorted(signature.outputs)
+
+
+def _check_limits(arrays: Mapping[str, np.ndarray], options: Options) -> None:
+    """Checks inputs against the limits; a limit of zero is none."""
+    elements = sum(array.size for array in arrays.values())
+    _check_limit("The request has", elements, "elements", "max_elements", options)
+    for alias, array in arrays.items():
+        if array.ndim:
+            rows = array.shape[0]
+            _check_limit("The request has", rows, "rows", "max_rows", options)
+        if array.ndim > 2 and array.shape[-1] == array.shape[-2]:
+            order = array.shape[-1]
+            _check_limit(
+                f"{alias} has matrices of", order, "rows", "max_order", options
+            )
+        if alias == "max_steps" and array.size and array.dtype.kind in "iu":
+            steps = int(array.max())
+            _check_limit("The request asks for", steps, "steps", "max_steps", options)
+
+
+def _check_shape(alias: str, array: np.ndarray, info: Any) -> None:
+    """Compares an input with the shape that the signature declares."""
+    declared = info.tensor_shape
+    if declared.unknown_rank:
+        return
+    wanted = [dim.size for dim in declared.dim]
+    fits = len(wanted) == array.ndim and all(
+        want < 0 or want == got for want, got in zip(wanted, array.shape, strict=True)
+    )
+    if not fits:
+        expected = ",".join("?" if size < 0 else str(size) for size in wanted)
+        got = ",".join(map(str, array.shape))
+        raise _invalid(f"Input {alias}: expected shape [{expected}], got [{got}].")
+
+
+def _check_limit(
+    what: str, value: int, unit: str, option: str, options: Options
+) -> None:
+    limit = getattr(options, option)
+    if limit and value > limit:
+        raise _invalid(
+            f"{what} {value} {unit}, over the limit of {limit} (--{option})."
+        )
 
 
 def _list(names: Iterable[str]) -> str:

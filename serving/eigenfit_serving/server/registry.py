@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from eigenfit_serving.server.handles import Handle
+from eigenfit_serving.server.config_files import write_kept
 from eigenfit_serving.server.interfaces import ModelSpec, Servable, VersionStatus
-from eigenfit_serving.server.labels import Labels, assign_labels, find_label
-from eigenfit_serving.server.lifecycle import describe_failures
+from eigenfit_serving.server.lifecycle import Record, describe_failures
 from eigenfit_serving.server.manager import Clocks, Load, Manager
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
-from eigenfit_serving.server.versions import (
-    ModelSettings,
-    check_platforms,
-    check_platforms_kept,
-    read_models,
-)
-
-
-class _Lease:
-    """Holds a version for a request."""
-
-    __slots__ = ("_find", "_handle")
-
-    def __init__(self, find: Callable[[], Handle]) -> None:
-        self._find = find
-        self._handle: Handle | None = None
-
-    def __enter__(self) -> Servable:
-        self._handle = self._find()
-        servable: Any = self._handle.servable
-        return servable
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._handle is not None:
-            self._handle.release()
-            self._handle = None
+from eigenfit_serving.server.versions import ModelSettings, read_models
 
 
 class Registry:
@@ -70,16 +39,22 @@ class Registry:
         self.manager = Manager(options, load, clocks, executor)
         self._options = options
         self._reload_lock = threading.Lock()
-        self._config: Any = None
-        self._labels: Labels = {}
+        self._labels: dict[str, dict[str, int]] = {}
 
-    def acquire(self, spec: ModelSpec) -> _Lease:
+    @contextmanager
+    def acquire(self, spec: ModelSpec) -> Iterator[Servable]:
         """Holds a version while the context lasts; see `ModelSource`."""
-        return _Lease(lambda: self._find(spec))
+        record = self._find(spec)
+        try:
+            yield record.servable
+        finally:
+            self.manager.release(record)
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Lists states, highest version first; see `ModelSource`."""
-        found = self.manager.statuses(name)
+        with self.manager.changed:
+            model = self.manager.find(name)
+            found = model.statuses() if model is not None else []
         if version is not None:
             found = [x for x in found if x.version == version]
             if not found:
@@ -97,6 +72,13 @@ class Registry:
         """Lists the configured models."""
         return list(self.manager.models)
 
+    def states(self) -> Iterator[tuple[str, int, str]]:
+        """Lists model, version and state of all versions, for the metrics."""
+        with self.manager.changed:
+            models = list(self.manager.models.items())
+            found = [(name, x) for name, model in models for x in model.statuses()]
+        return ((name, x.version, x.state) for name, x in found)
+
     def start(self, config: Any, runs_thread: bool = True) -> None:
         """Takes the first configuration; loading goes on in the background.
 
@@ -107,9 +89,7 @@ class Registry:
         Raises:
             ServingError: If the configuration is wrong.
         """
-        models = read_models(config)
-        check_platforms(config)
-        self._configure(config, models)
+        self.manager.configure(read_models(config))
         if runs_thread:
             self.manager.start()
 
@@ -122,20 +102,21 @@ class Registry:
         Raises:
             ServingError: If models cannot be loaded.
         """
-        manager, is_strict = self.manager, self._options.strict_startup
-        with manager.changed:
-            missing = [x for x in manager.models if not manager.serving.get(x)]
-            failed = [(x, manager.failure(x)) for x in missing]
-            given_up = [(name, record) for name, record in failed if record is not None]
-            if given_up and (is_strict or len(given_up) == len(manager.models)):
-                raise describe_failures(given_up, "servable")
-            if not missing:
-                is_over = True
-            elif is_strict or len(missing) == len(manager.models):
-                is_over = False
-            else:
-                is_over = not any(self._is_beginning(name) for name in missing)
-            is_over &= all(map(self._are_labels_settled, manager.models))
+        is_strict = self._options.strict_startup
+        with self.manager.changed:
+            models = self.manager.models
+            missing = {name: x for name, x in models.items() if not x.serving}
+            failed = self._failed(missing)
+            if failed and (is_strict or len(failed) == len(models)):
+                raise describe_failures(failed, "servable")
+            is_over = not missing
+            if missing and not is_strict and len(missing) < len(models):
+                # Those that are tried for the first time are waited for.
+                is_over = not any(
+                    x.is_pending or any(not record.failures for record in x.wanted)
+                    for x in missing.values()
+                )
+            is_over &= all(x.are_labels_settled for x in models.values())
             if is_over:
                 self._assign_labels()
             return is_over
@@ -146,7 +127,17 @@ class Registry:
             self.manager.changed.wait(timeout)
 
     def reload(self, config: Any) -> None:
-        """Replaces the configuration, waits for new models; see `ModelSource`."""
+        """Applies a configuration and keeps it in a file; see `ModelSource`."""
+        self.apply(config)
+        if self._options.model_config_state:
+            write_kept(self._options.model_config_state, config)
+
+    def apply(self, config: Any) -> None:
+        """Replaces the configuration; waits until the new models are available.
+
+        Raises:
+            ServingError: As `reload`.
+        """
         manager = self.manager
         with self._reload_lock:
             if config.WhichOneof("config") != "model_config_list":
@@ -156,27 +147,32 @@ class Registry:
                     "HandleReloadConfigRequest. Only ModelConfigList is currently "
                     "supported",
                 )
-            models = read_models(config)
-            check_platforms_kept(self._config, config)
-            check_platforms(config)
-            self._check_labels(models)
+            models = read_models(config, manager.models)
+            # Labels for versions that these settings will not load are refused.
+            comes = {x.name: manager.foresee(x) for x in models if x.labels}
+            self._labelled(models, lambda name, version: version in comes[name])
             new = sorted({model.name for model in models} - set(manager.models))
-            self._configure(config, models)
+            manager.configure(models)
             manager.wait(lambda: self._is_settled(new))
             with manager.changed:
-                failed = [(name, manager.failure(name)) for name in new]
-                given_up = [(name, record) for name, record in failed if record]
-                if given_up:
-                    raise describe_failures(given_up, "model")
+                failed = self._failed(new)
+                if failed:
+                    raise describe_failures(failed, "model")
                 for name in new:
-                    self._check_found(name)
+                    if not manager.models[name].serving:
+                        path = manager.models[name].settings.base_path
+                        raise ServingError(
+                            Code.NOT_FOUND,
+                            f"No versions of servable {name} found under base path "
+                            f"{path}",
+                        )
                 self._assign_labels()
 
     def close(self) -> None:
         """Closes every version; one that is in use, when it no longer is."""
         self.manager.close()
 
-    def _find(self, spec: ModelSpec) -> Handle:
+    def _find(self, spec: ModelSpec) -> Record:
         if not spec.name:
             raise ServingError(
                 Code.INVALID_ARGUMENT, "ModelSpec has no name specified."
@@ -184,72 +180,64 @@ class Registry:
         with self.manager.changed:
             version = spec.version
             if spec.label is not None:
-                version = find_label(self._labels, spec.name, spec.label)
-            handles = self.manager.serving.get(spec.name, {})
-            found = max(handles, default=None) if version is None else version
-            handle = handles.get(found) if found is not None else None
-            if handle is not None and handle.retain():
-                return handle
+                version = self._labels.get(spec.name, {}).get(spec.label)
+                if version is None:
+                    raise ServingError(
+                        Code.INVALID_ARGUMENT,
+                        f"Unrecognized servable version label: {spec.label}",
+                    )
+            model = self.manager.find(spec.name)
+            serving = model.serving if model is not None else {}
+            found = max(serving, default=None) if version is None else version
+            if found is not None and found in serving:
+                serving[found].users += 1
+                return serving[found]
         asked = f"Latest({spec.name})"
         if version is not None:
             asked = f"Specific({spec.name}, {version})"
         raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
 
-    def _configure(self, config: Any, models: list[ModelSettings]) -> None:
-        self._config = type(config)()
-        self._config.CopyFrom(config)
-        self.manager.configure(models)
+    def _failed(self, names: Iterable[str]) -> list[tuple[str, Record]]:
+        found = [(name, self.manager.models[name].failure()) for name in names]
+        return [(name, record) for name, record in found if record is not None]
 
-    def _check_labels(self, models: list[ModelSettings]) -> None:
-        """Refuses labels for versions that these settings will not load."""
-        comes = {x.name: self.manager.foresee(x) for x in models if x.labels}
-        assign_labels(
-            models,
-            self._labels,
-            lambda name, version: version in comes[name],
-            self._options.allow_version_labels_for_unavailable_models,
-        )
+    def _labelled(
+        self, models: Iterable[ModelSettings], is_there: Callable[[str, int], bool]
+    ) -> dict[str, dict[str, int]]:
+        """Makes the labels of a configuration.
+
+        Raises:
+            ServingError: FAILED_PRECONDITION, if a version does not serve; unless
+                labels that are new, or stay where they are, may wait for it.
+        """
+        may_wait = self._options.allow_version_labels_for_unavailable_models
+        assigned: dict[str, dict[str, int]] = {}
+        for model in models:
+            for label, version in model.labels.items():
+                was = self._labels.get(model.name, {}).get(label, version)
+                is_excused = may_wait and was == version
+                if not is_excused and not is_there(model.name, version):
+                    raise ServingError(
+                        Code.FAILED_PRECONDITION,
+                        f"Request to assign label to version {version} of model "
+                        f"{model.name}, which is not currently available for inference",
+                    )
+                assigned.setdefault(model.name, {})[label] = version
+        return assigned
 
     def _assign_labels(self) -> None:
-        manager = self.manager
-        self._labels = assign_labels(
-            manager.models.values(),
-            self._labels,
-            lambda name, version: version in manager.serving.get(name, {}),
-            self._options.allow_version_labels_for_unavailable_models,
-        )
-
-    def _is_beginning(self, name: str) -> bool:
-        """Tells whether a model is being loaded for the first time."""
-        manager = self.manager
-        return manager.is_pending(name) or any(
-            not record.failures for record in manager.wanted(name)
+        models = self.manager.models
+        self._labels = self._labelled(
+            [model.settings for model in models.values()],
+            lambda name, version: version in models[name].serving,
         )
 
     def _is_settled(self, new: list[str]) -> bool:
         """Tells whether new models and versions with labels are loaded, or failed."""
-        manager = self.manager
-        for name in manager.models:
-            if manager.is_unseen(name) or (name in new and manager.is_pending(name)):
+        for name, model in self.manager.models.items():
+            if not model.is_seen or not model.are_labels_settled:
                 return False
-            wanted = manager.wanted(name)
-            is_open = wanted and not manager.serving.get(name)
-            if name in new and is_open and manager.failure(name) is None:
-                return False
-            if not self._are_labels_settled(name):
+            is_open = model.wanted and not model.serving and model.failure() is None
+            if name in new and (model.is_pending or is_open):
                 return False
         return True
-
-    def _are_labels_settled(self, name: str) -> bool:
-        """Tells whether the versions with labels of a model are loaded, or failed."""
-        labelled = self.manager.models[name].labels.values()
-        wanted = [x for x in self.manager.wanted(name) if x.number in labelled]
-        return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
-
-    def _check_found(self, name: str) -> None:
-        if not self.manager.serving.get(name):
-            path = self.manager.models[name].base_path
-            raise ServingError(
-                Code.NOT_FOUND,
-                f"No versions of servable {name} found under base path {path}",
-            )

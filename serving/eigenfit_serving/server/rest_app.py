@@ -1,23 +1,23 @@
-"""The ASGI application: which handler a request gets, and what every reply carries."""
+"""What is done with requests of HTTP: which handler they get, and every reply."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import email.utils
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import zlib
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any
 
-from eigenfit_serving.server.interfaces import Gate, ModelSource, RequestContext
-from eigenfit_serving.server.json_answers import error_body
+from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.gate import RequestGate
+from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_bodies import Body, Budget, ClientGoneError, Receive
 from eigenfit_serving.server.rest_handlers import RestHandlers
-from eigenfit_serving.server.rest_keys import ApiKeys
 from eigenfit_serving.server.rest_messages import (
-    RefusedError,
     Reply,
     Request,
     code_of,
@@ -25,11 +25,7 @@ from eigenfit_serving.server.rest_messages import (
     html_page,
 )
 from eigenfit_serving.server.rest_paths import Action, is_api, route
-from eigenfit_serving.server.rest_protocol import MAX_HEADER_BYTES
-from eigenfit_serving.server.rest_status import readiness
-from eigenfit_serving.server.status import Code, ServingError
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 _log = logging.getLogger(__name__)
 
@@ -41,118 +37,201 @@ _CORS = (
     ("Access-Control-Allow-Headers", "Content-Type, Authorization, x-api-key"),
 )
 
-_STOPPING = ServingError(Code.UNAVAILABLE, "The server is shutting down.")
-
-
-# What is read and thrown away of a refused body, before the reply and after it.
 _SHOWN = 256
 """Characters of a path that are logged."""
 
-_SMALL_BODY = 1 << 20
-_LARGE_BODY = 64 << 20
-
-
-@dataclass(frozen=True)
-class Threads:
-    """Where the work is done.
-
-    Attributes:
-        runs: Threads that run models.
-        looks: Threads that look at states, so that these do not wait for runs.
-    """
-
-    runs: Executor
-    looks: Executor
+_CHUNK = 1 << 20
 
 
 class RestApp:
-    """The REST API, and what we serve beside it."""
+    """The REST API, and what we serve beside it; called in the thread of the loop.
+
+    Args:
+        gate: Lets requests in.
+        options: Of the server.
+        handlers: Answer requests of the protocol.
+        threads: Run models.
+        loop: Whose thread calls this.
+        budget: Of memory.
+        page: What is replied to `GET`, by path.
+        metrics_path: Where metrics are; None for nowhere.
+
+    Attributes:
+        patience: Seconds for a header or a body to arrive, and for a client to take
+            some of its answer.
+        max_body_bytes: 0 for any number.
+    """
 
     def __init__(
         self,
-        models: ModelSource,
-        gate: Gate,
+        gate: RequestGate,
         options: Options,
         handlers: RestHandlers,
-        threads: Threads,
-        keys: ApiKeys,
+        threads: Executor,
+        loop: asyncio.AbstractEventLoop,
+        budget: Budget,
         page: Mapping[str, Reply],
         metrics_path: str | None,
     ) -> None:
-        self._models = models
-        self._gate = gate
-        self._options = options
-        self._budget = Budget(options.max_pending_body_bytes)
-        self._handlers = handlers
-        self._threads = threads
-        self._keys = keys
-        self._page = page
-        self._metrics_path = metrics_path
+        self.patience = options.body_timeout_seconds
+        self.max_body_bytes = options.max_body_bytes
+        self._gate, self._options, self._handlers = gate, options, handlers
+        self._threads, self._loop, self._budget = threads, loop, budget
+        self._keys = Keys(options.api_key_file)
+        self._page, self._metrics_path = page, metrics_path
         # Asked every few seconds, by machines.
         self._quiet = {"/healthz", "/readyz", metrics_path}
+        self._date = (0, "")
 
-    async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send
-    ) -> None:
-        """Answers one request."""
-        request = Request.of(scope)
-        body = Body(request, receive, self._budget)
-        context = RequestContext("", "REST", request.request_id)
-        context.extra = {"method": request.method, "path": request.target[:_SHOWN]}
-        code = None
+    def hold(self) -> Held:
+        """Gives a request its share of the memory."""
+        return Held(self._budget)
+
+    def open(self, request: Request) -> Reply | None:
+        """Replies by the header alone; None if the body of the request is needed."""
         try:
-            reply = await self._reply(request, context, body, receive)
-        except ClientGoneError:
-            self._gate.note(context, Code.CANCELLED)
-            return
-        except RefusedError as error:
-            self._gate.reject(error.reason)
-            reply, code = Reply(error.status, error_body(error.message)), error.code
-            if error.status == 401:
-                challenge = ("www-authenticate", "Bearer")
-                reply = Reply(reply.status, reply.body, headers=(challenge,))
+            reply = self._beside(request)
+            if reply is None:
+                return self._look(request)
         except ServingError as error:
-            reply, code = failure(error), error.code
-        except asyncio.CancelledError:
-            # The server stops, and has waited long enough.
-            reply = failure(_STOPPING)
-        except Exception:
-            _log.exception("request %s failed", request.request_id)
-            text = f"Internal error; the log has more under {request.request_id}."
-            # What is closed at the end may fail in any way.
-            is_stopping = bool(getattr(self._gate, "draining", False))
-            fault = ServingError(Code.INTERNAL, text)
-            reply = failure(_STOPPING if is_stopping else fault)
-        finally:
-            body.release()
-        if not context.is_logged and request.path not in self._quiet:
-            self._gate.note(context, code or code_of(reply.status))
-        await self._send(request, body, reply, send)
+            return self.refuse(request, error)
+        except Exception as error:
+            return self._fault(error, request.request_id)
+        if request.path not in self._quiet:
+            self._gate.note(_context_of(request), code_of(reply.status))
+        return reply
 
-    async def _reply(
-        self, request: Request, context: RequestContext, body: Body, receive: Receive
-    ) -> Reply:
+    def start(
+        self, request: Request, body: bytes, held: Held, done: Callable[[Reply], None]
+    ) -> Reply | Callable[[], None]:
+        """Has a model run.
+
+        Args:
+            request: That `open` did not reply to.
+            body: Of it.
+            held: Its memory.
+            done: Called with the reply, once.
+
+        Returns:
+            What stops it; or the reply, if it is refused at once.
+        """
+        found = route(request.method, request.target)
+        context = self._admissible(request, found.action.value, found.spec.name)
+        stack = contextlib.ExitStack()
+        is_gzip = "gzip" in request.headers.get("content-encoding", "")
+
+        def answer() -> bytes:
+            data = body
+            with stack:
+                if is_gzip:
+                    data = inflate(data, self.max_body_bytes, held.grow)
+                return self._handlers.predict(found, data, context, held)
+
+        def finish(reply: Reply) -> None:
+            if timer is not None:
+                timer.cancel()
+            done(reply)
+
+        def work() -> None:
+            reply = self._replied(answer, request)
+            with contextlib.suppress(RuntimeError):  # of a loop that has ended
+                self._loop.call_soon_threadsafe(finish, reply)
+
+        try:
+            stack.enter_context(self._gate.admit(context))
+        except ServingError as error:
+            return failure(error)
+        timer = None
+        if (seconds := context.remaining()) is not None:
+            # Timers may be early.
+            timer = self._loop.call_later(seconds + 0.01, context.cancel)
+        self._threads.submit(work)
+        return context.cancel
+
+    def refuse(self, request: Request, error: ServingError) -> Reply:
+        """Counts and notes a request that is not worked on."""
+        if isinstance(error, RefusedError):
+            self._gate.reject(error.reason)
+        self._gate.note(_context_of(request), error.code)
+        return failure(error)
+
+    def head(self, request: Request | None, reply: Reply) -> list[tuple[str, str]]:
+        """Lists the headers of a reply."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = now, email.utils.formatdate(now, usegmt=True)
+        headers = [("date", self._date[1]), ("content-length", str(len(reply.body)))]
+        if reply.content_type:
+            headers.append(("content-type", reply.content_type))
+        headers += reply.headers
+        if request is not None:
+            headers.append(("x-request-id", request.request_id))
+            if self._options.rest_api_enable_cors_support and is_api(request.target):
+                headers += _CORS
+        return headers
+
+    def _beside(self, request: Request) -> Reply | None:
+        """Replies to what is no request of the protocol."""
         if request.method not in _METHODS:
             return html_page(501)
-        if request.header_bytes > MAX_HEADER_BYTES:
-            text = f"The headers have more than {MAX_HEADER_BYTES} bytes."
-            raise RefusedError(431, text, "headers")
         if request.path == self._metrics_path:
-            self._keys.check(request)
+            self._check_key(request)
             return self._metrics(request)
         if is_api(request.target):
-            if request.method == "OPTIONS":
-                return _preflight(request)
-            self._keys.check(request)
-            return await self._api(request, context, body, receive)
+            if request.method != "OPTIONS":
+                return None
+            origin = request.headers.get("origin", "")
+            is_web = "http://" in origin or "https://" in origin
+            return Reply(200 if is_web else 400, content_type="")
         if request.method in ("GET", "HEAD"):
             if request.path == "/healthz":
                 return Reply(200, b'{"healthy": true}\n')
             if request.path == "/readyz":
-                return await self._readyz(self._keys.accepts(request))
+                names_models = self._keys.accept(request.headers.items())
+                ready, text = self._handlers.readiness(
+                    self._gate.draining, names_models
+                )
+                return Reply(200 if ready else 503, text)
             if request.path in self._page:
                 return self._page[request.path]
         return html_page(404)
+
+    def _look(self, request: Request) -> Reply | None:
+        self._check_key(request)
+        found = route(request.method, request.target)
+        if found.action is Action.PREDICT:
+            return None
+        context = self._admissible(request, found.action.value, found.spec.name)
+
+        def answer() -> bytes:
+            with self._gate.admit(context):
+                return self._handlers.look(found, context)
+
+        return self._replied(answer, request)
+
+    def _admissible(self, request: Request, api: str, model: str) -> RequestContext:
+        milliseconds = self._options.rest_api_timeout_in_ms
+        deadline = time.monotonic() + milliseconds / 1000 if milliseconds else None
+        return RequestContext(api, "REST", request.request_id, deadline, model)
+
+    def _replied(self, answer: Callable[[], bytes], request: Request) -> Reply:
+        try:
+            return Reply(200, answer())
+        except RefusedError as error:
+            self._gate.reject(error.reason)
+            return failure(error)
+        except ServingError as error:
+            return failure(error)
+        except Exception as error:
+            return self._fault(error, request.request_id)
+
+    def _fault(self, error: Exception, request_id: str) -> Reply:
+        _log.error("request %s failed", request_id, exc_info=error)
+        # What is closed at the end may fail in any way.
+        if self._gate.draining:
+            return STOPPING
+        text = f"Internal error; the log has more under {request_id}."
+        return failure(ServingError(Code.INTERNAL, text))
 
     def _metrics(self, request: Request) -> Reply:
         if request.target != self._metrics_path:
@@ -160,98 +239,50 @@ class RestApp:
             return Reply(400, text.encode(), "text/plain")
         return Reply(200, self._gate.render(), "text/plain")
 
-    async def _readyz(self, names_models: bool) -> Reply:
-        is_draining = bool(getattr(self._gate, "draining", False))
-        loop = asyncio.get_running_loop()
-        ready, text = await loop.run_in_executor(
-            self._threads.looks, readiness, self._models, is_draining, names_models
-        )
-        return Reply(200 if ready else 503, text)
-
-    async def _api(
-        self, request: Request, context: RequestContext, body: Body, receive: Receive
-    ) -> Reply:
-        found = route(request.method, request.target)
-        options = self._options
-        data, is_gzip = b"", False
-        if found.action is Action.PREDICT:
-            data = await body.read(options.max_body_bytes, options.body_timeout_seconds)
-            is_gzip = "gzip" in request.headers.get("content-encoding", "")
-        milliseconds = options.rest_api_timeout_in_ms
-        context.api, context.model = found.action.value, found.spec.name
-        if milliseconds > 0:
-            context.deadline = time.monotonic() + milliseconds / 1000
-        context.extra = {}
-        threads = self._threads
-        pool = threads.runs if found.action is Action.PREDICT else threads.looks
-        with self._gate.admit(context):
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(
-                pool, self._handlers.handle, found, data, context, body, is_gzip
-            )
-            return Reply(200, await _finished(work, context, body, receive))
-
-    async def _send(
-        self, request: Request, body: Body, reply: Reply, send: Send
-    ) -> None:
-        length = request.declared_length
-        is_small = length is not None and length <= _SMALL_BODY
-        if not body.is_complete and is_small:
-            await body.discard(_SMALL_BODY)
-        headers = [("content-length", str(len(reply.body)))]
-        if reply.content_type:
-            headers.append(("content-type", reply.content_type))
-        headers.append(("x-request-id", request.request_id))
-        headers += reply.headers
-        if self._options.rest_api_enable_cors_support and is_api(request.target):
-            headers += _CORS
-        if not body.is_complete:
-            headers.append(("connection", "close"))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": [
-                    (name.encode("latin-1"), value.encode("latin-1"))
-                    for name, value in headers
-                ],
-            }
-        )
-        lingers = not body.is_complete
-        await send(
-            {"type": "http.response.body", "body": reply.body, "more_body": lingers}
-        )
-        if lingers:
-            # To close at once would reset the connection, and lose the reply.
-            await body.discard(_LARGE_BODY)
-            await send({"type": "http.response.body", "body": b""})
+    def _check_key(self, request: Request) -> None:
+        if not self._keys.accept(request.headers.items()):
+            raise RefusedError(Code.UNAUTHENTICATED, MISSING, "api_key", 401)
 
 
-def _preflight(request: Request) -> Reply:
-    origin = request.headers.get("origin", "")
-    is_web = "http://" in origin or "https://" in origin
-    return Reply(200 if is_web else 400, content_type="")
+STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
+"""The reply to what is not answered when the server stops."""
 
 
-async def _finished(
-    work: asyncio.Future[bytes], context: RequestContext, body: Body, receive: Receive
-) -> bytes:
-    """Waits for the work; tells it to stop when the client goes away."""
-    if not body.is_complete:
-        # A body that nobody asked for: whether the client is there is not seen.
-        return await work
-    gone = asyncio.ensure_future(_disconnected(receive))
+def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
+    """Decompresses gzip; what is not gzip becomes nothing, as in TensorFlow Serving.
+
+    Args:
+        body: Compressed.
+        limit: Bytes that may come of it; 0 for any number.
+        grow: Called with the number of bytes before they are kept.
+
+    Raises:
+        RefusedError: There would be more.
+    """
+    stream = zlib.decompressobj(wbits=31)
+    parts, size = [], 0
+    data = body
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            context.cancel()
-        return await work
-    finally:
-        gone.cancel()
-        if not work.done():
-            context.cancel()
+        while data and not stream.eof:
+            part = stream.decompress(data, _CHUNK)
+            size += len(part)
+            if limit and size > limit:
+                raise RefusedError(
+                    Code.INVALID_ARGUMENT,
+                    f"The request body inflates to more than the limit of {limit} "
+                    "bytes (--max_body_bytes).",
+                    "inflated_size",
+                    413,
+                )
+            grow(len(part))
+            parts.append(part)
+            data = stream.unconsumed_tail
+    except zlib.error:
+        return b""
+    return b"".join(parts) if stream.eof and not stream.unused_data else b""
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _context_of(request: Request) -> RequestContext:
+    context = RequestContext("", "REST", request.request_id)
+    context.extra = {"method": request.method, "path": request.target[:_SHOWN]}
+    return context

@@ -1,87 +1,99 @@
-"""What is done for a request of the protocol, on a thread that may wait."""
+"""What is done for a request of the protocol."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from google.protobuf.json_format import MessageToDict
 
 from eigenfit_serving.server import json_answers
-from eigenfit_serving.server.interfaces import ModelSource, RequestContext
+from eigenfit_serving.server.budget import Held
+from eigenfit_serving.server.interfaces import (
+    ModelSource,
+    RequestContext,
+    Servable,
+    VersionStatus,
+    is_ready,
+)
 from eigenfit_serving.server.json_document import Document
 from eigenfit_serving.server.json_values import invalid
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_bodies import Body, inflate
+from eigenfit_serving.server.predict import DEFAULT_SIGNATURE
 from eigenfit_serving.server.rest_paths import Action, Route
-from eigenfit_serving.server.rest_status import metadata_body, models_body, status_body
+from eigenfit_serving.server.status import ServingError
 
 Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 """Runs a signature, as `predict.predict` does."""
-
-_DEFAULT_SIGNATURE = "serving_default"
 
 
 class RestHandlers:
     """Turns bodies into calls of models, and their outputs into bodies."""
 
-    def __init__(
-        self,
-        models: ModelSource,
-        run: Run,
-        options: Options,
-    ) -> None:
-        self._models = models
-        self._run = run
-        self._options = options
+    def __init__(self, models: ModelSource, run: Run, options: Options) -> None:
+        self._models, self._run, self._options = models, run, options
 
-    def handle(
-        self,
-        route: Route,
-        data: bytes,
-        context: RequestContext,
-        body: Body,
-        is_gzip: bool = False,
-    ) -> bytes:
-        """Answers one request.
+    def readiness(self, is_draining: bool, names_models: bool) -> tuple[bool, bytes]:
+        """Tells whether every model has a version that is available.
 
         Args:
-            route: What is asked for.
-            data: The bytes of its body.
-            context: Of the request.
-            body: Where the memory is noted that these bytes need.
-            is_gzip: Whether it is compressed.
+            is_draining: Whether the server is about to stop.
+            names_models: Whether the caller may know which models there are.
+
+        Returns:
+            Whether all are ready, and the body that says so.
+        """
+        models = self._models
+        available = {name: is_ready(models, name) for name in sorted(models.names())}
+        ready = all(available.values()) and not is_draining
+        found: dict[str, Any] = {"ready": ready, "draining": is_draining}
+        if names_models:
+            found["models"] = available
+        return ready, _text(found)
+
+    def look(self, route: Route, context: RequestContext) -> bytes:
+        """Answers what needs no run of a model, laid out as protobuf writes JSON.
 
         Raises:
             ServingError: With the texts of the protocol.
-            RefusedError: The body inflates too far, or there is no room for it.
         """
-        context.check()
-        context.model = route.spec.name
+        spec = route.spec
         if route.action is Action.LIST:
-            return models_body(self._models)
+            names = sorted(self._models.names())
+            return _text({"models": [{"name": x, **self._states(x)} for x in names]})
         if route.action is Action.STATUS:
             # As in TensorFlow Serving a label does not narrow it down.
-            spec = route.spec
-            return status_body(self._models.status(spec.name, spec.version))
-        if route.action is Action.METADATA:
-            with self._models.acquire(route.spec) as servable:
-                context.version = servable.version
-                return metadata_body(servable)
-        if is_gzip:
-            data = inflate(data, self._options.max_body_bytes, body.grow)
-        return self._predict(route, data, context, body)
+            return _text(_states_of(self._models.status(spec.name, spec.version)))
+        with self._models.acquire(spec) as servable:
+            context.version = servable.version
+            return _text(_metadata(servable))
 
-    def _predict(
-        self, route: Route, data: bytes, context: RequestContext, body: Body
+    def predict(
+        self, route: Route, data: bytes, context: RequestContext, held: Held
     ) -> bytes:
-        with contextlib.ExitStack() as held:
-            with body.parsed(len(data)):
+        """Runs a model; takes as long as that.
+
+        Args:
+            route: What is asked for.
+            data: The body, inflated.
+            context: Of the request.
+            held: Where the memory is noted that the body needs.
+
+        Raises:
+            ServingError: With the texts of the protocol.
+            RefusedError: There is no room for what is parsed.
+        """
+        context.check()
+        with contextlib.ExitStack() as stack:
+            with held.parsed(len(data)):
                 document = Document(data)
                 signature_name = document.signature_name
-                servable = held.enter_context(self._models.acquire(route.spec))
+                servable = stack.enter_context(self._models.acquire(route.spec))
                 context.version = servable.version
-                used = signature_name or _DEFAULT_SIGNATURE
+                used = signature_name or DEFAULT_SIGNATURE
                 signature = servable.signatures.get(used)
                 if signature is None:
                     raise invalid(
@@ -98,3 +110,43 @@ class RestHandlers:
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)
+
+    def _states(self, name: str) -> dict[str, Any]:
+        try:
+            return _states_of(self._models.status(name))
+        except ServingError:  # Configured, but no version has been seen.
+            return _states_of([])
+
+
+def _states_of(versions: list[VersionStatus]) -> dict[str, Any]:
+    states = [
+        {
+            "version": str(x.version),
+            "state": x.state,
+            "status": {"error_code": x.code.name, "error_message": x.message},
+        }
+        for x in versions
+    ]
+    return {"model_version_status": states}
+
+
+def _metadata(servable: Servable) -> dict[str, Any]:
+    signatures = {
+        name: MessageToDict(
+            servable.signatures[name],
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        for name in sorted(servable.signatures)
+    }
+    spec = {
+        "name": servable.name,
+        "signature_name": "",
+        "version": str(servable.version),
+    }
+    found = {"signature_def": {"signature_def": signatures}}
+    return {"model_spec": spec, "metadata": found}
+
+
+def _text(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

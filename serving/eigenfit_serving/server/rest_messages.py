@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from eigenfit_serving.server.json_answers import error_body
 from eigenfit_serving.server.request_ids import HEADER, request_id
-from eigenfit_serving.server.status import HTTP_STATUS, Code, ServingError
+from eigenfit_serving.server.status import (
+    HTTP_STATUS,
+    Code,
+    RefusedError,
+    ServingError,
+)
 
 JSON = "application/json"
 
@@ -21,7 +25,6 @@ class Request:
 
     Attributes:
         method: In upper case.
-        path: As sent, without the query.
         target: As sent: path, and `?` with the query if there is one.
         headers: By name in lower case; of repeated ones the last.
         request_id: As the caller gave it, or a new one.
@@ -29,29 +32,32 @@ class Request:
     """
 
     method: str
-    path: str
     target: str
     headers: Mapping[str, str]
     request_id: str
     header_bytes: int = 0
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any]) -> Request:
-        """Reads the scope of ASGI."""
-        path = scope["raw_path"].decode("utf-8", "replace")
-        query = scope["query_string"].decode("utf-8", "replace")
-        headers = {
+    def of(
+        cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> Request:
+        """Reads what the parser found."""
+        found = {
             name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope["headers"]
+            for name, value in headers
         }
         return cls(
-            method=scope["method"],
-            path=path,
-            target=f"{path}?{query}" if query else path,
-            headers=headers,
-            request_id=request_id(headers.get(HEADER, "")),
-            header_bytes=sum(len(x) + len(y) for x, y in scope["headers"]),
+            method,
+            target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
+            found,
+            request_id(found.get(HEADER, "")),
+            sum(len(name) + len(value) for name, value in headers),
         )
+
+    @property
+    def path(self) -> str:
+        """The target without the query."""
+        return self.target.partition("?")[0]
 
     @property
     def declared_length(self) -> int | None:
@@ -76,30 +82,7 @@ class Reply:
     status: int
     body: bytes = b""
     content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = field(default=())
-
-
-_CODES = {
-    401: Code.UNAUTHENTICATED,
-    408: Code.DEADLINE_EXCEEDED,
-    413: Code.INVALID_ARGUMENT,
-    431: Code.INVALID_ARGUMENT,
-    503: Code.RESOURCE_EXHAUSTED,
-}
-
-
-class RefusedError(ServingError):
-    """A request that is refused before anyone looks at what it asks.
-
-    Attributes:
-        status: Of HTTP, which the code would not give.
-        reason: For the metrics.
-    """
-
-    def __init__(self, status: int, message: str, reason: str) -> None:
-        super().__init__(_CODES[status], message)
-        self.status = status
-        self.reason = reason
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def code_of(status: int) -> Code:
@@ -110,8 +93,12 @@ def code_of(status: int) -> Code:
 
 
 def failure(error: ServingError) -> Reply:
-    """Makes the reply for an error of the protocol."""
-    return Reply(HTTP_STATUS[error.code], error_body(error.message))
+    """Makes the reply for an error."""
+    body = error_body(error.message)
+    if not isinstance(error, RefusedError):
+        return Reply(HTTP_STATUS[error.code], body)
+    challenge = (("www-authenticate", "Bearer"),) * (error.http_status == 401)
+    return Reply(error.http_status, body, headers=challenge)
 
 
 def html_page(status: int) -> Reply:

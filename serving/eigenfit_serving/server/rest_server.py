@@ -1,34 +1,46 @@
-"""The REST server: uvicorn in a thread of its own."""
+"""The REST server: an event loop in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import socket
-import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import uvicorn
-
-from eigenfit_serving.server.interfaces import Gate, ModelSource
+from eigenfit_serving.protocol.messages import MonitoringConfig
+from eigenfit_serving.server.budget import Budget
+from eigenfit_serving.server.config_files import read_message
+from eigenfit_serving.server.gate import RequestGate
+from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
-from eigenfit_serving.server.rest_app import RestApp, Threads
-from eigenfit_serving.server.rest_config import metrics_path, read_message, tls_context
+from eigenfit_serving.server.rest_app import STOPPING, RestApp
+from eigenfit_serving.server.rest_connection import Connection
 from eigenfit_serving.server.rest_handlers import RestHandlers, Run
-from eigenfit_serving.server.rest_keys import ApiKeys
 from eigenfit_serving.server.rest_page import load_page
-from eigenfit_serving.server.rest_protocol import protocol_class
+from eigenfit_serving.server.tls import read_context
 
-_KEEP_ALIVE_SECONDS = 75
+METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _BACKLOG = 2048
+
+_FLUSH_SECONDS = 1.0
+"""For the last replies, after the requests were given up."""
 
 
 class RestServer:
     """Serves models over HTTP until it is stopped.
+
+    Args:
+        models: Where requests find models.
+        gate: Lets requests in.
+        options: Of the server; `rest_api_port` 0 takes any free port.
+        budget: Of memory; one of its own if not given.
+        run: Runs a signature.
+
+    Raises:
+        ServingError: A file that the options name does not hold what it should.
 
     Example:
         A server on a free port, of models that a registry holds::
@@ -42,52 +54,36 @@ class RestServer:
     def __init__(
         self,
         models: ModelSource,
-        gate: Gate,
+        gate: RequestGate,
         options: Options,
+        budget: Budget | None = None,
         run: Run = predict,
     ) -> None:
-        """Reads the files that the options name.
-
-        Args:
-            models: Where requests find models.
-            gate: Lets requests in.
-            options: Of the server; `rest_api_port` 0 takes any free port.
-            run: Runs a signature.
-
-        Raises:
-            ValueError: A file does not hold what it should.
-            OSError: A file cannot be read.
-        """
-        from eigenfit_serving.protocol.messages import MonitoringConfig, SSLConfig
-
         path = None
         if options.monitoring_config_file:
             config = read_message(MonitoringConfig, options.monitoring_config_file)
-            path = metrics_path(config)
-        self._tls: ssl.SSLContext | None = None
-        if options.rest_ssl_config_file:
-            file = options.rest_ssl_config_file
-            try:
-                self._tls = tls_context(read_message(SSLConfig, file))
-            except ssl.SSLError as error:
-                raise ValueError(f"{file}: {error}") from error
-        self._options = options
+            if config.prometheus_config.enable:
+                path = config.prometheus_config.path or METRICS_PATH
+        file = options.rest_ssl_config_file
+        self._tls = read_context(file) if file else None
+        self._options, self._loop = options, _new_loop()
         workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
-        self._threads = Threads(
-            ThreadPoolExecutor(workers, "rest"), ThreadPoolExecutor(2, "rest-look")
-        )
+        self._threads = ThreadPoolExecutor(workers, "rest")
         self._app = RestApp(
-            models=models,
             gate=gate,
             options=options,
             handlers=RestHandlers(models, run, options),
             threads=self._threads,
-            keys=ApiKeys(options.api_key_file),
+            loop=self._loop,
+            budget=budget or Budget(options.max_pending_body_bytes),
             page=load_page() if options.page else {},
             metrics_path=path,
         )
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="rest-loop", daemon=True
+        )
 
     def start(self) -> int:
         """Listens, and returns once requests are answered.
@@ -99,28 +95,16 @@ class RestServer:
             OSError: The port cannot be had.
         """
         listener = _listen(self._options.host, self._options.rest_api_port)
+        self._server = self._loop.run_until_complete(
+            self._loop.create_server(
+                lambda: Connection(self._app, self._connections),
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+            )
+        )
         port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._app,  # type: ignore[arg-type]
-            http=protocol_class(self._options.body_timeout_seconds),
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        )
-        config.load()
-        config.ssl = self._tls
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=_run, args=(self._server, listener), name="rest-loop", daemon=True
-        )
         self._thread.start()
-        self._server.ready.wait()
         return port
 
     def stop(self, grace: float) -> None:
@@ -129,24 +113,29 @@ class RestServer:
         Args:
             grace: Seconds after which they are broken off.
         """
-        if self._server is not None and self._thread is not None:
-            self._server.config.timeout_graceful_shutdown = math.ceil(grace)
-            self._server.should_exit = True
+        if self._server is not None:
+            ended = asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
+            ended.result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-        self._threads.runs.shutdown(wait=False, cancel_futures=True)
-        self._threads.looks.shutdown(wait=False, cancel_futures=True)
+            self._server = None
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._loop.close()
 
+    async def _end(self, grace: float) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        await self._wait_closed(grace)
+        for connection in list(self._connections):
+            connection.give_up(STOPPING)
+        await self._wait_closed(_FLUSH_SECONDS)
 
-class _Server(uvicorn.Server):
-    """Tells when it has started."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
+    async def _wait_closed(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while self._connections and self._loop.time() < end:
+            await asyncio.sleep(0.01)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -161,19 +150,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}"
         ) from error
-    listener.setblocking(False)
     return listener
-
-
-def _run(server: _Server, listener: socket.socket) -> None:
-    loop = _new_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_until_complete(server.serve(sockets=[listener]))
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-        server.ready.set()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

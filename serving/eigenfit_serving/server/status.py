@@ -1,7 +1,8 @@
 """The codes of the protocol and what they become over HTTP.
 
 Exception
-+-- ServingError    what a caller gets: a code and a text
++-- ServingError        what a caller gets: a code and a text
+    +-- RefusedError    before anyone looks at what is asked
 """
 
 from __future__ import annotations
@@ -65,6 +66,20 @@ class ServingError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class RefusedError(ServingError):
+    """A request that is refused before anyone looks at what it asks.
+
+    Attributes:
+        reason: For the metrics.
+        http_status: Which the code alone would not give.
+    """
+
+    def __init__(self, code: Code, message: str, reason: str, http_status: int) -> None:
+        super().__init__(code, message)
+        self.reason = reason
+        self.http_status = http_status
 
 
 def not_served(what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,53 +12,11 @@ from eigenfit_serving.server.status import Code, ServingError
 
 PLATFORM = "tensorflow"
 
-_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,32}\s*", re.ASCII)
 _INT64_MAX = 2**63 - 1
 
 # model_type = TENSORFLOW, which preceded model_platform.
 _TENSORFLOW_TYPE = 1
-
-
-@dataclass(frozen=True)
-class Latest:
-    """The versions with the highest numbers.
-
-    Attributes:
-        count: How many.
-    """
-
-    count: int = 1
-
-    def choose(self, versions: Iterable[int]) -> list[int]:
-        """Chooses among versions; highest first."""
-        return sorted(set(versions), reverse=True)[: self.count]
-
-
-@dataclass(frozen=True)
-class All:
-    """Every version."""
-
-    def choose(self, versions: Iterable[int]) -> list[int]:
-        """Chooses among versions; highest first."""
-        return sorted(set(versions), reverse=True)
-
-
-@dataclass(frozen=True)
-class Specific:
-    """Versions given by number.
-
-    Attributes:
-        wanted: Their numbers.
-    """
-
-    wanted: tuple[int, ...]
-
-    def choose(self, versions: Iterable[int]) -> list[int]:
-        """Chooses among versions; highest first."""
-        return sorted(set(versions) & set(self.wanted), reverse=True)
-
-
-Policy = Latest | All | Specific
 
 
 @dataclass(frozen=True)
@@ -68,14 +26,26 @@ class ModelSettings:
     Attributes:
         name: Under which it is served.
         base_path: Folder of its versions.
-        policy: Which versions are wanted.
+        count: How many versions are wanted, the highest; None for all.
+        only: Those that may be wanted; None for any.
         labels: Numbers of versions by label.
     """
 
     name: str
     base_path: str
-    policy: Policy = Latest()
+    count: int | None = 1
+    only: frozenset[int] | None = None
     labels: dict[str, int] = field(default_factory=dict)
+
+    def choose(self, versions: Iterable[int]) -> list[int]:
+        """Chooses the versions that are wanted; highest first.
+
+        Example:
+            >>> ModelSettings("m", "/m", count=2).choose([7, 1, 5])
+            [7, 5]
+        """
+        found = set(versions) if self.only is None else self.only.intersection(versions)
+        return sorted(found, reverse=True)[: self.count]
 
 
 def parse_version(name: str) -> int | None:
@@ -91,39 +61,67 @@ def parse_version(name: str) -> int | None:
     return number if 0 <= number <= _INT64_MAX else None
 
 
-def read_models(config: Any) -> list[ModelSettings]:
+def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]:
     """Reads and checks the list of models of a `ModelServerConfig`.
+
+    Args:
+        config: The message.
+        known: Names of the models that there are, which keep their platform.
 
     Raises:
         ServingError: With the texts of the protocol.
     """
+    entries = config.model_config_list.config
     models: dict[str, ModelSettings] = {}
-    for entry in config.model_config_list.config:
+    for entry in entries:
         if entry.name in models:
             raise _invalid(
                 f"Illegal to list model {entry.name} multiple times in config list"
             )
         models[entry.name] = _read_model(entry)
     for model in models.values():
-        if not _is_absolute(model.base_path):
+        path = PurePosixPath(model.base_path)
+        if "://" not in model.base_path and not path.is_absolute():
             raise _invalid(
                 f"Expected model {model.name} to have an absolute path or URI; got "
                 f"base_path()={model.base_path}"
             )
+    foreign = [x for x in entries if _platform_of(x) != PLATFORM]
+    for entry in foreign:
+        if entry.name in known:
+            raise _invalid(
+                f"Illegal to change a model's platform. For model {entry.name} "
+                f"platform was {PLATFORM} and new platform requested is "
+                f"{_platform_of(entry)}"
+            )
+    if foreign:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"PlatformConfigMap has no entry for platform {_platform_of(foreign[0])}",
+        )
     return list(models.values())
 
 
-def platform_of(entry: Any) -> str:
-    """Reads the platform of a `ModelConfig`.
+def _read_model(entry: Any) -> ModelSettings:
+    count, only = 1, None
+    policy = entry.model_version_policy
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "latest":
+        # Zero means the default, as in TensorFlow Serving.
+        count = policy.latest.num_versions or 1
+    elif choice is not None:
+        count = None
+    if choice == "specific":
+        only = frozenset(policy.specific.versions)
+    labels = dict(entry.version_labels)
+    return ModelSettings(entry.name, entry.base_path, count, only, labels)
 
-    Raises:
-        ServingError: INVALID_ARGUMENT, if there is none or two.
-    """
+
+def _platform_of(entry: Any) -> str:
+    old = "ModelServerConfig::model_type(deprecated)"
+    new = "ModelServerConfig::model_platform"
     if entry.model_type and entry.model_platform:
-        raise _invalid(
-            "Illegal to set both ModelServerConfig::model_type(deprecated) and "
-            "ModelServerConfig::model_platform."
-        )
+        raise _invalid(f"Illegal to set both {old} and {new}.")
     if entry.model_platform:
         return entry.model_platform
     if entry.model_type == _TENSORFLOW_TYPE:
@@ -132,63 +130,7 @@ def platform_of(entry: Any) -> str:
         raise _invalid(
             f"ModelServerConfig::model_type choice {entry.model_type} not supported."
         )
-    raise _invalid(
-        "Illegal setting neither ModelServerConfig::model_type(deprecated) nor "
-        "ModelServerConfig::model_platform."
-    )
-
-
-def check_platforms(config: Any) -> None:
-    """Checks that all models are TensorFlow's.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT or FAILED_PRECONDITION.
-    """
-    for entry in config.model_config_list.config:
-        platform = platform_of(entry)
-        if platform != PLATFORM:
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                f"PlatformConfigMap has no entry for platform {platform}",
-            )
-
-
-def check_platforms_kept(old: Any, new: Any) -> None:
-    """Checks that no model of two configurations changes its platform.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT.
-    """
-    before = {entry.name: platform_of(entry) for entry in old.model_config_list.config}
-    for entry in new.model_config_list.config:
-        platform = platform_of(entry)
-        was = before.get(entry.name, platform)
-        if platform != was:
-            raise _invalid(
-                f"Illegal to change a model's platform. For model {entry.name} "
-                f"platform was {was} and new platform requested is {platform}"
-            )
-
-
-def _read_model(entry: Any) -> ModelSettings:
-    return ModelSettings(
-        entry.name, entry.base_path, _read_policy(entry), dict(entry.version_labels)
-    )
-
-
-def _read_policy(entry: Any) -> Policy:
-    policy = entry.model_version_policy
-    choice = policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return All()
-    if choice == "specific":
-        return Specific(tuple(policy.specific.versions))
-    # Zero means the default, as in TensorFlow Serving.
-    return Latest(policy.latest.num_versions or 1 if choice == "latest" else 1)
-
-
-def _is_absolute(path: str) -> bool:
-    return "://" in path or PurePosixPath(path).is_absolute()
+    raise _invalid(f"Illegal setting neither {old} nor {new}.")
 
 
 def _invalid(message: str) -> ServingError:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.server.batching import WARMUP
-from eigenfit_serving.server.interfaces import RequestContext, Servable
-from eigenfit_serving.server.metrics import Metrics
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.status import Code, ServingError, not_served
 
 logger = logging.getLogger(__name__)
@@ -26,23 +25,16 @@ MAX_RECORDS = 1000
 
 _NOT_SERVED = ("classify_log", "regress_log", "multi_inference_log")
 
-Execute = Callable[[Servable, Any, Options], None]
-"""Runs the request of a `PredictionLog`."""
 
-
-def run_warmup(
-    servable: Servable,
-    options: Options,
-    metrics: Metrics,
-    execute: Execute | None = None,
-) -> None:
+def run_warmup(servable: Servable, options: Options) -> int:
     """Runs the requests that come with a model, if there are any.
 
     Args:
         servable: That was just loaded.
         options: How often each is run.
-        metrics: Where the time goes.
-        execute: Runs one; `execute_log` if not given.
+
+    Returns:
+        The number of requests.
 
     Raises:
         ServingError: If a request fails, or the file is not what it should be.
@@ -50,32 +42,26 @@ def run_warmup(
     path = Path(servable.path) / WARMUP_FILE
     if not path.is_file():
         logger.info("No warmup data file found at %s", path)
-        return
-    start, records, status = time.monotonic(), 0, Code.OK
-    try:
-        for log in read_logs(path):
-            for _ in range(max(1, options.num_request_iterations_for_warmup)):
-                (execute or execute_log)(servable, log, options)
-            records += 1
-            if records > MAX_RECORDS:
-                raise ServingError(
-                    Code.INVALID_ARGUMENT,
-                    f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
-                    f"{path}",
-                )
-    except ServingError as error:
-        status = error.code
-        raise
-    finally:
-        seconds = time.monotonic() - start
-        metrics.warmed_up(servable.path, status.name, seconds, records)
+        return 0
+    start, records = time.monotonic(), 0
+    for log in read_logs(path):
+        for _ in range(max(1, options.num_request_iterations_for_warmup)):
+            execute_log(servable, log, options)
+        records += 1
+        if records > MAX_RECORDS:
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
+                f"{path}",
+            )
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup records read: "
         "%d. Elapsed time (microseconds): %d.",
         path,
         records,
-        round(seconds * 1e6),
+        round((time.monotonic() - start) * 1e6),
     )
+    return records
 
 
 def read_logs(path: Path) -> Iterator[Any]:
@@ -117,23 +103,17 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
         ServingError: If it fails, or is of a kind that is not run.
     """
     kind = log.WhichOneof("log_type") or "nothing"
-    if kind == "predict_log":
-        context = RequestContext("predict", WARMUP, "warm-up")
-        _predict(servable, log.predict_log.request, context, options)
-    elif kind in _NOT_SERVED:
+    if kind in _NOT_SERVED:
         logger.warning("A warm-up record is skipped: %s", not_served(kind))
-    else:
+        return
+    if kind != "predict_log":
         raise ServingError(
             Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
         )
-
-
-def _predict(
-    servable: Servable, request: Any, context: RequestContext, options: Options
-) -> None:
     from eigenfit_serving.protocol.tensors import to_array
-    from eigenfit_serving.server.predict import predict
 
+    request = log.predict_log.request
+    context = RequestContext("predict", WARMUP, "warm-up")
     try:
         inputs = {name: to_array(tensor) for name, tensor in request.inputs.items()}
     except ValueError as error:

@@ -365,7 +365,7 @@ def test_the_client_needs_no_tensorflow():
     assert {"grpc", "httpx", "numpy"} <= loaded
     unwanted = {"tensorflow", "tensorflow_serving", "eigenfit", "eigenfit_export"}
     assert not unwanted & loaded
-    assert not {"pydantic", "typer", "uvicorn", "scipy"} & loaded
+    assert not {"pydantic", "typer", "httptools", "scipy"} & loaded
 
 
 def test_importing_the_package_is_cheap():

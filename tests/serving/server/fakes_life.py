@@ -13,15 +13,15 @@ class FakeServable:
     """Doubles what it is given."""
 
     def __init__(self, path="/m/1", name="m", version=1):
-        self.signatures = {}
+        self.signatures, self.compiled = {}, frozenset()
         self.path, self.name, self.version = path, name, version
         self.closed = 0
         self.runs = []
 
-    def run(self, feeds, fetches, context):
+    def run(self, signature, inputs, outputs, context):
         assert not self.closed, "run after close"
-        self.runs.append({name: np.array(x) for name, x in feeds.items()})
-        return [2 * next(iter(feeds.values())) for _ in fetches]
+        self.runs.append({name: np.array(x) for name, x in inputs.items()})
+        return [2 * next(iter(inputs.values())) for _ in outputs]
 
     def close(self):
         self.closed += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from eigenfit_serving.server.executor import load_servable
+from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.options import Options
 
 v1 = tf.compat.v1
@@ -53,7 +53,7 @@ def classic() -> str:
 def loaded(which: str, **options):
     path = {"modern": modern, "classic": classic}[which]()
     version = int(Path(path).name)
-    return load_servable(path, which, version, Options(**options))
+    return SavedModel(path, which, version, Options(**options))
 
 
 class _Modern(tf.Module):

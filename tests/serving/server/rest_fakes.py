@@ -110,7 +110,6 @@ class FakeGate:
         if self.draining:
             raise ServingError(Code.UNAVAILABLE, "The server is shutting down.")
         self.contexts.append(context)
-        context.is_logged = True
         code = Code.OK
         try:
             yield
@@ -181,7 +180,7 @@ def running(models=MODELS, gate=None, runner=None, **options):
     options.setdefault("page", False)
     source = models if isinstance(models, FakeModels) else FakeModels(list(models))
     server = RestServer(
-        source, gate or FakeGate(), Options(**options), runner or FakeRunner()
+        source, gate or FakeGate(), Options(**options), run=runner or FakeRunner()
     )
     client = Client(server.start())
     try:

@@ -1,13 +1,8 @@
-from dataclasses import replace
-
 import pytest
 
 from eigenfit_serving.protocol.messages import ModelServerConfig, MonitoringConfig
-from eigenfit_serving.server.batching_parameters import BatchingParameters
 from eigenfit_serving.server.config_files import (
     ConfigPoller,
-    batching_parameters,
-    model_batching_parameters,
     model_config,
     read_message,
 )
@@ -69,38 +64,6 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     code, _ = refusal(read_message, MonitoringConfig, str(tmp_path / "binary"))
     assert code is Code.INVALID_ARGUMENT
-
-
-def test_batching_is_off_unless_asked_for(tmp_path):
-    assert batching_parameters(Options()) is None
-    assert refusal(batching_parameters, Options(batching_parameters_file="f")) == (
-        Code.INVALID_ARGUMENT,
-        "server_options.batching_parameters_file is set without setting "
-        "server_options.enable_batching to true.",
-    )
-    default = batching_parameters(Options(enable_batching=True))
-    assert default.thread_pool_name == "model_server_batch_threads"
-    path = tmp_path / "batching"
-    path.write_text("max_batch_size { value: 3 }")
-    options = Options(enable_batching=True, batching_parameters_file=str(path))
-    assert batching_parameters(options).max_batch_size == 3
-
-
-def test_models_have_batching_parameters_of_their_own(tmp_path):
-    common = BatchingParameters(num_batch_threads=3, thread_pool_name="pool")
-    options = Options(enable_per_model_batching_parameters=True)
-    where = str(tmp_path)
-    assert model_batching_parameters(Options(), common, where) == common
-    assert model_batching_parameters(options, common, where) is None
-    (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 5 }")
-    assert model_batching_parameters(options, common, where) == replace(
-        common, max_batch_size=5
-    )
-    assert model_batching_parameters(options, None, where) is None
-    (tmp_path / "batching_params.pbtxt").write_text("oops")
-    assert refusal(model_batching_parameters, options, common, where)[0] is (
-        Code.INVALID_ARGUMENT
-    )
 
 
 def test_a_changed_file_is_applied_once(tmp_path):

@@ -11,12 +11,7 @@ import pytest
 import tensorflow as tf
 from tests.serving.server import grpc_models
 
-from eigenfit_serving.server import executor
-from eigenfit_serving.server.executor import load_servable
-from eigenfit_serving.server.executor_deadlines import Deadlines
-from eigenfit_serving.server.executor_files import read_graph
-from eigenfit_serving.server.executor_functions import FunctionServable
-from eigenfit_serving.server.executor_session import SessionServable
+from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
@@ -27,27 +22,16 @@ def context(seconds=None):
     return RequestContext("predict", "GRPC", "id", deadline)
 
 
-@pytest.fixture(scope="module")
-def in_session():
-    path = grpc_models.modern()
-    graph = read_graph(path, ("serve",))
-    servable = SessionServable(path, "modern", 3, graph, ("serve",), Options())
-    yield servable
-    servable.close()
-
-
-@pytest.fixture(params=["functions", "session"])
-def servable(request, in_session):
-    return grpc_models.loaded("modern") if request.param == "functions" else in_session
+@pytest.fixture
+def servable():
+    return grpc_models.loaded("modern")
 
 
 def run(servable, key, given, context=None, outputs=None):
-    signature = servable.signatures[key]
-    outputs = outputs or sorted(signature.outputs)
-    feeds = {signature.inputs[k].name: np.asarray(v) for k, v in given.items()}
-    fetches = [signature.outputs[k].name for k in outputs]
+    outputs = outputs or sorted(servable.signatures[key].outputs)
+    inputs = {k: np.asarray(v) for k, v in given.items()}
     context = context or RequestContext("predict", "GRPC", "id")
-    return dict(zip(outputs, servable.run(feeds, fetches, context), strict=True))
+    return dict(zip(outputs, servable.run(key, inputs, outputs, context), strict=True))
 
 
 def raised(code, *args, **kwargs):
@@ -57,10 +41,15 @@ def raised(code, *args, **kwargs):
     return info.value.message
 
 
-def test_kinds():
-    assert type(grpc_models.loaded("modern")) is FunctionServable
-    # Old variables, and more than one graph.
-    assert type(grpc_models.loaded("classic")) is SessionServable
+def test_what_tensorflow_1_saved_runs():
+    servable = grpc_models.loaded("classic")
+    example = tf.train.Example()
+    example.features.feature["x"].float_list.value.append(2.0)
+    given = {"inputs": np.array([example.SerializeToString()], object)}
+    found = run(servable, "serving_default", given)
+    assert found["scores"].tolist() == [[-2.0, 2.0]]
+    assert found["classes"].tolist() == [[b"no", b"yes"]]
+    assert run(servable, "odd", given)["outputs"].tolist() == [[2.0]]
 
 
 def test_floats(servable):
@@ -162,28 +151,21 @@ def test_code_of_the_runtime(servable):
     assert "not positive" in text
 
 
-def test_feeds_that_are_not_there(servable):
-    signature = servable.signatures["serving_default"]
-    fetch = signature.outputs["y"].name
-    x = {signature.inputs["x"].name: np.zeros((1, 2), np.float32)}
-    for feeds, fetches in (
-        ({**x, "nowhere:0": np.zeros(1)}, [fetch]),
-        (x, ["nowhere:0"]),
-        (x, []),
-        ({}, [fetch]),
-        ({"": np.zeros(1)}, [fetch]),
-    ):
-        with pytest.raises(ServingError) as info:
-            servable.run(feeds, fetches, context())
-        assert info.value.code is Code.INVALID_ARGUMENT
+def test_what_has_no_function_cannot_be_run(servable):
+    text = raised(Code.INVALID_ARGUMENT, servable, "__saved_model_init_op", {})
+    assert text == "The signature __saved_model_init_op cannot be run."
 
 
-def test_deadline_stops_the_run(servable):
+def test_what_is_cancelled_after_its_deadline_came_too_late(servable):
     start = time.monotonic()
+    late = context(0.1)
+    timer = threading.Timer(0.15, late.cancel)
+    timer.start()
     given = {"n": np.int32([2**31 - 1])}
-    text = raised(Code.DEADLINE_EXCEEDED, servable, "count", given, context(0.1))
+    text = raised(Code.DEADLINE_EXCEEDED, servable, "count", given, late)
     assert text == "Timed out waiting for notification"
     assert time.monotonic() - start < 5
+    timer.join()
 
 
 def test_deadline_that_is_over(servable):
@@ -261,7 +243,7 @@ def test_tags():
 def test_unknown_tags(which):
     path = getattr(grpc_models, which)()
     with pytest.raises(ServingError) as info:
-        load_servable(path, "m", 1, Options(saved_model_tags="tpu,serve"))
+        SavedModel(path, "m", 1, Options(saved_model_tags="tpu,serve"))
     assert info.value.code is Code.NOT_FOUND
     assert info.value.message.startswith(
         "Could not find meta graph def matching supplied tags: { serve tpu }."
@@ -270,7 +252,7 @@ def test_unknown_tags(which):
 
 def test_no_model(tmp_path):
     with pytest.raises(ServingError) as info:
-        load_servable(str(tmp_path), "m", 1, Options())
+        SavedModel(str(tmp_path), "m", 1, Options())
     assert info.value.code is Code.NOT_FOUND
     assert f"at supplied export directory path: {tmp_path}." in info.value.message
 
@@ -279,7 +261,7 @@ def test_no_model(tmp_path):
 def test_file_that_is_no_model(tmp_path, name):
     (tmp_path / name).write_bytes(b"\xff\xfenonsense")
     with pytest.raises(ServingError) as info:
-        load_servable(str(tmp_path), "m", 1, Options())
+        SavedModel(str(tmp_path), "m", 1, Options())
     assert info.value.code is Code.DATA_LOSS
 
 
@@ -288,7 +270,7 @@ def test_variables_missing(tmp_path):
     shutil.copytree(grpc_models.modern(), path)
     shutil.rmtree(path / "variables")
     with pytest.raises(ServingError):
-        load_servable(str(path), "m", 1, Options())
+        SavedModel(str(path), "m", 1, Options())
 
 
 def test_text_format(tmp_path):
@@ -302,7 +284,7 @@ def test_text_format(tmp_path):
     )
     (path / "saved_model.pb").unlink()
     (path / "saved_model.pbtxt").write_text(text_format.MessageToString(saved))
-    servable = load_servable(str(path), "m", 1, Options())
+    servable = SavedModel(str(path), "m", 1, Options())
     assert run(servable, "plain", {"x": np.float32([[1, 2]])})["y"].tolist() == [[1, 2]]
     servable.close()
 
@@ -310,7 +292,7 @@ def test_text_format(tmp_path):
 @pytest.mark.parametrize("which", ["modern", "classic"])
 def test_close(which):
     path = getattr(grpc_models, which)()
-    servable = load_servable(path, "m", 1, Options())
+    servable = SavedModel(path, "m", 1, Options())
     servable.close()
     servable.close()
     key, shape = ("serving_default", "x") if which == "modern" else ("plain", "x")
@@ -318,42 +300,13 @@ def test_close(which):
     gc.collect()
 
 
-def test_session_if_functions_do_not_work(monkeypatch, caplog):
-    def broken():
-        raise AttributeError("_inference_function")
-
-    executor.functions_work.cache_clear()
-    monkeypatch.setattr(executor, "try_functions", broken)
-    try:
-        servable = load_servable(grpc_models.modern(), "m", 1, Options())
-        assert type(servable) is SessionServable
-        assert "cannot be cancelled" in caplog.text
-        servable.close()
-    finally:
-        executor.functions_work.cache_clear()
-
-
-def test_session_if_signatures_share_an_output(tmp_path):
+def test_signatures_may_share_an_output(tmp_path):
     module = tf.Module()
     module.f = tf.function(lambda x: {"y": x})
     spec = tf.TensorSpec([None], tf.float32, "x")
     function = module.f.get_concrete_function(spec)
     tf.saved_model.save(module, str(tmp_path / "1"), {"a": function, "b": function})
-    servable = load_servable(str(tmp_path / "1"), "m", 1, Options())
+    servable = SavedModel(str(tmp_path / "1"), "m", 1, Options())
     for key in "ab":
         assert run(servable, key, {"x": np.float32([1])})["y"].tolist() == [1]
     servable.close()
-
-
-def test_deadlines_are_met_in_their_order():
-    deadlines = Deadlines()
-    met = []
-    done = threading.Event()
-    now = time.monotonic()
-    deadlines.watch(now + 0.15, lambda: (met.append("last"), done.set()))
-    deadlines.watch(now + 0.05, lambda: met.append("first"))
-    take_back = deadlines.watch(now + 0.1, lambda: met.append("never"))
-    take_back()
-    assert done.wait(10)
-    assert met == ["first", "last"]
-    assert time.monotonic() >= now + 0.15

@@ -4,10 +4,9 @@ from dataclasses import fields
 
 import pytest
 
-from eigenfit_serving.server.flag_texts import OURS, THEIRS, UNSUPPORTED
 from eigenfit_serving.server.flags import FlagError, help_text, parse_flags
 from eigenfit_serving.server.main import main
-from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.options import WITHOUT_EFFECT, Options
 
 
 def test_no_flags_give_the_defaults():
@@ -26,10 +25,10 @@ def test_no_flags_give_the_defaults():
         (["--model_name=a=b"], "model_name", "a=b"),
         (["--model_name="], "model_name", ""),
         (["--model_name", "x"], "model_name", "x"),
-        (["--enable_batching"], "enable_batching", True),
-        (["--enable_batching=true"], "enable_batching", True),
-        (["--enable_batching=1"], "enable_batching", True),
-        (["--enable_batching", "false"], "enable_batching", False),
+        (["--strict_shapes"], "strict_shapes", True),
+        (["--strict_shapes=true"], "strict_shapes", True),
+        (["--strict_shapes=1"], "strict_shapes", True),
+        (["--strict_shapes", "false"], "strict_shapes", False),
         (["--enable_model_warmup=false"], "enable_model_warmup", False),
         (["--enable_model_warmup=0"], "enable_model_warmup", False),
         (["--noenable_model_warmup"], "enable_model_warmup", False),
@@ -47,8 +46,8 @@ def test_ways_to_write_a_flag(arguments, name, value):
 
 
 def test_a_switch_does_not_swallow_what_follows():
-    command = parse_flags(["--enable_batching", "what", "--port", "1"])
-    assert command.options.enable_batching
+    command = parse_flags(["--strict_shapes", "what", "--port", "1"])
+    assert command.options.strict_shapes
     assert command.unknown == ("what",)
     assert command.options.port == 1
 
@@ -59,7 +58,6 @@ def test_every_option_is_a_flag_with_a_text(name):
     text = {bool: "true", int: "3", float: "3", str: "3"}[type(default)]
     found = parse_flags([f"--{name}={text}"])
     assert getattr(found.options, name) == type(default)(text)
-    assert name in {**THEIRS, **OURS}
     assert f"--{name}\n" in help_text()
 
 
@@ -79,8 +77,8 @@ def test_every_option_is_a_flag_with_a_text(name):
             "Couldn't interpret value nan for flag drain_timeout_seconds.",
         ),
         (
-            "--enable_batching=maybe",
-            "Couldn't interpret value maybe for flag enable_batching.",
+            "--strict_shapes=maybe",
+            "Couldn't interpret value maybe for flag strict_shapes.",
         ),
         ("--port", "--port needs a value, such as --port=8500."),
     ],
@@ -93,21 +91,23 @@ def test_wrong_values_are_told(argument, text, capsys):
     assert capsys.readouterr().err == f"{text}\n"
 
 
-def test_unknown_and_unsupported_flags_are_told_and_ignored():
+def test_unknown_and_idle_flags_are_told_and_ignored():
     command = parse_flags(
         ["--what=1", "-x", "word", "--use_alts_credentials", "--nowhere"]
-        + [f"--{name}=1" for name in UNSUPPORTED]
+        + [f"--{name}=1" for name in WITHOUT_EFFECT]
     )
     assert command.options == Options()
-    said = list(command.warnings())
-    assert said[:4] == [
+    *unknown, idle = command.warnings()
+    assert unknown == [
         "unknown argument: --what=1",
         "unknown argument: -x",
         "unknown argument: word",
         "unknown argument: --nowhere",
     ]
-    assert len(said) == 4 + len(UNSUPPORTED)
-    assert any(x.startswith("--prefer_tflite_model has no effect here") for x in said)
+    assert idle.startswith("Without effect here: --use_alts_credentials (ALTS exists")
+    assert all(idle.count(f"--{name} (") == 1 for name in WITHOUT_EFFECT)
+    assert "--enable_batching (" in idle
+    assert parse_flags(["--port=1"]).warnings() == []
 
 
 def test_rest_is_there_if_asked_for():
@@ -128,7 +128,7 @@ def test_help_and_version_need_no_tensorflow():
         "import sys\n"
         "from eigenfit_serving.server.main import main\n"
         "codes = [main(['--help']), main(['--version']), main(['-h'])]\n"
-        "heavy = {'tensorflow', 'grpc', 'uvicorn', 'prometheus_client'}\n"
+        "heavy = {'tensorflow', 'grpc', 'httptools', 'prometheus_client'}\n"
         "sys.exit(any(codes) or bool(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

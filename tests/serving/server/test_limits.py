@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from tests.serving.server.rest_fakes import FakeServable, signature
 
-from eigenfit_serving.server.batching import WARMUP
-from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.status import Code, ServingError
@@ -14,8 +13,8 @@ INPUTS = {"matrix": "DT_DOUBLE", "max_steps": "DT_INT32"}
 
 
 class Blank(FakeServable):
-    def run(self, feeds, fetches, context):
-        return [np.zeros(1) for _ in fetches]
+    def run(self, signature, inputs, outputs, context):
+        return [np.zeros(1) for _ in outputs]
 
 
 def run(options, entrypoint="GRPC", rows=3, order=4, steps=5):

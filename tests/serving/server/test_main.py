@@ -261,11 +261,6 @@ def test_a_changed_file_of_models_is_applied(tmp_path):
             "base_path()=m",
         ),
         (
-            ["--model_base_path=/m", "--batching_parameters_file=x"],
-            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without "
-            "setting server_options.enable_batching to true.",
-        ),
-        (
             ["--model_base_path=/m", "--monitoring_config_file=/none"],
             "NOT_FOUND: /none; No such file or directory",
         ),

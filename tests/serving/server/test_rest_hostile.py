@@ -16,15 +16,15 @@ from tests.serving.server.rest_fakes import (
     running,
 )
 
+from eigenfit_serving.server.budget import Budget, Held
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_bodies import Body, Budget
+from eigenfit_serving.server.rest_app import inflate
 from eigenfit_serving.server.rest_handlers import RestHandlers
-from eigenfit_serving.server.rest_messages import Request
 from eigenfit_serving.server.rest_paths import route
 from eigenfit_serving.server.status import Code
 
-FREE = Body(Request("POST", "", "", {}, ""), None, Budget(0))
+FREE = Held(Budget(0))
 HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options())
 
 TARGETS = st.sampled_from(
@@ -83,8 +83,9 @@ def test_handlers_answer_or_refuse(target, is_gzip, data):
     context = RequestContext("predict", "REST", "id")
     found, error = outcome(route, "POST", target)
     if error is None:
-        asked = (found, body, context, FREE, is_gzip)
-        answer, error = outcome(HANDLERS.handle, *asked)
+        if is_gzip:
+            body = inflate(body, 0, FREE.grow)
+        answer, error = outcome(HANDLERS.predict, found, body, context, FREE)
     if error is None:
         json.loads(answer)
     else:

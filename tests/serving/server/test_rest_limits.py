@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from tests.serving.server.rest_fakes import FakeGate, FakeRunner, running
 
-from eigenfit_serving.server.rest_bodies import inflate
-from eigenfit_serving.server.rest_messages import RefusedError
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.server.rest_app import inflate
+from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 PREDICT = ("POST", "/v1/models/float:predict")
 GOOD = '{"inputs": 1}'
@@ -326,6 +325,19 @@ def test_deadline_is_that_of_the_options():
         assert client(*PREDICT, GOOD).status == 200
 
 
+def test_the_deadline_stops_the_run():
+    stopped = threading.Event()
+
+    def wait(servable, signature_name, inputs, context):
+        context.on_cancel(stopped.set)
+        assert stopped.wait(10)
+        assert context.remaining() == 0.0
+        raise ServingError(Code.DEADLINE_EXCEEDED, "stopped")
+
+    with running(runner=FakeRunner(wait), rest_api_timeout_in_ms=100) as client:
+        assert client(*PREDICT, GOOD).status == 504
+
+
 def test_states_do_not_wait_for_runs():
     go = threading.Event()
 
@@ -422,3 +434,79 @@ def test_requests_behind_each_other_in_one_packet():
             assert part
             answer += part
     assert answer.count(b"HTTP/1.1 200 OK") == 5
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_half_closed_client_gets_its_answer(behind):
+    leave = threading.Event()
+
+    def wait(servable, signature_name, inputs, context):
+        assert leave.wait(20)
+        return inputs
+
+    with running(runner=FakeRunner(wait)) as client, connected(client) as peer:
+        one = head(f"Content-Length: {len(GOOD)}") + GOOD.encode()
+        peer.sendall(one + behind)
+        peer.shutdown(socket.SHUT_WR)
+        assert serves_after(client, leave)
+        answer = read_all(peer)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 200 ") == 1 + bool(behind)
+
+
+def serves_after(client, leave):
+    # The end of the stream has been seen once another request is answered.
+    answered = client("GET", "/healthz").status == 200
+    leave.set()
+    return answered
+
+
+def test_what_is_cut_off_gets_no_answer():
+    gate = FakeGate()
+    with running(gate=gate) as client, connected(client) as peer:
+        peer.sendall(head("Content-Length: 100") + b"{")
+        peer.shutdown(socket.SHUT_WR)
+        assert read_all(peer) == b""
+    assert [code for code, _ in gate.noted] == [Code.CANCELLED]
+
+
+def test_a_client_is_asked_for_its_body_unless_it_is_too_large():
+    with running(max_body_bytes=1000) as client:
+        for length, status in ((len(GOOD), b"100"), (2000, b"413")):
+            with connected(client) as peer:
+                expect = "Expect: 100-continue"
+                peer.sendall(head(f"Content-Length: {length}", expect))
+                if status == b"413":
+                    peer.shutdown(socket.SHUT_WR)
+                answer = peer.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 " + status)
+                if status == b"100":
+                    peer.sendall(GOOD.encode())
+                    assert peer.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_offers_of_http_2_in_pieces_and_behind_each_other():
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: A")
+    chunked = b"5\r\n%b\r\n8\r\n%b\r\n0\r\n\r\n" % (
+        GOOD[:5].encode(),
+        GOOD[5:].encode(),
+    )
+    data = head(*offer, "Transfer-Encoding: chunked") + chunked
+    data += head(*offer, f"Content-Length: {len(GOOD)}") + GOOD.encode()
+    for size in (1, 7, len(data)):
+        with running() as client, connected(client) as peer:
+            for at in range(0, len(data), size):
+                peer.sendall(data[at : at + size])
+            answer = b""
+            while answer.count(b'{"outputs":1.0}') < 2:
+                part = peer.recv(65536)
+                assert part, answer
+                answer += part
+        assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_nobody_is_tunnelled():
+    with running() as client, connected(client) as peer:
+        peer.sendall(b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_all(peer).startswith(b"HTTP/1.1 400 ")
+        assert serves_others(client)

@@ -9,7 +9,7 @@ from tests.export import chromium
 from tests.export.conftest import gallery_solver
 from tests.serving.server.rest_fakes import FakeModels, running
 
-from eigenfit_serving.server.executor import load_servable
+from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
 
@@ -49,7 +49,7 @@ def servable(tmp_path_factory):
     signatures = {name: getattr(module, name) for name in names}
     signatures["serving_default"] = module.half_plus_two
     tf.saved_model.save(module, folder, signatures)
-    servable = load_servable(folder, "plain", 1, Options())
+    servable = SavedModel(folder, "plain", 1, Options())
     yield servable
     servable.close()
 
@@ -135,7 +135,7 @@ def test_page_fits_with_an_exported_solver(tmp_path):
     path = export_solver(
         gallery_solver("fno-additive"), tmp_path / "fno", ("savedmodel",)
     )
-    servable = load_servable(str(path), "fno", 1, Options())
+    servable = SavedModel(str(path), "fno", 1, Options())
     with (
         running(FakeModels([servable]), runner=predict, page=True) as client,
         chromium.browse("1280,1200") as page,

@@ -4,7 +4,6 @@ import tensorflow as tf
 from tests.serving.server.fakes_life import FakeServable
 
 from eigenfit_serving.protocol.messages import PredictionLog
-from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
 from eigenfit_serving.server.warmup import WARMUP_FILE, read_logs, run_warmup
@@ -36,48 +35,42 @@ class Runs:
 
 
 @pytest.fixture
-def runs():
-    return Runs()
+def runs(monkeypatch):
+    runs = Runs()
+    monkeypatch.setattr("eigenfit_serving.server.warmup.execute_log", runs)
+    return runs
 
 
-def warm_up(folder, runs, **options):
-    metrics = Metrics()
+def warm_up(folder, **options):
     servable = FakeServable(str(folder))
     try:
-        run_warmup(servable, Options(**options), metrics, runs)
+        return Code.OK, run_warmup(servable, Options(**options))
     except ServingError as error:
-        return error.code, error.message, metrics.render().decode()
-    return Code.OK, "", metrics.render().decode()
+        return error.code, error.message
 
 
 def test_requests_run_in_order(tmp_path, runs):
     write(tmp_path, [log_of("a"), log_of("b")])
-    code, _, text = warm_up(tmp_path, runs, num_request_iterations_for_warmup=2)
-    assert code is Code.OK
+    assert warm_up(tmp_path, num_request_iterations_for_warmup=2) == (Code.OK, 2)
     assert runs.signatures == ["a", "a", "b", "b"]
-    name = ":tensorflow:serving:model_warmup"
-    label = f'model_path="{tmp_path}"'
-    assert f'{name}_latency_count{{{label},status="OK"}} 1' in text
-    assert f"{name}_records_read{{{label}}} 2" in text
 
 
 def test_no_file_is_no_error(tmp_path, runs):
-    assert warm_up(tmp_path, runs)[0] is Code.OK
+    assert warm_up(tmp_path) == (Code.OK, 0)
     assert not runs.signatures
 
 
 def test_a_failing_request_fails_the_load(tmp_path, runs):
     write(tmp_path, [log_of("a"), log_of("b"), log_of("c")])
     runs.error = ServingError(Code.INVALID_ARGUMENT, "wrong shape")
-    code, message, text = warm_up(tmp_path, runs)
+    code, message = warm_up(tmp_path)
     assert (code, message) == (Code.INVALID_ARGUMENT, "wrong shape")
     assert runs.signatures == ["a", "b"]
-    assert 'status="INVALID_ARGUMENT"} 1' in text
 
 
 def test_too_many_requests_fail_the_load(tmp_path, runs):
     path = write(tmp_path, [log_of("a")] * 1001)
-    code, message, _ = warm_up(tmp_path, runs)
+    code, message = warm_up(tmp_path)
     assert (code, message) == (
         Code.INVALID_ARGUMENT,
         f"Number of warmup records exceeds the maximum (1000) at {path}",
@@ -86,7 +79,7 @@ def test_too_many_requests_fail_the_load(tmp_path, runs):
 
 def test_what_is_no_request_fails_the_load(tmp_path, runs):
     write(tmp_path, [b"\xff\xff\xff"])
-    code, message, _ = warm_up(tmp_path, runs)
+    code, message = warm_up(tmp_path)
     assert code is Code.INVALID_ARGUMENT
     assert message.startswith("Failed to parse warmup record: ")
 
@@ -100,7 +93,7 @@ def test_a_damaged_file_fails_the_load(tmp_path, runs, spoil):
     else:
         data[14] ^= 1
     path.write_bytes(data)
-    code, message, _ = warm_up(tmp_path, runs)
+    code, message = warm_up(tmp_path)
     assert code is Code.DATA_LOSS
     assert message.endswith("Please verify your warmup data is in TFRecord format.")
 

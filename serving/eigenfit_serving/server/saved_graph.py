@@ -1,58 +1,30 @@
-"""Reads the graph of a SavedModel that carries given tags."""
+"""Reads the signatures of a SavedModel from its file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.server.status import Code, ServingError
 
-_DEFAULT_TAGS = ("serve",)
 
-
-@dataclass(frozen=True)
-class SavedGraph:
-    """What is needed of a `MetaGraphDef`.
-
-    Attributes:
-        signatures: `SignatureDef` by name.
-        has_objects: Whether TensorFlow 2 saved it, so that it can be loaded as
-            functions.
-    """
-
-    signatures: Mapping[str, Any]
-    has_objects: bool
-
-
-def tags_of(text: str) -> tuple[str, ...]:
-    """Splits `serve,gpu`; nothing stands for `serve`."""
-    tags = tuple(tag.strip() for tag in text.split(",") if tag.strip())
-    return tags or _DEFAULT_TAGS
-
-
-def read_graph(path: str, tags: tuple[str, ...]) -> SavedGraph:
-    """Reads the signatures of the graph with exactly these tags.
+def read_signatures(path: str, tags: tuple[str, ...]) -> Mapping[str, Any]:
+    """Reads the `SignatureDef`s, by name, of the graph with exactly these tags.
 
     Raises:
         ServingError: NOT_FOUND or DATA_LOSS, with the texts of TensorFlow's loader.
     """
-    saved = _parse(path)
-    for graph in saved.meta_graphs:
+    for graph in _parse(path).meta_graphs:
         if set(graph.meta_info_def.tags) == set(tags):
-            break
-    else:
-        raise ServingError(
-            Code.NOT_FOUND,
-            f"Could not find meta graph def matching supplied tags: {{ "
-            f"{' '.join(sorted(tags))} }}. To inspect available tag-sets in the "
-            "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
-        )
-    has_objects = len(saved.meta_graphs) == 1 and bool(graph.object_graph_def.nodes)
-    # Copies, since the message holds the whole graph.
-    signatures = {name: _copy(entry) for name, entry in graph.signature_def.items()}
-    return SavedGraph(signatures, has_objects)
+            # Copies, since the message holds the whole graph.
+            return {name: _copy(entry) for name, entry in graph.signature_def.items()}
+    raise ServingError(
+        Code.NOT_FOUND,
+        f"Could not find meta graph def matching supplied tags: {{ "
+        f"{' '.join(sorted(tags))} }}. To inspect available tag-sets in the "
+        "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
+    )
 
 
 def needs_variables(path: str) -> bool:
