@@ -64,7 +64,7 @@ class Kernel:
         """Solves the rows of a batch.
 
         Args:
-            batch: With columns that `check_columns` has found right.
+            batch: In the form of `eigenfit_serving.batch.columns.rows_schema`.
             first: Number of its first row in the whole input.
             give_up: Gives every row the code of rows that killed their workers.
 

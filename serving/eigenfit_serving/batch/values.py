@@ -12,7 +12,6 @@ import numpy as np
 
 from eigenfit_serving.batch.arrow import compute
 from eigenfit_serving.batch.columns import FAULT
-from eigenfit_serving.batch.id_types import as_written
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.settings import Settings
 
@@ -91,7 +90,7 @@ def rows_of(
     """Reads problems from the columns of a batch.
 
     Args:
-        batch: With columns that `check_columns` has found right.
+        batch: In the form of `eigenfit_serving.batch.columns.rows_schema`.
         facts: Of the model.
         settings: For what rows do not say.
         weights: Sets of weights for which there are models, from number 1 on.
@@ -101,7 +100,7 @@ def rows_of(
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     if FAULT in columns and columns[FAULT].null_count < number:
         found.add_texts(columns[FAULT].to_pylist())
-    ids = as_written(columns["id"])
+    ids = columns["id"]
     if ids.null_count:
         found.add(_nulls(ids), "`id` is null")
     m, p = facts.targets, facts.parameters
@@ -171,14 +170,7 @@ def _vectors(
 ) -> tuple[np.ndarray, np.ndarray]:
     # Numbers [b, width], and which rows have any.
     import pyarrow as pa
-    from pyarrow import types
 
-    kind = column.type
-    if types.is_null(kind):
-        column = column.cast(pa.list_(pa.float64()))
-    elif types.is_fixed_size_list(kind):
-        # Its values do not follow from offsets.
-        column = column.cast(pa.list_(kind.value_type))
     lengths = compute().fill_null(compute().list_value_length(column), -1)
     lengths = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     is_there = lengths >= 0
@@ -192,8 +184,7 @@ def _vectors(
             f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}",
         )
     chosen = column if all_fit else column.filter(pa.array(fits))
-    flat = compute().cast(chosen.flatten(), pa.float64(), safe=False)
-    values = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    values = chosen.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     if not all_fit:
         whole = np.zeros([len(fits), width])
         whole[fits] = values
@@ -205,10 +196,7 @@ def _vectors(
 
 
 def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    import pyarrow as pa
-
-    values = compute().cast(column, pa.float64(), safe=False)
-    return values.to_numpy(zero_copy_only=False), ~_nulls(column)
+    return column.to_numpy(zero_copy_only=False), ~_nulls(column)
 
 
 def _nulls(column: Any) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eigenfit_serving.batch.arrow import compute
 from eigenfit_serving.errors import InputError
@@ -22,41 +24,62 @@ SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
 
 _DICTIONARIES = ["text", "message", "worker", "steps", "result", "seconds"]
 _STATISTICS = ["id", "row", "result"]
+_COUNTS = b"eigenfit.counts"
 
 
 class OutputError(InputError):
     """The output cannot be written; what has been written can be resumed."""
 
 
-def write_part(table: pa.Table, path: Path, drafts: Path) -> int:
-    """Writes a Parquet file so that it is there whole or not at all.
+@contextlib.contextmanager
+def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
+    """Opens a file that gets its name when it is whole and on the disk.
 
     Args:
-        table: Its rows.
         path: Of the file; one that is there is replaced.
-        drafts: Folder on the same disk, for the file until it is whole.
-
-    Returns:
-        Its size in bytes.
+        draft: The file until it is whole, on the same disk.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    draft = drafts / f"{path.name}.{os.getpid()}"
     try:
         try:
             with draft.open("wb") as file:
-                _write_parquet(table, file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-                size = file.tell()
             os.replace(draft, path)
-            sync_folder(path.parent)
+            _sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
-    return size
+        raise unwritable(path, error) from error
+
+
+def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
+    """Writes the Parquet file of a part.
+
+    Args:
+        table: Its rows.
+        counts: Rows of the input by code, which are kept with them.
+        path: Of the file; one that is there is replaced.
+        drafts: Folder on the same disk, for the file until it is whole.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    table = table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
+    with whole_file(path, drafts / f"{path.name}.{os.getpid()}") as file:
+        _write_parquet(table, file)
+
+
+def read_counts(path: Path) -> list[int]:
+    """Reads the rows by code of a part; none if its file is not whole."""
+    import pyarrow.parquet as pq
+
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads(pq.read_metadata(path).metadata[_COUNTS])
+    return []
 
 
 def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) -> None:
@@ -72,18 +95,8 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
         OutputError: If it cannot be written.
     """
     writer = _writer_of(path.suffix.lower())
-    try:
-        try:
-            with draft.open("wb") as file:
-                writer(_tables(parts, schema), schema, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-            sync_folder(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    with whole_file(path, draft) as file:
+        writer(_tables(parts, schema), schema, file)
 
 
 def can_hold(kind: pa.DataType, suffix: str) -> bool:
@@ -124,7 +137,7 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"OUTPUT = {path}: cannot be written ({reason}). {remedy}")
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Makes the names in a folder outlast a failure of power."""
     if os.name == "nt":
         return  # Windows opens no folders.

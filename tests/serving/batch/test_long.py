@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import tables
 
-from eigenfit_serving.batch import ledger, run_batch
+from eigenfit_serving.batch import run_batch
 from eigenfit_serving.batch.model import quiet_environment
+from eigenfit_serving.batch.places import Places
 from eigenfit_serving.batch.report import BatchReport
 
 RAY_ACTOR = "PartActor"
-LOCAL_WORKER = "eigenfit_serving.batch.worker"
+LOCAL_WORKER = "spawn_main"
 
 
 def begin(model, table, output, engine) -> subprocess.Popen[bytes]:
@@ -80,11 +81,11 @@ def test_deaths_at_random_moments(additive_model, tmp_path, number):
     rows = 60_000
     source = tables.write(tables.mixed(rows, rng), tmp_path / "in.parquet")
     output = tmp_path / ("out" if number % 8 < 4 else "out.parquet")
-    places = ledger.Places.of(output)
+    places = Places.of(output)
     known = set(processes(victim))
     driver = begin(additive_model, source, output, engine)
     end = time.monotonic() + 100
-    while not (places.state / "ledger.jsonl").exists():
+    while not (places.state / "run.json").exists():
         assert time.monotonic() < end
         assert driver.poll() is None, driver.communicate()[0].decode()
         time.sleep(0.01)
