@@ -117,22 +117,16 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _is_number(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    checks: tuple[Callable[[pa.DataType], bool], ...] = (
-        types.is_integer,
-        types.is_floating,
-        types.is_decimal,
-        types.is_null,
-    )
+    checks = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
     return any(check(kind) for check in checks)
 
 
 def _is_list(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    if types.is_null(kind):
-        return True
     checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    return any(check(kind) for check in checks) and _is_number(kind.value_type)
+    is_list = any(check(kind) for check in checks)
+    return _is_number(kind.value_type) if is_list else types.is_null(kind)
 
 
 def _is_scalar(kind: pa.DataType) -> bool:

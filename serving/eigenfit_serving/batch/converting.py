@@ -28,6 +28,8 @@ class ArrowFile:
         path: Of it.
     """
 
+    quoted_lines = 0
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -66,7 +68,7 @@ CONVERTED: dict[str, type[CSVFile] | type[ArrowFile]] = {
 
 def convert(
     files: Sequence[Path], schema: pa.Schema, path: Path, draft: Path, limit: int | None
-) -> None:
+) -> int:
     """Writes the rows of files to one Parquet file, which is there whole or not at all.
 
     Args:
@@ -76,6 +78,9 @@ def convert(
         draft: The file until it is whole, on the same disk.
         limit: Rows at most, about.
 
+    Returns:
+        Lines of CSV that belong to rows which began in other ones.
+
     Raises:
         InputError: If a file cannot be read.
         OutputError: If the file cannot be written.
@@ -84,9 +89,10 @@ def convert(
     import pyarrow.parquet as pq
 
     waiting: list[pa.RecordBatch] = []
+    quoted: list[int] = []
     number = total = 0
     with whole_file(path, draft) as file, pq.ParquetWriter(file, schema) as writer:
-        for batch in _batches(files):
+        for batch in _batches(files, quoted):
             for k in range(0, batch.num_rows, _ROWS):
                 waiting.append(normalised(batch.slice(k, _ROWS), schema))
                 number += waiting[-1].num_rows
@@ -96,12 +102,15 @@ def convert(
             if limit is not None and total + number >= limit:
                 break
         writer.write_table(pa.Table.from_batches(waiting, schema))
+    return sum(quoted)
 
 
-def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatch]:
     for path in files:
         try:
-            yield from CONVERTED[path.suffix.lower()](path).batches()
+            reader = CONVERTED[path.suffix.lower()](path)
+            yield from reader.batches()
+            quoted.append(reader.quoted_lines)
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from error
 

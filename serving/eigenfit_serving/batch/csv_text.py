@@ -44,13 +44,14 @@ class CSVFile:
 
     Attributes:
         names: Of its columns.
+        quoted_lines: Lines that belong to a row which began in another one.
 
     Raises:
         ValueError: If the first line has no names.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self.quoted_lines = path, 0
         with self._opened() as text:
             line = _first_line(text)
         self._delimiter = max(",;\t", key=line.count)
@@ -72,6 +73,8 @@ class CSVFile:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Reads all rows, with a text in the column `FAULT` where one is malformed.
 
+        At the end `quoted_lines` is known.
+
         Raises:
             InputError: If a record is longer than `BLOCK`.
         """
@@ -81,8 +84,9 @@ class CSVFile:
         at = 0
         with self._opened() as text:
             _first_line(text)
+            source = _Encoded(text)
             try:
-                for batch in self._parsed(text, faults):
+                for batch in self._parsed(source, faults):
                     yield (rows := self._with_faults(batch, at, faults))
                     at += rows.num_rows
             except pa.ArrowInvalid as error:
@@ -98,7 +102,9 @@ class CSVFile:
             own = [none for name in self.names if name in COLUMNS]
             names = [name for name in self.names if name in COLUMNS]
             rest = pa.record_batch(own, names=names)
-            yield self._with_faults(rest, at, faults)
+            yield (rows := self._with_faults(rest, at, faults))
+            at += rows.num_rows
+        self.quoted_lines = source.lines - at
 
     def _opened(self) -> TextIO:
         with self._path.open("rb") as file:
@@ -108,7 +114,7 @@ class CSVFile:
         return self._path.open(encoding="utf-8-sig", errors="replace", newline="")
 
     def _parsed(
-        self, text: TextIO, faults: dict[int, tuple[str | None, str]]
+        self, encoded: _Encoded, faults: dict[int, tuple[str | None, str]]
     ) -> Iterator[pa.RecordBatch]:
         # The rows that can be read, as texts; the others are noted by their number.
         import pyarrow as pa
@@ -122,7 +128,7 @@ class CSVFile:
             faults[row.number - 1] = self._id_of(lines[0], len(lines) > 1), message
             return "skip"
 
-        source = io.BufferedReader(_Encoded(text), BLOCK)
+        source = io.BufferedReader(encoded, BLOCK)
         if not source.peek(1):
             return
         names = [name for name in self.names if name in COLUMNS]
@@ -209,17 +215,26 @@ class _Encoded(io.RawIOBase):
 
     Args:
         text: To read.
+
+    Attributes:
+        lines: Lines with a character that have been read.
     """
 
     def __init__(self, text: TextIO) -> None:
-        self._text = text
+        self._text, self._is_inside = text, False
+        self.lines = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         # A character has up to four bytes.
-        data = self._text.read(len(buffer) // 4).encode()
+        text = self._text.read(len(buffer) // 4)
+        if text:
+            goes_on = self._is_inside and text[0] not in "\r\n"
+            self.lines += len(re.findall("[^\r\n]+", text)) - goes_on
+            self._is_inside = text[-1] not in "\r\n"
+        data = text.encode()
         buffer[: len(data)] = data
         return len(data)
 

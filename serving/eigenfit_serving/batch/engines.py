@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from eigenfit_serving.batch.parts import Part, Pending
 from eigenfit_serving.batch.settings import Job
@@ -30,28 +30,23 @@ class EngineError(InputError):
     """No worker can be started, or one has failed for good."""
 
 
-class Engine(Protocol):
-    """Has parts done by workers."""
+class Engine(ABC):
+    """Has parts done by workers.
 
-    @property
-    def name(self) -> str:
-        """The name: `local` or `ray`."""
-        ...
+    Attributes:
+        name: `local` or `ray`.
+        workers: Number of workers; None until that is known.
+        cores: Of each worker.
+    """
 
-    @property
-    def workers(self) -> int | None:
-        """Number of workers; None until that is known."""
-        ...
+    name: str
+    workers: int | None
+    cores: int
 
-    @property
-    def cores(self) -> int:
-        """Cores of each worker."""
-        ...
-
+    @abstractmethod
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
         """Has all parts done; closing the iterator ends the workers.
 
         Raises:
             InputError: If it cannot go on.
         """
-        ...

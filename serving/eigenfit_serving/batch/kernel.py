@@ -83,7 +83,7 @@ class Kernel:
             chosen, fits = self._solved(rows, good, first)
             self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
             if rows.complaints.bad.any():
-                texts = rows.complaints.texts()
+                texts = rows.complaints.texts.tolist()
                 keep = fits.result != INVALID
                 chosen = Chosen(*(x[keep] for x in chosen))
                 fits = Fits(*(x[keep] for x in fits))

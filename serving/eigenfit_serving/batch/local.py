@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import platform
-import signal
-import sys
 import tempfile
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from eigenfit_serving.batch.engines import EngineError, Event
-from eigenfit_serving.batch.model import quiet_environment
-from eigenfit_serving.batch.output import CODE_NAMES
+from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.output import CODE_NAMES, added
 from eigenfit_serving.batch.parts import Part, Pending
+from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.worker import Worker, load_kernel
 from eigenfit_serving.batch.writing import read_counts
@@ -31,11 +25,8 @@ _LOOK = 0.5
 """Seconds after which progress is told."""
 
 
-class LocalEngine:
-    """Has parts done by processes of this machine.
-
-    Each has a pool of its own, so that one that dies costs its part and no other's; it
-    is replaced.
+class LocalEngine(Engine):
+    """Has parts done by processes of this machine; one that dies is replaced.
 
     Args:
         workers: Number of processes.
@@ -47,75 +38,72 @@ class LocalEngine:
 
     def __init__(self, workers: int, gpus: int = 0, cores: int = 1) -> None:
         self.workers, self.cores = workers, cores
-        self._gpus = gpus
+        self._number, self._gpus = workers, gpus
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
         """Has all parts done; see `Engine.run`."""
         with tempfile.TemporaryDirectory() as logs:
-            processes = [
-                _Process(
-                    job,
-                    f"{platform.node()}/{k}",
-                    str(k % self._gpus) if self._gpus else None,
-                    Path(logs, str(k)),
-                )
-                for k in range(min(self.workers, len(pending.waiting)))
+            workers = [
+                _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
+                for k in range(min(self._number, len(pending.waiting)))
             ]
             try:
-                yield from self._run(processes, pending)
+                yield from self._run(workers, pending)
             finally:
-                for process in processes:
-                    process.kill()
+                for worker in workers:
+                    worker.clear()
 
     def _run(
-        self, processes: Sequence[_Process], pending: Pending
+        self, workers: Sequence[_Place], pending: Pending
     ) -> Generator[Event, None, None]:
         failures, limit = 0, 2
         while True:
-            for process in processes:
-                if pending.waiting and process.future is None:
-                    process.begin(pending)
-            busy = {x.future: x for x in processes if x.future is not None}
+            for worker in workers:
+                if pending.waiting and worker.future is None:
+                    worker.begin(pending)
+            busy = {x.future: x for x in workers if x.future is not None}
             if not busy:
                 return
             ended, _ = wait(busy, _LOOK, FIRST_COMPLETED)
-            for process in (busy[future] for future in ended):
-                event = process.end(pending)
+            for worker in (busy[future] for future in ended):
+                event = worker.end(pending)
                 if event is not None:
                     failures, limit = 0, _FAILURES
                     yield event
                 elif (failures := failures + 1) >= limit:
-                    raise EngineError(process.last_words())
-            counts = zip(*(x.counts for x in processes), strict=True)
-            yield Event(counts=[sum(x) for x in counts])
+                    raise EngineError(
+                        f"Workers end before they are ready: {worker.last_words}"
+                    )
+            yield Event(counts=added(list(x.counts) for x in workers))
 
 
-class _Process:
-    # A worker and those that take its place, one after the other.
+class _Place:
+    # Of a worker, and of those that replace it, one after the other.
 
-    def __init__(self, job: Job, name: str, gpu: str | None, log: Path) -> None:
-        self._job, self._name, self._gpu, self._log = job, name, gpu, log
-        self._pool: ProcessPoolExecutor | None = None
+    def __init__(self, job: Job, number: int, gpu: int | None, logs: Path) -> None:
+        self._job, self._name = job, f"{platform.node()}/{number}"
+        self._log = logs / str(number)
+        self._environment = quiet_environment(
+            job.threads, None if gpu is None else str(gpu)
+        )
+        self._process: Process | None = None
         self._part: Part | None = None
         self.future: Future[Any] | None = None
         self.counts: Any = multiprocessing.RawArray("q", len(CODE_NAMES))
+        self.last_words = ""
 
     def begin(self, pending: Pending) -> None:
         # The next part, or a new process, which takes none until it is ready.
-        if self._pool is not None:
+        if self._process is not None:
             try:
-                self.future = self._pool.submit(_work, pending.waiting[0])
+                self.future = self._process.submit(_work, pending.waiting[0])
                 self._part = pending.waiting.popleft()
                 return
             except BrokenProcessPool:  # It died while it had nothing to do.
-                self.kill()
-        context = multiprocessing.get_context("spawn")
-        own = (self._log, self.counts)
-        self._pool = ProcessPoolExecutor(1, context, _prepare, own)
-        others = set(multiprocessing.active_children())
-        with _spawning(quiet_environment(self._job.threads, self._gpu)):
-            self.future = self._pool.submit(_load, self._job, self._name, load_kernel)
-        (self._process,) = set(multiprocessing.active_children()) - others
+                self.clear()
+        own = (self._job, self._name, load_kernel, self.counts)
+        self._process = Process(self._log, self._environment, _load, *own)
+        self.future = self._process.started
 
     def end(self, pending: Pending) -> Event | None:
         # What it did; None if it died before it was ready.
@@ -126,7 +114,7 @@ class _Process:
         try:
             counts = future.result()
         except BrokenProcessPool:
-            self.kill()
+            self.clear()
             if part is None:
                 return None
             counts = read_counts(Path(self._job.parts, part.name))
@@ -135,63 +123,22 @@ class _Process:
                 return Event()
         return Event(part, counts) if part else Event(ready=True)
 
-    def kill(self) -> None:
-        if self._pool is not None:
+    def clear(self) -> None:
+        if self._process is not None:
             self._process.kill()
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-
-    def last_words(self) -> str:
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        lines = text.strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {self._process.exitcode}"
-        return f"Workers end before they are ready: {reason}"
+            self.last_words = self._process.last_words()
+            self._process = None
 
 
-@contextlib.contextmanager
-def _spawning(environment: dict[str, str]) -> Iterator[None]:
-    # What a process gets that is begun meanwhile: an environment; no script of the
-    # user, which it would run again; no modules of the current folder; and no Ctrl-C,
-    # which is for the driver.
-    before, main = dict(os.environ), sys.modules["__main__"]
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        sys.modules["__main__"] = ModuleType("__main__")
-        os.environ.update(environment, PYTHONSAFEPATH="1")
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+_here: dict[str, Worker] = {}
+"""Of a worker's process."""
 
 
-_here: dict[str, Any] = {}
-"""Of a worker's process: its counts, and what works."""
+def _load(job: Job, name: str, load: Callable[..., Any], counts: Any) -> None:
+    def tell(solved: Any) -> None:
+        counts[:] = solved.tolist()
 
-
-def _prepare(log: Path, counts: Any) -> None:
-    # What libraries print must not get among the lines of the driver.
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(handle, stream)
-    _here["counts"] = counts
-    threading.Thread(target=_outlive_no_driver, daemon=True).start()
-
-
-def _outlive_no_driver() -> None:
-    if driver := multiprocessing.parent_process():
-        driver.join()
-        os._exit(0)
-
-
-def _load(job: Job, name: str, load: Callable[[Job, str], Any]) -> None:
-    _here["worker"] = Worker(job, name, load, _tell)
-
-
-def _tell(counts: Any) -> None:
-    _here["counts"][:] = counts.tolist()
+    _here["worker"] = Worker(job, name, load, tell)
 
 
 def _work(part: Part) -> list[int]:

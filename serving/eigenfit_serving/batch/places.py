@@ -63,7 +63,7 @@ class Places:
             places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
             # The longest of the names that a run needs, but for a file system's limit.
             with contextlib.suppress(FileNotFoundError):
-                places.draft_of_report.lstat()
+                places.report.lstat()
         except OSError as error:
             raise unwritable(output, error) from error
         if suffix.strip(".0123456789") and not (places.is_file or is_folder):
@@ -95,11 +95,6 @@ class Places:
     def drafts(self) -> Path:
         """The folder of what is being written."""
         return self.state / "drafts"
-
-    @property
-    def draft_of_report(self) -> Path:
-        """The report until it is whole."""
-        return self.output.with_name(f".{self.report.name}")
 
     @property
     def report(self) -> Path:

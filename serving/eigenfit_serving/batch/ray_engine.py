@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.batch.engines import EngineError, Event
-from eigenfit_serving.batch.model import module_path
+from eigenfit_serving.batch.engines import Engine, EngineError, Event
 from eigenfit_serving.batch.output import CODE_NAMES
 from eigenfit_serving.batch.parts import TRIES, Part, Pending
+from eigenfit_serving.batch.processes import module_path
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.worker import Worker
 from eigenfit_serving.batch.writing import unwritable
@@ -29,7 +29,7 @@ from eigenfit_serving.errors import InputError
 _NONE = [0] * len(CODE_NAMES)
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Has parts done by actors.
 
     Args:

@@ -20,7 +20,7 @@ from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.output import SUCCESSES, added, named_counts, output_schema
 from eigenfit_serving.batch.parts import Part, Pending, remaining
 from eigenfit_serving.batch.places import Places, claimed, remove_state
-from eigenfit_serving.batch.progress import Bar, shown
+from eigenfit_serving.batch.progress import Update, shown
 from eigenfit_serving.batch.report import BatchReport, start_text
 from eigenfit_serving.batch.settings import (
     Job,
@@ -30,7 +30,7 @@ from eigenfit_serving.batch.settings import (
     rows_per_part,
 )
 from eigenfit_serving.batch.source import Model, Table
-from eigenfit_serving.batch.writing import assemble, unwritable, write_part
+from eigenfit_serving.batch.writing import assemble, write_part
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,10 +158,8 @@ class _Run:
             return finished
         with claimed(places, agreement, resume=resume):
             done = places.done()
-            if self.source.problem:
-                _say(console, "Exporting the problem ...")
             try:
-                job, facts, total, size = self._prepare()
+                job, facts, total, size = self._prepare(console)
             except InputError:
                 if not done:
                     # Nothing has begun that could not begin anew.
@@ -173,8 +171,8 @@ class _Run:
             pending = Pending(remaining(total, size, found))
             started = time.perf_counter()
             if pending.waiting:
-                with shown(console, total, before) as bar:
-                    started = self._work(job, pending, done, bar)
+                with shown(console, total, before) as update:
+                    started = self._work(job, pending, done, update)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
                 raise EngineError(
@@ -206,11 +204,8 @@ class _Run:
                 deaths=pending.deaths,
                 agreement=digest,
             )
-            try:
-                report.write(places.report, places.draft_of_report)
-                places.rows.unlink(missing_ok=True)
-            except OSError as error:
-                raise unwritable(places.report, error) from error
+            report.write(places.report, places.drafts / places.report.name)
+            places.rows.unlink(missing_ok=True)
             if places.is_file:
                 remove_state(places)
         return report
@@ -248,16 +243,18 @@ class _Run:
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self) -> tuple[Job, ModelFacts, int, int]:
+    def _prepare(self, console: Console | None) -> tuple[Job, ModelFacts, int, int]:
         # Converts and exports what is to be; the rows of the run, and those of a part.
         places, threads = self.places, self.engine.cores
-        inputs = self.table.rows(places, self.limit)
+        inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
         total = sum(rows for _, rows in inputs)
         total = total if self.limit is None else min(total, self.limit)
         weights: list[tuple[float, ...]] = []
         if "weights" in self.table.schema.names and self.source.problem:
             targets = len(self.source.problem.target_names)
             weights = self.table.weights(inputs, total, targets)
+        if self.source.problem:
+            _say(console, "Exporting the problem ...")
         facts, models = self.source.exported(
             places.state / "model", weights, self.max_steps, threads
         )
@@ -279,7 +276,7 @@ class _Run:
         return job, facts, total, size
 
     def _work(
-        self, job: Job, pending: Pending, done: dict[Part, list[int]], bar: Bar
+        self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
     ) -> float:
         # When the first worker was ready.
         ready, before = None, sum(part.rows for part in done)
@@ -296,7 +293,7 @@ class _Run:
                         [*done.values(), working] if working else done.values()
                     )
                     rate = (sum(counts) - before) / max(now - ready, 1e-9)
-                    bar.update(sum(counts), counts, rate)
+                    update(counts, rate)
         return ready or time.perf_counter()
 
     def _assemble(self, job: Job, facts: ModelFacts, parts: list[Part]) -> None:

@@ -83,8 +83,7 @@ def default_batch_size(facts: ModelFacts) -> int:
 
     Example:
         >>> from pathlib import Path
-        >>> sizes = dict(targets=3, parameters=6, levels=3)
-        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", **sizes)
+        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", 3, 6, 3, {}, ())
         >>> default_batch_size(facts)
         16384
     """

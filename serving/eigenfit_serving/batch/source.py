@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from eigenfit_serving.batch.columns import check_columns, rows_schema
 from eigenfit_serving.batch.converting import CONVERTED, convert, unreadable
-from eigenfit_serving.batch.model import ModelFacts, export_problem, read_facts
+from eigenfit_serving.batch.exporting import export_problem
+from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.places import Places
 from eigenfit_serving.batch.reading import Reader
 from eigenfit_serving.batch.values import distinct_weights
@@ -118,8 +119,9 @@ class Model:
         """
         if self.facts is not None:
             return self.facts, [self.facts.folder]
-        sets = [list(x) for x in weights]
-        found = export_problem(self.path.absolute(), folder, sets, max_steps, threads)
+        found = export_problem(
+            self.path.absolute(), folder, [None, *weights], max_steps, threads
+        )
         return read_facts(found[0]), found
 
 
@@ -184,12 +186,15 @@ class Table:
             found.append([str(file), status.st_size, status.st_mtime_ns])
         return found
 
-    def rows(self, places: Places, limit: int | None) -> tuple[tuple[str, int], ...]:
+    def rows(
+        self, places: Places, limit: int | None, say: Callable[[str], None]
+    ) -> tuple[tuple[str, int], ...]:
         """Lists Parquet files of the rows and the number of rows of each.
 
         Args:
             places: Where other formats are converted to.
             limit: Rows that are wanted at most.
+            say: Told what a user may not expect.
 
         Raises:
             InputError: If a file cannot be read, or the converted one not be written.
@@ -200,7 +205,13 @@ class Table:
         if files[0].suffix.lower() in CONVERTED:
             if not places.rows.exists():
                 draft = places.drafts / places.rows.name
-                convert(files, self.schema, places.rows, draft, limit)
+                quoted = convert(files, self.schema, places.rows, draft, limit)
+                if quoted:
+                    say(
+                        f"INPUT = {self.path}: {quoted:,} lines are inside of fields "
+                        f"that are in quotes. If rows are missing, a quote is not "
+                        f"closed."
+                    )
             files = (places.rows,)
         result = []
         for file in files:
@@ -294,7 +305,7 @@ def _digest(path: Path) -> str:
     content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     found = hashlib.sha256()
     for file in [path, *(path.parent / name for name in sorted(_data_files(content)))]:
-        found.update(_digest_of_file(file))
+        found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()
 
 
@@ -307,11 +318,3 @@ def _data_files(content: Any) -> set[str]:
     own = content.get("file")
     found = {own} if isinstance(own, str) else set()
     return found.union(*map(_data_files, content.values()))
-
-
-def _digest_of_file(path: Path) -> bytes:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            found.update(chunk)
-    return found.digest()

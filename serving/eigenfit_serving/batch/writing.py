@@ -7,9 +7,7 @@ import errno
 import io
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -94,9 +92,11 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
     Raises:
         OutputError: If it cannot be written.
     """
-    writer = _writer_of(path.suffix.lower())
+    import pyarrow.parquet as pq
+
+    tables = (pq.ParquetFile(part).read().cast(schema) for part in parts)
     with whole_file(path, draft) as file:
-        writer(_tables(parts, schema), schema, file)
+        _write(tables, schema, path.suffix.lower(), file)
 
 
 def can_hold(kind: pa.DataType, suffix: str) -> bool:
@@ -119,7 +119,7 @@ def can_hold(kind: pa.DataType, suffix: str) -> bool:
         _write_parquet(table, part)
         part.seek(0)
         read = pq.ParquetFile(part).read().cast(table.schema)
-        _writer_of(suffix)(iter([read]), table.schema, io.BytesIO())
+        _write([read], table.schema, suffix, io.BytesIO())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return False
     return True
@@ -148,28 +148,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _writer_of(suffix: str) -> Callable[[Iterator[pa.Table], pa.Schema, Any], None]:
-    writers = {".csv": _write_csv, ".parquet": _write_all, ".pq": _write_all}
-    return writers.get(suffix, _write_arrow)
-
-
-def _tables(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    import pyarrow.parquet as pq
-
-    def read(part: Path) -> pa.Table:
-        return pq.ParquetFile(part).read().cast(schema)
-
-    # The next one is read while one is written.
-    with ThreadPoolExecutor(1) as ahead:
-        coming: deque[Future[pa.Table]] = deque()
-        for part in parts:
-            coming.append(ahead.submit(read, part))
-            if len(coming) > 1:
-                yield coming.popleft().result()
-        for future in coming:
-            yield future.result()
-
-
 def _write_parquet(table: pa.Table, file: Any) -> None:
     import pyarrow.parquet as pq
 
@@ -185,37 +163,31 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _write_all(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
+def _write(
+    tables: Iterable[pa.Table], schema: pa.Schema, suffix: str, file: Any
+) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+    if suffix in (".parquet", ".pq"):
+        with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+            for table in tables:
+                writer.write_table(table)
+        return
+    # A file of Arrow may not replace a dictionary, and each part has its own.
+    kinds = [x.value_type if pa.types.is_dictionary(x) else x for x in schema.types]
+    make: Any = pa.ipc.new_file
+    if suffix == ".csv":
+        make = pyarrow.csv.CSVWriter
+        kinds = [pa.string() if pa.types.is_list(x) else x for x in kinds]
+    plain = pa.schema(list(zip(schema.names, kinds, strict=True)))
+    with make(file, plain) as writer:
         for table in tables:
-            writer.write_table(table)
-
-
-def _write_arrow(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
-    import pyarrow as pa
-
-    # A file may not replace a dictionary, and each part has its own.
-    plain = pa.schema([(x.name, _decoded(x.type)) for x in schema])
-    with pa.ipc.new_file(file, plain) as writer:
-        for table in tables:
+            if suffix == ".csv":
+                columns = [_as_text(column) for column in table.columns]
+                table = pa.table(columns, names=schema.names)
             writer.write_table(table.cast(plain))
-
-
-def _write_csv(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    kinds = [
-        (x.name, pa.string() if pa.types.is_list(x.type) else _decoded(x.type))
-        for x in schema
-    ]
-    plain = pa.schema(kinds)
-    with csv.CSVWriter(file, plain) as writer:
-        for table in tables:
-            columns = [_as_text(column) for column in table.columns]
-            writer.write_table(pa.table(columns, names=table.column_names).cast(plain))
 
 
 def _as_text(column: pa.ChunkedArray) -> Any:
@@ -227,9 +199,3 @@ def _as_text(column: pa.ChunkedArray) -> Any:
     texts = column.cast(pa.list_(pa.string()))
     joined = compute().binary_join(texts, ", ")
     return compute().binary_join_element_wise("[", joined, "]", "")
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    return kind.value_type if pa.types.is_dictionary(kind) else kind

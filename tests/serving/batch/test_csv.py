@@ -1,8 +1,11 @@
 """CSV files as people write them: every row has its answer, whatever is wrong."""
 
+import io
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import csv_text
@@ -84,6 +87,25 @@ def test_lines_that_make_whole_rows_with_a_torn_one_are_reported(inline, tmp_pat
     (tmp_path / "out.parquet").unlink()
     found = answers(inline, tmp_path, f'a,"{GOOD}\nb,{GOOD}\nc,{GOOD}"\nd,{GOOD}\n')
     assert found == [("a", "`targets` has 8 numbers, must have 2"), ("d", None)]
+
+
+@pytest.mark.parametrize("block", [100, 2**20])
+def test_rows_that_are_lost_in_another_column_are_told(
+    inline, tmp_path, monkeypatch, block
+):
+    monkeypatch.setattr(csv_text, "BLOCK", block)
+    path, text = tmp_path / "in.csv", io.StringIO()
+    lines = [f"{k},{GOOD},note" for k in range(50)]
+    lines[3:5] = [f'3,{GOOD},"note', "", f'4,{GOOD},note"']
+    path.write_text("\n".join(["id,targets,note", *lines]))
+    inline(path, tmp_path / "out.parquet", console=Console(file=text))
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 49
+    assert "in.csv: 1 lines are inside of fields that are in quotes" in text.getvalue()
+    path.write_text("\n".join(lines).replace('"', "").join(["id,targets,note\n", ""]))
+    text.truncate(0)
+    inline(path, tmp_path / "other.parquet", console=Console(file=text))
+    assert pq.read_table(tmp_path / "other.parquet").num_rows == 50
+    assert "quotes" not in text.getvalue()
 
 
 def test_a_quote_is_not_looked_for_without_end(inline, tmp_path, monkeypatch):

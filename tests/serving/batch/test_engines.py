@@ -18,9 +18,9 @@ from tests.serving.batch.fake_worker import DEADLY
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import local, ray_engine, run_batch, worker
-from eigenfit_serving.batch.model import quiet_environment
 from eigenfit_serving.batch.parts import Part
 from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.ray_engine import PartActor, RayEngine
 from eigenfit_serving.batch.settings import Job, Settings
 

@@ -13,8 +13,8 @@ import pytest
 from tests.serving.batch import tables
 
 from eigenfit_serving.batch import run_batch
-from eigenfit_serving.batch.model import quiet_environment
 from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.report import BatchReport
 
 RAY_ACTOR = "PartActor"

@@ -22,7 +22,7 @@ def reader_of(path, folder, limit=None):
     places = Places.of(folder / "out")
     places.drafts.mkdir(parents=True, exist_ok=True)
     table = Table.of(path, weights=True)
-    inputs = table.rows(places, limit)
+    inputs = table.rows(places, limit, print)
     assert not list(places.drafts.iterdir())
     return Reader(inputs, table.schema), sum(rows for _, rows in inputs)
 
