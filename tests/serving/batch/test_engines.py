@@ -1,6 +1,5 @@
 """Processes and actors: the same rows, whoever dies."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import fake_worker, mortal_worker, tables
 from tests.serving.batch.fake_worker import DEADLY
+from tests.serving.batch.processes import workers_of
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import local, ray_engine, run_batch, worker
@@ -23,23 +23,6 @@ from eigenfit_serving.batch.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.ray_engine import PartActor, RayEngine
 from eigenfit_serving.batch.settings import Job, Settings
-
-WORKER = "spawn_main"
-"""What the command lines of workers say."""
-
-
-def children(parent: int | None = None) -> list[int]:
-    """Lists workers that a process has begun."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            above = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-        if WORKER.encode() in command and above == (parent or os.getpid()):
-            found.append(int(entry.name))
-    return sorted(found)
 
 
 def wait_for(condition, seconds=60.0):
@@ -93,7 +76,7 @@ def test_local_engine_replaces_a_killed_worker(
     assert report.deaths == 1
     assert report.rows == 10_000
     tables.assert_same(pq.read_table(output), pa.table(expected))
-    assert not children()
+    assert not workers_of()
 
 
 @pytest.mark.slow
@@ -209,7 +192,7 @@ def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
         [sys.executable, "-m", module, *arguments], env=quiet_environment(1, None)
     )
     wait_for(lambda: len(list(places.parts.glob("part-*.parquet"))) >= 2)
-    workers = children(driver.pid)
+    workers = workers_of(driver.pid)
     assert workers
     driver.kill()
     driver.wait()
@@ -229,7 +212,7 @@ def test_workers_that_cannot_start(additive_model, plain_file, tmp_path, monkeyp
     monkeypatch.setattr(local, "load_kernel", fake_worker.die)
     with pytest.raises(InputError, match="end before they are ready: last words"):
         run_batch(additive_model, plain_file, tmp_path / "other", workers=2)
-    assert not children()
+    assert not workers_of()
 
 
 def test_an_output_that_cannot_be_written_ends_the_workers(
@@ -254,7 +237,7 @@ def test_an_output_that_cannot_be_written_ends_the_workers(
         done.append(True)
         thread.join()
     assert "\n" not in str(caught.value)
-    assert not children()
+    assert not workers_of()
     report = run_batch(additive_model, plain_file, output, workers=2, resume=True)
     assert report.rows_before > 0
     assert pq.read_table(output).column("id").to_pylist() == list(range(20_000))
