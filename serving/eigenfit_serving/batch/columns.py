@@ -10,11 +10,12 @@ not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from eigenfit_serving.batch.id_types import written_type
+from eigenfit_serving.batch.arrow import compute
+from eigenfit_serving.batch.id_types import as_written, written_type
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,25 +75,58 @@ def check_columns(
     return written_type(schema.field("id").type)
 
 
+def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
+    """Gives the one form that rows of all files are brought into.
+
+    Args:
+        names: Of the columns that are there; others are left out.
+        id_type: Of the ids, as they are written.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> rows_schema(["note", "targets", "id"], pa.string()).names
+        ['id', 'targets']
+    """
+    import pyarrow as pa
+
+    kinds = {
+        "id": id_type,
+        **dict.fromkeys(LISTS, pa.list_(pa.float64())),
+        **dict.fromkeys(NUMBERS, pa.float64()),
+        FAULT: pa.string(),
+    }
+    return pa.schema([(k, kinds[k]) for k in (*COLUMNS, FAULT) if k in names])
+
+
+def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Brings rows into the form of `rows_schema`; columns that are missing are null."""
+    import pyarrow as pa
+
+    columns: list[Any] = []
+    for field in schema:
+        if field.name not in batch.schema.names:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+            continue
+        column = batch.column(field.name)
+        if field.name == "id":
+            column = as_written(column)
+        columns.append(compute().cast(column, field.type, safe=False))
+    return pa.record_batch(columns, schema=schema)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    checks: tuple[Callable[[pa.DataType], bool], ...] = (
-        types.is_integer,
-        types.is_floating,
-        types.is_decimal,
-        types.is_null,
-    )
+    checks = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
     return any(check(kind) for check in checks)
 
 
 def _is_list(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    if types.is_null(kind):
-        return True
     checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    return any(check(kind) for check in checks) and _is_number(kind.value_type)
+    is_list = any(check(kind) for check in checks)
+    return _is_number(kind.value_type) if is_list else types.is_null(kind)
 
 
 def _is_scalar(kind: pa.DataType) -> bool:

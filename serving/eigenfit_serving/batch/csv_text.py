@@ -1,255 +1,256 @@
 """CSV files: lists of numbers as text, `"[1.0, 2.0]"` or `1.0 2.0`.
 
-The first record has the names. Columns are separated by commas, semicolons or tabs. A
-record that is not as long as the first one, or has a quote that is not closed, becomes
-a malformed row. Ids are texts. See `eigenfit_serving.batch.csv_records` for quotes and
-line breaks.
+The first line has the names. Columns are separated by commas, semicolons or tabs. A
+record that is not as long as the first line becomes a malformed row. A field that
+begins with a quote goes on to the quote that closes it, over commas and line breaks:
+where that is missing, the lines that it swallows become one malformed row. Ids are
+texts.
 """
 
 from __future__ import annotations
 
-import codecs
+import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from eigenfit_serving.batch.arrow import compute
-from eigenfit_serving.batch.columns import COLUMNS, FAULT, LISTS, NUMBERS
-from eigenfit_serving.batch.csv_records import Records, read_records
-from eigenfit_serving.batch.parts import Part
+from eigenfit_serving.batch.columns import COLUMNS, FAULT, LISTS, NUMBERS, rows_schema
+from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_RECORDS = 1024
-"""Of a block."""
+BLOCK = 2**22
+"""Bytes that are parsed at a time; no record may be longer."""
 
-_FIRST, _LARGEST = 2**20, 2**26
-"""Bytes of the first line and of a batch, about."""
+TORN = (
+    "a field begins with a quote that does not close it, so that several lines were "
+    "taken for one: put quotes at both ends of a list, or at neither"
+)
 
 _NUMBER = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)$"
 
-TORN = (
-    "a field in this line begins with a quote but does not end with one: put quotes at "
-    "both ends of a list, or at neither"
-)
-
 
 class CSVFile:
-    """A CSV file; its blocks are bytes where parts begin.
+    """A CSV file.
 
     Args:
         path: Of it.
 
+    Attributes:
+        names: Of its columns.
+        quoted_lines: Lines that belong to a row which began in another one.
+
     Raises:
-        ValueError: If the first record has no names.
+        ValueError: If the first line has no names.
     """
 
-    goes_on = False
-
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("rb") as file:
-            line = file.readline(_FIRST)
-            self._delimiter = _delimiter(line)
-            # Some editors begin a file with a byte order mark.
-            file.seek(len(codecs.BOM_UTF8) if line.startswith(codecs.BOM_UTF8) else 0)
-            at, records = next(read_records(file, self._delimiter), (0, None))
-        self._begin, self._names = 0, []
-        if records:
-            if records.torn[0]:
-                raise ValueError("a quote in its first line is not closed")
-            self._begin = at + int(records.ends[0])
-            names = fields(_text(records.line(0)), self._delimiter)
-            self._names = [name.strip() for name in names]
+        self._path, self.quoted_lines = path, 0
+        with self._opened() as text:
+            line = _first_line(text)
+        self._delimiter = max(",;\t", key=line.count)
+        if line.count('"') % 2:
+            raise ValueError("a quote in its first line is not closed")
+        cells = next(csv.reader([line], delimiter=self._delimiter), [])
+        self.names = [name.strip() for name in cells]
 
+    @property
     def schema(self) -> pa.Schema:
-        """Gives names and types of columns, which are those that they must have."""
+        """Names and types of columns; lists and numbers are as they must be."""
         import pyarrow as pa
 
-        return pa.schema([(name, _type_of(name)) for name in self._names])
+        known = rows_schema(self.names, pa.string())
+        kinds = dict(zip(known.names, known.types, strict=True))
+        names = [*self.names, FAULT]
+        return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """Lists where each so many records begin, and their number."""
-        starts: list[int] = []
-        total = 0
-        for at, records in self._records(self._begin):
-            starts += (at + records.starts[-total % _RECORDS :: _RECORDS]).tolist()
-            total += len(records)
-        for k, start in enumerate(starts):
-            yield start, min(_RECORDS, total - k * _RECORDS)
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Reads all rows, with a text in the column `FAULT` where one is malformed.
 
-    def batches(self, part: Part, size: int) -> Iterator[pa.RecordBatch]:
-        """Reads from the byte of a part on."""
-        left = part.skip + part.rows
-        waiting: list[Records] = []
-        rows = length = 0
-        for _, records in self._records(part.block):
-            while len(records) and left:
-                own = records[: min(size - rows, left)]
-                records = records[len(own) :]
-                waiting.append(own)
-                left -= len(own)
-                rows += len(own)
-                length += int(own.ends[-1] - own.starts[0])
-                if rows == size or length > _LARGEST:
-                    yield self._parsed(waiting)
-                    waiting, rows, length = [], 0, 0
-            if not left:
-                break
-        if waiting:
-            yield self._parsed(waiting)
+        At the end `quoted_lines` is known.
 
-    def _records(self, start: int) -> Iterator[tuple[int, Records]]:
-        with self.path.open("rb") as file:
-            file.seek(start)
-            yield from read_records(file, self._delimiter)
-
-    def _parsed(self, pieces: list[Records]) -> pa.RecordBatch:
+        Raises:
+            InputError: If a record is longer than `BLOCK`.
+        """
         import pyarrow as pa
 
-        names = [name for name in self._names if name in COLUMNS]
-        torn = np.concatenate([records.torn for records in pieces])
-        whole = [x[~x.torn] if x.torn.any() else x for x in pieces]
-        columns, wrong = self._columns(names, b"".join(x.joined() for x in whole))
-        faults: dict[int, str] = dict.fromkeys(np.flatnonzero(torn).tolist(), TORN)
-        places = np.flatnonzero(~torn)
-        for row, number in wrong.items():
-            faults[int(places[row])] = self._wrong_number(number)
+        faults: dict[int, tuple[str | None, str]] = {}
+        at = 0
+        with self._opened() as text:
+            _first_line(text)
+            source = _Encoded(text)
+            try:
+                for batch in self._parsed(source, faults):
+                    yield (rows := self._with_faults(batch, at, faults))
+                    at += rows.num_rows
+            except pa.ArrowInvalid as error:
+                if "straddling" not in str(error):
+                    raise
+                raise InputError(
+                    f"INPUT = {self._path}: a record after row {at} is longer than "
+                    f"{BLOCK:,} bytes: a field there begins with a quote that does not "
+                    f"close it. Close it, or leave it out."
+                ) from None
         if faults:
-            columns = self._with_bad(names, columns, faults, pieces)
-        arrays = [_typed(x, name) for x, name in zip(columns, names, strict=True)]
-        texts = pa.nulls(len(torn), pa.string())
-        if faults:
-            texts = pa.array([faults.get(k) for k in range(len(torn))], pa.string())
-        return pa.record_batch([*arrays, texts], names=[*names, FAULT])
+            none = pa.nulls(0, pa.string())
+            own = [none for name in self.names if name in COLUMNS]
+            names = [name for name in self.names if name in COLUMNS]
+            rest = pa.record_batch(own, names=names)
+            yield (rows := self._with_faults(rest, at, faults))
+            at += rows.num_rows
+        self.quoted_lines = source.lines - at
 
-    def _columns(
-        self, names: list[str], text: bytes
-    ) -> tuple[list[pa.Array], dict[int, int]]:
-        # Columns of the records that have the right number of fields; of the others,
-        # which they are and their number of fields.
+    def _opened(self) -> TextIO:
+        with self._path.open("rb") as file:
+            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise ValueError("it is UTF-16, must be UTF-8")
+        # Some editors begin a file with a byte order mark.
+        return self._path.open(encoding="utf-8-sig", errors="replace", newline="")
+
+    def _parsed(
+        self, encoded: _Encoded, faults: dict[int, tuple[str | None, str]]
+    ) -> Iterator[pa.RecordBatch]:
+        # The rows that can be read, as texts; the others are noted by their number.
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
-        wrong: dict[int, int] = {}
-
-        def keep(row: Any) -> str:
-            wrong[row.number - 1] = row.actual_columns
+        def note(row: Any) -> str:
+            message = self._wrong_number(row.actual_columns)
+            lines = re.split("[\r\n]", row.text)
+            if len(lines) > 1:
+                message = TORN
+            faults[row.number - 1] = self._id_of(lines[0], len(lines) > 1), message
             return "skip"
 
-        try:
-            text.decode()
-        except UnicodeDecodeError:  # Arrow would refuse the whole text.
-            text = _text(text).encode()
-        if not text:
-            return [pa.nulls(0, pa.string()) for _ in names], wrong
-        table = arrow_csv.read_csv(
-            pa.BufferReader(text),
+        source = io.BufferedReader(encoded, BLOCK)
+        if not source.peek(1):
+            return
+        names = [name for name in self.names if name in COLUMNS]
+        yield from arrow_csv.open_csv(
+            source,
             read_options=arrow_csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=self._names
+                use_threads=False, block_size=BLOCK, column_names=self.names
             ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=self._delimiter,
                 newlines_in_values=True,
-                invalid_row_handler=keep,
+                invalid_row_handler=note,
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 include_columns=names,
-                check_utf8=False,
                 strings_can_be_null=True,
                 null_values=[""],
             ),
         )
-        return [table[name].combine_chunks() for name in names], wrong
 
-    def _with_bad(
+    def _with_faults(
         self,
-        names: list[str],
-        columns: list[pa.Array],
-        faults: dict[int, str],
-        pieces: list[Records],
-    ) -> list[pa.Array]:
-        # Puts malformed rows back in their places, empty but for the id.
+        batch: pa.RecordBatch,
+        at: int,
+        faults: dict[int, tuple[str | None, str]],
+    ) -> pa.RecordBatch:
+        # Puts malformed rows in their places, up to the last row of the batch.
         import pyarrow as pa
 
-        ends = np.cumsum([len(records) for records in pieces])
-        order = np.full(ends[-1], -1)
-        good = np.setdiff1d(np.arange(len(order)), list(faults))
-        order[good] = np.arange(len(good))
-        index = pa.array(order, mask=order < 0)
-        result = [column.take(index) for column in columns]
-        at = names.index("id")
-        ids = result[at].to_pylist()
-        for row in faults:
-            piece = int(np.searchsorted(ends, row, side="right"))
-            records, k = pieces[piece], row - int(ends[piece])
-            ids[row] = self._id_of(_text(records.line(k)), bool(records.torn[k]))
-        result[at] = pa.array(ids, pa.string())
-        return result
+        number = batch.num_rows
+        places = np.array(sorted(faults), np.int64) - at
+        if number:
+            places = places[places - np.arange(len(places)) < number]
+        own = [faults.pop(at + k) for k in places.tolist()]
+        order = np.full(number + len(places), -1)
+        good = np.delete(np.arange(len(order)), places)
+        order[good] = np.arange(number)
+        batch = batch.take(pa.array(order, mask=order < 0)) if len(places) else batch
+        ids = batch.column("id")
+        texts: list[str | None] = [None] * len(order)
+        swallowed = _swallowed(ids, self._delimiter)
+        if own or swallowed.size:
+            names = ids.to_pylist()
+            for k in swallowed.tolist():
+                names[k] = self._id_of(re.split("[\r\n]", names[k])[0], True)
+                texts[k] = TORN
+            for k, (name, text) in zip(places.tolist(), own, strict=True):
+                names[k], texts[k] = name, text
+            ids = pa.array(names, pa.string())
+        columns = {
+            name: ids if name == "id" else _typed(batch.column(name), name)
+            for name in batch.schema.names
+        }
+        return pa.record_batch({**columns, FAULT: pa.array(texts, pa.string())})
 
-    def _id_of(self, line: str, torn: bool) -> str | None:
+    def _id_of(self, line: str, is_torn: bool) -> str | None:
         # As far as it can be told: fields of lists that have no quotes, or only one,
         # are as many as there are numbers.
-        cells = line.split(self._delimiter) if torn else fields(line, self._delimiter)
-        at = self._names.index("id")
-        more = len(cells) - len(self._names)
-        if more > 0 and any(name in LISTS for name in self._names[:at]):
-            if any(name in LISTS for name in self._names[at + 1 :]):
+        delimiter = self._delimiter
+        cells = line.split(delimiter)
+        if not is_torn:
+            cells = next(csv.reader([line], delimiter=delimiter), [])
+        at = self.names.index("id")
+        more = len(cells) - len(self.names)
+        if more > 0 and any(name in LISTS for name in self.names[:at]):
+            if any(name in LISTS for name in self.names[at + 1 :]):
                 return None
             at += more
         text = cells[at] if at < len(cells) else ""
-        return (text.strip('" ') if torn else text) or None
+        return (text.strip('" ') if is_torn else text) or None
 
     def _wrong_number(self, number: int) -> str:
-        wanted = len(self._names)
-        text = f"the line has {_counted(number)}, the first line has {wanted}"
+        wanted = len(self.names)
+        counted = f"{number} field" if number == 1 else f"{number} fields"
+        text = f"the line has {counted}, the first line has {wanted}"
         if number < wanted:
             return text
         return f"{text}: put lists in quotes, with no blank before the quote"
 
 
-def fields(line: str, delimiter: str) -> list[str]:
-    """Divides a record, as Arrow does.
+class _Encoded(io.RawIOBase):
+    """Text as bytes of UTF-8.
 
     Args:
-        line: Without its line break.
-        delimiter: One character.
+        text: To read.
 
-    Example:
-        >>> fields('a,"1, ""2"" 3",b "c" d', ",")
-        ['a', '1, "2" 3', 'b "c" d']
+    Attributes:
+        lines: Lines with a character that have been read.
     """
-    mark = re.escape(delimiter)
-    found = re.findall(rf'(?:^|{mark})("(?:[^"]|"")*"|)([^{mark}]*)', line)
-    return [quoted[1:-1].replace('""', '"') + rest for quoted, rest in found]
+
+    def __init__(self, text: TextIO) -> None:
+        self._text, self._is_inside = text, False
+        self.lines = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        # A character has up to four bytes.
+        text = self._text.read(len(buffer) // 4)
+        if text:
+            goes_on = self._is_inside and text[0] not in "\r\n"
+            self.lines += len(re.findall("[^\r\n]+", text)) - goes_on
+            self._is_inside = text[-1] not in "\r\n"
+        data = text.encode()
+        buffer[: len(data)] = data
+        return len(data)
 
 
-def _delimiter(line: bytes) -> str:
-    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError("it is UTF-16, must be UTF-8")
-    line = line.replace(b"\r", b"\n").lstrip(b"\n").partition(b"\n")[0]
-    return max(",;\t", key=_text(line).count)
+def _first_line(text: TextIO) -> str:
+    for line in text:
+        if line := line.rstrip("\r\n"):
+            return line
+    return ""
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", errors="replace")
-
-
-def _counted(number: int) -> str:
-    return f"{number} field" if number == 1 else f"{number} fields"
-
-
-def _type_of(name: str) -> pa.DataType:
-    import pyarrow as pa
-
-    if name in LISTS:
-        return pa.list_(pa.float64())
-    return pa.float64() if name in NUMBERS else pa.string()
+def _swallowed(ids: pa.Array, delimiter: str) -> np.ndarray:
+    # Which ids have taken in the rest of their line, and the lines that follow.
+    pattern = f"{re.escape(delimiter)}[^\r\n]*[\r\n]"
+    found = compute().match_substring_regex(ids, pattern)
+    return np.flatnonzero(found.fill_null(False).to_numpy(zero_copy_only=False))
 
 
 def _typed(column: pa.Array, name: str) -> pa.Array:
@@ -257,8 +258,6 @@ def _typed(column: pa.Array, name: str) -> pa.Array:
 
     if name in NUMBERS:
         return _numbers(compute().utf8_trim_whitespace(column))
-    if name not in LISTS:
-        return column
     text = compute().utf8_trim(column, "[](){} \t\r\n")
     empty = compute().equal(text, "")
     lists = compute().split_pattern_regex(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
-from eigenfit_serving.batch.pending import Pending
+from eigenfit_serving.batch.parts import Part, Pending
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.errors import InputError
 
@@ -16,15 +16,13 @@ class Event:
     """What a run is told while workers work.
 
     Attributes:
-        solved: Rows that have been solved since the last event.
-        counts: The same by code, `[7]`.
-        done: Of a part that has been written, what the ledger keeps.
+        done: A part whose file is there.
+        counts: Its rows by code, or else those of all parts that are being worked on.
         ready: Whether a worker has become ready.
     """
 
-    solved: int = 0
-    counts: list[int] = field(default_factory=list)
-    done: dict[str, Any] | None = None
+    done: Part | None = None
+    counts: Sequence[int] = ()
     ready: bool = False
 
 
@@ -32,28 +30,23 @@ class EngineError(InputError):
     """No worker can be started, or one has failed for good."""
 
 
-class Engine(Protocol):
-    """Has parts done by workers."""
+class Engine(ABC):
+    """Has parts done by workers.
 
-    @property
-    def name(self) -> str:
-        """The name: `local` or `ray`."""
-        ...
+    Attributes:
+        name: `local` or `ray`.
+        workers: Number of workers; None until that is known.
+        cores: Of each worker.
+    """
 
-    @property
-    def workers(self) -> int | None:
-        """Number of workers; None until that is known."""
-        ...
+    name: str
+    workers: int | None
+    cores: int
 
-    @property
-    def cores(self) -> int:
-        """Cores of each worker."""
-        ...
-
+    @abstractmethod
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
         """Has all parts done; closing the iterator ends the workers.
 
         Raises:
             InputError: If it cannot go on.
         """
-        ...

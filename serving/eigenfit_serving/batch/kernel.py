@@ -64,7 +64,7 @@ class Kernel:
         """Solves the rows of a batch.
 
         Args:
-            batch: With columns that `check_columns` has found right.
+            batch: In the form of `eigenfit_serving.batch.columns.rows_schema`.
             first: Number of its first row in the whole input.
             give_up: Gives every row the code of rows that killed their workers.
 
@@ -83,7 +83,7 @@ class Kernel:
             chosen, fits = self._solved(rows, good, first)
             self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
             if rows.complaints.bad.any():
-                texts = rows.complaints.texts()
+                texts = rows.complaints.texts.tolist()
                 keep = fits.result != INVALID
                 chosen = Chosen(*(x[keep] for x in chosen))
                 fits = Fits(*(x[keep] for x in fits))

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import multiprocessing
 import platform
-import queue
-import subprocess
 import tempfile
-import threading
-from collections.abc import Generator, Iterator
-from dataclasses import asdict
-from typing import IO, Any
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
 
-from eigenfit_serving.batch.engines import EngineError, Event
-from eigenfit_serving.batch.model import quiet_environment
-from eigenfit_serving.batch.parts import Part
-from eigenfit_serving.batch.pending import Pending
+from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.output import CODE_NAMES, added
+from eigenfit_serving.batch.parts import Part, Pending
+from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
-from eigenfit_serving.batch.writing import OutputError
-from eigenfit_serving.errors import InputError
-from eigenfit_serving.module_command import module_command
-
-WORKER = "eigenfit_serving.batch.worker"
-"""Module that a worker runs."""
+from eigenfit_serving.batch.worker import Worker, load_kernel
+from eigenfit_serving.batch.writing import read_counts
 
 _FAILURES = 5
-"""Starts in sequence that may fail, once a worker has become ready."""
+"""Starts in sequence that may fail, once a worker has become ready; else 2."""
+_LOOK = 0.5
+"""Seconds after which progress is told."""
 
 
-class LocalEngine:
-    """Has parts done by processes of this machine.
-
-    Each worker gets a part at a time, reads and writes it itself, and is replaced when
-    it dies.
+class LocalEngine(Engine):
+    """Has parts done by processes of this machine; one that dies is replaced.
 
     Args:
         workers: Number of processes.
@@ -45,144 +38,108 @@ class LocalEngine:
 
     def __init__(self, workers: int, gpus: int = 0, cores: int = 1) -> None:
         self.workers, self.cores = workers, cores
-        self._gpus = gpus
-        self._events: queue.SimpleQueue[Event | InputError | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._processes: set[subprocess.Popen[str]] = set()
-        self._closed = False
-        self._was_ready = False
+        self._number, self._gpus = workers, gpus
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
         """Has all parts done; see `Engine.run`."""
-        threads = [
-            threading.Thread(target=self._keep, args=(k, job, pending), daemon=True)
-            for k in range(self.workers)
-        ]
-        for thread in threads:
-            thread.start()
-        running = len(threads)
-        try:
-            while running:
-                event = self._events.get()
-                if isinstance(event, InputError):
-                    raise event
-                if event is None:
-                    running -= 1
-                else:
-                    yield event
-        finally:
-            pending.stop()
-            self._kill()
-            for thread in threads:
-                thread.join()
-
-    def _keep(self, number: int, job: Job, pending: Pending) -> None:
-        # Keeps a worker alive as long as there are parts.
-        failures = 0
-        try:
-            part = pending.take()
-            while part is not None:
-                with self._worker(number, job) as (process, log):
-                    ready, part = self._serve(process, part, pending)
-                    process.kill()
-                    process.wait()
-                    failures = 0 if ready else failures + 1
-                    if failures >= (_FAILURES if self._was_ready else 2):
-                        raise EngineError(_last_words(log, process.returncode))
-        except InputError as error:
-            self._events.put(error)
-        except OSError as error:
-            self._events.put(EngineError(f"A worker cannot be started ({error})."))
-        except Exception as error:
-            self._events.put(EngineError(f"The run failed: {error!r}."))
-        finally:
-            self._events.put(None)
-
-    def _serve(
-        self, process: subprocess.Popen[str], part: Part, pending: Pending
-    ) -> tuple[bool, Part | None]:
-        # Until the worker dies or there is nothing more: whether it became ready, and
-        # the part that the next worker shall do.
-        assert process.stdin
-        assert process.stdout
-        ready, current = False, part
-        for message in _messages(process.stdout):
-            if "failed" in message:
-                kind = OutputError if message["is_output"] else EngineError
-                raise kind(message["failed"])
-            if "solved" in message:
-                self._events.put(Event(message["solved"], message["counts"]))
-                continue
-            if "ready" in message:
-                ready = self._was_ready = True
-                self._events.put(Event(ready=True))
-            else:
-                pending.done(current)
-                self._events.put(Event(done=message["done"]))
-                following = pending.take(current)
-                if following is None:
-                    return True, None
-                current = following
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(asdict(current)) + "\n")
-                process.stdin.flush()
-        if not ready:
-            return False, current
-        pending.lost(current)
-        return True, pending.take()
-
-    @contextlib.contextmanager
-    def _worker(
-        self, number: int, job: Job
-    ) -> Iterator[tuple[subprocess.Popen[str], Any]]:
-        gpu = str(number % self._gpus) if self._gpus else None
-        with tempfile.TemporaryFile() as log:
-            with self._lock:
-                if self._closed:
-                    raise EngineError("The run has been stopped.")
-                process = subprocess.Popen(
-                    module_command(WORKER),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=quiet_environment(job.threads, gpu),
-                    # Ctrl-C is for the driver, which ends its workers.
-                    start_new_session=True,
-                )
-                self._processes.add(process)
+        with tempfile.TemporaryDirectory() as logs:
+            workers = [
+                _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
+                for k in range(min(self._number, len(pending.waiting)))
+            ]
             try:
-                assert process.stdin
-                request = {"job": asdict(job), "worker": f"{platform.node()}/{number}"}
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(json.dumps(request) + "\n")
-                    process.stdin.flush()
-                yield process, log
+                yield from self._run(workers, pending)
             finally:
-                with self._lock:
-                    self._processes.discard(process)
-                process.kill()
-                process.wait()
-                for pipe in (process.stdin, process.stdout):
-                    with contextlib.suppress(OSError):
-                        pipe.close()  # type: ignore[union-attr]
+                for worker in workers:
+                    worker.clear()
 
-    def _kill(self) -> None:
-        with self._lock:
-            self._closed = True
-            for process in self._processes:
-                process.kill()
+    def _run(
+        self, workers: Sequence[_Place], pending: Pending
+    ) -> Generator[Event, None, None]:
+        failures, limit = 0, 2
+        while True:
+            for worker in workers:
+                if pending.waiting and worker.future is None:
+                    worker.begin(pending)
+            busy = {x.future: x for x in workers if x.future is not None}
+            if not busy:
+                return
+            ended, _ = wait(busy, _LOOK, FIRST_COMPLETED)
+            for worker in (busy[future] for future in ended):
+                event = worker.end(pending)
+                if event is not None:
+                    failures, limit = 0, _FAILURES
+                    yield event
+                elif (failures := failures + 1) >= limit:
+                    raise EngineError(
+                        f"Workers end before they are ready: {worker.last_words}"
+                    )
+            yield Event(counts=added(list(x.counts) for x in workers))
 
 
-def _messages(stream: IO[str]) -> Iterator[dict[str, Any]]:
-    # The last line of a worker that is killed may be cut off.
-    for line in stream:
-        if line.endswith("\n"):
-            yield json.loads(line)
+class _Place:
+    # Of a worker, and of those that replace it, one after the other.
+
+    def __init__(self, job: Job, number: int, gpu: int | None, logs: Path) -> None:
+        self._job, self._name = job, f"{platform.node()}/{number}"
+        self._log = logs / str(number)
+        self._environment = quiet_environment(
+            job.threads, None if gpu is None else str(gpu)
+        )
+        self._process: Process | None = None
+        self._part: Part | None = None
+        self.future: Future[Any] | None = None
+        self.counts: Any = multiprocessing.RawArray("q", len(CODE_NAMES))
+        self.last_words = ""
+
+    def begin(self, pending: Pending) -> None:
+        # The next part, or a new process, which takes none until it is ready.
+        if self._process is not None:
+            try:
+                self.future = self._process.submit(_work, pending.waiting[0])
+                self._part = pending.waiting.popleft()
+                return
+            except BrokenProcessPool:  # It died while it had nothing to do.
+                self.clear()
+        own = (self._job, self._name, load_kernel, self.counts)
+        self._process = Process(self._log, self._environment, _load, *own)
+        self.future = self._process.started
+
+    def end(self, pending: Pending) -> Event | None:
+        # What it did; None if it died before it was ready.
+        assert self.future is not None
+        future, part = self.future, self._part
+        self.future = self._part = None
+        self.counts[:] = [0] * len(self.counts)
+        try:
+            counts = future.result()
+        except BrokenProcessPool:
+            self.clear()
+            if part is None:
+                return None
+            counts = read_counts(Path(self._job.parts, part.name))
+            if not counts:
+                pending.lost(part)
+                return Event()
+        return Event(part, counts) if part else Event(ready=True)
+
+    def clear(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self.last_words = self._process.last_words()
+            self._process = None
 
 
-def _last_words(log: Any, code: int) -> str:
-    log.seek(0)
-    lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    reason = lines[-1] if lines else f"exit code {code}"
-    return f"Workers end before they are ready: {reason}"
+_here: dict[str, Worker] = {}
+"""Of a worker's process."""
+
+
+def _load(job: Job, name: str, load: Callable[..., Any], counts: Any) -> None:
+    def tell(solved: Any) -> None:
+        counts[:] = solved.tolist()
+
+    _here["worker"] = Worker(job, name, load, tell)
+
+
+def _work(part: Part) -> list[int]:
+    return _here["worker"].work(part)

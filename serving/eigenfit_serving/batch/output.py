@@ -15,6 +15,7 @@ fit. Converged and minimum are successes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -176,3 +177,13 @@ def named_counts(counts: list[int]) -> dict[str, int]:
         {'converged': 3, 'max_steps': 1}
     """
     return {k: n for k, n in zip(CODE_NAMES, counts, strict=False) if n}
+
+
+def added(counts: Iterable[Sequence[int]]) -> list[int]:
+    """Adds counts by code.
+
+    Example:
+        >>> added([[1, 0, 0, 0, 0, 0, 0, 2], [0, 3, 0, 0, 0, 0, 0, 0]])
+        [1, 3, 0, 0, 0, 0, 0, 2]
+    """
+    return np.sum([[0] * len(CODE_NAMES), *counts], axis=0).tolist()

@@ -1,182 +1,127 @@
-"""How an input is divided into parts: some rows of a file, or of several small ones."""
+"""How the rows of an input are divided into parts, and which of them are to be done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 FAN_OUT = 8
 """Pieces of a part that kills workers."""
-MOST_FILES = 1024
-"""Files of a part."""
+TRIES = 2
+"""Workers that a part may kill before it is divided."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows.
+    """Consecutive rows, and one file of their solutions.
 
     Attributes:
-        file: Which holds them, or the first of them.
         first: Number of the first row in the whole input.
-        rows: Number of rows, in all files.
-        block: Row group, record batch or byte where they begin, or before.
-        skip: Rows between that and the first one.
+        rows: Number of rows.
         give_up: Whether the rows are only given a code: they killed their workers.
-        others: Rows of the next files, each a part of one file.
     """
 
-    file: str
     first: int
     rows: int
-    block: int
-    skip: int
     give_up: bool = False
-    others: tuple[Part, ...] = ()
-
-    @property
-    def pieces(self) -> list[Part]:
-        """The same rows, each part of one file."""
-        rows = self.rows - sum(part.rows for part in self.others)
-        return [replace(self, rows=rows, others=()), *self.others]
 
     @property
     def name(self) -> str:
         """Of the file of its solutions; names sort like rows.
 
         Example:
-            >>> Part("a.parquet", 256, 128, 0, 0).name
+            >>> Part(256, 128).name
             'part-000000000256-000000128.parquet'
         """
         return f"part-{self.first:012d}-{self.rows:09d}.parquet"
 
-    def cut(self, first: int, rows: int) -> Part:
-        """Takes some of its rows; `first` counts in the whole input.
+    @staticmethod
+    def named(name: str) -> Part | None:
+        """Gives the part that has a name; None if it is no such name.
 
         Example:
-            >>> part = joined([Part("a", 0, 3, 0, 0), Part("b", 3, 4, 0, 0)], 7)[0]
-            >>> [(x.file, x.rows, x.skip) for x in part.cut(2, 3).pieces]
-            [('a', 1, 2), ('b', 2, 0)]
+            >>> Part.named(Part(256, 128).name), Part.named("part-1.csv")
+            (Part(first=256, rows=128, give_up=False), None)
         """
-        found = []
-        for part in self.pieces:
-            begin = max(first, part.first)
-            number = min(first + rows, part.first + part.rows) - begin
-            if number > 0:
-                skip = part.skip + begin - part.first
-                found.append(replace(part, first=begin, rows=number, skip=skip))
-        return replace(found[0], rows=rows, give_up=self.give_up, others=(*found[1:],))
+        found = re.fullmatch(r"part-(\d{12,})-(\d{9,})\.parquet", name)
+        return Part(int(found[1]), int(found[2])) if found else None
 
     def split(self) -> list[Part]:
         """Divides it, to find out which row kills workers.
 
         Example:
-            >>> [x.rows for x in Part("a.parquet", 0, 20, 0, 0).split()]
+            >>> [x.rows for x in Part(0, 20).split()]
             [3, 3, 3, 3, 3, 3, 2]
         """
         size = -(-self.rows // FAN_OUT)
-        end = self.first + self.rows
-        starts = range(self.first, end, size)
-        return [self.cut(k, min(size, end - k)) for k in starts]
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> Part:
-        """Makes a part of what `dataclasses.asdict` gave, sent through JSON."""
-        others = tuple(map(Part.from_json, content.pop("others", ())))
-        return Part(**content, others=others)
+        return list(_cut(self.first, self.first + self.rows, size))
 
 
-def parts_of(
-    file: Path, blocks: Iterable[tuple[int, int]], rows: int, first: int, end: int
-) -> Iterator[Part]:
-    """Divides a file.
+def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
+    """Divides what has not been done.
 
     Args:
-        file: To divide.
-        blocks: Where each block begins, as `Part.block` says it, and its rows.
-        rows: Of a part.
-        first: Number of the file's first row in the whole input.
-        end: Number of the row before which the work ends.
-
-    Example:
-        >>> found = parts_of(Path("a"), [(0, 5), (1, 1), (2, 6)], 4, 100, 111)
-        >>> [(x.first, x.rows, x.block, x.skip) for x in found]
-        [(100, 4, 0, 0), (104, 4, 0, 4), (108, 3, 2, 2)]
-    """
-    # In the file: rows before the block, and where the next part begins.
-    before, at = 0, 0
-    pending = None
-    size = 0
-    for block, count in blocks:
-        while at < before + count:
-            if pending is None:
-                pending = Part(str(file), first + at, 0, block, at - before)
-                size = min(rows, end - pending.first)
-                if size <= 0:
-                    return
-            taken = min(size, before + count - at)
-            size -= taken
-            at += taken
-            pending = replace(pending, rows=pending.rows + taken)
-            if size == 0:
-                yield pending
-                pending = None
-        before += count
-    if pending is not None:
-        yield pending
-
-
-def joined(parts: Iterable[Part], rows: int) -> list[Part]:
-    """Joins parts of small files.
-
-    Args:
-        parts: Each of one file, in the order of their rows.
-        rows: Of a part, at most, if several are joined.
-
-    Example:
-        >>> files = [Part(name, 2 * k, 2, 0, 0) for k, name in enumerate("abc")]
-        >>> [(x.first, x.rows, len(x.pieces)) for x in joined(files, 5)]
-        [(0, 4, 2), (4, 2, 1)]
-    """
-    result: list[Part] = []
-    group: list[Part] = []
-    total = 0
-    for part in parts:
-        if group and (total + part.rows > rows or len(group) == MOST_FILES):
-            result.append(replace(group[0], rows=total, others=(*group[1:],)))
-            group, total = [], 0
-        group.append(part)
-        total += part.rows
-    if group:
-        result.append(replace(group[0], rows=total, others=(*group[1:],)))
-    return result
-
-
-def remaining(parts: Iterable[Part], done: dict[int, int]) -> list[Part]:
-    """Leaves out what has been done.
-
-    Args:
-        parts: Of the whole input.
+        total: Rows of the input.
+        size: Rows of a part; parts begin at multiples of it, and after what is done.
         done: Number of rows by the first row, of what has been done, perhaps in parts
             of other sizes; these do not overlap.
 
     Example:
-        >>> part = Part("a", 0, 10, 0, 0)
-        >>> [(x.first, x.rows) for x in remaining([part], {2: 3, 5: 1})]
-        [(0, 2), (6, 4)]
+        >>> [(x.first, x.rows) for x in remaining(20, 8, {2: 3, 5: 1})]
+        [(0, 2), (6, 2), (8, 8), (16, 4)]
     """
-    starts = sorted(done)
-    result: list[Part] = []
-    place = at = 0
-    for part in parts:
-        # What is done may go on into the next parts.
-        at, end = max(at, part.first), part.first + part.rows
-        while place < len(starts) and starts[place] < end:
-            if starts[place] > at:
-                result.append(part.cut(at, starts[place] - at))
-            at = max(at, starts[place] + done[starts[place]])
-            place += 1
-        if at < end:
-            result.append(part.cut(at, end - at))
-    return result
+    at = 0
+    for first, rows in [*sorted(done.items()), (total, 0)]:
+        yield from _cut(at, min(first, total), size)
+        at = first + rows
+
+
+def _cut(first: int, end: int, size: int) -> Iterator[Part]:
+    while first < end:
+        following = min(first - first % size + size, end)
+        yield Part(first, following - first)
+        first = following
+
+
+class Pending:
+    """Parts that wait.
+
+    A part whose worker died is tried once more by another one. If that dies too, the
+    part is divided, and so are its pieces, each as soon as it kills a worker, down to
+    the single row: that gets a code without being tried again.
+
+    Args:
+        parts: To do.
+
+    Attributes:
+        waiting: Parts, the next one first.
+        deaths: Workers that died while they had a part.
+
+    Example:
+        >>> pending = Pending([Part(0, 2)])
+        >>> for _ in range(2):
+        ...     pending.lost(pending.waiting.popleft())
+        >>> pending.lost(pending.waiting.popleft())
+        >>> list(pending.waiting), pending.deaths
+        ([Part(first=0, rows=1, give_up=True), Part(first=1, rows=1, give_up=False)], 3)
+    """
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self.waiting = deque(parts)
+        self.deaths = 0
+        self._tries: dict[Part, int] = {}
+
+    def lost(self, part: Part, deaths: int = 1) -> None:
+        """Notes that the worker of a part died, or several, one after the other."""
+        self.deaths += deaths
+        tries = self._tries.pop(part, 0) + deaths
+        if tries < TRIES:
+            pieces = [part]
+        elif part.rows > 1:
+            pieces, tries = part.split(), TRIES - 1
+        else:
+            pieces = [replace(part, give_up=True)]
+        self._tries.update(dict.fromkeys(pieces, tries))
+        self.waiting.extendleft(reversed(pieces))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
     SpinnerColumn,
-    Task,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from eigenfit_serving.batch.output import SUCCESSES, named_counts
 
@@ -28,81 +25,55 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """Between lines where there is no terminal."""
 
-
-class Bar:
-    """Shows rows, their rate, the time that is left and how many failed.
-
-    Args:
-        total: Rows of the input.
-        before: Rows that an earlier run has done.
-        display: The bar; None where there is no terminal.
-        console: For lines now and then in place of a bar; None for none.
-    """
-
-    def __init__(
-        self,
-        total: int,
-        before: int,
-        display: Progress | None,
-        console: Console | None = None,
-    ) -> None:
-        self._display, self._console = display, console
-        self._total, self._shown = total, time.monotonic()
-        if display:
-            self._task = display.add_task(
-                "starting workers", total=total, completed=before, rate=0.0
-            )
-
-    def update(self, done: int, counts: list[int], rate: float) -> None:
-        """Shows how far the run is.
-
-        Args:
-            done: Rows that are solved, those of earlier runs included.
-            counts: Rows by code.
-            rate: Rows a second.
-        """
-        named = named_counts(counts)
-        good = {name: named.get(name, 0) for name in SUCCESSES}
-        shown = [
-            f"{n:,} {name}" for name, n in good.items() if n or name == "converged"
-        ]
-        text = ", ".join([*shown, f"{sum(counts) - sum(good.values()):,} failed"])
-        if self._console and time.monotonic() - self._shown >= SECONDS:
-            self._shown = time.monotonic()
-            line = f"{done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {text}"
-            self._console.print(line, highlight=False, soft_wrap=True)
-        if self._display:
-            self._display.update(
-                self._task, completed=done, description=text, rate=rate
-            )
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.fields['rate']:,.0f} rows/s")
+Update = Callable[[list[int], float], None]
+"""Shows how far the run is: rows by code, those of earlier runs included, and rows a
+second."""
 
 
 @contextlib.contextmanager
-def shown(console: Console | None, total: int, before: int) -> Iterator[Bar]:
-    """Shows a bar for a while.
+def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
+    """Shows rows, their rate, the time that is left and how many failed.
 
     Args:
-        console: Where; unless it is a terminal, lines are shown now and then.
+        console: Where: a bar on a terminal, else a line now and then; None for nothing.
         total: Rows of the input.
         before: Rows that an earlier run has done.
     """
-    if console is None or not console.is_terminal:
-        yield Bar(total, before, None, console)
+    if console is None:
+        yield lambda counts, rate: None
         return
-    display = Progress(
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def say(counts: list[int], rate: float) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SECONDS:
+                last = time.monotonic()
+                line = f"{sum(counts):,} of {total:,} rows, {rate:,.0f} rows/s, "
+                line += _told(counts)
+                console.print(line, highlight=False, soft_wrap=True)
+
+        yield say
+        return
+    bar = Progress(
         SpinnerColumn(),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        _Rate(),
+        TextColumn("{task.fields[rate]:,.0f} rows/s"),
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
         console=console,
         transient=True,
     )
-    with display:
-        yield Bar(total, before, display)
+    with bar:
+        task = bar.add_task("starting workers", total=total, completed=before, rate=0.0)
+        yield lambda counts, rate: bar.update(
+            task, completed=sum(counts), description=_told(counts), rate=rate
+        )
+
+
+def _told(counts: list[int]) -> str:
+    named = named_counts(counts)
+    good = {name: named.get(name, 0) for name in SUCCESSES}
+    told = [f"{n:,} {name}" for name, n in good.items() if n or name == "converged"]
+    return ", ".join([*told, f"{sum(counts) - sum(good.values()):,} failed"])

@@ -8,7 +8,6 @@ must see model, input and output under the same paths.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
@@ -18,18 +17,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.batch.engines import EngineError, Event
-from eigenfit_serving.batch.model import module_path
-from eigenfit_serving.batch.parts import Part
-from eigenfit_serving.batch.pending import TRIES, Pending
-from eigenfit_serving.batch.reading import Reader
+from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.output import CODE_NAMES
+from eigenfit_serving.batch.parts import TRIES, Part, Pending
+from eigenfit_serving.batch.processes import module_path
 from eigenfit_serving.batch.settings import Job
-from eigenfit_serving.batch.worker import exit_if_memory, load_kernel, one_line, work
+from eigenfit_serving.batch.worker import Worker
 from eigenfit_serving.batch.writing import unwritable
 from eigenfit_serving.errors import InputError
 
+_NONE = [0] * len(CODE_NAMES)
 
-class RayEngine:
+
+class RayEngine(Engine):
     """Has parts done by actors.
 
     Args:
@@ -69,18 +69,15 @@ class RayEngine:
         self._claim(ray.cluster_resources())
         yield Event(ready=True)
         # Another pass for parts that killed their actors.
-        while parts := pending.take_all():
-            by_first = {part.first: part for part in parts}
-            for answer in self._pass(ray, job, parts):
-                if "failed" in answer:
-                    raise InputError(answer["failed"])
-                part = by_first[answer["first"]]
-                if "lost" in answer:
-                    pending.lost(part, answer["lost"])
-                    continue
-                pending.deaths += answer.pop("deaths")
-                pending.done(part)
-                yield Event(answer["rows"], answer["counts"], answer)
+        while pending.waiting:
+            parts = {part.first: part for part in pending.waiting}
+            pending.waiting.clear()
+            for first, deaths, counts in self._pass(ray, job, list(parts.values())):
+                if any(counts):
+                    pending.deaths += deaths
+                    yield Event(parts[first], counts)
+                else:
+                    pending.lost(parts[first], deaths)
 
     def _claim(self, found: dict[str, float]) -> None:
         # Ray would wait for what is not there.
@@ -131,18 +128,20 @@ class RayEngine:
             finally:
                 ray.shutdown()
 
-    def _pass(self, ray: Any, job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
+    def _pass(
+        self, ray: Any, job: Job, parts: list[Part]
+    ) -> Iterator[tuple[int, int, list[int]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         workers = self.workers or 1
-        items = [{"part": json.dumps(asdict(part))} for part in parts]
+        items = [asdict(part) for part in parts]
         rows = ray.data.from_items(items, override_num_blocks=len(items))
         answers = rows.map_batches(
             PartActor,
-            fn_constructor_args=[asdict(job)],
+            fn_constructor_args=[job],
             batch_size=1,
             batch_format="numpy",
             # Ray replaces actors that die, and repeats what they were doing.
@@ -153,59 +152,56 @@ class RayEngine:
             num_gpus=self._gpus / workers if self._gpus else None,
             runtime_env={"env_vars": _environment(job)},
         )
-        for batch in answers.iter_batches(
-            batch_size=None, batch_format="numpy", prefetch_batches=0
-        ):
-            yield from (json.loads(str(text)) for text in batch["answer"])
+        for answer in answers.iter_rows():
+            if answer["fault"]:
+                raise InputError(answer["fault"])
+            yield answer["first"], answer["deaths"], list(map(int, answer["counts"]))
 
 
 class PartActor:
-    """Loads the models once and works on parts.
+    """A worker that Ray keeps.
 
     Args:
-        job: What is to be done, as a dict.
+        job: What is to be done.
     """
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self._job = Job.from_json(job)
-        self._reader = Reader()
-        self._kernel, self._fault = None, ""
+    def __init__(self, job: Job) -> None:
+        self._job, self._worker, self._fault = job, None, ""
         try:
-            self._kernel = load_kernel(self._job, f"{platform.node()}/{os.getpid()}")
+            self._worker = Worker(job, f"{platform.node()}/{os.getpid()}")
         except InputError as error:
             # Ray would begin actors that fail again and again.
             self._fault = str(error)
-        except Exception as error:
-            exit_if_memory(error)
-            self._fault = one_line(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Works on the parts of a batch; gives what the ledger keeps of each."""
-        parts = [Part.from_json(json.loads(str(text))) for text in batch["part"]]
-        return {"answer": [json.dumps(self._answer(part)) for part in parts]}
+        """Works on the part of a batch.
 
-    def _answer(self, part: Part) -> dict[str, Any]:
-        if self._kernel is None:
-            return {"failed": self._fault}
+        Returns:
+            Its `first` row, `counts` by code (all 0 if it killed too many), `deaths`
+            of actors before, and a `fault` for which the run must end; one of each.
+        """
+        part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
+        deaths, counts, fault = 0, _NONE, self._fault
+        if self._worker is not None:
+            try:
+                deaths, counts = self._work(self._worker, part)
+            except InputError as error:
+                fault = str(error)
+        answer = {"counts": counts, "first": part.first, "deaths": deaths}
+        return {name: [value] for name, value in {**answer, "fault": fault}.items()}
+
+    def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
         # Ray repeats what killed an actor without end: each try leaves a mark.
         marks = Path(self._job.drafts, f"{part.name}.tries")
         try:
             with marks.open("ab") as file:
                 file.write(b".")
                 deaths = file.tell() - 1
-            if deaths == TRIES:
-                marks.unlink()
-                return {"first": part.first, "lost": deaths}
-            done = work(self._kernel, self._reader, part, self._job)
+            counts = _NONE if deaths == TRIES else worker.work(part)
             marks.unlink(missing_ok=True)
         except OSError as error:
-            return {"failed": str(unwritable(Path(self._job.parts), error))}
-        except InputError as error:
-            return {"failed": str(error)}
-        except Exception as error:
-            exit_if_memory(error)
-            return {"failed": one_line(error)}
-        return {**done, "deaths": deaths}
+            raise unwritable(Path(self._job.parts), error) from error
+        return deaths, counts
 
 
 def _last_line(text: str) -> str:

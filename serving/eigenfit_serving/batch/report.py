@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eigenfit_serving.batch.output import SUCCESSES
+from eigenfit_serving.batch.writing import whole_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,14 +98,14 @@ class BatchReport:
 
         Args:
             path: Of the file.
-            draft: The file until it is whole, in the same folder.
+            draft: The file until it is whole, on the same disk.
 
         Raises:
-            OSError: If it cannot be written.
+            OutputError: If it cannot be written.
         """
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(path)
+        with whole_file(path, draft) as file:
+            file.write(f"{text}\n".encode())
 
     @staticmethod
     def read(path: Path) -> BatchReport:

@@ -8,8 +8,7 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,23 +16,11 @@ from eigenfit_serving.batch.arguments import check_arguments
 from eigenfit_serving.batch.engine_choice import make_engine
 from eigenfit_serving.batch.engines import Engine, EngineError
 from eigenfit_serving.batch.id_types import check_ids
-from eigenfit_serving.batch.ledger import (
-    Ledger,
-    Places,
-    covered,
-    open_ledger,
-    remove_state,
-)
 from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.output import (
-    CODE_NAMES,
-    SUCCESSES,
-    named_counts,
-    output_schema,
-)
-from eigenfit_serving.batch.parts import Part, remaining
-from eigenfit_serving.batch.pending import Pending
-from eigenfit_serving.batch.progress import Bar, shown
+from eigenfit_serving.batch.output import SUCCESSES, added, named_counts, output_schema
+from eigenfit_serving.batch.parts import Part, Pending, remaining
+from eigenfit_serving.batch.places import Places, claimed, remove_state
+from eigenfit_serving.batch.progress import Update, shown
 from eigenfit_serving.batch.report import BatchReport, start_text
 from eigenfit_serving.batch.settings import (
     Job,
@@ -43,11 +30,10 @@ from eigenfit_serving.batch.settings import (
     rows_per_part,
 )
 from eigenfit_serving.batch.source import Model, Table
-from eigenfit_serving.batch.writing import assemble, unwritable, write_part
+from eigenfit_serving.batch.writing import assemble, write_part
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.console import Console
 
 
@@ -142,30 +128,13 @@ def run_batch(
         table=table,
         places=places,
         engine=make_engine(engine, workers, gpus, address),
-        settings=Settings(
-            seed=seed or 0,
-            starts=starts,
-            keep=keep,
-            tolerance=tolerance,
-        ),
+        settings=Settings(seed or 0, starts, keep, tolerance),
         max_steps=max_steps,
         batch_size=batch_size,
         gpus=gpus,
         limit=limit,
     )
     return run.go(resume, console)
-
-
-@dataclass
-class _Clock:
-    began: float = field(default_factory=time.perf_counter)
-    ready: float | None = None
-    solved: float | None = None
-    finished: float | None = None
-
-    @staticmethod
-    def now() -> float:
-        return time.perf_counter()
 
 
 @dataclass(frozen=True)
@@ -181,41 +150,64 @@ class _Run:
     limit: int | None
 
     def go(self, resume: bool, console: Console | None) -> BatchReport:
-        clock = _Clock()
-        agreement = self._agreement()
+        began = time.perf_counter()
+        agreement, places = self._agreement(), self.places
         digest = hashlib.sha256(json.dumps(agreement).encode()).hexdigest()
         if resume and (finished := self._finished(digest)):
             _say(console, "The run was finished before. This is its report:")
             return finished
-        with open_ledger(self.places, agreement, resume=resume) as ledger:
-            if self.source.problem:
-                _say(console, "Exporting the problem ...")
-            job, parts, schema, facts = self._prepare()
-            _say(console, start_text(facts.start))
-            total = sum(part.rows for part in parts)
-            before = sum(covered(ledger.done).values())
-            pending = Pending(remaining(parts, covered(ledger.done)))
-            if before < total:
-                with shown(console, total, before) as bar:
-                    self._work(job, pending, ledger, bar, clock, before)
-            missing = total - sum(covered(ledger.done).values())
-            if missing:
-                raise EngineError(
-                    f"OUTPUT = {self.places.output}: {missing} rows are still "
-                    f"missing. Go on with --resume."
-                )
-            clock.solved = clock.now()
-            self._finish(ledger, schema)
-            clock.finished = clock.now()
-            report = self._report(
-                ledger, job, total, before, pending.deaths, clock, digest, facts.start
-            )
+        with claimed(places, agreement, resume=resume):
+            done = places.done()
             try:
-                report.write(self.places.report, self.places.draft_of_report)
-            except OSError as error:
-                raise unwritable(self.places.report, error) from error
-            if self.places.is_file:
-                remove_state(self.places)
+                job, facts, total, size = self._prepare(console)
+            except InputError:
+                if not done:
+                    # Nothing has begun that could not begin anew.
+                    remove_state(places)
+                raise
+            _say(console, start_text(facts.start))
+            before = sum(part.rows for part in done)
+            found = {part.first: part.rows for part in done}
+            pending = Pending(remaining(total, size, found))
+            started = time.perf_counter()
+            if pending.waiting:
+                with shown(console, total, before) as update:
+                    started = self._work(job, pending, done, update)
+            solved = time.perf_counter()
+            if missing := total - sum(part.rows for part in done):
+                raise EngineError(
+                    f"OUTPUT = {places.output}: {missing} rows are still missing. Go "
+                    f"on with --resume."
+                )
+            self._assemble(job, facts, list(done))
+            finished = time.perf_counter()
+            counts = named_counts(added(done.values()))
+            report = BatchReport(
+                model=str(self.source.path),
+                input=str(self.table.path),
+                output=str(places.output),
+                rows=total,
+                counts=counts,
+                success=sum(counts.get(name, 0) for name in SUCCESSES),
+                start=facts.start,
+                rows_before=before,
+                engine=self.engine.name,
+                workers=self.engine.workers or 0,
+                batch_size=job.batch_size,
+                seed=self.settings.seed,
+                starts=self.settings.starts,
+                keep=self.settings.keep,
+                seconds=finished - began,
+                seconds_starting=started - began,
+                seconds_assembling=finished - solved,
+                rows_per_second=(total - before) / max(solved - started, 1e-9),
+                deaths=pending.deaths,
+                agreement=digest,
+            )
+            report.write(places.report, places.drafts / places.report.name)
+            places.rows.unlink(missing_ok=True)
+            if places.is_file:
+                remove_state(places)
         return report
 
     def _agreement(self) -> dict[str, Any]:
@@ -231,40 +223,43 @@ class _Run:
         }
 
     def _finished(self, digest: str) -> BatchReport | None:
-        # The report of a run that ended well and left one file.
+        # The report of a run that ended well.
         places = self.places
-        if not places.is_file or not places.output.exists():
+        if not places.output.exists():
             return None
         with contextlib.suppress(OSError, ValueError, TypeError):
             report = BatchReport.read(places.report)
             if report.agreement == digest:
-                # It may have been killed while it did this.
-                remove_state(places)
-                return report
-        if places.state.exists():
+                if places.is_file:
+                    # It may have been killed while it did this.
+                    remove_state(places)
+                    return report
+                if sum(part.rows for part in places.done()) == report.rows:
+                    return report
+        if places.state.exists() or not places.is_file:
             return None
         raise InputError(
             f"OUTPUT = {places.output}: is there already, and was not made by this "
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self) -> tuple[Job, list[Part], pa.Schema, ModelFacts]:
-        # Exports what is to be exported, and divides the input.
-        threads = self.engine.cores
-        blocks = self.table.blocks()
-        total = sum(rows for own in blocks for _, rows in own)
+    def _prepare(self, console: Console | None) -> tuple[Job, ModelFacts, int, int]:
+        # Converts and exports what is to be; the rows of the run, and those of a part.
+        places, threads = self.places, self.engine.cores
+        inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
+        total = sum(rows for _, rows in inputs)
         total = total if self.limit is None else min(total, self.limit)
         weights: list[tuple[float, ...]] = []
-        if self.table.has_weights and self.source.problem:
+        if "weights" in self.table.schema.names and self.source.problem:
             targets = len(self.source.problem.target_names)
-            whole_files = self.table.parts(blocks, total, total)
-            weights = self.table.weights(whole_files, targets)
-        folder = self.places.state / "model"
-        facts, models = self.source.exported(folder, weights, self.max_steps, threads)
+            weights = self.table.weights(inputs, total, targets)
+        if self.source.problem:
+            _say(console, "Exporting the problem ...")
+        facts, models = self.source.exported(
+            places.state / "model", weights, self.max_steps, threads
+        )
         steps = facts.default_max_steps if self.max_steps is None else self.max_steps
         settings = replace(self.settings, max_steps=steps)
-        rows = rows_per_part(facts, settings, total, self.engine.workers or 16)
-        parts = self.table.parts(blocks, rows, total)
         job = Job(
             models=tuple(map(str, models)),
             weights=tuple(weights),
@@ -272,91 +267,49 @@ class _Run:
             batch_size=self.batch_size or default_batch_size(facts),
             threads=threads,
             gpu=self.gpus > 0,
-            parts=str(self.places.parts),
-            drafts=str(self.places.drafts),
+            inputs=inputs,
+            schema=self.table.schema,
+            parts=str(places.parts),
+            drafts=str(places.drafts),
         )
-        schema = output_schema(
-            self.table.id_type, facts, self.settings.starts is not None
-        )
-        return job, parts, schema, facts
+        size = rows_per_part(facts, settings, total, self.engine.workers or 16)
+        return job, facts, total, size
 
     def _work(
-        self,
-        job: Job,
-        pending: Pending,
-        ledger: Ledger,
-        bar: Bar,
-        clock: _Clock,
-        before: int,
-    ) -> None:
-        entries = [entry["counts"] for entry in ledger.done.values()]
-        solved, counts = 0, _sum([[0] * len(CODE_NAMES), *entries])
+        self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
+    ) -> float:
+        # When the first worker was ready.
+        ready, before = None, sum(part.rows for part in done)
         with contextlib.closing(self.engine.run(job, pending)) as events:
             for event in events:
-                if event.ready and clock.ready is None:
-                    clock.ready = clock.now()
+                now = time.perf_counter()
+                if event.ready and ready is None:
+                    ready = now
+                working = event.counts
                 if event.done:
-                    ledger.add(event.done)
-                if event.solved:
-                    solved += event.solved
-                    counts = _sum([counts, event.counts])
-                    rate = solved / (clock.now() - (clock.ready or clock.began))
-                    bar.update(before + solved, counts, rate)
+                    done[event.done], working = list(event.counts), ()
+                if ready is not None:
+                    counts = added(
+                        [*done.values(), working] if working else done.values()
+                    )
+                    rate = (sum(counts) - before) / max(now - ready, 1e-9)
+                    update(counts, rate)
+        return ready or time.perf_counter()
 
-    def _finish(self, ledger: Ledger, schema: pa.Schema) -> None:
-        places = self.places
-        ledger.remove_others()
+    def _assemble(self, job: Job, facts: ModelFacts, parts: list[Part]) -> None:
+        places, several = self.places, self.settings.starts is not None
+        schema = output_schema(self.table.id_type, facts, several)
         if places.is_file:
             draft = places.drafts / places.output.name
-            assemble(ledger.files(), schema, places.output, draft)
-        elif not ledger.done:
-            name = Part("", 0, 0, 0, 0).name
-            write_part(schema.empty_table(), places.parts / name, places.drafts)
-
-    def _report(
-        self,
-        ledger: Ledger,
-        job: Job,
-        total: int,
-        before: int,
-        deaths: int,
-        clock: _Clock,
-        digest: str,
-        start: dict[str, Any],
-    ) -> BatchReport:
-        solved, finished = clock.solved or clock.began, clock.finished or clock.began
-        ready = clock.ready or solved
-        counts = _sum([entry["counts"] for entry in ledger.done.values()])
-        named = named_counts(counts)
-        rate = (total - before) / (solved - ready) if solved > ready else 0.0
-        return BatchReport(
-            model=str(self.source.path),
-            input=str(self.table.path),
-            output=str(self.places.output),
-            rows=total,
-            counts=named,
-            success=sum(named.get(name, 0) for name in SUCCESSES),
-            start=start,
-            rows_before=before,
-            engine=self.engine.name,
-            workers=self.engine.workers or 0,
-            batch_size=job.batch_size,
-            seed=self.settings.seed,
-            starts=self.settings.starts,
-            keep=self.settings.keep,
-            seconds=finished - clock.began,
-            seconds_starting=ready - clock.began,
-            seconds_assembling=finished - solved,
-            rows_per_second=rate,
-            deaths=deaths,
-            agreement=digest,
-        )
+            files = [
+                places.parts / x.name for x in sorted(parts, key=lambda x: x.first)
+            ]
+            assemble(files, schema, places.output, draft)
+        elif not parts:
+            path = places.parts / Part(0, 0).name
+            write_part(schema.empty_table(), added([]), path, places.drafts)
 
 
 def _say(console: Console | None, text: str) -> None:
     if console is not None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _sum(counts: Sequence[list[int]]) -> list[int]:
-    return [sum(x) for x in zip(*counts, strict=True)]

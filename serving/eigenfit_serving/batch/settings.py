@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from eigenfit_serving.batch.model import ModelFacts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Keep = Literal["best", "all"]
 
@@ -43,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is told once; it goes to them as JSON.
+    """What every worker is told once.
 
     Attributes:
         models: Folders of exported models; the first one has the weights of the
@@ -53,6 +56,8 @@ class Job:
         batch_size: Fits in one call of the model.
         threads: Of TensorFlow in each worker.
         gpu: Whether a worker computes on a GPU.
+        inputs: Parquet files of the rows and the number of rows of each.
+        schema: Of the rows.
         parts: Folder of the output parts.
         drafts: Folder of files that are being written.
     """
@@ -63,20 +68,10 @@ class Job:
     batch_size: int
     threads: int
     gpu: bool
+    inputs: tuple[tuple[str, int], ...]
+    schema: pa.Schema
     parts: str
     drafts: str
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> Job:
-        """Makes a job of what `dataclasses.asdict` gave, sent through JSON."""
-        return Job(
-            **{
-                **content,
-                "models": tuple(content["models"]),
-                "weights": tuple(tuple(x) for x in content["weights"]),
-                "settings": Settings(**content["settings"]),
-            }
-        )
 
 
 def default_batch_size(facts: ModelFacts) -> int:
@@ -88,8 +83,7 @@ def default_batch_size(facts: ModelFacts) -> int:
 
     Example:
         >>> from pathlib import Path
-        >>> sizes = dict(targets=3, parameters=6, levels=3)
-        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", **sizes)
+        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", 3, 6, 3, {}, ())
         >>> default_batch_size(facts)
         16384
     """

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eigenfit_serving.batch.columns import check_columns
-from eigenfit_serving.batch.model import ModelFacts, export_problem, read_facts
-from eigenfit_serving.batch.parts import Part, joined, parts_of
-from eigenfit_serving.batch.reading import Reader, find_files, open_file, unreadable
+from eigenfit_serving.batch.columns import check_columns, rows_schema
+from eigenfit_serving.batch.converting import CONVERTED, convert, unreadable
+from eigenfit_serving.batch.exporting import export_problem
+from eigenfit_serving.batch.model import ModelFacts, read_facts
+from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.reading import Reader
 from eigenfit_serving.batch.values import distinct_weights
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.problem_file import ProblemFile, read_problem
@@ -31,6 +33,7 @@ MOST_WEIGHTS = 64
 """Sets of weights, for each of which a model is exported."""
 
 _SCAN = 65536
+_PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,9 @@ class Model:
         """
         if self.facts is not None:
             return self.facts, [self.facts.folder]
-        sets = [list(x) for x in weights]
-        found = export_problem(self.path.absolute(), folder, sets, max_steps, threads)
+        found = export_problem(
+            self.path.absolute(), folder, [None, *weights], max_steps, threads
+        )
         return read_facts(found[0]), found
 
 
@@ -127,15 +131,13 @@ class Table:
 
     Attributes:
         path: As it was given.
-        files: In the order of their rows.
-        id_type: Of the ids.
-        has_weights: Whether rows may have weights of their own.
+        files: In the order of their rows, all of one format.
+        schema: Of all rows; see `eigenfit_serving.batch.columns.rows_schema`.
     """
 
     path: Path
     files: tuple[Path, ...]
-    id_type: pa.DataType
-    has_weights: bool
+    schema: pa.Schema
 
     @staticmethod
     def of(path: Path, *, weights: bool, leave_out: Collection[Path] = ()) -> Table:
@@ -151,26 +153,30 @@ class Table:
                 of a wrong type, or of several.
         """
         try:
-            found = find_files(path, leave_out=leave_out)
+            found = find_files(path, leave_out)
         except OSError as error:
             raise unreadable(path, error) from error
         files = tuple(file.absolute() for file in found)
-        id_type, has_weights = None, False
+        id_type, names = None, set[str]()
         for file in files:
             try:
-                schema = open_file(file).schema()
+                schema = _schema_of(file)
             except (OSError, ValueError) as error:
                 raise unreadable(file, error) from error
             own = check_columns(schema, file, weights=weights)
-            has_weights |= "weights" in schema.names
-            if id_type is None:
-                id_type = own
-            elif own != id_type:
+            names.update(schema.names)
+            id_type = id_type or own
+            if own != id_type:
                 raise InputError(
                     f"INPUT = {file}: column id is {own}, but {id_type} in "
                     f"{files[0].name}. Write all files alike."
                 )
-        return Table(path, files, id_type, has_weights)
+        return Table(path, files, rows_schema(names, id_type))
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """The type of the ids."""
+        return self.schema.field("id").type
 
     def agreement(self) -> list[list[Any]]:
         """Gives what tells that a file is still the same."""
@@ -180,49 +186,56 @@ class Table:
             found.append([str(file), status.st_size, status.st_mtime_ns])
         return found
 
-    def blocks(self) -> list[list[tuple[int, int]]]:
-        """Lists the blocks of each file; see `AbstractFile.blocks`.
-
-        Raises:
-            InputError: If a file cannot be read.
-        """
-        result = []
-        for file in self.files:
-            try:
-                result.append(list(open_file(file).blocks()))
-            except (OSError, ValueError) as error:
-                raise unreadable(file, error) from error
-        return result
-
-    def parts(
-        self, blocks: list[list[tuple[int, int]]], rows: int, end: int
-    ) -> list[Part]:
-        """Divides the input.
+    def rows(
+        self, places: Places, limit: int | None, say: Callable[[str], None]
+    ) -> tuple[tuple[str, int], ...]:
+        """Lists Parquet files of the rows and the number of rows of each.
 
         Args:
-            blocks: Of each file.
-            rows: Of a part.
-            end: Number of the row before which the work ends.
-        """
-        result: list[Part] = []
-        first = 0
-        for file, own in zip(self.files, blocks, strict=True):
-            result += parts_of(file, own, rows, first, end)
-            first += sum(count for _, count in own)
-        return joined(result, rows)
+            places: Where other formats are converted to.
+            limit: Rows that are wanted at most.
+            say: Told what a user may not expect.
 
-    def weights(self, parts: list[Part], m: int) -> list[tuple[float, ...]]:
+        Raises:
+            InputError: If a file cannot be read, or the converted one not be written.
+        """
+        import pyarrow.parquet as pq
+
+        files = self.files
+        if files[0].suffix.lower() in CONVERTED:
+            if not places.rows.exists():
+                draft = places.drafts / places.rows.name
+                quoted = convert(files, self.schema, places.rows, draft, limit)
+                if quoted:
+                    say(
+                        f"INPUT = {self.path}: {quoted:,} lines are inside of fields "
+                        f"that are in quotes. If rows are missing, a quote is not "
+                        f"closed."
+                    )
+            files = (places.rows,)
+        result = []
+        for file in files:
+            try:
+                result.append((str(file), pq.read_metadata(file).num_rows))
+            except (OSError, ValueError) as error:
+                raise unreadable(file, error) from error
+        return tuple(result)
+
+    def weights(
+        self, inputs: tuple[tuple[str, int], ...], total: int, m: int
+    ) -> list[tuple[float, ...]]:
         """Lists the sets of weights of all rows.
 
         Args:
-            parts: All rows.
+            inputs: See `rows`.
+            total: Rows of the run.
             m: Number of targets.
 
         Raises:
             InputError: If there are too many.
         """
         found: set[tuple[float, ...]] = set()
-        for batch in self._batches(parts):
+        for batch in Reader(inputs, self.schema).read(0, total, _SCAN):
             found |= distinct_weights(batch, m)
             if len(found) > MOST_WEIGHTS:
                 raise InputError(
@@ -232,12 +245,58 @@ class Table:
                 )
         return sorted(found)
 
-    def _batches(self, parts: list[Part]) -> Iterator[pa.RecordBatch]:
-        reader = Reader()
-        for part in parts:
-            for batch in reader.read(part, _SCAN):
-                if "weights" in batch.schema.names:
-                    yield batch
+
+def find_files(path: Path, leave_out: Collection[Path] = ()) -> list[Path]:
+    """Lists the files of an input.
+
+    Parquet (.parquet, .pq), CSV (.csv, .tsv) and Arrow IPC, files or streams (.arrow,
+    .feather, .ipc, .arrows). A folder is the files below it, all of one format, in the
+    order of their paths; names that begin with "." or "_" are left out.
+
+    Args:
+        path: Of a file or folder.
+        leave_out: Files and folders in that folder that do not belong to it.
+
+    Raises:
+        InputError: If there are none, or of several formats.
+    """
+    suffixes = (*_PARQUET, *CONVERTED)
+    known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    if not path.exists():
+        raise InputError(
+            f"INPUT = {path}: is not there. Give a file that ends in {known}, or a "
+            f"folder of such files."
+        )
+    if not path.is_dir():
+        if path.suffix.lower() not in suffixes:
+            raise InputError(
+                f"INPUT = {path}: the name must end in {known}, which says the format."
+            )
+        return [path]
+    others = {other.resolve() for other in leave_out}
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in suffixes
+        and not any(x[0] in "._" for x in file.relative_to(path).parts)
+        and file.is_file()
+        and others.isdisjoint([real := file.resolve(), *real.parents])
+    )
+    if not found:
+        raise InputError(f"INPUT = {path}: holds no file that ends in {known}.")
+    if len({CONVERTED.get(file.suffix.lower()) for file in found}) > 1:
+        raise InputError(
+            f"INPUT = {path}: holds files of several formats ({found[0].name}, ...). "
+            f"Give a folder of one."
+        )
+    return found
+
+
+def _schema_of(path: Path) -> pa.Schema:
+    import pyarrow.parquet as pq
+
+    kind = CONVERTED.get(path.suffix.lower())
+    return kind(path).schema if kind else pq.read_schema(path)
 
 
 def _digest(path: Path) -> str:
@@ -246,7 +305,7 @@ def _digest(path: Path) -> str:
     content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     found = hashlib.sha256()
     for file in [path, *(path.parent / name for name in sorted(_data_files(content)))]:
-        found.update(_digest_of_file(file))
+        found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()
 
 
@@ -259,11 +318,3 @@ def _data_files(content: Any) -> set[str]:
     own = content.get("file")
     found = {own} if isinstance(own, str) else set()
     return found.union(*map(_data_files, content.values()))
-
-
-def _digest_of_file(path: Path) -> bytes:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            found.update(chunk)
-    return found.digest()

@@ -12,7 +12,6 @@ import numpy as np
 
 from eigenfit_serving.batch.arrow import compute
 from eigenfit_serving.batch.columns import FAULT
-from eigenfit_serving.batch.id_types import as_written
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.settings import Settings
 
@@ -24,48 +23,23 @@ class Complaints:
     """What is wrong with rows.
 
     Args:
-        number: Of rows.
-
-    Attributes:
-        bad: `[b]` bool, which rows something is wrong with.
+        texts: `[b]` object, a text or None for each row; is changed.
 
     Example:
-        >>> found = Complaints(3)
-        >>> found.add(np.array([False, True, True]), "first")
-        >>> found.add(np.array([True, True, False]), "second")
-        >>> found.texts()
-        ['second', 'first', 'first']
+        >>> found = Complaints(np.array(["before", None, None]))
+        >>> found.add(np.array([True, True, False]), "now")
+        >>> found.texts.tolist(), found.bad.tolist()
+        (['before', 'now', None], [True, True, False])
     """
 
-    def __init__(self, number: int) -> None:
-        self.bad = np.zeros(number, bool)
-        self._found: list[tuple[np.ndarray, str]] = []
+    def __init__(self, texts: np.ndarray) -> None:
+        self.texts = texts
+        self.bad = np.array([text is not None for text in texts], bool)
 
     def add(self, mask: np.ndarray, text: str) -> None:
         """Adds what is wrong with the rows of a mask, if nothing was before."""
-        new = np.flatnonzero(mask & ~self.bad)
-        if new.size:
-            self._found.append((new, text))
-            self.bad[new] = True
-
-    def add_texts(self, texts: list[str | None]) -> None:
-        """Adds a text or None for each row."""
-        rows: dict[str, list[int]] = {}
-        for row, text in enumerate(texts):
-            if text is not None:
-                rows.setdefault(text, []).append(row)
-        for text, own in rows.items():
-            mask = np.zeros(len(texts), bool)
-            mask[own] = True
-            self.add(mask, text)
-
-    def texts(self) -> list[str | None]:
-        """Gives a text or None for each row."""
-        result: list[str | None] = [None] * len(self.bad)
-        for rows, text in self._found:
-            for k in rows:
-                result[k] = text
-        return result
+        self.texts[mask & ~self.bad] = text
+        self.bad |= mask
 
 
 @dataclass(frozen=True)
@@ -91,17 +65,18 @@ def rows_of(
     """Reads problems from the columns of a batch.
 
     Args:
-        batch: With columns that `check_columns` has found right.
+        batch: In the form of `eigenfit_serving.batch.columns.rows_schema`.
         facts: Of the model.
         settings: For what rows do not say.
         weights: Sets of weights for which there are models, from number 1 on.
     """
     number = batch.num_rows
-    found = Complaints(number)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    texts = np.full(number, None, object)
     if FAULT in columns and columns[FAULT].null_count < number:
-        found.add_texts(columns[FAULT].to_pylist())
-    ids = as_written(columns["id"])
+        texts = np.array(columns[FAULT].to_pylist(), object)
+    found = Complaints(texts)
+    ids = columns["id"]
     if ids.null_count:
         found.add(_nulls(ids), "`id` is null")
     m, p = facts.targets, facts.parameters
@@ -139,7 +114,7 @@ def rows_of(
 
 def distinct_weights(batch: pa.RecordBatch, m: int) -> set[tuple[float, ...]]:
     """Collects the sets of weights of the rows of a batch, of those that are right."""
-    found = Complaints(batch.num_rows)
+    found = Complaints(np.full(batch.num_rows, None, object))
     values, is_there = _weights(batch.column("weights"), m, found)
     return set(map(tuple, np.unique(values[is_there & ~found.bad], axis=0).tolist()))
 
@@ -171,14 +146,7 @@ def _vectors(
 ) -> tuple[np.ndarray, np.ndarray]:
     # Numbers [b, width], and which rows have any.
     import pyarrow as pa
-    from pyarrow import types
 
-    kind = column.type
-    if types.is_null(kind):
-        column = column.cast(pa.list_(pa.float64()))
-    elif types.is_fixed_size_list(kind):
-        # Its values do not follow from offsets.
-        column = column.cast(pa.list_(kind.value_type))
     lengths = compute().fill_null(compute().list_value_length(column), -1)
     lengths = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     is_there = lengths >= 0
@@ -192,8 +160,7 @@ def _vectors(
             f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}",
         )
     chosen = column if all_fit else column.filter(pa.array(fits))
-    flat = compute().cast(chosen.flatten(), pa.float64(), safe=False)
-    values = flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+    values = chosen.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     if not all_fit:
         whole = np.zeros([len(fits), width])
         whole[fits] = values
@@ -205,10 +172,7 @@ def _vectors(
 
 
 def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    import pyarrow as pa
-
-    values = compute().cast(column, pa.float64(), safe=False)
-    return values.to_numpy(zero_copy_only=False), ~_nulls(column)
+    return column.to_numpy(zero_copy_only=False), ~_nulls(column)
 
 
 def _nulls(column: Any) -> np.ndarray:

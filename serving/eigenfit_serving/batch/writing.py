@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eigenfit_serving.batch.arrow import compute
 from eigenfit_serving.errors import InputError
@@ -22,41 +22,62 @@ SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
 
 _DICTIONARIES = ["text", "message", "worker", "steps", "result", "seconds"]
 _STATISTICS = ["id", "row", "result"]
+_COUNTS = b"eigenfit.counts"
 
 
 class OutputError(InputError):
     """The output cannot be written; what has been written can be resumed."""
 
 
-def write_part(table: pa.Table, path: Path, drafts: Path) -> int:
-    """Writes a Parquet file so that it is there whole or not at all.
+@contextlib.contextmanager
+def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
+    """Opens a file that gets its name when it is whole and on the disk.
 
     Args:
-        table: Its rows.
         path: Of the file; one that is there is replaced.
-        drafts: Folder on the same disk, for the file until it is whole.
-
-    Returns:
-        Its size in bytes.
+        draft: The file until it is whole, on the same disk.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    draft = drafts / f"{path.name}.{os.getpid()}"
     try:
         try:
             with draft.open("wb") as file:
-                _write_parquet(table, file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-                size = file.tell()
             os.replace(draft, path)
-            sync_folder(path.parent)
+            _sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
-    return size
+        raise unwritable(path, error) from error
+
+
+def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
+    """Writes the Parquet file of a part.
+
+    Args:
+        table: Its rows.
+        counts: Rows of the input by code, which are kept with them.
+        path: Of the file; one that is there is replaced.
+        drafts: Folder on the same disk, for the file until it is whole.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    table = table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
+    with whole_file(path, drafts / f"{path.name}.{os.getpid()}") as file:
+        _write_parquet(table, file)
+
+
+def read_counts(path: Path) -> list[int]:
+    """Reads the rows by code of a part; none if its file is not whole."""
+    import pyarrow.parquet as pq
+
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads(pq.read_metadata(path).metadata[_COUNTS])
+    return []
 
 
 def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) -> None:
@@ -71,19 +92,11 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
     Raises:
         OutputError: If it cannot be written.
     """
-    writer = _writer_of(path.suffix.lower())
-    try:
-        try:
-            with draft.open("wb") as file:
-                writer(_tables(parts, schema), schema, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-            sync_folder(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    import pyarrow.parquet as pq
+
+    tables = (pq.ParquetFile(part).read().cast(schema) for part in parts)
+    with whole_file(path, draft) as file:
+        _write(tables, schema, path.suffix.lower(), file)
 
 
 def can_hold(kind: pa.DataType, suffix: str) -> bool:
@@ -106,7 +119,7 @@ def can_hold(kind: pa.DataType, suffix: str) -> bool:
         _write_parquet(table, part)
         part.seek(0)
         read = pq.ParquetFile(part).read().cast(table.schema)
-        _writer_of(suffix)(iter([read]), table.schema, io.BytesIO())
+        _write([read], table.schema, suffix, io.BytesIO())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return False
     return True
@@ -124,7 +137,7 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"OUTPUT = {path}: cannot be written ({reason}). {remedy}")
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Makes the names in a folder outlast a failure of power."""
     if os.name == "nt":
         return  # Windows opens no folders.
@@ -133,28 +146,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _writer_of(suffix: str) -> Callable[[Iterator[pa.Table], pa.Schema, Any], None]:
-    writers = {".csv": _write_csv, ".parquet": _write_all, ".pq": _write_all}
-    return writers.get(suffix, _write_arrow)
-
-
-def _tables(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    import pyarrow.parquet as pq
-
-    def read(part: Path) -> pa.Table:
-        return pq.ParquetFile(part).read().cast(schema)
-
-    # The next one is read while one is written.
-    with ThreadPoolExecutor(1) as ahead:
-        coming: deque[Future[pa.Table]] = deque()
-        for part in parts:
-            coming.append(ahead.submit(read, part))
-            if len(coming) > 1:
-                yield coming.popleft().result()
-        for future in coming:
-            yield future.result()
 
 
 def _write_parquet(table: pa.Table, file: Any) -> None:
@@ -172,37 +163,31 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _write_all(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
+def _write(
+    tables: Iterable[pa.Table], schema: pa.Schema, suffix: str, file: Any
+) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+    if suffix in (".parquet", ".pq"):
+        with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+            for table in tables:
+                writer.write_table(table)
+        return
+    # A file of Arrow may not replace a dictionary, and each part has its own.
+    kinds = [x.value_type if pa.types.is_dictionary(x) else x for x in schema.types]
+    make: Any = pa.ipc.new_file
+    if suffix == ".csv":
+        make = pyarrow.csv.CSVWriter
+        kinds = [pa.string() if pa.types.is_list(x) else x for x in kinds]
+    plain = pa.schema(list(zip(schema.names, kinds, strict=True)))
+    with make(file, plain) as writer:
         for table in tables:
-            writer.write_table(table)
-
-
-def _write_arrow(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
-    import pyarrow as pa
-
-    # A file may not replace a dictionary, and each part has its own.
-    plain = pa.schema([(x.name, _decoded(x.type)) for x in schema])
-    with pa.ipc.new_file(file, plain) as writer:
-        for table in tables:
+            if suffix == ".csv":
+                columns = [_as_text(column) for column in table.columns]
+                table = pa.table(columns, names=schema.names)
             writer.write_table(table.cast(plain))
-
-
-def _write_csv(tables: Iterator[pa.Table], schema: pa.Schema, file: Any) -> None:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    kinds = [
-        (x.name, pa.string() if pa.types.is_list(x.type) else _decoded(x.type))
-        for x in schema
-    ]
-    plain = pa.schema(kinds)
-    with csv.CSVWriter(file, plain) as writer:
-        for table in tables:
-            columns = [_as_text(column) for column in table.columns]
-            writer.write_table(pa.table(columns, names=table.column_names).cast(plain))
 
 
 def _as_text(column: pa.ChunkedArray) -> Any:
@@ -214,9 +199,3 @@ def _as_text(column: pa.ChunkedArray) -> Any:
     texts = column.cast(pa.list_(pa.string()))
     joined = compute().binary_join(texts, ", ")
     return compute().binary_join_element_wise("[", joined, "]", "")
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    return kind.value_type if pa.types.is_dictionary(kind) else kind

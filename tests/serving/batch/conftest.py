@@ -8,14 +8,12 @@ from tests.serving.batch import tables
 
 import eigenfit as ef
 from eigenfit_export import save_model
-from eigenfit_serving.batch import run
+from eigenfit_serving.batch import run, worker
 from eigenfit_serving.batch.engines import Event
 from eigenfit_serving.batch.fitting import Fitter
 from eigenfit_serving.batch.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
-from eigenfit_serving.batch.reading import Reader
 from eigenfit_serving.batch.settings import Settings
-from eigenfit_serving.batch.worker import work
 
 
 @pytest.fixture(scope="session")
@@ -71,17 +69,17 @@ class InlineEngine:
 
     def run(self, job, pending):
         yield Event(ready=True)
-        kernel = Kernel(self._fitter, job.settings, job.weights, "inline")
-        reader, number = Reader(), 0
-        part = pending.take()
-        while part is not None:
+        name = "inline"
+        inline = worker.Worker(
+            job, name, lambda *_: Kernel(self._fitter, job.settings, job.weights, name)
+        )
+        number = 0
+        while pending.waiting:
             if number == self._stop_after:
                 raise KeyboardInterrupt
             number += 1
-            done = work(kernel, reader, part, job)
-            pending.done(part)
-            yield Event(done["rows"], done["counts"], done)
-            part = pending.take(part)
+            part = pending.waiting.popleft()
+            yield Event(part, inline.work(part))
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import sys
 
+from tests.serving.batch import fake_worker
+
 from eigenfit_serving.batch import local, run_batch
 
 if __name__ == "__main__":
-    local.WORKER = "tests.serving.batch.fake_worker"
+    local.load_kernel = fake_worker.load_kernel
     model, table, output = sys.argv[1:]
     run_batch(model, table, output, workers=2, batch_size=64)

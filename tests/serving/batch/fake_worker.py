@@ -4,12 +4,13 @@ It kills itself when it works on a row whose first target is `DEADLY`.
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from eigenfit_serving.batch import output, worker
+from eigenfit_serving.batch import output
 from eigenfit_serving.batch.fitting import Fits
 from eigenfit_serving.batch.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
@@ -31,11 +32,16 @@ class FakeFitter:
 
 
 def load_kernel(job, name):
+    output._code_texts = lambda: list(output.CODE_NAMES)
     fitter = FakeFitter(read_facts(Path(job.models[0])), job.batch_size)
     return Kernel(fitter, job.settings, job.weights, name)
 
 
-if __name__ == "__main__":
-    output._code_texts = lambda: list(output.CODE_NAMES)
-    worker.load_kernel = load_kernel
-    worker.main()
+def fail(job, name):
+    raise RuntimeError("no luck")
+
+
+def die(job, name):
+    sys.stderr.write("first words\nlast words\n")
+    sys.stderr.flush()
+    os._exit(9)

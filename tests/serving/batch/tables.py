@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eigenfit_serving.batch.columns import normalised, rows_schema
+from eigenfit_serving.batch.id_types import written_type
+
 MALFORMED = (
     (None, "`targets` is null"),
     ([1.0], "`targets` has 1 number, must have 2"),
@@ -48,6 +51,13 @@ def write(table: pa.Table, path: Path, row_group_size: int = 2**20) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, row_group_size=row_group_size)
     return path
+
+
+def rows(table: pa.Table) -> pa.RecordBatch:
+    """Gives the rows of a table as a kernel gets them."""
+    (batch,) = table.combine_chunks().to_batches()
+    id_type = written_type(batch.schema.field("id").type)
+    return normalised(batch, rows_schema(batch.schema.names, id_type))
 
 
 def assert_same(found: pa.Table, wanted: pa.Table) -> None:

@@ -108,22 +108,22 @@ def test_the_report_is_read_as_it_was_written(tmp_path):
 def test_bar():
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=120)
-    with shown(console, 2000, 500) as bar:
-        bar.update(1500, [990, 0, 0, 0, 0, 10, 0], 250.0)
+    with shown(console, 2000, 500) as update:
+        update([1490, 0, 0, 0, 0, 10, 0], 250.0)
     assert "1500/2000" in text.getvalue()
     assert "250 rows/s" in text.getvalue()
-    assert "990 converged, 10 failed" in text.getvalue()
+    assert "1,490 converged, 10 failed" in text.getvalue()
     quiet = io.StringIO()
-    with shown(Console(file=quiet), 10, 0) as bar:
-        bar.update(5, [5] + [0] * 6, 1.0)
+    with shown(Console(file=quiet), 10, 0) as update:
+        update([5] + [0] * 6, 1.0)
     assert quiet.getvalue() == ""
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr(progress, "SECONDS", 0.0)
     text = io.StringIO()
-    with shown(Console(file=text, width=40), 2000, 500) as bar:
-        bar.update(1500, [1490, 0, 0, 0, 0, 10, 0], 1250.0)
+    with shown(Console(file=text, width=40), 2000, 500) as update:
+        update([1490, 0, 0, 0, 0, 10, 0], 1250.0)
     assert text.getvalue() == (
         "1,500 of 2,000 rows, 1,250 rows/s, 1,490 converged, 10 failed\n"
     )

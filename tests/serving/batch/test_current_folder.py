@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eigenfit_serving import launch_kinds
-from eigenfit_serving.batch.model import quiet_environment
+from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.launch_models import find_models
 from eigenfit_serving.launch_options import LaunchOptions
 from eigenfit_serving.module_command import module_command

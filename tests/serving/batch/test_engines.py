@@ -1,10 +1,9 @@
 """Processes and actors: the same rows, whoever dies."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,29 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.serving.batch import mortal_worker, tables
+from tests.serving.batch import fake_worker, mortal_worker, tables
 from tests.serving.batch.fake_worker import DEADLY
+from tests.serving.batch.processes import workers_of
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import ledger, local, ray_engine, run_batch, worker
-from eigenfit_serving.batch.model import quiet_environment
+from eigenfit_serving.batch import local, ray_engine, run_batch, worker
 from eigenfit_serving.batch.parts import Part
+from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.ray_engine import PartActor, RayEngine
 from eigenfit_serving.batch.settings import Job, Settings
-
-
-def children(word: str, parent: int | None = None) -> list[int]:
-    """Lists processes begun by another whose command line has a word."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            above = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-        if word.encode() in command and above == (parent or os.getpid()):
-            found.append(int(entry.name))
-    return sorted(found)
 
 
 def wait_for(condition, seconds=60.0):
@@ -46,9 +33,21 @@ def wait_for(condition, seconds=60.0):
     return value
 
 
+def job_of(model, gpu=False):
+    empty = pa.schema([])
+    places = ("parts", "drafts")
+    return Job((str(model),), (), Settings(), 64, 1, gpu, (), empty, *places)
+
+
+def fault_of(job):
+    """Has an actor do a part: why it cannot."""
+    part = {name: np.array([x]) for name, x in asdict(Part(0, 1)).items()}
+    return PartActor(job)(part)["fault"][0]
+
+
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.fake_worker")
+    monkeypatch.setattr(local, "load_kernel", fake_worker.load_kernel)
 
 
 @pytest.fixture(scope="session")
@@ -70,14 +69,14 @@ def test_local_engine_replaces_a_killed_worker(
 ):
     died = tmp_path / "died"
     monkeypatch.setenv(mortal_worker.DIED, str(died))
-    monkeypatch.setattr(local, "WORKER", mortal_worker.__name__)
+    monkeypatch.setattr(local, "load_kernel", mortal_worker.load_kernel)
     output = tmp_path / "out.parquet"
     report = run_batch(additive_model, mixed_file, output, workers=2, batch_size=512)
     assert died.exists()
     assert report.deaths == 1
     assert report.rows == 10_000
     tables.assert_same(pq.read_table(output), pa.table(expected))
-    assert not children("mortal_worker")
+    assert not workers_of()
 
 
 @pytest.mark.slow
@@ -123,23 +122,19 @@ def test_no_gpu(additive_model, mixed_file, tmp_path, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    job = Job((str(additive_model),), (), Settings(), 64, 1, True, "parts", "drafts")
+    job = job_of(additive_model, gpu=True)
     with pytest.raises(InputError, match="gpus: TensorFlow finds no GPU for a worker"):
         worker.load_kernel(job, "w")
     # Actors that cannot begin would be begun again and again.
-    actor = PartActor(asdict(job))
-    answers = actor({"part": [json.dumps(asdict(Part("a", 0, 1, 0, 0)))]})["answer"]
-    assert "finds no GPU" in json.loads(answers[0])["failed"]
+    assert "finds no GPU" in fault_of(job)
 
 
 def test_a_broken_model_is_said_by_actors(additive_model, tmp_path):
     folder = tmp_path / "model" / "1"
     shutil.copytree(additive_model, folder)
     (folder / "saved_model.pb").write_bytes(b"broken")
-    job = Job((str(folder),), (), Settings(), 64, 1, False, "parts", "drafts")
-    actor = PartActor(asdict(job))
-    answers = actor({"part": [json.dumps(asdict(Part("a", 0, 1, 0, 0)))]})["answer"]
-    failed = json.loads(answers[0])["failed"]
+    job = job_of(folder)
+    failed = fault_of(job)
     assert failed.startswith("a worker failed: ")
     assert "\n" not in failed
 
@@ -190,15 +185,14 @@ def test_a_row_that_kills_its_workers_is_found(
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
     output = tmp_path / name
-    places = ledger.Places.of(output)
+    places = Places.of(output)
     module = "tests.serving.batch.fake_driver"
     arguments = map(str, (additive_model, plain_file, output))
     driver = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], env=quiet_environment(1, None)
     )
-    lines = places.state / "ledger.jsonl"
-    wait_for(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 2)
-    workers = children("fake_worker", driver.pid)
+    wait_for(lambda: len(list(places.parts.glob("part-*.parquet"))) >= 2)
+    workers = workers_of(driver.pid)
     assert workers
     driver.kill()
     driver.wait()
@@ -212,32 +206,38 @@ def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
 
 
 def test_workers_that_cannot_start(additive_model, plain_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.no_such_module")
-    with pytest.raises(InputError, match=r"end before they are ready: .*No module"):
+    monkeypatch.setattr(local, "load_kernel", fake_worker.fail)
+    with pytest.raises(InputError, match="a worker failed: RuntimeError: no luck"):
         run_batch(additive_model, plain_file, tmp_path / "out", workers=2)
+    monkeypatch.setattr(local, "load_kernel", fake_worker.die)
+    with pytest.raises(InputError, match="end before they are ready: last words"):
+        run_batch(additive_model, plain_file, tmp_path / "other", workers=2)
+    assert not workers_of()
 
 
 def test_an_output_that_cannot_be_written_ends_the_workers(
-    fake, additive_model, plain_file, tmp_path, monkeypatch
+    fake, additive_model, plain_file, tmp_path
 ):
-    real = ledger.Ledger.add
-
-    def add(self, entry):
-        real(self, entry)
-        # The folder of drafts is gone: no part can be written any more.
-        if self.places.drafts.is_dir():
-            for path in self.places.drafts.iterdir():
-                path.unlink(missing_ok=True)
-            self.places.drafts.rmdir()
-
-    monkeypatch.setattr(ledger.Ledger, "add", add)
     output = tmp_path / "out"
-    with pytest.raises(InputError, match=r"cannot be written .*--resume") as caught:
-        run_batch(additive_model, plain_file, output, workers=2)
+    places = Places.of(output)
+    done = []
+
+    def removing():
+        # No part can be written any more.
+        wait_for(lambda: done or list(places.parts.glob("part-*.parquet")))
+        while not done:
+            shutil.rmtree(places.drafts, ignore_errors=True)
+
+    thread = threading.Thread(target=removing)
+    thread.start()
+    try:
+        with pytest.raises(InputError, match=r"cannot be written .*--resume") as caught:
+            run_batch(additive_model, plain_file, output, workers=2)
+    finally:
+        done.append(True)
+        thread.join()
     assert "\n" not in str(caught.value)
-    assert not children("fake_worker")
-    monkeypatch.undo()
-    monkeypatch.setattr(local, "WORKER", "tests.serving.batch.fake_worker")
+    assert not workers_of()
     report = run_batch(additive_model, plain_file, output, workers=2, resume=True)
     assert report.rows_before > 0
     assert pq.read_table(output).column("id").to_pylist() == list(range(20_000))

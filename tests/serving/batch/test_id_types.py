@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch.reading import open_file
+from eigenfit_serving.batch.source import Table
 
 TEXTS = ["a", "a text that is longer than twelve bytes", None]
 TARGETS = [[-2.5, 2.5], [-3.0, 3.0], [-2.0, 2.0]]
@@ -37,8 +37,7 @@ def ids_of(path):
 
 
 def stored_type(path):
-    kind = open_file(path).schema().field("id").type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return Table.of(path, weights=False).id_type
 
 
 @pytest.mark.slow

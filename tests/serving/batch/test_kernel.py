@@ -14,8 +14,7 @@ from eigenfit_serving.batch.settings import Settings
 
 def solve(fitter, table, first=0, **settings):
     kernel = Kernel(fitter, Settings(**{"max_steps": 100, **settings}), worker="w")
-    (batch,) = table.combine_chunks().to_batches()
-    return kernel.solve(batch, first)
+    return kernel.solve(tables.rows(table), first)
 
 
 def column(answers, name):

@@ -5,19 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import tables
+from tests.serving.batch.processes import processes, workers_of
 
-from eigenfit_serving.batch import ledger, run_batch
-from eigenfit_serving.batch.model import quiet_environment
+from eigenfit_serving.batch import run_batch
+from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.report import BatchReport
 
 RAY_ACTOR = "PartActor"
-LOCAL_WORKER = "eigenfit_serving.batch.worker"
+LOCAL_WORKER = "local worker"
 
 
 def begin(model, table, output, engine) -> subprocess.Popen[bytes]:
@@ -34,18 +35,6 @@ def begin(model, table, output, engine) -> subprocess.Popen[bytes]:
 def finish(process: subprocess.Popen[bytes]) -> None:
     text, _ = process.communicate(timeout=300)
     assert process.returncode == 0, text.decode()
-
-
-def processes(word: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if word.encode() in command and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
-    return sorted(found)
 
 
 @pytest.mark.slow
@@ -80,11 +69,11 @@ def test_deaths_at_random_moments(additive_model, tmp_path, number):
     rows = 60_000
     source = tables.write(tables.mixed(rows, rng), tmp_path / "in.parquet")
     output = tmp_path / ("out" if number % 8 < 4 else "out.parquet")
-    places = ledger.Places.of(output)
-    known = set(processes(victim))
+    places = Places.of(output)
+    known = set(processes(RAY_ACTOR))
     driver = begin(additive_model, source, output, engine)
     end = time.monotonic() + 100
-    while not (places.state / "ledger.jsonl").exists():
+    while not (places.state / "run.json").exists():
         assert time.monotonic() < end
         assert driver.poll() is None, driver.communicate()[0].decode()
         time.sleep(0.01)
@@ -95,7 +84,9 @@ def test_deaths_at_random_moments(additive_model, tmp_path, number):
         driver.communicate()
         finish(begin(additive_model, source, output, engine))
     else:
-        found = [k for k in processes(victim) if k not in known]
+        found = workers_of(driver.pid)
+        if victim == RAY_ACTOR:
+            found = [k for k in processes(RAY_ACTOR) if k not in known]
         for pid in found[:1]:
             os.kill(pid, signal.SIGKILL)
         finish(driver)

@@ -1,18 +1,16 @@
 """Names and folders that cannot be used: one line, before any work."""
 
-import io
 import json
 import os
-import shutil
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import ledger, run, writing
+from eigenfit_serving.batch import run
+from eigenfit_serving.batch.places import Places
 
 LONG = "n" * 300
 
@@ -78,53 +76,11 @@ def test_names_of_folders(inline, mixed_file, tmp_path, name):
     assert list((tmp_path / name).glob("part-*.parquet"))
 
 
-def test_a_ledger_on_a_full_disk(inline, mixed_file, expected, tmp_path, monkeypatch):
-    output = tmp_path / "out.parquet"
-    real = ledger.Ledger.__init__
-
-    def full(self, places, done):
-        real(self, places, done)
-        buffered = isinstance(self._file, io.BufferedWriter)
-        self._file.close()
-        handle = os.open("/dev/full", os.O_WRONLY)
-        self._file = os.fdopen(handle, "ab", buffering=-1 if buffered else 0)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger.Ledger, "__init__", full)
-        with pytest.raises(writing.OutputError, match="No space left on device"):
-            inline(mixed_file, output)
-    inline(mixed_file, output, resume=True)
-    tables.assert_same(pq.read_table(output), pa.table(expected))
-
-
-def test_a_line_that_did_not_fit_whole(inline, mixed_file, expected, tmp_path):
-    output = tmp_path / "out.parquet"
-
-    class Narrow:
-        def __init__(self, file):
-            self._file = file
-
-        def write(self, line):
-            return self._file.write(line[:10])
-
-        def __getattr__(self, name):
-            return getattr(self._file, name)
-
-    places = ledger.Places.of(output)
-    with ledger.open_ledger(places, {}, resume=False) as found:
-        found._file = Narrow(found._file)
-        with pytest.raises(writing.OutputError, match="No space left on device"):
-            found.add({"first": 0, "rows": 1, "bytes": 0, "counts": []})
-    shutil.rmtree(places.state)
-    inline(mixed_file, output)
-    tables.assert_same(pq.read_table(output), pa.table(expected))
-
-
 def test_what_a_killed_removal_left_is_not_used(
     inline, mixed_file, expected, tmp_path, monkeypatch
 ):
     output = tmp_path / "out.parquet"
-    places = ledger.Places.of(output)
+    places = Places.of(output)
 
     def killed(places):
         # Half of the work of `remove_state`.
@@ -133,7 +89,7 @@ def test_what_a_killed_removal_left_is_not_used(
     with monkeypatch.context() as patch:
         patch.setattr(run, "remove_state", killed)
         inline(mixed_file, output, limit=3000)
-    assert (places.state / "ledger.jsonl").exists()
+    assert places.done()
     (places.state / "model").mkdir()
     (places.state / "model" / "old").touch()
     output.unlink()

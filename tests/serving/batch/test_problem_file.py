@@ -75,9 +75,8 @@ def test_too_many_weights(problem, tmp_path):
     )
     path = tables.write(table, tmp_path / "in.parquet")
     found = source.Table.of(path, weights=True)
-    parts = found.parts(found.blocks(), 1000, number)
     with pytest.raises(InputError, match="more than 64 different sets"):
-        found.weights(parts, 2)
+        found.weights(((str(path), number),), number, 2)
 
 
 def test_weights_go_to_all_observations(tmp_path):

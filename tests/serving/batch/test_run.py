@@ -1,5 +1,6 @@
 """Runs from beginning to end, in this process."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -14,8 +15,9 @@ from rich.console import Console
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import ledger, progress, run, writing
+from eigenfit_serving.batch import run, writing
 from eigenfit_serving.batch.parts import Part
+from eigenfit_serving.batch.places import Places, claimed
 
 
 def test_one_file(inline, mixed_file, expected, tmp_path):
@@ -153,10 +155,8 @@ def test_resume(inline, mixed_file, expected, tmp_path, name, parts):
     output = tmp_path / name
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=parts)
-    places = ledger.Places.of(output)
+    places = Places.of(output)
     # What a process that was killed leaves behind.
-    with (places.state / "ledger.jsonl").open("ab") as file:
-        file.write(b'{"first": 9000, "rows"')
     (places.drafts / "part-x.parquet.123").write_bytes(b"half")
     with pytest.raises(InputError, match=r"holds a run that was begun .* --resume"):
         inline(mixed_file, output)
@@ -174,15 +174,16 @@ def test_what_a_resumed_run_shows(inline, mixed_file, tmp_path, monkeypatch):
     console = Console(file=text)
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=3)
-    monkeypatch.setattr(
-        progress.Bar,
-        "update",
-        lambda self, done, counts, rate: shown.append((done, counts)),
-    )
+
+    @contextlib.contextmanager
+    def recorded(*_):
+        yield lambda counts, rate: shown.append(sum(counts))
+
+    monkeypatch.setattr(run, "shown", recorded)
     report = inline(mixed_file, output, resume=True, console=console)
     # Rows that were done before are in the counts as well.
-    assert [sum(counts) for _, counts in shown] == [done for done, _ in shown]
-    assert shown[-1][0] == 10_000
+    assert shown[0] == 3 * 2048
+    assert shown[-1] == 10_000
     # Nothing but how rows without a start began.
     assert text.getvalue().count("\n") == 1
     assert text.getvalue().startswith("Rows without initial began at random")
@@ -190,7 +191,7 @@ def test_what_a_resumed_run_shows(inline, mixed_file, tmp_path, monkeypatch):
     assert "was finished before. This is its report" in text.getvalue()
 
 
-def test_a_part_that_is_not_as_the_ledger_says_is_done_again(
+def test_a_part_whose_file_is_not_whole_is_done_again(
     inline, mixed_file, expected, tmp_path
 ):
     output = tmp_path / "out"
@@ -224,13 +225,10 @@ def test_rows_that_were_done_twice_count_once(inline, mixed_file, expected, tmp_
     output = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=2)
-    first = Part("", 0, 2048, 0, 0)
-    again = Part("", 1000, 500, 0, 0)
-    text = (output / first.name).read_bytes()
-    (output / again.name).write_bytes(text)
-    entry = {"first": 1000, "rows": 500, "bytes": len(text), "counts": [500]}
-    with (ledger.Places.of(output).state / "ledger.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
+    first = pq.read_table(output / Part(0, 2048).name)
+    drafts = Places.of(output).drafts
+    again = [500, 0, 0, 0, 0, 0, 0, 0]
+    writing.write_part(first, again, output / Part(1000, 500).name, drafts)
     report = inline(mixed_file, output, resume=True)
     assert report.rows_before == 4096
     tables.assert_same(pq.read_table(output), pa.table(expected))
@@ -271,7 +269,7 @@ def test_an_output_that_is_the_input(inline, mixed_file, tmp_path):
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_killed_at_the_very_beginning_and_end(inline, mixed_file, tmp_path, name):
     output = tmp_path / name
-    places = ledger.Places.of(output)
+    places = Places.of(output)
     places.drafts.mkdir(parents=True)
     report = inline(mixed_file, output, limit=100)
     assert report.rows_before == 0
@@ -283,15 +281,15 @@ def test_killed_at_the_very_beginning_and_end(inline, mixed_file, tmp_path, name
     assert places.state.exists() is (name == "out")
 
 
-def test_a_part_without_a_line_is_not_there_twice(
+def test_a_file_that_is_not_the_part_of_its_name_is_removed(
     inline, mixed_file, expected, tmp_path
 ):
     output = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=2)
     (first, *_) = sorted(output.glob("*.parquet"))
-    # Of a size that the plan does not have now.
-    (output / "part-000000004096-000000100.parquet").write_bytes(first.read_bytes())
+    (output / Part(4096, 100).name).write_bytes(first.read_bytes())
+    (output / "part-mine.parquet").write_bytes(first.read_bytes())
     inline(mixed_file, output, resume=True)
     tables.assert_same(pq.read_table(output), pa.table(expected))
 
@@ -329,10 +327,10 @@ def test_two_runs_into_one_output(inline, mixed_file, tmp_path):
     output = tmp_path / "out.parquet"
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=1)
-    places = ledger.Places.of(output)
+    places = Places.of(output)
     agreement = json.loads((places.state / "run.json").read_text())
     with (
-        ledger.open_ledger(places, agreement, resume=True),
+        claimed(places, agreement, resume=True),
         pytest.raises(InputError, match="another process works on it"),
     ):
         inline(mixed_file, output, resume=True)

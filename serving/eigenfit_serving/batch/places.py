@@ -1,16 +1,15 @@
-"""What has been done of a run, kept so that it can go on after any end.
+"""Where the files of a run are, and which of its parts are done.
 
 A run keeps a folder: beside a single output file (`solutions.parquet.parts`) or, for an
 output folder, in it (`solutions/_run`; readers of tables leave such names out). It
-holds `run.json`, what the run agreed to do, and `ledger.jsonl`, a line for each part
-whose file has been written through to the disk under its name. A part without a line
-is done again: it gets the same rows, in the same place.
+holds `run.json`, what the run agreed to do. A part is done when its file is there: it
+is written through to the disk before it gets its name, which says its rows. A part
+without a file is done again: it gets the same rows, in the same place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fnmatch
 import json
 import os
@@ -21,10 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.batch.parts import Part
-from eigenfit_serving.batch.writing import SUFFIXES, sync_folder, unwritable
+from eigenfit_serving.batch.writing import (
+    SUFFIXES,
+    read_counts,
+    unwritable,
+    whole_file,
+)
 from eigenfit_serving.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 
 _STATE, _LOCK = "_run", "lock"
 
@@ -59,7 +63,7 @@ class Places:
             places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
             # The longest of the names that a run needs, but for a file system's limit.
             with contextlib.suppress(FileNotFoundError):
-                places.draft_of_report.lstat()
+                places.report.lstat()
         except OSError as error:
             raise unwritable(output, error) from error
         if suffix.strip(".0123456789") and not (places.is_file or is_folder):
@@ -83,83 +87,48 @@ class Places:
         return self.state if self.is_file else self.output
 
     @property
+    def rows(self) -> Path:
+        """The rows of an input that is not of Parquet."""
+        return self.state / "input.parquet"
+
+    @property
     def drafts(self) -> Path:
         """The folder of what is being written."""
         return self.state / "drafts"
-
-    @property
-    def draft_of_report(self) -> Path:
-        """The report until it is whole."""
-        return self.output.with_name(f".{self.report.name}")
 
     @property
     def report(self) -> Path:
         """The report, beside the output."""
         return self.output.with_name(f"{self.output.name}.report.json")
 
+    def done(self) -> dict[Part, list[int]]:
+        """Lists parts that are done, in order, and their rows by code.
 
-class Ledger:
-    """The ledger of a run; made by `open_ledger`.
-
-    Attributes:
-        places: Where its files are.
-        done: What is kept of each part, by its first row.
-    """
-
-    def __init__(self, places: Places, done: dict[int, dict[str, Any]]) -> None:
-        self.places = places
-        self.done = done
-        # Without a buffer: what could not be written is not tried again at the end.
-        self._file = (places.state / "ledger.jsonl").open("ab", buffering=0)
-
-    def add(self, entry: dict[str, Any]) -> None:
-        """Notes that a part is done, once its file is there.
-
-        Args:
-            entry: Its `first` row, number of `rows`, `bytes` of its file, `counts`.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
-        line = json.dumps(entry).encode() + b"\n"
-        try:
-            if self._file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise unwritable(self.places.output, error) from error
-        self.done[entry["first"]] = entry
-
-    def files(self) -> list[Path]:
-        """Lists the files of all parts, in the order of their rows."""
-        return [_file_of(self.places, self.done[k]) for k in sorted(self.done)]
-
-    def remove_others(self) -> None:
-        """Removes files of parts that have no line.
-
-        A worker may have been killed between the file and the line; the rows may have
-        been done again in parts of other sizes.
+        Files of parts that are not whole are removed, and those of rows that another
+        part has as well.
 
         Raises:
             OutputError: If one cannot be removed.
         """
-        known = set(self.files())
+        found: dict[Part, list[int]] = {}
+        end = 0
         try:
-            for path in self.places.parts.glob("part-*.parquet"):
-                if path not in known:
-                    path.unlink(missing_ok=True)
+            for path in sorted(self.parts.glob("part-*.parquet")):
+                part, counts = Part.named(path.name), read_counts(path)
+                if part is None or part.first < end or sum(counts) != part.rows:
+                    path.unlink()
+                else:
+                    found[part] = counts
+                    end = part.first + part.rows
         except OSError as error:
-            raise unwritable(self.places.output, error) from error
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+            raise unwritable(self.output, error) from error
+        return found
 
 
 @contextlib.contextmanager
-def open_ledger(
+def claimed(
     places: Places, agreement: dict[str, Any], *, resume: bool
-) -> Iterator[Ledger]:
+) -> Iterator[None]:
     """Begins a run or goes on with one; no other process may do so meanwhile.
 
     Args:
@@ -168,19 +137,15 @@ def open_ledger(
             that messages can use.
         resume: Whether to go on with what is there.
 
-    Yields:
-        The ledger.
-
     Raises:
         InputError: If there is an output or a run already and `resume` is not set; if
             what is there was begun differently; or if another process works on it.
         OutputError: If it cannot be written.
     """
-    state = places.state
     try:
         _check_free(places, resume)
         places.drafts.mkdir(parents=True, exist_ok=True)
-        lock = _locked(state)
+        lock = _locked(places.state)
     except OSError as error:
         raise unwritable(places.output, error) from error
     if lock is None:
@@ -190,16 +155,11 @@ def open_ledger(
     try:
         try:
             _agree(agreement, places)
-            done = _read(places)
             for draft in places.drafts.iterdir():
                 draft.unlink(missing_ok=True)
-            ledger = Ledger(places, done)
         except OSError as error:
             raise unwritable(places.output, error) from error
-        try:
-            yield ledger
-        finally:
-            ledger.close()
+        yield
     finally:
         os.close(lock)
 
@@ -207,15 +167,6 @@ def open_ledger(
 def remove_state(places: Places) -> None:
     """Removes the folder of a run that is complete, with its parts."""
     shutil.rmtree(places.state, ignore_errors=True)
-
-
-def covered(done: dict[int, dict[str, Any]]) -> dict[int, int]:
-    """Gives the number of rows of what is done, by its first row."""
-    return {first: entry["rows"] for first, entry in done.items()}
-
-
-def _file_of(places: Places, entry: dict[str, Any]) -> Path:
-    return places.parts / Part("", entry["first"], entry["rows"], 0, 0).name
 
 
 def _check_free(places: Places, resume: bool) -> None:
@@ -247,7 +198,7 @@ def _check_free(places: Places, resume: bool) -> None:
 
 def _is_ours(name: str) -> bool:
     # Of what is in the folder of a run.
-    own = (_LOCK, "drafts", "model", "ledger.jsonl", "run.*", "part-*.parquet")
+    own = (_LOCK, "drafts", "model", "input.parquet", "run.*", "part-*.parquet")
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in own)
 
 
@@ -261,13 +212,8 @@ def _agree(agreement: dict[str, Any], places: Places) -> None:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         _remove_leavings(places)
-        draft = path.with_suffix(f".{os.getpid()}")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        sync_folder(path.parent)
+        with whole_file(path, places.drafts / path.name) as file:
+            file.write(json.dumps(content, indent=1).encode())
         return
     except ValueError:
         before = {}
@@ -289,32 +235,6 @@ def _remove_leavings(places: Places) -> None:
             shutil.rmtree(path)
         elif path.is_file() and path.name != _LOCK:
             path.unlink()
-
-
-def _read(places: Places) -> dict[int, dict[str, Any]]:
-    # A line that was cut off, or whose file is not there, counts for nothing, nor does
-    # one with rows that another has as well.
-    done: dict[int, dict[str, Any]] = {}
-    path = places.state / "ledger.jsonl"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return done
-    for line in data.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
-            entry = json.loads(line)
-            if _file_of(places, entry).stat().st_size == entry["bytes"]:
-                done[entry["first"]] = entry
-    if data and not data.endswith(b"\n"):
-        with path.open("ab") as file:
-            file.write(b"\n")
-    end = 0
-    for first in sorted(done):
-        if first < end:
-            del done[first]
-        else:
-            end = first + done[first]["rows"]
-    return done
 
 
 def _has_files(folder: Path) -> bool:

@@ -1,0 +1,133 @@
+"""Processes of this machine, each the only one of a pool."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+class Process:
+    """A process that does one thing after the other.
+
+    It ends with this one, however that ends, and gets no Ctrl-C. It runs no script of
+    the user again, and finds no modules in the current folder.
+
+    Args:
+        log: File for all that it prints.
+        environment: Of it, beside that of this process.
+        first: Called there; must be a function of a module, as in `submit`.
+        *arguments: Of that.
+
+    Attributes:
+        started: The answer of `first`.
+
+    Raises:
+        OSError: If it cannot be started.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        environment: dict[str, str],
+        first: Callable[..., Any],
+        *arguments: Any,
+    ) -> None:
+        self._log = log
+        context = multiprocessing.get_context("spawn")
+        # Arrays that are shared can be given at the beginning only.
+        own = (log, first, *arguments)
+        self._pool = ProcessPoolExecutor(1, context, _prepare, own)
+        others = set(multiprocessing.active_children())
+        with _spawning(environment):
+            self.started = self._pool.submit(_begun)
+        (self._process,) = set(multiprocessing.active_children()) - others
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Has a function called; see `concurrent.futures.Executor.submit`."""
+        return self._pool.submit(call, *arguments)
+
+    def kill(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._pool.shutdown(cancel_futures=True)
+
+    def last_words(self) -> str:
+        """Gives the last line that it printed, or else its exit code."""
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        lines = text.strip().splitlines()
+        return lines[-1] if lines else f"exit code {self._process.exitcode}"
+
+
+def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
+    """Makes the environment of a process that runs TensorFlow.
+
+    Args:
+        threads: Of linear algebra libraries.
+        gpu: Number of the one that it sees; None for none.
+    """
+    return {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
+        "PYTHONPATH": module_path(),
+    }
+
+
+def module_path() -> str:
+    """Gives PYTHONPATH of workers, which find the same modules as their driver."""
+    return os.pathsep.join(x for x in sys.path if x)
+
+
+@contextlib.contextmanager
+def _spawning(environment: dict[str, str]) -> Iterator[None]:
+    # What a process gets that is begun meanwhile.
+    before, main = dict(os.environ), sys.modules["__main__"]
+    if sys.platform != "win32":
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        sys.modules["__main__"] = ModuleType("__main__")
+        os.environ.update(environment, PYTHONSAFEPATH="1")
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+_answer: Future[Any] = Future()
+
+
+def _prepare(log: Path, first: Callable[..., Any], *arguments: Any) -> None:
+    # What libraries print must not get among the lines of the driver.
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    threading.Thread(target=_outlive_no_driver, daemon=True).start()
+    try:
+        _answer.set_result(first(*arguments))
+    except Exception as error:
+        _answer.set_exception(error)
+
+
+def _begun() -> Any:
+    return _answer.result()
+
+
+def _outlive_no_driver() -> None:
+    if driver := multiprocessing.parent_process():
+        driver.join()
+        os._exit(0)
