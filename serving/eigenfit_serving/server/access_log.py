@@ -40,7 +40,7 @@ class AccessLog:
         """Writes what is known of a request that is over."""
         self.write(
             {
-                "time": _now(),
+                "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
                 "id": context.request_id,
                 "api": context.api,
                 "entrypoint": context.entrypoint,
@@ -49,8 +49,8 @@ class AccessLog:
                 "signature": context.signature,
                 "rows": context.rows,
                 "status": code.name,
-                "run_ms": _milliseconds(context.run_seconds),
-                "total_ms": _milliseconds(seconds),
+                "run_ms": round(context.run_seconds * 1e3, 3),
+                "total_ms": round(seconds * 1e3, 3),
                 **context.extra,
             }
         )
@@ -86,11 +86,3 @@ class AccessLog:
             except (OSError, ValueError):
                 # Nobody reads any more; requests are answered all the same.
                 self._dropped += 1
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1e3, 3)

@@ -11,7 +11,7 @@ from typing import Any
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 from eigenfit_serving.server.versions import PLATFORM
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ def read_message(message_class: Any, path: str) -> Any:
         code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNKNOWN
         raise ServingError(code, f"{path}; {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise _invalid(f"Invalid protobuf file: '{path}': it is not UTF-8") from None
+        raise invalid(f"Invalid protobuf file: '{path}': it is not UTF-8") from None
     try:
         return parse_text(message_class, text, path)
     except ValueError as error:
-        raise _invalid(f"Invalid protobuf file: '{path}': {error}") from None
+        raise invalid(f"Invalid protobuf file: '{path}': {error}") from None
 
 
 def model_config(options: Options) -> Any:
@@ -49,7 +49,7 @@ def model_config(options: Options) -> Any:
     if options.model_config_file:
         return read_message(ModelServerConfig, options.model_config_file)
     if not options.model_base_path:
-        raise _invalid(
+        raise invalid(
             "Both server_options.model_base_path and "
             "server_options.model_config_file are empty!"
         )
@@ -156,7 +156,3 @@ class ConfigPoller:
                 self.look()
             except Exception:
                 logger.exception("Looking at %s failed; going on", self._path)
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

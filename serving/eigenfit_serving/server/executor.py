@@ -23,7 +23,7 @@ from tensorflow.python.eager import context as eager_context
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.saved_graph import read_signatures
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 
 TIMED_OUT = "Timed out waiting for notification"
 """Of the runtime, when a deadline has passed."""
@@ -93,7 +93,7 @@ class SavedModel:
         given = options.saved_model_tags.split(",")
         tags = tuple(tag.strip() for tag in given if tag.strip()) or ("serve",)
         self.signatures = read_signatures(path, tags)
-        with _loading_errors(path):
+        with _translated(f"{path}: ", OSError, RuntimeError, KeyError):
             self._model: Any = tf.saved_model.load(path, tags=list(tags))
             self._programs = {
                 key: _Program.of(function)
@@ -116,16 +116,23 @@ class SavedModel:
             raise ServingError(Code.UNAVAILABLE, f"{self.name} is unloaded.")
         program = self._programs.get(signature)
         if program is None:
-            raise _invalid(f"The signature {signature} cannot be run.")
+            raise invalid(f"The signature {signature} cannot be run.")
         _check_types(program, inputs)
         manager = cancellation.CancellationManager()
         context.on_cancel(manager.start_cancel)
         start = time.perf_counter()
         try:
-            with _running_errors(context):
+            with _translated(""):
                 with cancellation.CancellationManagerContext(manager):
                     results = program.run(inputs)
                 return [_array(results[program.outputs[x]].numpy()) for x in outputs]
+        except ServingError as error:
+            if error.code is not Code.CANCELLED:
+                raise
+            if context.remaining() == 0.0:
+                raise ServingError(Code.DEADLINE_EXCEEDED, TIMED_OUT) from error
+            context.check()
+            raise
         finally:
             context.run_seconds += time.perf_counter() - start
             context.on_cancel(None)
@@ -163,7 +170,7 @@ def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
     for index, (name, dtype) in enumerate(sorted(program.inputs.items())):
         if inputs[name].dtype != dtype.as_numpy_dtype:
             given = tf.as_dtype(inputs[name].dtype)
-            raise _invalid(
+            raise invalid(
                 f"Expects arg[{index}] to be {_type_name(dtype)} but "
                 f"{_type_name(given)} is provided"
             )
@@ -187,36 +194,17 @@ def _array(value: Any) -> np.ndarray:
 
 
 @contextmanager
-def _loading_errors(path: str) -> Iterator[None]:
-    """Translates what is raised while a model is loaded."""
+def _translated(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Makes errors of the protocol of what is raised while a model loads or runs."""
     try:
         yield
     except tf.errors.OpError as error:
         raise _of_runtime(error) from error
     except MemoryError as error:
-        raise ServingError(Code.RESOURCE_EXHAUSTED, f"{path}: no memory.") from error
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise _invalid(f"{path}: {error}") from error
-
-
-@contextmanager
-def _running_errors(context: RequestContext) -> Iterator[None]:
-    """Translates what is raised while a model runs."""
-    try:
-        yield
-    except tf.errors.CancelledError as error:
-        if context.remaining() == 0.0:
-            raise ServingError(Code.DEADLINE_EXCEEDED, TIMED_OUT) from error
-        context.check()
-        raise _of_runtime(error) from error
-    except tf.errors.OpError as error:
-        raise _of_runtime(error) from error
-    except MemoryError as error:
-        raise ServingError(
-            Code.RESOURCE_EXHAUSTED, "There is no memory for the request."
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise _invalid(str(error)) from error
+        text = f"{what}There is no memory for it."
+        raise ServingError(Code.RESOURCE_EXHAUSTED, text) from error
+    except (ValueError, TypeError, *kinds) as error:
+        raise invalid(f"{what}{error}") from error
 
 
 def _of_runtime(error: tf.errors.OpError) -> ServingError:
@@ -225,7 +213,3 @@ def _of_runtime(error: tf.errors.OpError) -> ServingError:
         return ServingError(Code(error.error_code), message)
     except ValueError:
         return ServingError(Code.UNKNOWN, message)
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

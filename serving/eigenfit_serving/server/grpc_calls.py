@@ -23,6 +23,7 @@ from eigenfit_serving.server.status import (
     Code,
     RefusedError,
     ServingError,
+    invalid,
     not_served,
 )
 
@@ -121,9 +122,7 @@ def parse(message_class: Any, data: bytes) -> Any:
         return message_class.FromString(data)
     except DecodeError:
         name = message_class.DESCRIPTOR.full_name
-        raise ServingError(
-            Code.INVALID_ARGUMENT, f"The request is no {name}: it cannot be parsed."
-        ) from None
+        raise invalid(f"The request is no {name}: it cannot be parsed.") from None
 
 
 def truncated(message: str) -> str:

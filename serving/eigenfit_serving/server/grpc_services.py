@@ -20,7 +20,7 @@ from eigenfit_serving.server.grpc_calls import refusals, unary_handler
 from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, invalid
 
 _METADATA_FIELD = "signature_def"
 
@@ -80,12 +80,12 @@ class Services:
         """Answers a `GetModelMetadataRequest`."""
         context.model = request.model_spec.name
         if request.HasField("model_spec") and not request.metadata_field:
-            raise _invalid(
+            raise invalid(
                 "GetModelMetadataRequest must specify at least one metadata_field"
             )
         for field in request.metadata_field:
             if field != _METADATA_FIELD:
-                raise _invalid(f"Metadata field {field} is not supported")
+                raise invalid(f"Metadata field {field} is not supported")
         signatures = messages.SignatureDefMap()
         response = messages.GetModelMetadataResponse()
         spec = _model_spec(request)
@@ -102,7 +102,7 @@ class Services:
     def status(self, request: Any, context: RequestContext) -> Any:
         """Answers a `GetModelStatusRequest`; a label does not narrow it down."""
         if not request.HasField("model_spec"):
-            raise _invalid("Missing ModelSpec")
+            raise invalid("Missing ModelSpec")
         spec = request.model_spec
         context.model = spec.name
         version = spec.version.value if spec.HasField("version") else None
@@ -127,10 +127,10 @@ class Services:
 
 def _model_spec(request: Any) -> ModelSpec:
     if not request.HasField("model_spec"):
-        raise _invalid("Missing ModelSpec")
+        raise invalid("Missing ModelSpec")
     proto = request.model_spec
     if not proto.name:
-        raise _invalid("ModelSpec has no name specified.")
+        raise invalid("ModelSpec has no name specified.")
     choice = proto.WhichOneof("version_choice")
     return ModelSpec(
         proto.name,
@@ -148,15 +148,11 @@ def _arrays(protos: Mapping[str, Any], limit: int) -> dict[str, np.ndarray]:
         try:
             arrays[alias] = to_array(proto, limit - count)
         except TooManyElements as error:
-            raise _invalid(
+            raise invalid(
                 f"The request has {count + error.elements} elements, over the limit of "
                 f"{limit} (--max_elements)."
             ) from None
         except ValueError:
-            raise _invalid(f"tensor parsing error: {alias}") from None
+            raise invalid(f"tensor parsing error: {alias}") from None
         count += arrays[alias].size
     return arrays
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

@@ -21,7 +21,7 @@ from eigenfit_serving.server.flags import (
     version_text,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 
 logger = logging.getLogger(__name__)
 
@@ -169,10 +169,9 @@ class Application:
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
             raise ServingError(code, f"{error.filename}; {error.strerror}") from None
         except ValueError as error:
-            raise ServingError(Code.INVALID_ARGUMENT, str(error)) from None
+            raise invalid(str(error)) from None
         if not made:
-            raise ServingError(
-                Code.INVALID_ARGUMENT,
+            raise invalid(
                 "There is nothing to listen on: give --port, --grpc_socket_path or "
                 "--rest_api_port, or --free_ports.",
             )
@@ -185,7 +184,7 @@ class Application:
             reason = str(error.strerror or error)
             if "listen" not in reason:
                 reason = f"Cannot listen on {self._options.host}: {reason}"
-            raise ServingError(Code.INVALID_ARGUMENT, reason) from None
+            raise invalid(reason) from None
 
     def _poll_configuration(self, stack: contextlib.ExitStack) -> None:
         from eigenfit_serving.server.config_files import ConfigPoller

@@ -80,9 +80,6 @@ class Options:
     tensorflow_inter_op_parallelism: int = _theirs(
         0, "Operations at a time; 0 for the default."
     )
-    enable_signature_method_name_check: bool = _theirs(
-        False, "Check the method_name of signatures."
-    )
     enable_serialization_as_tensor_content: bool = _theirs(
         False, "Answer gRPC with packed tensors."
     )
@@ -140,6 +137,7 @@ WITHOUT_EFFECT = {
     "flush_filesystem_caches": "files are read once",
     "tensorflow_session_config_file": "use the tensorflow_*_parallelism flags",
     "use_alts_credentials": "ALTS exists on Google Cloud only",
+    "enable_signature_method_name_check": "any signature may be run",
     "enable_profiler": "tensorflow_model_server has a profiler",
     "platform_config_file": "only SavedModels are served",
     "per_process_gpu_memory_fraction": "memory grows as it is needed",

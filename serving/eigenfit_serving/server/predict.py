@@ -10,13 +10,9 @@ import numpy as np
 from eigenfit_serving.protocol.tensors import to_array
 from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
-
-PREDICT_METHOD = "tensorflow/serving/predict"
-CLASSIFY_METHOD = "tensorflow/serving/classify"
-REGRESS_METHOD = "tensorflow/serving/regress"
 
 
 def predict(
@@ -51,8 +47,6 @@ def predict(
             Code.FAILED_PRECONDITION, f'Serving signature key "{used}" not found.'
         )
     context.signature = used
-    if options.enable_signature_method_name_check:
-        _check_method(signature.method_name)
     _check_names(signature, inputs)
     arrays = _input_arrays(signature, inputs)
     for alias, array in arrays.items():
@@ -75,16 +69,6 @@ def predict(
     return used, dict(zip(outputs, results, strict=True))
 
 
-def _check_method(method: str) -> None:
-    known = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
-    if method not in known:
-        raise ServingError(
-            Code.INTERNAL,
-            "Expected prediction signature method_name to be one of "
-            f"{{{', '.join(known)}}}. Was: {method}",
-        )
-
-
 def _check_names(signature: Any, given: Mapping[str, np.ndarray]) -> None:
     if len(given) == len(signature.inputs):
         return
@@ -92,7 +76,7 @@ def _check_names(signature: Any, given: Mapping[str, np.ndarray]) -> None:
     missing = set(signature.inputs) - set(given) - set(signature.defaults)
     if not extra and not missing:
         return
-    raise _invalid(
+    raise invalid(
         f"input size does not match signature: {len(given)}!={len(signature.inputs)} "
         f"len({{{_list(given)}}}) != len({{{_list(signature.inputs)}}}). "
         f"Sent extra: {{{_list(extra)}}}. Missing but required: {{{_list(missing)}}}."
@@ -109,7 +93,7 @@ def _input_arrays(
         elif alias in signature.defaults:
             arrays[alias] = _default(alias, signature.defaults[alias])
         else:
-            raise _invalid(
+            raise invalid(
                 f"Signature input alias: {alias}(feed name: "
                 f"{signature.inputs[alias].name}) not found in request and no default "
                 f"value provided. Inputs expected to be in the request "
@@ -118,7 +102,7 @@ def _input_arrays(
             )
     used = [alias for alias in arrays if alias in given]
     if len(used) != len(given):
-        raise _invalid(
+        raise invalid(
             f"Inputs contains invalid name. Used request inputs: {_list(used)}, "
             f"request input: {_list(given)}"
         )
@@ -129,19 +113,19 @@ def _default(alias: str, proto: Any) -> np.ndarray:
     try:
         return to_array(proto)
     except ValueError:
-        raise _invalid(f"tensor parsing error: {alias}") from None
+        raise invalid(f"tensor parsing error: {alias}") from None
 
 
 def _wanted(signature: Any, output_filter: Sequence[str]) -> list[str]:
     seen: set[str] = set()
     for alias in output_filter:
         if alias not in signature.outputs:
-            raise _invalid(
+            raise invalid(
                 f"output tensor alias not found in signature: {alias} Outputs expected "
                 f"to be in the set {{{_list(signature.outputs)}}}."
             )
         if alias in seen:
-            raise _invalid(f"duplicate output tensor alias: {alias}")
+            raise invalid(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
     return list(output_filter) or sorted(signature.outputs)
 
@@ -176,7 +160,7 @@ def _check_shape(alias: str, array: np.ndarray, info: Any) -> None:
     if not fits:
         expected = ",".join("?" if size < 0 else str(size) for size in wanted)
         got = ",".join(map(str, array.shape))
-        raise _invalid(f"Input {alias}: expected shape [{expected}], got [{got}].")
+        raise invalid(f"Input {alias}: expected shape [{expected}], got [{got}].")
 
 
 def _check_limit(
@@ -184,14 +168,8 @@ def _check_limit(
 ) -> None:
     limit = getattr(options, option)
     if limit and value > limit:
-        raise _invalid(
-            f"{what} {value} {unit}, over the limit of {limit} (--{option})."
-        )
+        raise invalid(f"{what} {value} {unit}, over the limit of {limit} (--{option}).")
 
 
 def _list(names: Iterable[str]) -> str:
     return ",".join(sorted(names))
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

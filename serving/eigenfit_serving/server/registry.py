@@ -12,7 +12,7 @@ from eigenfit_serving.server.interfaces import ModelSpec, Servable, VersionStatu
 from eigenfit_serving.server.lifecycle import Record, describe_failures
 from eigenfit_serving.server.manager import Clocks, Load, Manager
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 from eigenfit_serving.server.versions import ModelSettings, read_models
 
 
@@ -141,8 +141,7 @@ class Registry:
         manager = self.manager
         with self._reload_lock:
             if config.WhichOneof("config") != "model_config_list":
-                raise ServingError(
-                    Code.INVALID_ARGUMENT,
+                raise invalid(
                     "ServerModelConfig type not supported by "
                     "HandleReloadConfigRequest. Only ModelConfigList is currently "
                     "supported",
@@ -174,16 +173,13 @@ class Registry:
 
     def _find(self, spec: ModelSpec) -> Record:
         if not spec.name:
-            raise ServingError(
-                Code.INVALID_ARGUMENT, "ModelSpec has no name specified."
-            )
+            raise invalid("ModelSpec has no name specified.")
         with self.manager.changed:
             version = spec.version
             if spec.label is not None:
                 version = self._labels.get(spec.name, {}).get(spec.label)
                 if version is None:
-                    raise ServingError(
-                        Code.INVALID_ARGUMENT,
+                    raise invalid(
                         f"Unrecognized servable version label: {spec.label}",
                     )
             model = self.manager.find(spec.name)

@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, app: RestApp, others: set[Connection]) -> None:
         self._app, self._others = app, others
         self._loop = asyncio.get_running_loop()
-        self._parser = Parser(self)
+        self._parser = Parser(self._on_request, self._on_body, self._on_end)
         self._exchanges: deque[_Exchange] = deque()
         self._unsent: list[Held] = []
         self._thrown_bytes = 0
@@ -145,8 +145,8 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
-    def on_request(self, request: Request) -> None:
-        """Decides whether the body is wanted; see `Listener`."""
+    def _on_request(self, request: Request) -> None:
+        """Decides whether the body is wanted."""
         self._reads = "body"
         exchange = _Exchange(request, None, self._app.hold())
         self._exchanges.append(exchange)
@@ -164,8 +164,8 @@ class Connection(asyncio.Protocol):
         if is_awaited and exchange.needs_body and len(self._exchanges) == 1:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_body(self, data: bytes) -> None:
-        """Keeps a piece of a body, or throws it away; see `Listener`."""
+    def _on_body(self, data: bytes) -> None:
+        """Keeps a piece of a body, or throws it away."""
         exchange, limit = self._exchanges[-1], self._app.max_body_bytes
         exchange.size += len(data)
         if not exchange.needs_body:
@@ -179,8 +179,8 @@ class Connection(asyncio.Protocol):
         else:
             exchange.parts.append(data)
 
-    def on_message_complete(self, keeps_alive: bool) -> None:
-        """Notes that a request is complete; see `Listener`."""
+    def _on_end(self, keeps_alive: bool) -> None:
+        """Notes that a request is complete."""
         self._reads = ""
         self._exchanges[-1].is_complete = True
         self._exchanges[-1].closes |= not keeps_alive

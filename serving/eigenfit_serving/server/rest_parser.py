@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import httptools
 
 from eigenfit_serving.server.rest_messages import Request
 
 MAX_HEADER_BYTES = 64 << 10
-
-
-class Listener(Protocol):
-    """Is told what a parser finds."""
-
-    def on_request(self, request: Request) -> None:
-        """The header of a request is complete."""
-        ...
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of its body is there."""
-        ...
-
-    def on_message_complete(self, keeps_alive: bool) -> None:
-        """The request is complete; the connection may go on, or not."""
-        ...
 
 
 class MalformedError(Exception):
@@ -39,15 +23,22 @@ class Parser:
     without the offer then.
 
     Args:
-        listener: Is told what is found.
+        on_request: Called when the header of a request is complete.
+        on_body: Called with a piece of its body.
+        on_end: Called when it is complete, and told whether the connection goes on.
 
     Attributes:
         is_in_header: Whether the header of a request is incomplete.
         count: Requests that have begun.
     """
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(
+        self,
+        on_request: Callable[[Request], None],
+        on_body: Callable[[bytes], None],
+        on_end: Callable[[bool], None],
+    ) -> None:
+        self._on_request, self.on_body, self._on_end = on_request, on_body, on_end
         self._parser = httptools.HttpRequestParser(self)
         self._target, self._headers = b"", []
         self._waiting_bytes = self.count = 0
@@ -110,15 +101,10 @@ class Parser:
             self.is_in_header = False
             method = self._parser.get_method().decode("latin-1")
             request = Request.of(method, self._target, self._headers)
-            self._listener.on_request(request)
-
-    def on_body(self, data: bytes) -> None:
-        """Passes a piece of a body on."""
-        self._listener.on_body(data)
+            self._on_request(request)
 
     def on_message_complete(self) -> None:
         """Passes on that a request is complete."""
         if not self._parser.should_upgrade():
             is_old = self._parser.get_http_version() == "1.0"
-            keeps_alive = self._parser.should_keep_alive() and not is_old
-            self._listener.on_message_complete(keeps_alive)
+            self._on_end(self._parser.should_keep_alive() and not is_old)

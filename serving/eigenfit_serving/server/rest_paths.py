@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.status import Code, ServingError, not_served
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_served
 
 _VERSION = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -74,12 +74,12 @@ def route(method: str, target: str) -> Route:
         match = _LOOK.fullmatch(target)
     # The real one compares the last word with its case, after matching without.
     if match is None or (method == "POST" and not match[4].islower()):
-        raise _invalid(f"Malformed request: {method} {target}")
+        raise invalid(f"Malformed request: {method} {target}")
     name, version, label, last = match.groups()
     # Python refuses to convert thousands of digits.
     digits = (version or "").lstrip("0")
     if len(digits) > 19 or int(digits or 0) > _LARGEST_VERSION:
-        raise _invalid(f"Failed to convert version: {digits[:64]} to numeric.")
+        raise invalid(f"Failed to convert version: {digits[:64]} to numeric.")
     spec = ModelSpec(
         name=_decoded(name or ""),
         version=None if version is None else int(digits or 0),
@@ -92,13 +92,9 @@ def route(method: str, target: str) -> Route:
     if not spec.name and target.lower() == "/v1/models":
         return Route(Action.LIST, spec)
     if not spec.name:
-        raise _invalid("Missing model name in request.")
+        raise invalid("Missing model name in request.")
     return Route(Action.METADATA if last == "metadata" else Action.STATUS, spec)
 
 
 def _decoded(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "replace")
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

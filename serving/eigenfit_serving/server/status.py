@@ -68,6 +68,11 @@ class ServingError(Exception):
         self.message = message
 
 
+def invalid(message: str) -> ServingError:
+    """Makes the error of a request that is wrong."""
+    return ServingError(Code.INVALID_ARGUMENT, message)
+
+
 class RefusedError(ServingError):
     """A request that is refused before anyone looks at what it asks.
 

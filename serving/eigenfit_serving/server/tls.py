@@ -11,7 +11,7 @@ import grpc
 
 from eigenfit_serving.protocol.messages import SSLConfig
 from eigenfit_serving.server.config_files import read_message
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import invalid
 
 
 def read_credentials(path: str) -> grpc.ServerCredentials:
@@ -47,7 +47,7 @@ def read_context(path: str) -> ssl.SSLContext:
         if config.custom_ca:
             context.load_verify_locations(cadata=config.custom_ca)
     except ssl.SSLError as error:
-        raise ServingError(Code.INVALID_ARGUMENT, f"{path}: {error}") from error
+        raise invalid(f"{path}: {error}") from error
     finally:
         os.unlink(name)
     if config.client_verify:
@@ -65,5 +65,5 @@ def _read(path: str) -> Any:
     if config.client_verify and not config.custom_ca:
         fault = "client_verify needs custom_ca, which signs certificates of clients."
     if fault:
-        raise ServingError(Code.INVALID_ARGUMENT, f"{path}: {fault}")
+        raise invalid(f"{path}: {fault}")
     return config

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid
 
 PLATFORM = "tensorflow"
 
@@ -75,21 +75,21 @@ def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]
     models: dict[str, ModelSettings] = {}
     for entry in entries:
         if entry.name in models:
-            raise _invalid(
+            raise invalid(
                 f"Illegal to list model {entry.name} multiple times in config list"
             )
         models[entry.name] = _read_model(entry)
     for model in models.values():
         path = PurePosixPath(model.base_path)
         if "://" not in model.base_path and not path.is_absolute():
-            raise _invalid(
+            raise invalid(
                 f"Expected model {model.name} to have an absolute path or URI; got "
                 f"base_path()={model.base_path}"
             )
     foreign = [x for x in entries if _platform_of(x) != PLATFORM]
     for entry in foreign:
         if entry.name in known:
-            raise _invalid(
+            raise invalid(
                 f"Illegal to change a model's platform. For model {entry.name} "
                 f"platform was {PLATFORM} and new platform requested is "
                 f"{_platform_of(entry)}"
@@ -121,17 +121,13 @@ def _platform_of(entry: Any) -> str:
     old = "ModelServerConfig::model_type(deprecated)"
     new = "ModelServerConfig::model_platform"
     if entry.model_type and entry.model_platform:
-        raise _invalid(f"Illegal to set both {old} and {new}.")
+        raise invalid(f"Illegal to set both {old} and {new}.")
     if entry.model_platform:
         return entry.model_platform
     if entry.model_type == _TENSORFLOW_TYPE:
         return PLATFORM
     if entry.model_type:
-        raise _invalid(
+        raise invalid(
             f"ModelServerConfig::model_type choice {entry.model_type} not supported."
         )
-    raise _invalid(f"Illegal setting neither {old} nor {new}.")
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)
+    raise invalid(f"Illegal setting neither {old} nor {new}.")

@@ -15,7 +15,7 @@ from typing import Any
 from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
-from eigenfit_serving.server.status import Code, ServingError, not_served
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_served
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,7 @@ def run_warmup(servable: Servable, options: Options) -> int:
             execute_log(servable, log, options)
         records += 1
         if records > MAX_RECORDS:
-            raise ServingError(
-                Code.INVALID_ARGUMENT,
+            raise invalid(
                 f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
                 f"{path}",
             )
@@ -90,8 +89,7 @@ def read_logs(path: Path) -> Iterator[Any]:
         try:
             yield PredictionLog.FromString(record)
         except DecodeError:
-            raise ServingError(
-                Code.INVALID_ARGUMENT,
+            raise invalid(
                 f"Failed to parse warmup record: {record[:256]!r} from {path}",
             ) from None
 
@@ -117,8 +115,6 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
     try:
         inputs = {name: to_array(tensor) for name, tensor in request.inputs.items()}
     except ValueError as error:
-        raise ServingError(
-            Code.INVALID_ARGUMENT, f"tensor parsing error: {error}"
-        ) from None
+        raise invalid(f"tensor parsing error: {error}") from None
     name = request.model_spec.signature_name
     predict(servable, name, inputs, request.output_filter, context, options)

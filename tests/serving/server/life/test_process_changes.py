@@ -21,7 +21,6 @@ from eigenfit_serving.protocol.messages import (
 )
 
 RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-BATCHING = "max_batch_size { value: 32 } batch_timeout_micros { value: 1000 }"
 
 
 def copy_slowly(source, target):
@@ -43,13 +42,7 @@ def copy_slowly(source, target):
 @pytest.mark.slow
 def test_bad_half_copied_and_removed_versions_fail_no_request(tmp_path):
     save_version(tmp_path / "m", 1)
-    (tmp_path / "batching").write_text(BATCHING)
-    more = (
-        "--enable_batching",
-        f"--batching_parameters_file={tmp_path}/batching",
-        "--max_num_load_retries=0",
-    )
-    server = Server(*flags(tmp_path, *more), home=tmp_path)
+    server = Server(*flags(tmp_path, "--max_num_load_retries=0"), home=tmp_path)
     clients, watcher = Clients(server, 8), Grpc(server)
     try:
         (tmp_path / "m" / "2").mkdir()
