@@ -1,36 +1,31 @@
-"""Reading JSON as RapidJSON does: bare NaN and Infinity, and text after the value.
+"""Reading JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
 
 What orjson takes is what almost every request is. Where it refuses, the parser of the
-standard library reads the bare tokens, and where that refuses too, `json_faults` finds
-the error and where it is.
+standard library reads the bare tokens, or says what is wrong and where.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
 import orjson
 
-from eigenfit_serving.server.json_faults import (
-    NESTING,
-    JsonFaultError,
-    SearchLimitError,
-    find_fault,
-)
 from eigenfit_serving.server.json_words import describe
 from eigenfit_serving.server.status import Code, ServingError
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
 
-# A string, which is left alone, or a token that only RapidJSON knows.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?:inity)?|-NaN', re.DOTALL)
+# A string, which is left alone, or a token that the standard library does not know.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?!inity)|-NaN', re.DOTALL)
+_KNOWN = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
 
-# The standard library takes half of a surrogate pair, and numbers beyond float64.
-_SUSPECT = re.compile(r"\\u[dD]|[eE]\+?[0-9]{3}|[0-9]{309}")
+_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
+_NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -43,7 +38,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         body: Of a request.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, with RapidJSON's text and offset.
+        ServingError: INVALID_ARGUMENT, with the reason and the offset in bytes.
 
     Example:
         >>> parse_object(b'{"inputs": [1, NaN, -Inf]} and more')
@@ -63,45 +58,70 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _parse_leniently(body: bytes) -> Any:
     start = len(_BOM) if body.startswith(_BOM) else 0
     text = body[start:].decode("utf-8", "surrogateescape")
-    value, error = _decode(text)
-    if error is not None and ("Inf" in text or "-NaN" in text):
-        value, error = _decode(_TOKENS.sub(_common_token, text))
-    if error is None and not _SUSPECT.search(text):
-        return value
+    longer: list[tuple[int, int]] = []  # where a token was replaced, and by how much
+
+    def known(match: re.Match[str]) -> str:
+        token = match.group()
+        longer.append((match.end(), len(_KNOWN.get(token, token)) - len(token)))
+        return _KNOWN.get(token, token)
+
+    def fault(reason: str, at: int) -> ServingError:
+        for end, more in longer:
+            if end <= at:
+                at -= more
+        offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
+        return _invalid(f"JSON Parse error: {reason} at offset: {offset}")
+
+    plain = text
+    if "Inf" in text or "-NaN" in text:
+        plain = _TOKENS.sub(known, text)
+    blank = _SPACE.match(plain)
+    first = blank.end() if blank else 0
+    decoder = _CHECKING if _LARGE.search(plain) else _DECODER
     try:
-        find_fault(body.decode("latin-1"), start)
-    except JsonFaultError as fault:
-        raise _fault(fault.text, fault.offset) from None
-    except SearchLimitError:
-        if error is not None:
-            raise _fault("Invalid value.", error) from None
-    if error is not None:
-        raise _fault(NESTING, start)
+        value, end = decoder.raw_decode(plain, first)
+    except json.JSONDecodeError as error:
+        raise fault(error.msg.removesuffix(" at"), error.pos) from None
+    except RecursionError:
+        raise fault("Nested too deep", first) from None
+    except ValueError:
+        raise fault("Number too big to be stored in double", _too_big(plain)) from None
+    surrogate = _ESCAPED_SURROGATE.search(plain, first, end)
+    if surrogate is not None and _has_half_pair(value):
+        raise fault("Half of a surrogate pair", surrogate.start())
     return value
 
 
-def _decode(text: str) -> tuple[Any, int | None]:
-    """Gives the value, or where it ends to be one."""
-    blank = _SPACE.match(text)
+def _within_range(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError
+    return value
+
+
+def _whole(number: str) -> int:
+    _within_range(number)
+    return int(number)
+
+
+def _too_big(text: str) -> int:
+    return next(
+        match.start()
+        for match in _NUMBERS.finditer(text)
+        if match.group()[0] != '"' and math.isinf(float(match.group()))
+    )
+
+
+_DECODER = json.JSONDecoder()
+_CHECKING = json.JSONDecoder(parse_float=_within_range, parse_int=_whole)
+
+
+def _has_half_pair(value: Any) -> bool:
     try:
-        return _DECODER.raw_decode(text, blank.end() if blank else 0)[0], None
-    except json.JSONDecodeError as error:
-        return None, error.pos
-    except (ValueError, RecursionError):  # Thousands of digits, or of brackets.
-        return None, 0
-
-
-def _common_token(match: re.Match[str]) -> str:
-    token = match.group()
-    if token.startswith('"'):
-        return token
-    if token == "-NaN":
-        return "NaN"
-    return "-Infinity" if token.startswith("-") else "Infinity"
-
-
-def _fault(text: str, offset: int) -> ServingError:
-    return _invalid(f"JSON Parse error: {text} at offset: {offset}")
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _invalid(message: str) -> ServingError:

@@ -37,59 +37,59 @@ def test_value(body, value):
 
 
 @pytest.mark.parametrize(
+    ("body", "reason", "offset"),
+    [
+        (b"  ", "Expecting value", 2),
+        (b"instances = [1]", "Expecting value", 0),
+        (b'{"a": nul}', "Expecting value", 6),
+        (b'{"a": -}', "Expecting value", 6),
+        (b'{"a": Infi}', "Expecting ',' delimiter", 9),
+        (b"[[1, 2]", "Expecting ',' delimiter", 7),
+        (b'{"a": 1', "Expecting ',' delimiter", 7),
+        (b'{"a": 01}', "Expecting ',' delimiter", 7),
+        (b'{"a" 1}', "Expecting ':' delimiter", 5),
+        (b"{a: 1}", "Expecting property name enclosed in double quotes", 1),
+        (b'{"a', "Unterminated string starting", 1),
+        (b'{"a": "\x00"}', "Invalid control character", 7),
+        (b'{"a": "\\x"}', "Invalid \\escape", 7),
+        (b'{"a": "\\ud800"}', "Half of a surrogate pair", 7),
+        (b'{"a": "\\udc00"}', "Half of a surrogate pair", 7),
+        (b'{"a": "\\udc00\\udc00"}', "Half of a surrogate pair", 7),
+        (b'{"a": 1e999}', "Number too big to be stored in double", 6),
+        (b'{"a": %b}' % (b"9" * 400), "Number too big to be stored in double", 6),
+        (b'{"a": %b}' % (b"9" * 5000), "Number too big to be stored in double", 6),
+        (b'{"a": ["1e999 \\"", -1e999]}', "Number too big to be stored in double", 19),
+        # Offsets count bytes of what was sent, whatever stood before.
+        ('{"é": x}'.encode(), "Expecting value", 7),
+        (b'\xef\xbb\xbf{"a": x}', "Expecting value", 9),
+        (b'{"\xff": x}', "Expecting value", 6),
+        (b'{"a": [Inf, -Inf, -NaN], "b": x}', "Expecting value", 30),
+        (b'{"a":' + b"[" * 200_000, "Nested too deep", 0),
+    ],
+)
+def test_what_is_wrong_and_where(body, reason, offset):
+    with pytest.raises(ServingError) as caught:
+        parse_object(body)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.message == f"JSON Parse error: {reason} at offset: {offset}"
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"", "JSON Parse error: The document is empty"),
-        (b"  ", "JSON Parse error: The document is empty. at offset: 2"),
-        (b"instances = [1]", "JSON Parse error: Invalid value. at offset: 0"),
-        (b'{"a": nul}', "JSON Parse error: Invalid value. at offset: 9"),
-        (b'{"a": -}', "JSON Parse error: Invalid value. at offset: 7"),
-        (b'{"a": Infi}', "JSON Parse error: Invalid value. at offset: 10"),
-        (b'{"a": Nan}', "JSON Parse error: Invalid value. at offset: 8"),
-        (b'{"a": [1,]}', "JSON Parse error: Invalid value. at offset: 9"),
-        (b"[[1, 2]", "Missing a comma or ] after an array element. at offset: 7"),
-        (b"[1 2]", "Missing a comma or ] after an array element. at offset: 3"),
-        (b'{"a": 1', "Missing a comma or } after an object member. at offset: 7"),
-        (b'{"a": 01}', "Missing a comma or } after an object member. at offset: 7"),
-        (b'{"a" 1}', "Missing a colon after a name of object member. at offset: 5"),
-        (b"{a: 1}", "JSON Parse error: Missing a name for object member. at offset: 1"),
-        (b'{"a": 1,}', "Missing a name for object member. at offset: 8"),
-        (b'{"a', "Missing a closing quotation mark in string. at offset: 3"),
-        (b'{"a": "\x00"}', "Missing a closing quotation mark in string. at offset: 7"),
-        (b'{"a": "\x01"}', "Invalid encoding in string. at offset: 7"),
-        (b'{"a": "\\x"}', "Invalid escape character in string. at offset: 7"),
-        (
-            b'{"a": "\\u12g4"}',
-            "Incorrect hex digit after \\u escape in string. at offset: 7",
-        ),
-        (b'{"a": "\\ud800"}', "The surrogate pair in string is invalid. at offset: 7"),
-        (b'{"a": "\\udc00"}', "The surrogate pair in string is invalid. at offset: 7"),
-        (
-            b'{"a": "\\udc00\\udc00"}',
-            "The surrogate pair in string is invalid. at offset: 7",
-        ),
-        (b'{"a": 1.}', "Miss fraction part in number. at offset: 8"),
-        (b'{"a": 1e}', "Miss exponent in number. at offset: 8"),
-        (b'{"a": 1e999}', "Number too big to be stored in double. at offset: 6"),
-        (b'{"a": %b}' % (b"9" * 5000), "Number too big to be stored in double."),
-        (b'{"a": [NaN, 1e999]}', "Number too big to be stored in double."),
-        ('{"é": x}'.encode(), "JSON Parse error: Invalid value. at offset: 7"),
         (b"[1.5]", "JSON Value: [\n    1.5\n] Is not object"),
         (b"1.5", "JSON Value: 1.5 Is not object"),
         (b"NaN", "JSON Value: NaN Is not object"),
         (b"null", "JSON Value: null Is not object"),
         (b'"a"', 'JSON Value: "a" Is not object'),
-        (b'{"a":' + b"[" * 2000, "Nesting deeper than 512 levels. at offset: 516"),
     ],
 )
-def test_message(body, message):
+def test_what_is_no_object(body, message):
     with pytest.raises(ServingError) as caught:
         parse_object(body)
     assert caught.value.code is Code.INVALID_ARGUMENT
-    assert caught.value.message.endswith(message) or (
-        "too big" in message and message in caught.value.message
-    )
-    assert caught.value.message.startswith("JSON ")
+    assert caught.value.message == message
 
 
 def test_names_at_most_256_bytes_of_a_document():

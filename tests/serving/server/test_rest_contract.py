@@ -111,7 +111,7 @@ def test_answer(client, method, path, body, text):
         ("POST", "/v1/models/float:predict", "[]", 400, "JSON Value: [] Is not object"),
         (
             *("POST", "/v1/models/float:predict", "instances", 400),
-            "JSON Parse error: Invalid value. at offset: 0",
+            "JSON Parse error: Expecting value at offset: 0",
         ),
         (
             "POST",
