@@ -190,10 +190,6 @@ def _text(value: str | bytes) -> str:
     return str(value)
 
 
-def _score(value: float) -> float:
-    return float(str(np.float32(value)))
-
-
 def _write(answer: Any, finite: bool) -> bytes:
     if finite:
         try:
