@@ -11,10 +11,9 @@ import tensorflow as tf
 from eigenfit import Gradient, Solution
 from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.validation import as_tensor, broadcast_batch
-from eigenfit_export.manifest import MANIFEST, read_manifest
+from eigenfit_export.manifest_reader import MANIFEST, newest_version, read_manifest
 from eigenfit_export.naming import join_complex, split_complex
 from eigenfit_export.signatures import FIT_FROM_START, SERVING_DEFAULT
-from eigenfit_export.versions import is_version
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
@@ -27,19 +26,13 @@ def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
         FileNotFoundError: If there is no model.
         ValueError: If it is a SavedModel of something else.
     """
-    folder = Path(path)
-    if not (folder / "saved_model.pb").is_file():
-        versions = {
-            int(child.name): child
-            for child in (folder.iterdir() if folder.is_dir() else ())
-            if is_version(child) and (child / "saved_model.pb").is_file()
-        }
-        if not versions:
-            raise FileNotFoundError(
-                f"No SavedModel in {folder}: it has neither saved_model.pb nor a "
-                f"version folder such as {folder / '1'}. Write one with save_model."
-            )
-        folder = versions[max(versions)]
+    base = Path(path)
+    folder = newest_version(base)
+    if folder is None:
+        raise FileNotFoundError(
+            f"No SavedModel in {base}: it has neither saved_model.pb nor a version "
+            f"folder such as {base / '1'}. Write one with save_model."
+        )
     try:
         manifest = read_manifest(folder)
     except FileNotFoundError:

@@ -15,16 +15,13 @@ import tensorflow as tf
 
 import eigenfit
 from eigenfit import Solver
+from eigenfit_export.manifest_reader import FORMAT, MANIFEST
 from eigenfit_export.naming import matrix_names
 from eigenfit_export.probe_points import parameter_scales
 from eigenfit_export.probes import Probe, flatten_probes
 from eigenfit_export.starts import Start
 
-MANIFEST = PurePath("assets.extra", "eigenfit.json")
 PROBES = PurePath("assets.extra", "eigenfit_probes.npz")
-
-FORMAT = 2
-"""Of the manifest; readers refuse a higher one, and `verify` a lower one."""
 
 
 @dataclass(frozen=True)
@@ -133,29 +130,6 @@ def write_manifest(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads the manifest of a version.
-
-    Raises:
-        FileNotFoundError: If it has none.
-        ValueError: If it cannot be read, or is of a later format.
-    """
-    path = folder / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        number = content["format"]
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}). Export again.") from None
-    if number > FORMAT:
-        raise ValueError(
-            f"{path} is of format {number}; this eigenfit reads up to {FORMAT}. "
-            f"Install a newer one."
-        )
-    return content
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:

@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eigenfit_export.finding import Finding
-from eigenfit_export.manifest import (
-    MANIFEST,
-    PROBES,
-    check_manifest,
-    digest,
-    files_in,
-    read_manifest,
-)
+from eigenfit_export.manifest import PROBES, check_manifest, digest, files_in
+from eigenfit_export.manifest_reader import MANIFEST, read_manifest
 from eigenfit_export.probe_process import run_artefacts
 from eigenfit_export.probe_runner import RUNTIMES
 from eigenfit_export.versions import is_version

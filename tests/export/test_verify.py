@@ -13,7 +13,8 @@ from eigenfit import gallery
 from eigenfit.eigen import decompose
 from eigenfit_export import save_model
 from eigenfit_export.conditions import measure
-from eigenfit_export.manifest import MANIFEST, PROBES, digest, read_manifest
+from eigenfit_export.manifest import PROBES, digest
+from eigenfit_export.manifest_reader import MANIFEST, read_manifest
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
 from eigenfit_export.probe_runner import difference, run_checks
 from eigenfit_export.probes import flatten_probes, record_probes

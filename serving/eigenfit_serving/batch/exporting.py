@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from eigenfit_export.manifest_reader import newest_version
 from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.errors import InputError
-from eigenfit_serving.manifests import newest_version
 from eigenfit_serving.problem_file import ProblemFile, read_problem
 
 USED = ("serving_default", "fit_from_random")
@@ -46,13 +46,9 @@ def export_problem(
     missing = {path: own for path, own in wanted.items() if not newest_version(path)}
     if missing:
         with tempfile.TemporaryDirectory() as logs:
-            process = Process(
-                Path(logs, "log"),
-                quiet_environment(threads, gpu=None),
-                *(_export, problem, missing, max_steps or 0),
-            )
+            process = Process(Path(logs, "log"), quiet_environment(threads, gpu=None))
             try:
-                process.started.result()
+                process.submit(_export, problem, missing, max_steps or 0).result()
             except Exception as error:
                 words = " ".join(str(error).split()) or process.last_words()
                 raise InputError(f"{problem}: cannot be exported: {words}") from None

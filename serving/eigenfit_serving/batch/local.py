@@ -14,7 +14,7 @@ from typing import Any
 from eigenfit_serving.batch.engines import Engine, EngineError, Event
 from eigenfit_serving.batch.output import CODE_NAMES, added
 from eigenfit_serving.batch.parts import Part, Pending
-from eigenfit_serving.batch.processes import Process, quiet_environment
+from eigenfit_serving.batch.processes import Process, quiet_environment, shared_integers
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.worker import Worker, load_kernel
 from eigenfit_serving.batch.writing import read_counts
@@ -101,9 +101,8 @@ class _Place:
                 return
             except BrokenProcessPool:  # It died while it had nothing to do.
                 self.clear()
-        own = (self._job, self._name, load_kernel, self.counts)
-        self._process = Process(self._log, self._environment, _load, *own)
-        self.future = self._process.started
+        self._process = Process(self._log, self._environment, self.counts)
+        self.future = self._process.submit(_load, self._job, self._name, load_kernel)
 
     def end(self, pending: Pending) -> Event | None:
         # What it did; None if it died before it was ready.
@@ -134,7 +133,9 @@ _here: dict[str, Worker] = {}
 """Of a worker's process."""
 
 
-def _load(job: Job, name: str, load: Callable[..., Any], counts: Any) -> None:
+def _load(job: Job, name: str, load: Callable[..., Any]) -> None:
+    counts = shared_integers()
+
     def tell(solved: Any) -> None:
         counts[:] = solved.tolist()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eigenfit_export.manifest_reader import newest_version, read_manifest
 from eigenfit_serving.errors import InputError
-from eigenfit_serving.manifests import newest_version, read_manifest
 
 
 @dataclass(frozen=True)

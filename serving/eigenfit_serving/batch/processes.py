@@ -24,36 +24,26 @@ class Process:
     Args:
         log: File for all that it prints.
         environment: Of it, beside that of this process.
-        first: Called there; must be a function of a module, as in `submit`.
-        *arguments: Of that.
-
-    Attributes:
-        started: The answer of `first`.
-
-    Raises:
-        OSError: If it cannot be started.
+        shared: Integers that it shares with this one; see `shared_integers`.
     """
 
     def __init__(
-        self,
-        log: Path,
-        environment: dict[str, str],
-        first: Callable[..., Any],
-        *arguments: Any,
+        self, log: Path, environment: dict[str, str], shared: Any = None
     ) -> None:
-        self._log = log
+        self._log, self._environment = log, environment
         context = multiprocessing.get_context("spawn")
-        # Arrays that are shared can be given at the beginning only.
-        own = (log, first, *arguments)
-        self._pool = ProcessPoolExecutor(1, context, _prepare, own)
-        others = set(multiprocessing.active_children())
-        with _spawning(environment):
-            self.started = self._pool.submit(_begun)
-        (self._process,) = set(multiprocessing.active_children()) - others
+        self._pool = ProcessPoolExecutor(1, context, _prepare, (log, shared))
+        self._process: Any = None
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Has a function called; see `concurrent.futures.Executor.submit`."""
-        return self._pool.submit(call, *arguments)
+        if self._process is not None:
+            return self._pool.submit(call, *arguments)
+        others = set(multiprocessing.active_children())
+        with _spawning(self._environment):
+            future = self._pool.submit(call, *arguments)
+        (self._process,) = set(multiprocessing.active_children()) - others
+        return future
 
     def kill(self) -> None:
         """Ends it."""
@@ -108,23 +98,21 @@ def _spawning(environment: dict[str, str]) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-_answer: Future[Any] = Future()
+_shared: list[Any] = []
 
 
-def _prepare(log: Path, first: Callable[..., Any], *arguments: Any) -> None:
+def shared_integers() -> Any:
+    """Gives, in such a process, the integers that it shares with its parent."""
+    return _shared[0]
+
+
+def _prepare(log: Path, shared: Any) -> None:
     # What libraries print must not get among the lines of the driver.
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(handle, stream)
+    _shared.append(shared)
     threading.Thread(target=_outlive_no_driver, daemon=True).start()
-    try:
-        _answer.set_result(first(*arguments))
-    except Exception as error:
-        _answer.set_exception(error)
-
-
-def _begun() -> Any:
-    return _answer.result()
 
 
 def _outlive_no_driver() -> None:
