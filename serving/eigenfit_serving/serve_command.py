@@ -229,12 +229,14 @@ def _example(server: Served, path: Path, api_key_file: Path | None = None) -> st
 
 
 def _sizes(path: Path, name: str) -> tuple[int, int] | None:
-    patterns = ("", "*/", f"{name}/*/")
-    found = [x for p in patterns for x in path.glob(f"{p}assets.extra/eigenfit.json")]
-    for file in sorted(found, reverse=True):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-            sizes = manifest["num_parameters"], manifest["num_targets"]
-            if max(sizes) <= 10:
-                return sizes
+    from eigenfit_export.manifest_reader import newest_version, read_manifest
+
+    version = newest_version(path) or newest_version(path / name)
+    if version is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        manifest = read_manifest(version)
+        sizes = manifest["num_parameters"], manifest["num_targets"]
+        if max(sizes) <= 10:
+            return sizes
     return None

@@ -159,10 +159,11 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
 @pytest.mark.parametrize("key", [None, "hunter2"])
 def test_the_example_works(key, tmp_path):
     # Of several models the first one of ours; the others know no such inputs.
-    sizes = {"num_parameters": 3, "num_targets": 2}
-    manifest = tmp_path / "chain" / "1" / "assets.extra" / "eigenfit.json"
-    manifest.parent.mkdir(parents=True)
-    manifest.write_text(json.dumps(sizes))
+    sizes = {"num_parameters": 3, "num_targets": 2, "format": 2}
+    version = tmp_path / "chain" / "1"
+    (version / "assets.extra").mkdir(parents=True)
+    (version / "assets.extra" / "eigenfit.json").write_text(json.dumps(sizes))
+    (version / "saved_model.pb").touch()
     seen = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
