@@ -131,8 +131,8 @@ class Options:
 
 
 WITHOUT_EFFECT = {
-    "enable_batching": "requests run side by side, which is as fast",
-    "batching_parameters_file": "requests run side by side, which is as fast",
+    "enable_batching": "requests run side by side",
+    "batching_parameters_file": "requests run side by side",
     "enable_per_model_batching_parameters": "requests run side by side",
     "flush_filesystem_caches": "files are read once",
     "tensorflow_session_config_file": "use the tensorflow_*_parallelism flags",

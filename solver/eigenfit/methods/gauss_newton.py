@@ -126,7 +126,8 @@ def initial_scale(
     the shortest one in the Frobenius norm of the matrix if the matrices dA/dr_k are
     orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
     Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)), or where
-    these are rounding, as at a point of symmetry, the squares of what they can be.
+    these are rounding, as at a point of symmetry, the squares of what they can be. NaN
+    where squares leave the range of the dtype.
 
     Args:
         problem: What is fitted.
