@@ -45,7 +45,9 @@ def test_fit_takes_every_batch_shape(rng, method, batch):
     )
 
 
-@pytest.mark.parametrize("compile", ["graph", "xla"])
+@pytest.mark.parametrize(
+    "compile", ["graph", pytest.param("xla", marks=pytest.mark.slow)]
+)
 def test_nothing_is_traced_anew_for_another_batch(rng, compile):
     solver = solver_of(METHODS["levenberg-marquardt"], compile=compile)
     solver.fit(rng.uniform(size=[3, 6]), T)
@@ -58,7 +60,9 @@ def test_nothing_is_traced_anew_for_another_batch(rng, compile):
     assert solver.num_traces() == 1
 
 
-@pytest.mark.parametrize("compile", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "compile", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)]
+)
 def test_a_single_fit_is_that_of_a_batch_of_one(rng, compile):
     solver = solver_of(METHODS["levenberg-marquardt"], compile=compile)
     initial = rng.uniform(size=6)
@@ -272,7 +276,9 @@ def test_unsorted_targets_inside_compiled_code_get_a_code(rng):
     )
 
 
-@pytest.mark.parametrize("compile", ["graph", "xla", "eager"])
+@pytest.mark.parametrize(
+    "compile", ["graph", pytest.param("xla", marks=pytest.mark.slow), "eager"]
+)
 def test_history_is_that_of_the_steps(rng, compile):
     solver = solver_of(METHODS["levenberg-marquardt"], compile=compile)
     initial = rng.uniform(size=[2, 6])

@@ -63,7 +63,7 @@ def ways():
     for case, method, way in itertools.product(
         CASES, METHODS, ("graph", "xla", "eager")
     ):
-        slow = way == "xla" and (case, method) != ("blocks", "levenberg-marquardt")
+        slow = way == "xla"
         slow |= way == "eager" and method == "adam"
         slow |= case == "blocks" and method in ("newton", "lbfgs", "gauss-newton")
         marks = [pytest.mark.slow] if slow else []

@@ -133,6 +133,7 @@ def test_every_way_to_end_and_bad_members(rng, name):
         )
 
 
+@pytest.mark.slow
 def test_batches(rng):
     entry, solver, run = exported("T1", "auto")
     for batch in (0, 1, 40):

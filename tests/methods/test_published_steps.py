@@ -40,6 +40,7 @@ def test_newton_makes_the_published_steps(method):
     np.testing.assert_allclose(solution.parameters, FNO_ANSWER, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_newton_goes_uphill_where_the_line_search_does_not(rng):
     problem = ef.Problem(ef.Toeplitz(6))
     start, targets = rng.normal(size=[20, 6]), np.arange(1.0, 7.0)
@@ -166,6 +167,7 @@ def test_gauss_newton_is_linear_at_a_multiple_level(rng):
     assert 25 <= np.median(solution.num_steps) <= 40
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("relaxation", "expected"), [(1.0, 245), (1.5, 159), (1.9, 133)]
 )

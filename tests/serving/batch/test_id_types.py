@@ -70,6 +70,7 @@ def test_ids_are_kept(inline, tmp_path, ids, input, output):
         assert found == given
 
 
+@pytest.mark.slow
 def test_views_in_dictionaries(inline, tmp_path):
     values = pa.array(TEXTS[:2], pa.string_view())
     ids = pa.DictionaryArray.from_arrays(pa.array([1, 0, 1]), values)
