@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -42,7 +43,7 @@ class Compiled:
         self._function = function
         self._small = small
         self._concrete: dict[Mode, Any] = {}
-        self._direct: dict[Mode, Callable[..., list[tf.Tensor]] | None] = {}
+        self._direct: dict[Mode, Callable[[list[Any]], list[Any]] | None] = {}
         self._num_traces = 0
         self._lock = threading.RLock()
 
@@ -73,31 +74,38 @@ class Compiled:
                 self._concrete[mode] = compiled.get_concrete_function()  # type: ignore[attr-defined]
         return self._concrete[mode]
 
-    def call(self, mode: Mode, arguments: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Calls a variant that takes a flat list, with little overhead.
+    def call(self, mode: Mode, arguments: list[Any]) -> list[Any]:
+        """Calls a variant with little overhead.
 
         A concrete function spends 0.1 ms on binding its arguments, a third of a small
-        fit; here they go to the operation that runs it. No gradient tape may watch
-        them.
-        """
-        if not tf.executing_eagerly() or mode == "eager":
-            return list(self.variant(mode)(*arguments))
-        with self._lock:
-            if mode not in self._direct:
-                self._direct[mode] = self._made_direct(mode)
-        direct = self._direct[mode]
-        return direct(arguments) if direct else list(self.variant(mode)(*arguments))
+        fit, and a nest costs as much; here tensors go to the operation that runs it.
+        No gradient tape may watch them.
 
-    def _made_direct(
-        self, mode: Mode
-    ) -> Callable[[list[tf.Tensor]], list[tf.Tensor]] | None:
+        Args:
+            mode: Of the variant.
+            arguments: A tensor each, or where it is a nest the tuple of its tensors.
+
+        Returns:
+            The results in the same way.
+        """
+        if tf.executing_eagerly() and mode != "eager":
+            with self._lock:
+                if mode not in self._direct:
+                    self._direct[mode] = self._made_direct(mode)
+            if direct := self._direct[mode]:
+                return direct(arguments)
+        flat = tf.nest.flatten(arguments)
+        nests = tf.nest.pack_sequence_as(self.signature, flat)
+        return [_leaves(x) for x in self.variant(mode)(*nests)]
+
+    def _made_direct(self, mode: Mode) -> Callable[[list[Any]], list[Any]] | None:
         function: Any = self.variant(mode)
-        outputs = function.structured_outputs
-        is_flat = not any(map(tf.nest.is_nested, outputs))
         # A tape would watch the variables, and ask this operation for its gradient.
         if function.variables or tf.config.list_logical_devices("GPU"):
             return None
         executor = self._executor(mode)
+        leaves = [_leaves(x) for x in function.structured_outputs]
+        sizes = [len(x) if isinstance(x, tuple) else None for x in leaves]
         if mode == "xla":
             # What is to be compiled says so where it is called from a graph.
             inner = function
@@ -107,14 +115,19 @@ class Compiled:
         captured = function.captured_inputs
         dtypes = [x.dtype for x in function.outputs]
 
-        def direct(arguments: list[tf.Tensor]) -> list[tf.Tensor]:
-            results = tf.raw_ops.StatefulPartitionedCall(
-                args=[*arguments, *captured],
-                Tout=dtypes,
-                f=function,
-                executor_type=executor,
+        def direct(arguments: list[Any]) -> list[Any]:
+            results = iter(
+                tf.raw_ops.StatefulPartitionedCall(
+                    args=[*tf.nest.flatten(arguments), *captured],
+                    Tout=dtypes,
+                    f=function,
+                    executor_type=executor,
+                )
             )
-            return results if is_flat else tf.nest.pack_sequence_as(outputs, results)
+            return [
+                next(results) if size is None else tuple(islice(results, size))
+                for size in sizes
+            ]
 
         return direct
 
@@ -128,9 +141,14 @@ class Compiled:
 
     def output_specs(self) -> Any:
         """Describes what the function returns: the same nest of `tf.TensorSpec`."""
-        outputs = self.variant("graph").structured_outputs  # type: ignore[attr-defined]
+        traced: Any = next(iter(self._concrete.values()), None) or self.variant("graph")
+        outputs = traced.structured_outputs
         return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
 
     def _traced(self, *arguments: Any) -> Any:
         self._num_traces += 1
         return self._function(*arguments)
+
+
+def _leaves(x: Any) -> Any:
+    return tuple(tf.nest.flatten(x)) if tf.nest.is_nested(x) else x

@@ -6,17 +6,18 @@ trace serves every batch. What is compiled for Python is what is exported.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit import loop
+from eigenfit import loop, opening
 from eigenfit.batching import select
-from eigenfit.compilation import Compiled
+from eigenfit.compilation import Compiled, Mode
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem import Problem
-from eigenfit.results import Result
+from eigenfit.results import RUNNING, Result
 from eigenfit.starting import start
 from eigenfit.verdicts import Ended, verdicts
 
@@ -110,6 +111,44 @@ class Programs:
         return Compiled(search, self._fit_signature)
 
     @cached_property
+    def open_one(self) -> Compiled:
+        """The good steps that `search_one` begins with, where its method has some.
+
+        Fields of `Solution` and unit, then the run and what `resume_one` needs where
+        the result is `RUNNING`.
+        """
+
+        def open_one(*arguments: tf.Tensor) -> tuple[Any, ...]:
+            initial, targets, *limits = (tf.expand_dims(x, 0) for x in arguments)
+            run, opened = opening.advance(
+                self.problem, self.method, initial, targets, loop.Limits(*limits)
+            )
+            more = tf.nest.map_structure(tf.stop_gradient, (run, opened))
+            return (*self._answer_of_one(run, initial), *more)
+
+        return self._of_one(open_one)
+
+    @cached_property
+    def resume_one(self) -> Compiled:
+        """Arguments of `open_one`, run, what else it gave -> as `search_one`."""
+
+        def resume_one(*arguments: Any) -> tuple[tf.Tensor, ...]:
+            *given, run, opened = arguments
+            initial, targets, *limits = (tf.expand_dims(x, 0) for x in given)
+            run = opening.resume(run, opened)
+            run = loop.advance(
+                self.problem,
+                self.method,
+                run,
+                targets,
+                loop.Limits(*limits),
+                tf.int32.max,
+            )
+            return self._answer_of_one(run, initial)
+
+        return self._of_one(resume_one, self.open_one.output_specs()[-2:])
+
+    @cached_property
     def search_one(self) -> Compiled:
         """The same without a batch dimension.
 
@@ -122,11 +161,25 @@ class Programs:
             answer = self.search.variant("eager")(*batch)
             return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
 
+        return self._of_one(search_one)
+
+    def fit_one(self, mode: Mode, arguments: list[tf.Tensor]) -> list[Any]:
+        """Calls `search_one`, in two parts where the first is mostly enough."""
+        if not (tf.executing_eagerly() and opening.opens(self.method)):
+            return self.search_one.call(mode, arguments)
+        *fields, result, unit, run, opened = self.open_one.call(mode, arguments)
+        if result.numpy() == RUNNING:
+            return self.resume_one.call(mode, [*arguments, run, opened])
+        return [*fields, result, unit]
+
+    def _of_one(
+        self, function: Callable[..., Any], more: Sequence[Any] = ()
+    ) -> Compiled:
         signature = [
             tf.TensorSpec(x.shape[1:], x.dtype, x.name) for x in self._fit_signature
         ]
         small = self.problem.num_levels <= _FEW_LEVELS
-        return Compiled(search_one, signature, small=small)
+        return Compiled(function, [*signature, *more], small=small)
 
     @cached_property
     def verdict(self) -> Compiled:
@@ -234,6 +287,12 @@ class Programs:
         distinct = vars(self).get("distinct", self)
         more = 0 if distinct is self else distinct.num_traces()
         return more + sum(program.num_traces() for program in own)
+
+    def _answer_of_one(
+        self, run: loop.Run, initial: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        answer = self._answer(run, initial)
+        return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.

@@ -153,7 +153,7 @@ class Solver(tf.Module):
         mode = self._mode(batch)
         programs = self.programs.distinct if given.distinct else self.programs
         if not record_every and not progress and batch_rank(batch) == 0:
-            found = programs.search_one.call(mode, given.values)
+            found = programs.fit_one(mode, given.values)
             answer = self._judged(mode, found, given.values)
             return Solution._make((*self._followed(given, answer), None))
         arguments = given.flat()

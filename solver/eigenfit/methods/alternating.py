@@ -19,18 +19,18 @@ from eigenfit.structures.base import positive_int
 from eigenfit.xla import where_any
 
 # Even bursts are of Newton, odd ones damped. BUILD_NOTES.md has what was tried.
-_STEPS = (25, 40)  # longest burst
-_PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by _FALL at least
-_FALL = 0.7
-_DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
-_INITIAL_DAMPING = 1e-2
+NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
+_PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by FALL at least
+FALL = 0.7
+DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
+INITIAL_DAMPING = 1e-2
 _LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
 _FIRST_PATIENCE = 150
 _FIRST_DAMPING = 1e-5  # where the first burst is a damped one
 _AGREEMENT = 1e-6  # relative difference of losses that are the same
 # Lengths relative to the residual at the start: of a Newton step at most, and of the
 # moves to the starts of bursts, in turn.
-_LONGEST = 4.0
+LONGEST = 4.0
 _LONGEST_DAMPED = 10.0  # the same of a damped one, or of the scaled parameters
 _MANY_DATA = 4  # for each unknown: a wrong minimum cannot meet them nearly
 _SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that is nearly met
@@ -111,7 +111,7 @@ class Alternating(AbstractMethod):
         )
         self._clusters = True
         # A least-squares answer is worth the whole descent.
-        self._longest = 200 if descend_first else _STEPS[1]
+        self._longest = 200 if descend_first else _DAMPED_STEPS
         self._patience = 40 if descend_first else _PATIENCE[1]
         # With the step that begins each burst but the first.
         self.default_max_steps = num_bursts * (self._longest + 1) + 2 * _LAST_DESCENT
@@ -121,6 +121,11 @@ class Alternating(AbstractMethod):
         if self.agreement is not None:
             more += f", agreement={self.agreement}"
         return f"Alternating(num_bursts={self.num_bursts}{more})"
+
+    @property
+    def begins_with_newton(self) -> bool:
+        """Whether the first of its bursts is one of Newton steps."""
+        return not self.descend_first and self.num_bursts > 2
 
     def for_distinct_targets(self, problem: Problem) -> Alternating:
         """Leaves out the equations of clusters; see the base class."""
@@ -139,7 +144,7 @@ class Alternating(AbstractMethod):
         J = problem.jacobian_at(point)
         scale = gauss_newton.initial_scale(problem, J, point)
         zeros = tf.zeros_like(point.loss, tf.int32)
-        mu = _FIRST_DAMPING if self.descend_first else _INITIAL_DAMPING
+        mu = _FIRST_DAMPING if self.descend_first else INITIAL_DAMPING
         return AlternatingState(
             point=answer_at(point),
             current=point,
@@ -149,7 +154,7 @@ class Alternating(AbstractMethod):
             scale=scale,
             damping=damping.start(tf.ones_like(point.loss) * mu),
             burst=zeros,
-            num_left=zeros + (_LAST_DESCENT if self.descend_first else _STEPS[0]),
+            num_left=zeros + (_LAST_DESCENT if self.descend_first else NEWTON_STEPS),
             mark=point.loss,
             idle=zeros,
             agreeing=zeros,
@@ -163,17 +168,15 @@ class Alternating(AbstractMethod):
         current = state.current
         begins = state.num_left <= 0
         newton = self._is_newton(state.burst)
-        J = problem.jacobian_at(current)
-        scale = gauss_newton.updated_scale(problem, state.scale, J)
-        norms = gauss_newton.roots(scale)
-        J = gauss_newton.hold(problem, current, J) / norms[..., tf.newaxis, :]
+        scale, norms, J, half_gradient = gauss_newton.scaled_at(
+            problem, current, state.scale
+        )
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
-        scaled = self._direction(problem, current, targets, J, norms, mu)
+        scaled = self.direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
         far = gauss_newton.longest_step(norms, current, _LONGEST_DAMPED)
-        longest = tf.where(newton, _LONGEST * state.reach, far)
+        longest = tf.where(newton, LONGEST * state.reach, far)
         scaled = gauss_newton.shortened(scaled, longest)
-        half_gradient = gauss_newton.gradient(J, current.residual)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )
@@ -198,7 +201,7 @@ class Alternating(AbstractMethod):
         flat &= flatness.cosine_of(J, current) <= flatness.orthogonal(
             problem, current, targets
         )
-        falls = trial.loss < _FALL * state.mark
+        falls = trial.loss < FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
         patience = tf.where(self._is_last(state.burst), _LAST_DESCENT, self._patience)
         if self.descend_first:
@@ -206,7 +209,7 @@ class Alternating(AbstractMethod):
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         lost = tf.where(
             newton,
-            ~(trial.loss <= _DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
+            ~(trial.loss <= DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
             flat | (~fell & short) | (idle >= patience),
         )
         lost |= ~usable
@@ -230,12 +233,12 @@ class Alternating(AbstractMethod):
         votes = tf.where(agrees, self._votes(problem, current, targets), 0)
         agreeing = tf.where(lower, 0, state.agreeing + votes)
         burst = state.burst + tf.cast(begins, tf.int32)
-        whole = tf.where(self._is_newton(burst), _STEPS[0], self._longest)
+        whole = tf.where(self._is_newton(burst), NEWTON_STEPS, self._longest)
         whole = tf.where(self._is_last(burst), _LAST_DESCENT, whole)
         adapted = damping.update(
             state.damping, (current.loss - trial.loss) / predicted, fell
         )
-        fresh = damping.start(tf.ones_like(mu) * _INITIAL_DAMPING)
+        fresh = damping.start(tf.ones_like(mu) * INITIAL_DAMPING)
         return AlternatingState(
             point=select(better | last, answer_at(trial), state.point),
             current=select(taken, trial, current),
@@ -259,7 +262,7 @@ class Alternating(AbstractMethod):
             over |= state.agreeing >= self.agreement
         return tf.where(over, state.code, RUNNING)
 
-    def _direction(
+    def direction(
         self,
         problem: Problem,
         point: Evaluation,
@@ -268,7 +271,7 @@ class Alternating(AbstractMethod):
         norms: tf.Tensor,
         mu: tf.Tensor,
     ) -> tf.Tensor:
-        """Solves for a scaled step, with the equations of clusters where there are any.
+        """Solves for a scaled step; with the equations of clusters where there are any.
 
         A Gauss-Newton step is blind to what parts the levels of a cluster. Where
         targets are equal those of `ClusterNewton` are added, which makes `J^T J` the

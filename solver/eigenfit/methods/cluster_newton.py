@@ -53,17 +53,14 @@ class ClusterNewton(AbstractUndamped):
         memory: tf.Tensor,
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
-        J = problem.jacobian_at(point)
-        scale = gauss_newton.updated_scale(problem, memory, J)
-        norms = gauss_newton.roots(scale)
+        scale, norms, J, half_gradient = gauss_newton.scaled_at(problem, point, memory)
         # In the basis of the eigenvectors the blocks are diagonal already.
         couplings = problem.in_own_unit(couplings_of(problem, point, targets))
-        J /= norms[..., tf.newaxis, :]
         couplings /= norms[..., tf.newaxis, :]
         none = tf.zeros_like(point.loss)
         return Proposal(
             step=gauss_newton.direction(J, point.residual, none, couplings),
-            half_gradient=gauss_newton.gradient(J, point.residual),
+            half_gradient=half_gradient,
             norms=norms,
             memory=scale,
         )

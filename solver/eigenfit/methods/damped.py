@@ -118,15 +118,13 @@ class AbstractDamped(AbstractMethod):
     ) -> DampedState:
         """Tries one step and keeps it if the loss falls; see the base class."""
         point = state.point
-        J = problem.jacobian_at(point)
-        scale = gauss_newton.updated_scale(problem, state.scale, J)
-        norms = gauss_newton.roots(scale)
-        J = gauss_newton.hold(problem, point, J) / norms[..., tf.newaxis, :]
+        scale, norms, J, half_gradient = gauss_newton.scaled_at(
+            problem, point, state.scale
+        )
         mu = state.damping.mu
         scaled = self.direction(problem, point, targets, J, norms, mu)
         longest = gauss_newton.longest_step(norms, point, _LONGEST)
         scaled = gauss_newton.shortened(scaled, longest)
-        half_gradient = gauss_newton.gradient(J, point.residual)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )

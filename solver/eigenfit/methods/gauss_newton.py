@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -15,6 +16,30 @@ ROUNDING = 2**10
 
 _LARGEST = 1e4
 """Scale of a parameter at most, in norms of its column."""
+
+
+class Scaled(NamedTuple):
+    """A problem at a point, by scaled parameters `D r`."""
+
+    squares: tf.Tensor  # [..., p] of D
+    norms: tf.Tensor  # [..., p] D
+    J: tf.Tensor  # [..., m, p], its columns of norm 1 or less
+    half_gradient: tf.Tensor  # [..., p] of the loss
+
+
+def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
+    """Scales the parameters for the next step.
+
+    Args:
+        problem: What is fitted.
+        point: Where the step starts.
+        scale: `[..., p]`, the squares of D of the last one.
+    """
+    J = problem.jacobian_at(point)
+    squares = updated_scale(problem, scale, J)
+    norms = roots(squares)
+    J = hold(problem, point, J) / norms[..., tf.newaxis, :]
+    return Scaled(squares, norms, J, gradient(J, point.residual))
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:

@@ -63,15 +63,13 @@ class AbstractGaussNewton(AbstractProposing):
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
         del targets
-        J = problem.jacobian_at(point)
-        scale = gauss_newton.updated_scale(problem, memory, J)
-        norms = gauss_newton.roots(scale)
-        J = gauss_newton.hold(problem, point, J) / norms[..., tf.newaxis, :]
+        scaled = gauss_newton.scaled_at(problem, point, memory)
+        mu = tf.zeros_like(point.loss)
         return Proposal(
-            step=gauss_newton.direction(J, point.residual, tf.zeros_like(point.loss)),
-            half_gradient=gauss_newton.gradient(J, point.residual),
-            norms=norms,
-            memory=scale,
+            step=gauss_newton.direction(scaled.J, point.residual, mu),
+            half_gradient=scaled.half_gradient,
+            norms=scaled.norms,
+            memory=scaled.squares,
         )
 
 

@@ -1,0 +1,108 @@
+"""The first burst of `Alternating`, with no more operations than its steps need.
+
+Most fits that can be met are met in a few Newton steps, each better than the last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.batching import select
+from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods.alternating import (
+    DIVERGED,
+    FALL,
+    INITIAL_DAMPING,
+    LONGEST,
+    NEWTON_STEPS,
+    Alternating,
+    AlternatingState,
+)
+from eigenfit.problem import Evaluation, Point, Problem, answer_at
+from eigenfit.results import Result
+
+
+class Origin(NamedTuple):
+    """What stays the same in a burst."""
+
+    start: tf.Tensor  # [..., p] given by the caller
+    reach: tf.Tensor  # [...] norm of the residual there
+    unit: tf.Tensor  # [..., p] squares of the scales D there
+
+
+class FirstBurst(NamedTuple):
+    """Loop variable: the last step, from where it began to where it led."""
+
+    before: Evaluation
+    after: Evaluation
+    scale: tf.Tensor  # [..., p] squares of the scales D
+    usable: tf.Tensor  # [...] bool, whether there was a direction
+    num_steps: tf.Tensor  # [...] int32
+
+
+def begin(state: AlternatingState) -> tuple[Origin, FirstBurst]:
+    """Takes what the burst needs of the first state of `Alternating`."""
+    point = state.current
+    usable = tf.ones_like(state.burst, tf.bool)
+    burst = FirstBurst(point, point, state.scale, usable, state.burst)
+    return Origin(state.start, state.reach, state.unit), burst
+
+
+def step(
+    method: Alternating,
+    problem: Problem,
+    origin: Origin,
+    burst: FirstBurst,
+    targets: tf.Tensor,
+) -> FirstBurst:
+    """Makes the step that `Alternating` would make, whatever comes of it."""
+    point = burst.after
+    scale, norms, J, half_gradient = gauss_newton.scaled_at(problem, point, burst.scale)
+    mu = tf.zeros_like(origin.reach)
+    scaled = method.direction(problem, point, targets, J, norms, mu)
+    scaled = gauss_newton.shortened(scaled, LONGEST * origin.reach)
+    moved = problem.limit(point.parameters + scaled / norms)
+    return FirstBurst(
+        before=point,
+        after=problem.evaluate(moved, targets),
+        scale=scale,
+        usable=tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1),
+        num_steps=burst.num_steps + 1,
+    )
+
+
+def goes_well(burst: FirstBurst) -> tf.Tensor:
+    """Says whether the last step was a good one and another may follow: `[...]`."""
+    fell = burst.after.loss < FALL * burst.before.loss
+    return (fell | (burst.num_steps == 0)) & (burst.num_steps < NEWTON_STEPS)
+
+
+def best(burst: FirstBurst) -> Point:
+    """Gives the best point of a burst all of whose steps but the last were good."""
+    better = burst.after.loss < burst.before.loss
+    return select(better, answer_at(burst.after), answer_at(burst.before))
+
+
+def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
+    """Gives the state in which `Alternating` would be after the same steps."""
+    before, after, scale, usable, num_steps = burst
+    fell = after.loss < FALL * before.loss
+    lost = ~(after.loss <= DIVERGED * before.loss) | ~usable
+    zeros = tf.zeros_like(num_steps)
+    return AlternatingState(
+        point=best(burst),
+        current=select(tf.math.is_finite(after.loss), after, before),
+        start=origin.start,
+        reach=origin.reach,
+        unit=origin.unit,
+        scale=scale,
+        damping=damping.start(tf.ones_like(origin.reach) * INITIAL_DAMPING),
+        burst=zeros,
+        num_left=tf.where(lost, 0, NEWTON_STEPS - num_steps),
+        mark=tf.where(fell, after.loss, before.loss),
+        idle=tf.where(fell, 0, 1),
+        agreeing=zeros,
+        code=tf.where(usable, int(Result.max_steps), int(Result.nonfinite)),
+    )

@@ -1,0 +1,57 @@
+"""A single fit in two parts against the same method in one."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import eigenfit as ef
+
+
+def affine(rng):
+    basis = rng.normal(size=[3, 4, 4])
+    return ef.Affine(basis + basis.transpose(0, 2, 1))
+
+
+PROBLEMS = {
+    # Undamped steps go up and down.
+    "toeplitz": lambda rng: ef.Problem(ef.Toeplitz(5)),
+    "few targets": lambda rng: ef.Problem(ef.Symmetric(3), ef.Levels([0, 2])),
+    "bounds": lambda rng: ef.Problem(
+        affine(rng),
+        ef.Levels([0, 1, 3]),
+        parameters=ef.Parameters(list("abc"), bounds={"a": (0, 1)}),
+    ),
+    # The scales of the columns change from step to step.
+    "several observations": lambda rng: ef.Problem(
+        affine(rng), observations=[ef.Levels([0]), ef.Differences([(2, 1), (3, 0)])]
+    ),
+}
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_parts_make_the_steps_of_the_whole(rng, name):
+    problem = PROBLEMS[name](rng)
+    solver = ef.Solver(problem, ef.Alternating())
+    whole = ef.Solver(problem, ef.Alternating()).programs.search_one
+    for _ in range(12):
+        initial = rng.uniform(size=problem.num_parameters)
+        goal = rng.uniform(size=problem.num_parameters)
+        targets = problem.values(goal, np.zeros(problem.num_targets))
+        for max_steps in (0, 1, 3, 3000):
+            solution = solver.fit(initial, targets, max_steps=max_steps)
+            given = [tf.constant(initial), targets, tf.constant(0.0, tf.float64)]
+            fields = whole.call("graph", [*given, tf.constant(max_steps)])
+            np.testing.assert_array_equal(solution.parameters, fields[0])
+            np.testing.assert_array_equal(solution.loss, fields[3])
+            assert solution.num_steps == fields[4]
+            if fields[5] in (ef.Result.converged, ef.Result.max_steps):
+                assert solution.result == fields[5]
+    both = "resume_one" in vars(solver.programs.distinct)
+    assert both == (name != "few targets")  # or only one of the parts was tried
+
+
+def test_what_is_met_by_good_steps_needs_no_more():
+    solver = ef.Solver(ef.Problem(ef.Additive(np.ones([3, 3]))), compile="graph")
+    assert solver.fit([1.0, 4.0, 9.0], [1.5, 4.5, 9.5]).result == ef.Result.converged
+    assert solver.num_traces() == 1
