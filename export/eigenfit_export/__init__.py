@@ -19,11 +19,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eigenfit_export.exporting import export_solver
+    from eigenfit_export.exporting import export_solver, save_model
     from eigenfit_export.finding import Finding
     from eigenfit_export.loaded import LoadedSolver, load_model
     from eigenfit_export.onnx import save_onnx
-    from eigenfit_export.savedmodel import save_model
     from eigenfit_export.stablehlo import save_stablehlo
     from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
     from eigenfit_export.starts import Start
@@ -33,7 +32,7 @@ _HOMES = {
     "export_solver": "exporting",
     "LoadedSolver": "loaded",
     "load_model": "loaded",
-    "save_model": "savedmodel",
+    "save_model": "exporting",
     "save_onnx": "onnx",
     "save_stablehlo": "stablehlo",
     "StableHlo": "stablehlo_loader",

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from eigenfit_export.exporting import Job
+from eigenfit_export.job import Job
 from eigenfit_export.manifest import Artefact, Check, describe
 from eigenfit_export.probes import Probe
 

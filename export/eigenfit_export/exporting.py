@@ -5,46 +5,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from eigenfit import Solver
+from eigenfit_export.job import Job
 from eigenfit_export.manifest import Artefact, write_manifest
-from eigenfit_export.probes import Probe, record_probes
-from eigenfit_export.starts import Start, start_of
+from eigenfit_export.probes import record_probes
+from eigenfit_export.starts import start_of
 from eigenfit_export.versions import new_version
 from eigenfit_export.warmup import BATCHES
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a writer of a format is told.
-
-    Attributes:
-        solver: To export.
-        folder: Of the version.
-        probes: Inputs and answers of every function, three members each.
-        max_steps_limit: Largest `max_steps` of a caller.
-        warmup_batches: Sizes of the batches that a server runs first.
-        stablehlo_batches: Sizes of the batches for which StableHLO is made.
-        start: Where fits begin that were told no start.
-        progress: Told what is being done.
-        only: Functions of a SavedModel; None for all.
-    """
-
-    solver: Solver
-    folder: Path
-    probes: dict[str, Probe]
-    max_steps_limit: int
-    warmup_batches: Sequence[int]
-    stablehlo_batches: Sequence[int]
-    start: Start
-    progress: Callable[[str], None]
-    only: Collection[str] | None
-
 
 Writer = Callable[[Job], Sequence[Artefact]]
 
@@ -182,3 +154,43 @@ def _as_os_error(error: tf.errors.OpError, base: Path) -> OSError:
         if words in text:
             return OSError(number, os.strerror(number), str(base))
     return OSError(errno.EIO, text.splitlines()[0], str(base))
+
+
+def save_model(
+    solver: Solver,
+    base_path: str | os.PathLike[str],
+    *,
+    max_steps_limit: int | None = None,
+    warmup_batches: Sequence[int] = BATCHES,
+    start: Any = None,
+) -> Path:
+    """Writes a solver as the next SavedModel below a folder, all at once.
+
+    The model is written beside its place and then renamed, so that a server that
+    watches the folder never sees half of it, even if this process is killed.
+
+    Args:
+        solver: What to export.
+        base_path: Folder of the versions `1`, `2`, ...; made if missing.
+        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+            the exported functions. The method's own limit by default.
+        warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
+            offers the version; none for no such requests.
+        start: As for `export_solver`.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        TypeError: If `solver` is not a Solver.
+        ValueError: If a number is out of range, or `start` does not fit.
+        OSError: If the folder cannot be written, or the disk is full.
+    """
+    return export_solver(
+        solver,
+        base_path,
+        ("savedmodel",),
+        max_steps_limit=max_steps_limit,
+        warmup_batches=warmup_batches,
+        start=start,
+    )

@@ -20,7 +20,7 @@ from tensorflow.compiler.mlir.stablehlo import stablehlo as portable
 
 import eigenfit
 from eigenfit import Solver
-from eigenfit_export.exporting import Job
+from eigenfit_export.job import Job
 from eigenfit_export.manifest import Artefact, Check, describe
 from eigenfit_export.signatures import Signature, signatures_of
 from eigenfit_export.stablehlo_loader import CONSTANT, PROGRAM, SIGNATURE

@@ -110,7 +110,7 @@ def batch(
     from rich.console import Console
 
     from eigenfit_serving.batch.run import run_batch
-    from eigenfit_serving.cli import _number
+    from eigenfit_serving.options import number
 
     try:
         report = run_batch(
@@ -118,16 +118,16 @@ def batch(
             input,
             output,
             engine=engine,  # type: ignore[arg-type]
-            batch_size=_number(batch_size),  # type: ignore[arg-type]
-            workers=_number(workers),  # type: ignore[arg-type]
-            gpus=_number(gpus),  # type: ignore[arg-type]
+            batch_size=number(batch_size),  # type: ignore[arg-type]
+            workers=number(workers),  # type: ignore[arg-type]
+            gpus=number(gpus),  # type: ignore[arg-type]
             resume=resume,
-            limit=_number(limit),  # type: ignore[arg-type]
-            starts=_number(starts),  # type: ignore[arg-type]
+            limit=number(limit),  # type: ignore[arg-type]
+            starts=number(starts),  # type: ignore[arg-type]
             keep=keep,  # type: ignore[arg-type]
-            seed=_number(seed),  # type: ignore[arg-type]
-            tolerance=_number(tolerance),  # type: ignore[arg-type]
-            max_steps=_number(max_steps),  # type: ignore[arg-type]
+            seed=number(seed),  # type: ignore[arg-type]
+            tolerance=number(tolerance),  # type: ignore[arg-type]
+            max_steps=number(max_steps),  # type: ignore[arg-type]
             address=address,
             console=Console(stderr=True),
         )

@@ -57,9 +57,9 @@ def export(
     """
     from rich.console import Console
 
-    from eigenfit_serving.cli import _fail, _input_errors, _number, _solver
     from eigenfit_serving.errors import InputError
     from eigenfit_serving.files import check_folder
+    from eigenfit_serving.options import fail, input_errors, number, solver_of
     from eigenfit_serving.problem_file import read_problem
 
     wanted = [name.strip() for name in formats.split(",")]
@@ -69,18 +69,18 @@ def export(
                 f"--format: {name!r} is none of {', '.join(_KNOWN)}. Give one or more, "
                 f"with commas between."
             )
-    limit = _number(max_steps_limit)
+    limit = number(max_steps_limit)
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise InputError(
             f"--max-steps-limit: must be a positive integer, got {limit!r}."
         )
-    batches = [_number(part) for part in batch.split(",")]
+    batches = [number(part) for part in batch.split(",")]
     if not all(isinstance(size, int) and size > 0 for size in batches):
         raise InputError(f"--batch: must be positive integers, got {batch!r}.")
     content = read_problem(problem, method=method, dtype=dtype)
     check_folder("FOLDER", path)
-    with _input_errors(problem):
-        solver = _solver(content)
+    with input_errors(problem):
+        solver = solver_of(content)
     import eigenfit_export
 
     try:
@@ -96,9 +96,9 @@ def export(
             )
     except OSError as error:
         reason = error.strerror or error
-        _fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
+        fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
     except (ImportError, ValueError) as error:
-        _fail(f"{problem}: {' '.join(str(error).split())}")
+        fail(f"{problem}: {' '.join(str(error).split())}")
     print_export(version, wanted, content.start.describe(content.unknowns), Console())
 
 

@@ -60,10 +60,10 @@ def gallery(
     if plot and not run:
         raise InputError("--plot: draws a run. Give --run as well.")
     if plot:
-        from eigenfit_serving.cli import _require_matplotlib
+        from eigenfit_serving.options import require_matplotlib
 
         check_writable("--plot", plot, (".png", ".svg", ".pdf"))
-        _require_matplotlib()
+        require_matplotlib()
     if name is None:
         _show_list(table(), as_json)
         return
@@ -122,8 +122,8 @@ def _run(entry: GalleryProblem, plot: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     import eigenfit as ef
-    from eigenfit_serving.cli import NOT_CONVERGED
     from eigenfit_serving.files import replacing
+    from eigenfit_serving.options import NOT_CONVERGED
     from eigenfit_serving.terminal import fit_progress
 
     solver = ef.Solver(entry.problem, entry.method)

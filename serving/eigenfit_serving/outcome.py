@@ -13,7 +13,11 @@ import numpy as np
 from eigenfit_serving.observation_sections import LevelsSection
 from eigenfit_serving.problem_file import ProblemFile
 from eigenfit_serving.results import SUCCESSES, Result
-from eigenfit_serving.verdict_texts import family_text
+from eigenfit_serving.verdict_texts import (
+    Agreement,
+    degrees_of_freedom,
+    family_text,
+)
 
 if TYPE_CHECKING:
     import eigenfit as ef
@@ -73,6 +77,40 @@ class Outcome:
         ends = np.cumsum([matrix.structure.order for matrix in matrices])
         parts = np.split(self.eigenvalues, ends[:-1], axis=-1)
         return {m.label: part for m, part in zip(matrices, parts, strict=True)}
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """Chi-square at the best start; None without deviations or a success."""
+        found = self.uncertainty
+        if found is None or not self.content.has_sigma or not self.success:
+            return None
+        return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
+
+    @property
+    def scatter_text(self) -> str:
+        """How far data without standard deviations lie from a least-squares minimum."""
+        found, content = self.uncertainty, self.content
+        if found is None or content.has_sigma or content.priors:
+            return ""
+        if self.result_names[self.best] != "minimum":
+            return ""
+        if int(found.degrees_of_freedom) <= 0:
+            return ""
+        size = float(np.sqrt(found.reduced_chi_square))
+        unit = "" if (content.weights == 1).all() else " of weight 1"
+        freedom = degrees_of_freedom(int(found.degrees_of_freedom))
+        return f"scatter of data{unit} {size:.3g}, from {freedom}"
+
+    @property
+    def start_text(self) -> str:
+        """How starts were drawn; empty if they were given."""
+        content = self.content
+        if content.start.parameters is not None:
+            return ""
+        text = f"{content.start.describe(content.unknowns)}; seed {content.fit.seed}"
+        if "start" not in content.model_fields_set:
+            text += " (there is no [start] in the file)"
+        return text
 
 
 def best_of(loss: np.ndarray, result: np.ndarray) -> int:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
 
 from eigenfit_serving.block_section import Term
 from eigenfit_serving.errors import BadValue, check_all
+from eigenfit_serving.problem_content import ProblemContent
 from eigenfit_serving.section import MAX_PARAMETERS
 
-if TYPE_CHECKING:
-    from eigenfit_serving.problem_file import ProblemFile
 
-
-def check_form(content: ProblemFile) -> None:
+def check_form(content: ProblemContent) -> None:
     """Checks that there is one `[structure]` or several `[[blocks]]`.
 
     Raises:
@@ -43,7 +40,7 @@ def check_form(content: ProblemFile) -> None:
         )
 
 
-def check_blocks(content: ProblemFile) -> None:
+def check_blocks(content: ProblemContent) -> None:
     """Checks that blocks share their parameters and are observed.
 
     Raises:
@@ -77,7 +74,7 @@ def check_blocks(content: ProblemFile) -> None:
         raise BadValue("have no observation. Add [[blocks.observations]].", "blocks")
 
 
-def check_targets(content: ProblemFile) -> None:
+def check_targets(content: ProblemContent) -> None:
     """Checks that each observed value has a target, in a possible order.
 
     Raises:
@@ -109,7 +106,7 @@ def check_targets(content: ProblemFile) -> None:
     check_all(*(partial(_check_own_targets, content, term) for term in content.terms))
 
 
-def _wrong_number(content: ProblemFile, given: int) -> str:
+def _wrong_number(content: ProblemContent, given: int) -> str:
     number = len(content.target_names)
     if len(content.terms) == 1:
         term = content.terms[0]
@@ -127,7 +124,7 @@ def _wrong_number(content: ProblemFile, given: int) -> str:
     )
 
 
-def _check_own_targets(content: ProblemFile, term: Term) -> None:
+def _check_own_targets(content: ProblemContent, term: Term) -> None:
     order = term.matrix.structure.order if term.matrix else 1
     key, values = term.targets_key, content.targets[term.part]
     if content.given_targets is None:
@@ -139,7 +136,7 @@ def _check_own_targets(content: ProblemFile, term: Term) -> None:
         raise _moved(error, term.first) from None
 
 
-def check_start(content: ProblemFile) -> None:
+def check_start(content: ProblemContent) -> None:
     """Checks the given starts, or that there is room for random ones.
 
     Raises:

@@ -22,12 +22,9 @@ from eigenfit_serving.report_tables import (
     targets_table,
 )
 from eigenfit_serving.verdict_texts import (
-    agreement,
     family_of,
     family_text,
-    scatter_text,
     spoken,
-    start_text,
 )
 
 _MAX_BLOCKS = 3  # more matrices are not printed
@@ -98,8 +95,8 @@ def _print_summary(outcome: Outcome, console: Console) -> None:
     if outcome.family_dimension:
         result.append(f"; one of {family_of(outcome.family_dimension)}")
     grid.add_row("Result", result)
-    fitted = agreement(outcome)
-    explained = fitted.text if fitted else scatter_text(outcome)
+    fitted = outcome.agreement
+    explained = fitted.text if fitted else outcome.scatter_text
     if explained:
         grid.add_row("Fit", Text(explained))
     if fitted and fitted.warning:
@@ -109,7 +106,7 @@ def _print_summary(outcome: Outcome, console: Console) -> None:
         loss += f" ({fit.tolerance_text})"
     grid.add_row("Loss", loss)
     grid.add_row("Problem", facts(content))
-    drawn = start_text(outcome)
+    drawn = outcome.start_text
     if drawn:
         grid.add_row("Start", Text(drawn))
     grid.add_row("Method", f"{outcome.method}, {fit.dtype}, {outcome.seconds:.2f} s")

@@ -13,7 +13,6 @@ import numpy as np
 from eigenfit_serving.outcome import ARRAYS, Outcome
 from eigenfit_serving.problem_file import ProblemFile
 from eigenfit_serving.results import Result
-from eigenfit_serving.verdict_texts import agreement
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def _distinct(outcome: Outcome) -> list[dict[str, Any]] | None:
 def _uncertainty(outcome: Outcome) -> dict[str, Any]:
     found = outcome.uncertainty
     assert found is not None
-    fitted = agreement(outcome)
+    fitted = outcome.agreement
     return {
         "scale": found.scale,
         "standard_errors": found.standard_errors.tolist(),

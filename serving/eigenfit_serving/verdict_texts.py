@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from eigenfit_serving.outcome import Outcome
-
 _NAMES = {"minimum": "least-squares minimum"}
 _ABSURD = 1e-6
 """Probability below which chance is no explanation."""
@@ -108,37 +101,3 @@ class Agreement:
                 "million cases."
             )
         return ""
-
-
-def agreement(outcome: Outcome) -> Agreement | None:
-    """Chi-square at the best start; None without standard deviations or a success."""
-    found = outcome.uncertainty
-    if found is None or not outcome.content.has_sigma or not outcome.success:
-        return None
-    return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
-
-
-def scatter_text(outcome: Outcome) -> str:
-    """How far data without standard deviations lie from a least-squares minimum."""
-    found, content = outcome.uncertainty, outcome.content
-    if found is None or content.has_sigma or content.priors:
-        return ""
-    if outcome.result_names[outcome.best] != "minimum":
-        return ""
-    if int(found.degrees_of_freedom) <= 0:
-        return ""
-    size = float(np.sqrt(found.reduced_chi_square))
-    unit = "" if (content.weights == 1).all() else " of weight 1"
-    freedom = degrees_of_freedom(int(found.degrees_of_freedom))
-    return f"scatter of data{unit} {size:.3g}, from {freedom}"
-
-
-def start_text(outcome: Outcome) -> str:
-    """How starts were drawn; empty if they were given."""
-    content = outcome.content
-    if content.start.parameters is not None:
-        return ""
-    text = f"{content.start.describe(content.unknowns)}; seed {content.fit.seed}"
-    if "start" not in content.model_fields_set:
-        text += " (there is no [start] in the file)"
-    return text

@@ -36,8 +36,8 @@ def verify(
     """
     from rich.console import Console
 
-    from eigenfit_serving.cli import NOT_CONVERGED
     from eigenfit_serving.errors import InputError
+    from eigenfit_serving.options import NOT_CONVERGED
     from eigenfit_serving.terminal import quiet_import
 
     with quiet_import():
