@@ -75,7 +75,8 @@ def export_solver(
             such place, and random starts are those of `eigenfit.multistart`.
         progress: Told what is being done, in a word or two.
         only: Functions of a SavedModel, without probes: a model for one's own use,
-            which is made in a fraction of the time. All of them by default.
+            which is made in a fraction of the time. By default all of them but those
+            with weights of each member.
 
     Returns:
         The folder of the new version.

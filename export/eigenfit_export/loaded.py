@@ -13,7 +13,12 @@ from eigenfit.batching import batch_rank, flatten, unflatten
 from eigenfit.validation import as_tensor, broadcast_batch
 from eigenfit_export.manifest_reader import MANIFEST, newest_version, read_manifest
 from eigenfit_export.naming import join_complex, split_complex
-from eigenfit_export.signatures import FIT_FROM_START, SERVING_DEFAULT
+from eigenfit_export.signatures import (
+    FIT_FROM_START,
+    FIT_WEIGHTED,
+    FIT_WEIGHTED_FROM_RANDOM,
+    SERVING_DEFAULT,
+)
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
@@ -61,12 +66,16 @@ class LoadedSolver:
         initial: Any = None,
         targets: Any = None,
         *,
+        weights: Any = None,
         tolerance: Any = None,
         max_steps: Any = None,
     ) -> Solution:
         """Fits parameters to targets; see `eigenfit.Solver.fit`.
 
         Without `initial` the fit begins at the start with which the model was exported.
+        With `weights`, `[..., m]` and positive, these take the place of the weights and
+        standard deviations of the problem, in a model that was exported with
+        `fit_weighted`.
 
         Targets that do not ascend, and limits out of range, give
         `Result.invalid_input` for their member. `max_steps` above the limit of the
@@ -81,7 +90,12 @@ class LoadedSolver:
             raise TypeError("`targets` must be given.")
         given = {"targets": targets, **self._limits(tolerance, max_steps)}
         if initial is not None:
-            return self._solution(self._call(SERVING_DEFAULT, initial=initial, **given))
+            name = SERVING_DEFAULT
+            if weights is not None:
+                name, given["weights"] = FIT_WEIGHTED, weights
+            return self._solution(self._call(name, initial=initial, **given))
+        if weights is not None:
+            raise TypeError("`initial` must be given with `weights`.")
         if FIT_FROM_START not in self.signatures:
             raise ValueError(
                 "`initial` must be given: the model was exported without a start. Give "
@@ -97,6 +111,7 @@ class LoadedSolver:
         seed: Any,
         targets: Any,
         *,
+        weights: Any = None,
         tolerance: Any = None,
         max_steps: Any = None,
     ) -> tuple[tf.Tensor, Solution]:
@@ -105,18 +120,18 @@ class LoadedSolver:
         Args:
             seed: `[...]` integer; a member draws the same whatever its neighbours.
             targets: `[..., m]`.
+            weights: As for `fit`.
             tolerance: As for `fit`.
             max_steps: As for `fit`.
 
         Returns:
             The starts `[..., p]`, and the solution.
         """
-        answer = self._call(
-            "fit_from_random",
-            seed=seed,
-            targets=targets,
-            **self._limits(tolerance, max_steps),
-        )
+        given = {"targets": targets, **self._limits(tolerance, max_steps)}
+        name = "fit_from_random"
+        if weights is not None:
+            name, given["weights"] = FIT_WEIGHTED_FROM_RANDOM, weights
+        answer = self._call(name, seed=seed, **given)
         return answer.pop("initial"), self._solution(answer)
 
     def eigenvalues(self, parameters: Any) -> tf.Tensor:
@@ -183,6 +198,8 @@ class LoadedSolver:
         return Solution(matrix=matrix, **answer)
 
     def _call(self, name: str, **arguments: Any) -> dict[str, tf.Tensor]:
+        if name not in self.signatures:
+            raise ValueError(f"The model was exported without {name}. Export it again.")
         function = self.signatures[name]
         named: dict[str, tuple[tf.Tensor, int]] = {}
         for key, spec in function.structured_input_signature[1].items():

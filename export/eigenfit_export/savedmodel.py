@@ -13,8 +13,11 @@ from eigenfit_export.warmup import write_warmup
 def write_savedmodel(job: Job) -> list[Artefact]:
     """Writes the SavedModel and its warm-up requests into the folder of a version."""
     job.progress("SavedModel")
-    listed = signatures_of(job.solver, job.max_steps_limit, start=job.start)
-    signatures = [x for x in listed if job.only is None or x.name in job.only]
+    only = job.only
+    listed = signatures_of(
+        job.solver, job.max_steps_limit, start=job.start, weighted=only is not None
+    )
+    signatures = [x for x in listed if only is None or x.name in only]
     functions = {
         signature.name: tf.function(
             signature.function, input_signature=signature.inputs, autograph=False

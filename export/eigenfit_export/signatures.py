@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from eigenfit import Solution, Solver
-from eigenfit.compilation import Mode
+from eigenfit.compilation import Compiled, Mode
 from eigenfit.eigen import decompose
 from eigenfit_export.drawing import drawing
 from eigenfit_export.naming import (
@@ -29,6 +29,9 @@ SERVING_DEFAULT = "serving_default"
 
 FIT_FROM_START = "fit_from_start"
 """Of models with given starts."""
+
+FIT_WEIGHTED, FIT_WEIGHTED_FROM_RANDOM = "fit_weighted", "fit_weighted_from_random"
+"""Of models that were asked for them."""
 
 FLOAT32 = "_float32"
 """Suffix of the functions that take and give float32, for JavaScript."""
@@ -57,6 +60,7 @@ def signatures_of(
     max_steps_limit: int | None = None,
     mode: Mode = "graph",
     start: Start | None = None,
+    weighted: bool = False,
 ) -> list[Signature]:
     """Lists what is exported of a solver.
 
@@ -85,6 +89,10 @@ def signatures_of(
     - all but `serving_default` and `fit_xla` once more with the suffix `_float32`,
       which take and give float32 and compute in the dtype of the problem.
 
+    With `weighted` there are also `fit_weighted` and `fit_weighted_from_random`, which
+    take `weights [b, m]` after `targets`: positive, in the place of the weights and
+    standard deviations of the problem, which the other functions have.
+
     `tolerance` is a loss, or 0 for the default, which is relative to the targets.
 
     A bad member gets a result code or NaN, and never disturbs the others. Names of
@@ -97,6 +105,7 @@ def signatures_of(
         mode: How the functions run; the graph-mode programs are exported, since
             TensorFlow Serving refuses what XLA compiles unless started with a flag.
         start: Where fits begin, or from what they draw; the natural draw by default.
+        weighted: Whether to list functions with weights of each member.
 
     Example:
         >>> import eigenfit as ef
@@ -140,7 +149,15 @@ def signatures_of(
     compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
     dtype = problem.parameter_dtype
     narrow = [_in_float32(signature, dtype) for signature in pointwise]
-    return [default, *pointwise, compiled, *narrow]
+    result = [default, *pointwise, compiled, *narrow]
+    if weighted:
+        given = programs.weighted_fit.signature
+        drawn = (seed, *given[1:])
+        result += [
+            Signature(FIT_WEIGHTED, tuple(given), own.fit_weighted),
+            Signature(FIT_WEIGHTED_FROM_RANDOM, drawn, own.fit_weighted_from_random),
+        ]
+    return result
 
 
 class _Functions:
@@ -176,6 +193,15 @@ class _Functions:
             "initial": initial,
             **self._fit(self._mode, (initial, targets, *limits)),
         }
+
+    def fit_weighted(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._run(self._programs.weighted_fit, self._mode, arguments)
+
+    def fit_weighted_from_random(
+        self, seed: tf.Tensor, targets: tf.Tensor, *others: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        initial = self._draw(seed, targets)
+        return {"initial": initial, **self.fit_weighted(initial, targets, *others)}
 
     def fit_from_start(
         self, targets: tf.Tensor, *limits: tf.Tensor
@@ -228,9 +254,14 @@ class _Functions:
         return self._named(program(state, targets))
 
     def _fit(self, mode: Mode, arguments: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._run(self._programs.fit, mode, arguments)
+
+    def _run(
+        self, program: Compiled, mode: Mode, arguments: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         *others, max_steps = arguments
         max_steps = tf.minimum(max_steps, self._limit)
-        answer = self._programs.fit.variant(mode)(*others, max_steps)
+        answer = program.variant(mode)(*others, max_steps)
         named: dict[str, Any] = dict(zip(Solution._fields, answer, strict=False))
         matrices = tf.nest.flatten(named.pop("matrix"))
         named.update(zip(self._matrices, matrices, strict=True))

@@ -58,7 +58,10 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
     # As one batch dimension, since an eigensolver may take no more.
     if problem.unit is not None:
         unit = tf.broadcast_to(problem.unit[..., tf.newaxis], tf.shape(points)[:-1])
-        problem = problem.in_unit(tf.reshape(unit, [-1]))
+        weights = problem.member_weights
+        if not isinstance(weights, tuple):
+            weights = tf.repeat(weights, 4 * number, axis=0)
+        problem = problem.in_unit(tf.reshape(unit, [-1]), weights)
     points = tf.reshape(points, [-1, number])
     t = tf.reshape(t, [-1, problem.num_targets])
     gradients = tf.reshape(problem.gradient(points, t), shape)

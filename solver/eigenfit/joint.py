@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, eigh, eigvalsh, rounding_width
 from eigenfit.evaluations import JointEvaluation
 from eigenfit.observations import AbstractObservation, Spectrum
+from eigenfit.observations.base import over
 from eigenfit.parameters import Parameters
 from eigenfit.priors import PriorRows
 from eigenfit.problem import Problem, derivative_norms, matrix_norm
@@ -160,6 +162,12 @@ class JointProblem(Problem):
         ]
         return self._unknowns(tf.add_n(pulled))
 
+    def with_weights(self, weights: tf.Tensor) -> JointProblem:
+        """Gives each observation its own; see the base class."""
+        own = copy.copy(self)
+        own.member_weights, own._terms = weights, self._terms.with_weights(weights)
+        return own
+
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Asks each observation; see the base class."""
         return self._terms.ordered(targets)
@@ -225,7 +233,7 @@ class JointProblem(Problem):
         sizes = self._terms.natural_sizes(
             lambda block: largest if block is None else norms[block], targets
         )
-        return sizes * tf.constant(self._terms.roots, sizes.dtype)
+        return sizes * tf.convert_to_tensor(self._terms.roots, sizes.dtype)
 
     def value_errors(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
@@ -234,7 +242,7 @@ class JointProblem(Problem):
         own = self._terms.rounding(
             self._of_block(eigenvalues), self._of_block(errors), targets
         )
-        return own * tf.constant(self._terms.roots, own.dtype)
+        return own * tf.convert_to_tensor(self._terms.roots, own.dtype)
 
     def _of_block(self, w: tf.Tensor) -> Callable[[int | None], tf.Tensor]:
         # Gives those of the N numbers that belong to a block, or all.
@@ -244,7 +252,7 @@ class JointProblem(Problem):
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
         """Leaves out priors and multiplies by the roots; see the base class."""
         own = residual[..., : self.num_targets]
-        return own * tf.constant(self._terms.roots, own.dtype)
+        return own * tf.convert_to_tensor(self._terms.roots, own.dtype)
 
     def eigenvalues(self, parameters: tf.Tensor) -> tf.Tensor:
         """Computes all levels `[..., N]`, block after block; differentiable twice."""
@@ -304,7 +312,7 @@ class JointProblem(Problem):
             return self._spectrum(block, r, point, levels)
 
         J = self._terms.differentiate(spectrum, point.targets)
-        roots = tf.constant(self._terms.roots[:, np.newaxis], J.dtype)
+        roots = tf.convert_to_tensor(self._terms.roots[..., np.newaxis], J.dtype)
         J = self._unknowns(J * roots)
         J = J if self.prior is None else self.prior.extend_jacobian(J)
         return self.in_own_unit(J)
@@ -319,7 +327,7 @@ class JointProblem(Problem):
             point.targets,
         )
         if change is not None:
-            roots = tf.constant(self._terms.roots[:, np.newaxis], B.dtype)
+            roots = tf.convert_to_tensor(self._terms.roots[..., np.newaxis], B.dtype)
             B += self.in_own_unit(roots * change)
         return tf.pad(B, [[0, 0]] * (B.shape.rank - 2) + [[0, self.num_priors], [0, 0]])
 
@@ -375,7 +383,9 @@ class JointProblem(Problem):
     def levels_loss(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes the loss, without priors, as a function of levels `[..., N]`."""
         values = self._values(None, w, None, targets)
-        roots = tf.constant(self._terms.roots, w.dtype)
+        roots = tf.convert_to_tensor(self._terms.roots, w.dtype)
+        if roots.shape.rank > 1:
+            roots = over(roots, values.shape.rank)
         residual = self.in_own_unit(roots * (values - targets))
         return tf.reduce_sum(tf.square(residual), axis=-1)
 
@@ -410,7 +420,7 @@ class JointProblem(Problem):
         self, parameters: tf.Tensor, w: tf.Tensor, Vs: Any, targets: tf.Tensor
     ) -> tf.Tensor:
         values = self._values(self.expand(parameters), w, Vs, targets)
-        residual = (values - targets) * tf.constant(self._terms.roots, w.dtype)
+        residual = (values - targets) * tf.convert_to_tensor(self._terms.roots, w.dtype)
         if self.prior is not None:
             residual = self.prior.extend(residual, parameters)
         return self.in_own_unit(residual)

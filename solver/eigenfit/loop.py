@@ -57,6 +57,7 @@ class Data(NamedTuple):
     limits: Limits
     unit: tf.Tensor  # [b] of residuals
     enough: tf.Tensor  # [b] norm of a residual at which a member has converged, in it
+    weights: tf.Tensor | tuple[()] = ()  # [b, m], where members have their own
 
 
 class Run(NamedTuple):
@@ -223,7 +224,7 @@ def _iterate(
     enough: tf.Tensor | int,
 ) -> Run:
     # Here, where the loop need not do it at each step.
-    problem = problem.in_unit(data.unit)
+    problem = problem.in_unit(data.unit, data.weights)
 
     def unfinished(run: Run) -> tf.Tensor:
         return (_num_running(run.members) > enough) & (run.step < until)
@@ -301,7 +302,7 @@ def data_of(
     asked = tf.sqrt(limits.tolerance) / scales.unit
     relative = relative_tolerance(problem, scales.size, scales.unit)
     enough = tf.where(limits.tolerance > 0, asked, relative)
-    return Data(targets, limits, scales.unit, enough)
+    return Data(targets, limits, scales.unit, enough, problem.member_weights)
 
 
 def is_finite(answer: Point) -> tf.Tensor:

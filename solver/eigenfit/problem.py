@@ -58,6 +58,8 @@ class Problem(Unknowns):
         num_targets: Number m of targets.
         is_plain: Whether it is of one matrix whose levels are observed.
         unit: `[...]`, in which residuals are measured; None for 1. See `in_unit`.
+        member_weights: `[b, m]`, of the squared deviations; () where those of the
+            observations hold. See `with_weights`.
 
     Raises:
         TypeError: If `structure` or `observation` is something else.
@@ -73,6 +75,7 @@ class Problem(Unknowns):
 
     is_plain = True
     unit: tf.Tensor | None = None
+    member_weights: tf.Tensor | tuple[()] = ()
     _units: tuple[tf.Tensor, ...]  # the unit, with 0, 1 and 2 more dimensions
 
     def __new__(
@@ -187,7 +190,21 @@ class Problem(Unknowns):
         """The real dtype of parameters, targets, eigenvalues and loss."""
         return self.structure.parameter_dtype
 
-    def in_unit(self, unit: tf.Tensor) -> Problem:
+    def with_weights(self, weights: tf.Tensor) -> Problem:
+        """Gives this problem with weights of the squared deviations of each member.
+
+        They take the place of those of the observations, and of standard deviations.
+
+        Args:
+            weights: `[b, m]`, positive; functions of the problem then take batches of
+                b members.
+        """
+        own = copy.copy(self)
+        own.member_weights = weights
+        own.observation = self.observation.with_weights(weights)
+        return own
+
+    def in_unit(self, unit: tf.Tensor, weights: tf.Tensor | tuple[()] = ()) -> Problem:
         """Gives this problem with residuals measured in a unit.
 
         Residuals and their derivatives are divided by it, losses by its square, so
@@ -195,8 +212,10 @@ class Problem(Unknowns):
 
         Args:
             unit: `[...]`, positive, one for each member.
+            weights: Of these members, where they have their own: `[b, m]`.
         """
-        scaled = copy.copy(self)
+        same = isinstance(weights, tuple)
+        scaled = copy.copy(self) if same else self.with_weights(weights)
         scaled.unit = unit
         wide = unit[..., tf.newaxis]
         scaled._units = (unit, wide, wide[..., tf.newaxis])
@@ -310,7 +329,10 @@ class Problem(Unknowns):
         squares = derivative_norms(self.structure, parameters)
         if squares is None:
             return None
-        return self.in_own_unit(squares * float(self.roots().max()) ** 2, 2)
+        if isinstance(self.member_weights, tuple):
+            return self.in_own_unit(squares * float(self.roots().max()) ** 2, 2)
+        most = tf.reduce_max(self.member_weights, axis=-1, keepdims=True)
+        return self.in_own_unit(squares * most, 2)
 
     def matrix(self, parameters: tf.Tensor) -> Any:
         """Builds the matrix `[..., n, n]`; a tuple of them for several blocks."""

@@ -88,6 +88,34 @@ class Programs:
         return Compiled(fit, self._fit_signature)
 
     @cached_property
+    def weighted_fit(self) -> Compiled:
+        """The same with weights `[b, m]` of each member, after its targets.
+
+        A member with a weight that is not positive is invalid.
+
+        Raises:
+            ValueError: If the method minimises no weighted squares.
+        """
+
+        def fit(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            weights: tf.Tensor,
+            *limits: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            usable = tf.math.is_finite(weights) & (weights > 0)
+            weights = tf.where(usable, weights, tf.ones_like(weights))
+            targets = tf.where(usable, targets, tf.cast(float("nan"), targets.dtype))
+            problem = self.problem.with_weights(weights)
+            self.method.check(problem)
+            own = Programs(problem, self.method)
+            return own.fit.variant("eager")(initial, targets, *limits)
+
+        initial, targets, *limits = self._fit_signature
+        weights = tf.TensorSpec(targets.shape, targets.dtype, "weights")
+        return Compiled(fit, [initial, targets, weights, *limits])
+
+    @cached_property
     def search(self) -> Compiled:
         """The same without the verdict, whose place its unit of residuals takes.
 
@@ -186,7 +214,8 @@ class Programs:
         """Parameters, targets, unit, tolerance, result -> result."""
 
         def verdict(*arguments: tf.Tensor) -> tf.Tensor:
-            return verdicts(self.problem, Ended(*arguments))
+            weights = self.problem.member_weights
+            return verdicts(self.problem, Ended(*arguments, weights=weights))
 
         unit = tf.TensorSpec([None], self.problem.parameter_dtype, "unit")
         result = tf.TensorSpec([None], tf.int32, "result")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Terms:
         num_targets: Number m of targets.
         has_modes: Whether mode shapes are observed.
         has_sigma: Whether all targets have standard deviations.
-        roots: Of the weights of all targets, `[m]`.
+        roots: Of the weights of all targets, `[m]`; see `with_weights`.
 
     Raises:
         TypeError: If a joint observation is none.
@@ -84,19 +85,38 @@ class Terms:
         self.num_targets: int = start
         self.has_modes = any(item.uses_modes for item, *_ in found)
         self.has_sigma = all(item.has_sigma for item, *_ in found)
-        self.roots = np.concatenate([item.roots(order) for item, _, order in found])
+        self.roots: Any = np.concatenate(
+            [item.roots(order) for item, _, order in found]
+        )
 
     def __iter__(self) -> Iterator[Term]:
         return iter(self._terms)
 
-    def largest_root(self, block: int) -> float:
-        """Gives the largest root of a weight of what a block is part of; 0 if none."""
+    def with_weights(self, weights: tf.Tensor) -> Terms:
+        """Gives the same with weights `[b, m]`, others for each member."""
+        own = copy.copy(self)
+        own._terms = tuple(
+            term._replace(
+                observation=term.observation.with_weights(weights[..., term.targets])
+            )
+            for term in self
+        )
+        own.roots, own.has_sigma = tf.sqrt(weights), False
+        return own
+
+    def largest_root(self, block: int) -> Any:
+        """Gives the largest root of a weight of what a block is part of; 0 if none.
+
+        `[b, 1]` where members have weights of their own.
+        """
         roots = [
-            self.roots[term.targets].max()
+            self.roots[..., term.targets]
             for term in self
             if term.block is None or term.block == block
         ]
-        return float(max(roots, default=0.0))
+        if roots and tf.is_tensor(self.roots):
+            return tf.reduce_max(tf.concat(roots, axis=-1), axis=-1, keepdims=True)
+        return float(max((own.max() for own in roots), default=0.0))
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Says which members have targets `[..., m]` in a possible order: `[...]`."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.differenced import differenced_hessian
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.loop import relative_tolerance
+from eigenfit.loop import gather, relative_tolerance
 from eigenfit.methods import gauss_newton
 from eigenfit.problem import Problem
 from eigenfit.pseudo_inverse import factor
@@ -35,6 +35,7 @@ class Ended(NamedTuple):
     unit: tf.Tensor  # [b], of residuals
     tolerance: tf.Tensor  # [b], 0 for the default
     result: tf.Tensor  # [b] int32, as the loop left it
+    weights: tf.Tensor | tuple[()] = ()  # [b, m], where members have their own
 
 
 def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
@@ -72,7 +73,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
         index = tf.concat([index, more], axis=0)
         codes = tf.map_fn(
             tf.autograph.experimental.do_not_convert(
-                lambda part: judge(problem, Ended(*(tf.gather(x, part) for x in ended)))
+                lambda part: judge(problem, gather(ended, part))
             ),
             tf.reshape(index, [parts, number]),
             fn_output_signature=tf.TensorSpec([None], tf.int32),
@@ -103,8 +104,8 @@ def _looks_for_minima(problem: Problem) -> bool:
 
 def judge(problem: Problem, ended: Ended) -> tf.Tensor:
     """Judges members that ended `stationary` or `stalled`: `[b]`; see `verdicts`."""
-    _, targets, unit, tolerance, result = ended
-    problem = problem.in_unit(unit)
+    _, targets, unit, tolerance, result, weights = ended
+    problem = problem.in_unit(unit, weights)
     point = problem.evaluate(ended.parameters, targets)
     errors = problem.rounding_at(point, targets)
     if _looks_for_minima(problem):

@@ -69,7 +69,8 @@ class LiftAndProject(AbstractUndamped):
                 f"LevenbergMarquardt()."
             )
         weights = problem.observation.weights
-        if weights is not None and np.ptp(weights):
+        differ = tf.is_tensor(weights) or (weights is not None and np.ptp(weights))
+        if differ:
             raise ValueError(
                 f"`method` LiftAndProject minimises the sum of unweighted squares, but "
                 f"the weights of {problem.observation!r} differ. Use "

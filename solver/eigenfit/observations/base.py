@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import operator
 from functools import cached_property
 from typing import Any
@@ -113,7 +114,7 @@ class AbstractObservation(tf.Module, abc.ABC):
         name: Of the module.
 
     Attributes:
-        weights: As an array, None where all are 1.
+        weights: As an array, None where all are 1; see `with_weights`.
         has_sigma: Whether the weights are those of standard deviations.
 
     Raises:
@@ -233,22 +234,32 @@ class AbstractObservation(tf.Module, abc.ABC):
         """Multiplies by the roots of the weights: `[..., m]`."""
         return values if self.weights is None else values * self._root(values.dtype)
 
+    def with_weights(self, weights: tf.Tensor) -> AbstractObservation:
+        """Gives the same observation with weights `[b, m]`, others for each member."""
+        own = copy.copy(self)
+        own.weights, own.has_sigma = weights, False
+        return own
+
     def roots(self, order: int) -> np.ndarray:
-        """Gives the roots of the weights, `[m]`."""
+        """Gives the roots of the weights, `[m]`, where they are those of all."""
         weights = 1.0 if self.weights is None else self.weights
         return np.sqrt(np.broadcast_to(weights, [self.num_targets(order)]))
 
     def _root(self, dtype: tf.DType) -> tf.Tensor:
+        if tf.is_tensor(self.weights):
+            return tf.sqrt(self.weights)
         return tf.constant(np.sqrt(np.asarray(self.weights)), dtype)
 
     def _check_weights(self, number: int) -> int:
-        if self.weights is not None and self.weights.ndim:
+        if self.weights is not None and self.weights.ndim == 1:
             check_count(self.weights, number)
         return number
 
     def _repr(self, *arguments: Any) -> str:
         shown = [repr(x) for x in arguments if x is not None]
-        if self.weights is not None:
+        if tf.is_tensor(self.weights):
+            shown.append("weights of each member")
+        elif self.weights is not None:
             shown.append(f"weights={self.weights.tolist()}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -291,6 +302,13 @@ class AbstractCombination(AbstractObservation):
         del targets
         J = spectrum.level_jacobian
         return tf.linalg.matmul(tf.constant(self.matrix(J.shape[-2]), J.dtype), J)
+
+
+def over(x: tf.Tensor, rank: int) -> tf.Tensor:
+    """Puts dimensions before the last one of `[b, m]`, up to a rank: `[b, ..., m]`."""
+    for _ in range(rank - x.shape.rank):
+        x = tf.expand_dims(x, -2)
+    return x
 
 
 def integers(name: str, values: Any) -> tuple[int, ...]:

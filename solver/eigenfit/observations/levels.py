@@ -56,9 +56,7 @@ class Levels(AbstractObservation):
             check_count(self.weights, given)
 
     def __repr__(self) -> str:
-        indices = "" if self.indices is None else str(list(self.indices))
-        weights = "" if self.weights is None else f"weights={self.weights.tolist()}"
-        return f"Levels({', '.join(x for x in (indices, weights) if x)})"
+        return self._repr(None if self.indices is None else list(self.indices))
 
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""

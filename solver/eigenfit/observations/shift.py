@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.observations.base import AbstractObservation, Spectrum
+from eigenfit.observations.base import AbstractObservation, Spectrum, over
 
 
 class FreeShift(AbstractObservation):
@@ -114,6 +114,10 @@ class FreeShift(AbstractObservation):
         # The weighted mean over the last dimension, which is kept.
         if self.weights is None:
             return tf.reduce_mean(values, axis=-1, keepdims=True)
+        if tf.is_tensor(self.weights):
+            share = over(self.weights, values.shape.rank)
+            total = tf.reduce_sum(share, axis=-1, keepdims=True)
+            return tf.reduce_sum(values * share / total, axis=-1, keepdims=True)
         share = np.broadcast_to(self.weights, [values.shape[-1]])
         share = tf.constant(share / share.sum(), values.dtype)
         return tf.reduce_sum(values * share, axis=-1, keepdims=True)
