@@ -6,15 +6,15 @@ import errno
 import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from eigenfit import Solver
+from eigenfit.types import TensorLike
 from eigenfit_export.job import Job
 from eigenfit_export.manifest import Artefact, write_manifest
 from eigenfit_export.probes import record_probes
-from eigenfit_export.starts import start_of
+from eigenfit_export.starts import Start, start_of
 from eigenfit_export.versions import new_version
 from eigenfit_export.warmup import BATCHES
 
@@ -55,7 +55,7 @@ def export_solver(
     max_steps_limit: int | None = None,
     warmup_batches: Sequence[int] = BATCHES,
     stablehlo_batches: Sequence[int] = (1,),
-    start: Any = None,
+    start: Start | TensorLike | None = None,
     progress: Callable[[str], None] = lambda what: None,
     only: Collection[str] | None = None,
 ) -> Path:
@@ -163,7 +163,7 @@ def save_model(
     *,
     max_steps_limit: int | None = None,
     warmup_batches: Sequence[int] = BATCHES,
-    start: Any = None,
+    start: Start | TensorLike | None = None,
 ) -> Path:
     """Writes a solver as the next SavedModel below a folder, all at once.
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit import Gradient, Solution
 from eigenfit.batching import batch_rank, flatten, unflatten
+from eigenfit.types import TensorLike
 from eigenfit.validation import as_tensor, broadcast_batch
 from eigenfit_export.manifest_reader import MANIFEST, newest_version, read_manifest
 from eigenfit_export.naming import join_complex, split_complex
@@ -63,12 +64,12 @@ class LoadedSolver:
 
     def fit(
         self,
-        initial: Any = None,
-        targets: Any = None,
+        initial: TensorLike | None = None,
+        targets: TensorLike | None = None,
         *,
-        weights: Any = None,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        weights: TensorLike | None = None,
+        tolerance: TensorLike | None = None,
+        max_steps: TensorLike | None = None,
     ) -> Solution:
         """Fits parameters to targets; see `eigenfit.Solver.fit`.
 
@@ -108,12 +109,12 @@ class LoadedSolver:
 
     def fit_from_random(
         self,
-        seed: Any,
-        targets: Any,
+        seed: TensorLike,
+        targets: TensorLike,
         *,
-        weights: Any = None,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        weights: TensorLike | None = None,
+        tolerance: TensorLike | None = None,
+        max_steps: TensorLike | None = None,
     ) -> tuple[tf.Tensor, Solution]:
         """Fits from starts drawn inside the model.
 
@@ -134,17 +135,19 @@ class LoadedSolver:
         answer = self._call(name, seed=seed, **given)
         return answer.pop("initial"), self._solution(answer)
 
-    def eigenvalues(self, parameters: Any) -> tf.Tensor:
+    def eigenvalues(self, parameters: TensorLike) -> tf.Tensor:
         """Computes `[..., N]` from `[..., p]`; see `eigenfit.Solver.eigenvalues`."""
         return self._call("eigenvalues", parameters=parameters)["eigenvalues"]
 
-    def gradient(self, parameters: Any, targets: Any) -> Gradient:
+    def gradient(self, parameters: TensorLike, targets: TensorLike) -> Gradient:
         """Computes loss, gradient, eigenvalues; see `eigenfit.Solver.gradient`."""
         return Gradient(
             **self._call("gradient", parameters=parameters, targets=targets)
         )
 
-    def eigengradient(self, matrix: Any, level: Any) -> dict[str, tf.Tensor]:
+    def eigengradient(
+        self, matrix: TensorLike, level: TensorLike
+    ) -> dict[str, tf.Tensor]:
         """Computes the derivative of a level by the matrix.
 
         Args:
@@ -164,7 +167,7 @@ class LoadedSolver:
         return join_complex(self._call("eigengradient", **arguments, level=level))
 
     def hessian_vector_product(
-        self, parameters: Any, targets: Any, vector: Any
+        self, parameters: TensorLike, targets: TensorLike, vector: TensorLike
     ) -> tf.Tensor:
         """Computes the Hessian of the loss times a vector, `[..., p]`."""
         return self._call(
@@ -174,11 +177,13 @@ class LoadedSolver:
             vector=vector,
         )["product"]
 
-    def init(self, initial: Any, targets: Any) -> dict[str, tf.Tensor]:
+    def init(self, initial: TensorLike, targets: TensorLike) -> dict[str, tf.Tensor]:
         """Starts the method: its state, by name; see `eigenfit.Solver.init`."""
         return self._call("init", initial=initial, targets=targets)
 
-    def step(self, state: dict[str, tf.Tensor], targets: Any) -> dict[str, tf.Tensor]:
+    def step(
+        self, state: dict[str, tf.Tensor], targets: TensorLike
+    ) -> dict[str, tf.Tensor]:
         """Makes one step of the method; see `eigenfit.Solver.step`."""
         return self._call("step", **state, targets=targets)
 

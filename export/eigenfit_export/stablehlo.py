@@ -20,11 +20,12 @@ from tensorflow.compiler.mlir.stablehlo import stablehlo as portable
 
 import eigenfit
 from eigenfit import Solver
+from eigenfit.types import TensorLike
 from eigenfit_export.job import Job
 from eigenfit_export.manifest import Artefact, Check, describe
 from eigenfit_export.signatures import Signature, signatures_of
 from eigenfit_export.stablehlo_loader import CONSTANT, PROGRAM, SIGNATURE
-from eigenfit_export.starts import start_of
+from eigenfit_export.starts import Start, start_of
 
 TARGET_VERSION = "1.0.0"
 """Of the StableHLO artefacts; readers of this version and later ones take them."""
@@ -40,7 +41,7 @@ def save_stablehlo(
     *,
     function: str = FUNCTION,
     max_steps_limit: int | None = None,
-    start: Any = None,
+    start: Start | TensorLike | None = None,
 ) -> Path:
     """Writes one function, compiled for a batch size, as StableHLO.
 

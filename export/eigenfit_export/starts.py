@@ -18,6 +18,7 @@ import numpy as np
 
 from eigenfit import Problem
 from eigenfit.drawing import natural_draw
+from eigenfit.types import TensorLike
 
 Kind = Literal["given", "uniform", "normal", "natural"]
 
@@ -51,7 +52,7 @@ class Start:
     sigma: Numbers = ()
 
     @staticmethod
-    def given(parameters: Any) -> Start:
+    def given(parameters: TensorLike) -> Start:
         """Begins at `[p]`, or at the first of `[s, p]`."""
         rows = np.atleast_2d(np.asarray(parameters, np.float64))
         if rows.ndim != 2 or not rows.size:
@@ -59,14 +60,14 @@ class Start:
         return Start("given", parameters=tuple(map(_numbers, rows)))
 
     @staticmethod
-    def uniform(low: Any, high: Any) -> Start:
+    def uniform(low: TensorLike, high: TensorLike) -> Start:
         """Draws between `low` and `high`, numbers or `[p]`."""
         if not (np.asarray(low) < np.asarray(high)).all():
             raise ValueError("`high` must lie above `low`.")
         return Start("uniform", low=_numbers(low), high=_numbers(high))
 
     @staticmethod
-    def normal(centre: Any, sigma: Any) -> Start:
+    def normal(centre: TensorLike, sigma: TensorLike) -> Start:
         """Draws around `centre`, numbers or `[p]`, cut off at bounds."""
         if not (np.asarray(sigma) > 0).all():
             raise ValueError("`sigma` must be positive.")

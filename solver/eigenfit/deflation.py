@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,7 @@ from eigenfit.results import SUCCESSES, Solution
 from eigenfit.solutions import DistinctSolutions, describe, distinct_solutions
 from eigenfit.solver import Solver
 from eigenfit.structures.base import positive_int
+from eigenfit.types import TensorLike
 
 _SHIFT = 1.0
 _STEPS = 60
@@ -49,8 +50,8 @@ class DeflationResult(NamedTuple):
 
 def deflate(
     solver: Solver,
-    initial: Any,
-    targets: Any,
+    initial: TensorLike,
+    targets: TensorLike,
     *,
     max_solutions: int = 16,
     max_failures: int = 3,

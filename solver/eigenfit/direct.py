@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.types import TensorLike
 from eigenfit.validation import as_tensor, broadcast_batch
 
 
-def jacobi_from_two_spectra(levels: Any, inner_levels: Any) -> tf.Tensor:
+def jacobi_from_two_spectra(levels: TensorLike, inner_levels: TensorLike) -> tf.Tensor:
     """Finds the Jacobi matrix with given spectra, whole and without its first row.
 
     There is exactly one (H. Hochstadt, Arch. Math. 18 (1967) 201-207; C. de Boor &
@@ -46,24 +47,27 @@ def jacobi_from_two_spectra(levels: Any, inner_levels: Any) -> tf.Tensor:
         array([2., 2., 1.])
     """
     dtype = _dtype("levels", levels)
-    levels = _levels("levels", levels, dtype)
-    if tf.is_tensor(inner_levels) and inner_levels.dtype != dtype:
+    outer = _levels("levels", levels, dtype)
+    given = dtype
+    if tf.is_tensor(inner_levels):
+        given = tf.convert_to_tensor(inner_levels).dtype
+    if given != dtype:
         raise TypeError(
             f"`inner_levels` must be {dtype.name} like `levels`, got a tensor of "
-            f"{inner_levels.dtype.name}. Cast one of them."
+            f"{given.name}. Cast one of them."
         )
     inner = as_tensor("inner_levels", inner_levels, dtype, None)
-    n = levels.shape[-1]
+    n = outer.shape[-1]
     if inner.shape.rank == 0 or inner.shape[-1] != n - 1:
         raise ValueError(
             f"`inner_levels` must have shape [..., {n - 1}], one less than the "
             f"{n} of `levels`, got {inner.shape.as_list()}."
         )
-    _, (levels, inner) = broadcast_batch(levels=(levels, 1), inner_levels=(inner, 1))
-    valid = _check_levels("levels", levels)
+    _, (outer, inner) = broadcast_batch(levels=(outer, 1), inner_levels=(inner, 1))
+    valid = _check_levels("levels", outer)
     finite = tf.reduce_all(tf.math.is_finite(inner), axis=-1)
     _refuse("inner_levels", inner, finite, "be finite", "Leave that member out.")
-    between = (levels[..., :-1] < inner) & (inner < levels[..., 1:])
+    between = (outer[..., :-1] < inner) & (inner < outer[..., 1:])
     interlace = tf.reduce_all(between, axis=-1)
     _refuse(
         "inner_levels",
@@ -74,7 +78,7 @@ def jacobi_from_two_spectra(levels: Any, inner_levels: Any) -> tf.Tensor:
     )
     valid &= finite & interlace
 
-    x, y = tf.cast(levels, tf.float64), tf.cast(inner, tf.float64)
+    x, y = tf.cast(outer, tf.float64), tf.cast(inner, tf.float64)
     # w_i = prod_k (x_i - y_k) / prod_{k != i} (x_i - x_k): each y_k goes with the
     # level beyond it as seen from x_i, so that no factor exceeds 1.
     i, k = np.indices([n, n - 1])
@@ -84,7 +88,7 @@ def jacobi_from_two_spectra(levels: Any, inner_levels: Any) -> tf.Tensor:
     return _parameters(x, tf.reduce_prod(ratios, axis=-1), valid, dtype)
 
 
-def persymmetric_jacobi(levels: Any) -> tf.Tensor:
+def persymmetric_jacobi(levels: TensorLike) -> tf.Tensor:
     """Finds the Jacobi matrix with a given spectrum that equals its own mirror image.
 
     There is exactly one that is symmetric about both diagonals (H. Hochstadt, Arch.
@@ -111,10 +115,10 @@ def persymmetric_jacobi(levels: Any) -> tf.Tensor:
         array([2.   , 2.   , 2.   , 0.707, 0.707])
     """
     dtype = _dtype("levels", levels)
-    levels = _levels("levels", levels, dtype)
-    valid = _check_levels("levels", levels)
-    x = tf.cast(levels, tf.float64)
-    n = levels.shape[-1]
+    t = _levels("levels", levels, dtype)
+    valid = _check_levels("levels", t)
+    x = tf.cast(t, tf.float64)
+    n = t.shape[-1]
     i, k = np.indices([n, n - 1])
     others = tf.gather(x, np.where(k < i, k, k + 1), axis=-1)
     parameters = _parameters(

@@ -152,7 +152,9 @@ class JointProblem(Problem):
         built = tuple(block.structure.assemble(r) for block in self.blocks)
         return built[0] if len(built) == 1 else built
 
-    def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
+    def pull_matrix(
+        self, parameters: tf.Tensor, G: tf.Tensor | Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Applies the adjoint of the derivative of `matrix`; see the base class."""
         r = self.expand(parameters)
         each = G if isinstance(G, (tuple, list)) else (G,)

@@ -17,6 +17,7 @@ from eigenfit.results import Result, Solution
 from eigenfit.solver import Solver
 from eigenfit.structures import AbstractStructure
 from eigenfit.structures.base import positive_int
+from eigenfit.types import TensorLike
 
 
 class MatchedFit(NamedTuple):
@@ -30,10 +31,10 @@ class MatchedFit(NamedTuple):
 
 
 def match_levels(
-    eigenvalues: Any,
-    targets: Any,
-    weights: Any = None,
-    overlaps: Any = None,
+    eigenvalues: TensorLike,
+    targets: TensorLike,
+    weights: TensorLike | None = None,
+    overlaps: TensorLike | None = None,
 ) -> np.ndarray:
     """Assigns each target a level of its own so that the sum of squares is smallest.
 
@@ -82,12 +83,12 @@ def match_levels(
 
 def fit_matched(
     structure: AbstractStructure,
-    initial: Any,
-    targets: Any,
+    initial: TensorLike,
+    targets: TensorLike,
     *,
-    weights: Any = None,
-    shapes: Any = None,
-    components: Any = None,
+    weights: TensorLike | None = None,
+    shapes: TensorLike | None = None,
+    components: TensorLike | None = None,
     parameters: Parameters | None = None,
     method: AbstractMethod | str = "auto",
     max_fits: int = 10,
@@ -146,7 +147,7 @@ def fit_matched(
         overlaps = None
         if shapes is not None:
             X = names.modes(r)[0].numpy()
-            rows = slice(None) if components is None else list(components)
+            rows = slice(None) if components is None else np.array(components)
             overlaps = mac(shapes, X[rows].T)
         return match_levels(names.eigenvalues(r).numpy(), t, scale, overlaps)
 

@@ -22,6 +22,7 @@ from eigenfit.solutions import (
 )
 from eigenfit.solver import Solver
 from eigenfit.structures.base import positive_int
+from eigenfit.types import TensorLike
 
 
 class MultistartResult(NamedTuple):
@@ -47,8 +48,8 @@ class MultistartResult(NamedTuple):
 
 def multistart(
     solver: Solver,
-    targets: Any,
-    starts: Any = 64,
+    targets: TensorLike,
+    starts: TensorLike = 64,
     *,
     seed: int = 0,
     draw: Callable[[np.random.Generator, int], Any] | None = None,

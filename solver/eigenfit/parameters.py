@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from eigenfit.priors import Prior
+
+Interval: TypeAlias = tuple[float | None, float | None]
+"""A lower and an upper bound; None where there is none."""
 
 
 class Resolved(NamedTuple):
@@ -61,7 +64,7 @@ class Parameters:
         self,
         names: Sequence[str] | None = None,
         *,
-        bounds: Any = None,
+        bounds: Mapping[str, Interval] | Interval | None = None,
         fixed: Mapping[str, float] | None = None,
         ties: Mapping[str, Any] | None = None,
         prior: Mapping[str, tuple[float, float]] | Sequence[Prior] | None = None,

@@ -425,7 +425,9 @@ class Problem(Unknowns):
         errors = [level_errors(w) for w in self.split(eigenvalues)]
         return self.value_errors(eigenvalues, tf.concat(errors, axis=-1), targets)
 
-    def pull_matrix(self, parameters: tf.Tensor, G: Any) -> tf.Tensor:
+    def pull_matrix(
+        self, parameters: tf.Tensor, G: tf.Tensor | Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Applies the adjoint of the derivative of `matrix`: `[..., p]`."""
         return self.structure.pullback(parameters, G)
 

@@ -13,6 +13,7 @@ from eigenfit.problem import Problem
 from eigenfit.refinement import Refinement
 from eigenfit.results import SUCCESSES, Result, Solution
 from eigenfit.solver import Solver
+from eigenfit.types import TensorLike
 
 Symmetries = Callable[[np.ndarray], Any] | Literal["auto", False] | None
 
@@ -36,9 +37,9 @@ class DistinctSolutions(NamedTuple):
 def distinct_solutions(
     solver: Solver,
     solution: Solution,
-    targets: Any,
+    targets: TensorLike,
     *,
-    starts: Any = None,
+    starts: TensorLike | None = None,
     rtol: float = 1e-4,
     symmetries: Symmetries = "auto",
 ) -> DistinctSolutions:

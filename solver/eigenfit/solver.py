@@ -18,6 +18,7 @@ from eigenfit.methods import AbstractMethod, choose_method, method_named
 from eigenfit.problem import Problem
 from eigenfit.programs import Gradient, Programs
 from eigenfit.results import Progress, Solution
+from eigenfit.types import TensorLike
 from eigenfit.validation import broadcast_batch
 from eigenfit.verdicts import needs_verdict
 
@@ -96,11 +97,11 @@ class Solver(tf.Module):
 
     def fit(
         self,
-        initial: Any,
-        targets: Any,
+        initial: TensorLike,
+        targets: TensorLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        tolerance: TensorLike | None = None,
+        max_steps: TensorLike | None = None,
         record_every: int = 0,
         record_limit: int = 256,
         progress: Callable[[Progress], None] | None = None,
@@ -184,7 +185,7 @@ class Solver(tf.Module):
         answer = unflatten(self._followed(given, answer), batch)
         return Solution._make((*answer, history))
 
-    def init(self, initial: Any, targets: Any) -> Any:
+    def init(self, initial: TensorLike, targets: TensorLike) -> Any:
         """Starts the method: the state for `step`.
 
         Args:
@@ -197,7 +198,7 @@ class Solver(tf.Module):
         """
         return self._pointwise(self.programs.init, ("initial", initial), targets)
 
-    def step(self, state: Any, targets: Any) -> Any:
+    def step(self, state: Any, targets: TensorLike) -> Any:
         """Makes one step of the method.
 
         Args:
@@ -207,21 +208,20 @@ class Solver(tf.Module):
         Returns:
             The new state.
         """
-        targets = targets_of(self.problem, targets)
-        batch, (_, targets) = broadcast_batch(
-            state=(state.point.loss, 0), targets=(targets, 1)
+        batch, (_, t) = broadcast_batch(
+            state=(state.point.loss, 0), targets=(targets_of(self.problem, targets), 1)
         )
         rank = batch_rank(batch)
         own = state.point.loss.shape
-        if rank != own.rank or not own.is_compatible_with(targets.shape[:-1]):
+        if rank != own.rank or not own.is_compatible_with(t.shape[:-1]):
             raise ValueError(
-                f"`targets` have the batch shape {targets.shape[:-1]}, which does not "
+                f"`targets` have the batch shape {t.shape[:-1]}, which does not "
                 f"broadcast to that of `state`, {own}. Give them to `init` already."
             )
         program = self.programs.step.variant(self._mode(batch))
-        return unflatten(program(flatten(state, rank), flatten(targets, rank)), batch)
+        return unflatten(program(flatten(state, rank), flatten(t, rank)), batch)
 
-    def gradient(self, parameters: Any, targets: Any) -> Gradient:
+    def gradient(self, parameters: TensorLike, targets: TensorLike) -> Gradient:
         """Computes loss, gradient and eigenvalues by one decomposition.
 
         Args:
@@ -236,7 +236,7 @@ class Solver(tf.Module):
             self.programs.gradient, ("parameters", parameters), targets
         )
 
-    def loss(self, parameters: Any, targets: Any) -> tf.Tensor:
+    def loss(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
         """Computes the loss `[...]`, which gradient tapes differentiate twice.
 
         Args:
@@ -249,7 +249,7 @@ class Solver(tf.Module):
         """
         return self._pointwise(self.programs.loss, ("parameters", parameters), targets)
 
-    def eigenvalues(self, parameters: Any) -> tf.Tensor:
+    def eigenvalues(self, parameters: TensorLike) -> tf.Tensor:
         """Computes all eigenvalues `[..., n]` of A(r), ascending.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from eigenfit.graded import norms
 from eigenfit.problem import Problem
 from eigenfit.results import Solution
 from eigenfit.sensitivity import Sensitivity, sensitivity
+from eigenfit.types import TensorLike
 from eigenfit.undetermined import (
     Decomposition,
     Fitted,
@@ -94,8 +95,8 @@ class Uncertainty:
 
 def uncertainty(
     problem: Problem,
-    solution: Any,
-    targets: Any,
+    solution: Solution,
+    targets: TensorLike,
     *,
     scale: Scale | None = None,
     rtol: float | None = None,

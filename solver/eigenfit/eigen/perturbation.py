@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from eigenfit.eigen.clusters import check_tolerances, cluster_width, pairwise
 from eigenfit.eigen.derivatives import constant_pairs, final, rotate
 from eigenfit.eigen.spectral import as_matrix
+from eigenfit.types import TensorLike
 
 
 class LevelDerivatives(NamedTuple):
@@ -21,9 +22,9 @@ class LevelDerivatives(NamedTuple):
 
 
 def level_derivatives(
-    A: Any,
-    dA: Any,
-    d2A: Any = None,
+    A: TensorLike,
+    dA: TensorLike,
+    d2A: TensorLike | None = None,
     *,
     degenerate_atol: float = 0.0,
     degenerate_rtol: float | None = None,
@@ -68,14 +69,15 @@ def level_derivatives(
         >>> found.first.numpy().tolist(), found.second.numpy().tolist()
         ([0.0, 5.0], [-1.0, 1.0])
     """
-    A = as_matrix(A)
+    base = as_matrix(A)
     tolerances = check_tolerances(degenerate_atol, degenerate_rtol)
-    matrices = [A]
-    for name, value in (("dA", dA), ("d2A", tf.zeros_like(A) if d2A is None else d2A)):
-        matrix = tf.convert_to_tensor(value, A.dtype)
-        if not matrix.shape[-2:].is_compatible_with(A.shape[-2:]):
+    matrices = [base]
+    none = tf.zeros_like(base)
+    for name, value in (("dA", dA), ("d2A", none if d2A is None else d2A)):
+        matrix = tf.convert_to_tensor(value, base.dtype)
+        if not matrix.shape[-2:].is_compatible_with(base.shape[-2:]):
             raise ValueError(
-                f"`{name}` must have shape [..., n, n] like `A`, {A.shape}, got "
+                f"`{name}` must have shape [..., n, n] like `A`, {base.shape}, got "
                 f"{matrix.shape}."
             )
         matrices.append(matrix)

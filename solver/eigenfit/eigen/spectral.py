@@ -14,12 +14,13 @@ from eigenfit.eigen.derivatives import (
     loss_gradient,
     vectors_gradient,
 )
+from eigenfit.types import TensorLike
 
 Convention = Literal["symmetric", "lower"]
 
 
 def eigvalsh(
-    A: Any,
+    A: TensorLike,
     *,
     gradient: Convention = "symmetric",
     degenerate_atol: float = 0.0,
@@ -74,7 +75,7 @@ def eigvalsh(
 
 
 def eigh(
-    A: Any,
+    A: TensorLike,
     *,
     gradient: Convention = "symmetric",
     degenerate_atol: float = 0.0,
@@ -129,9 +130,9 @@ def eigh(
 
 
 def spectral_loss(
-    A: Any,
-    targets: Any,
-    weights: Any = None,
+    A: TensorLike,
+    targets: TensorLike,
+    weights: TensorLike | None = None,
     *,
     gradient: Convention = "symmetric",
     degenerate_atol: float = 0.0,
@@ -170,25 +171,23 @@ def spectral_loss(
         >>> spectral_loss([[2.0, 0.0], [0.0, 5.0]], [1.0, 5.0]).numpy().item()
         1.0
     """
-    A = as_matrix(A, gradient)
+    matrix = as_matrix(A, gradient)
     tolerances = check_tolerances(degenerate_atol, degenerate_rtol)
-    real = A.dtype.real_dtype
-    targets = tf.convert_to_tensor(targets, real)
-    if weights is None:
-        weights = tf.ones_like(targets)
-    weights = tf.convert_to_tensor(weights, real)
-    order = A.shape[-1]
-    for name, value in (("targets", targets), ("weights", weights)):
+    real, order = matrix.dtype.real_dtype, matrix.shape[-1]
+    t = tf.convert_to_tensor(targets, real)
+    c = tf.convert_to_tensor(tf.ones_like(t) if weights is None else weights, real)
+    for name, value in (("targets", t), ("weights", c)):
         if value.shape.rank == 0 or not value.shape[-1:].is_compatible_with([order]):
             raise ValueError(
                 f"`{name}` must have shape [..., {order}], one for each eigenvalue of "
                 f"`A`, got {value.shape}."
             )
-    batch = tf.broadcast_dynamic_shape(tf.shape(A)[:-2], tf.shape(targets)[:-1])
-    batch = tf.broadcast_dynamic_shape(batch, tf.shape(weights)[:-1])
-    shape = tf.concat([batch, tf.shape(A)[-1:]], axis=0)
-    A = tf.broadcast_to(A, tf.concat([shape, tf.shape(A)[-1:]], axis=0))
-    targets, weights = (tf.broadcast_to(x, shape) for x in (targets, weights))
+    batch = tf.broadcast_dynamic_shape(tf.shape(matrix)[:-2], tf.shape(t)[:-1])
+    batch = tf.broadcast_dynamic_shape(batch, tf.shape(c)[:-1])
+    shape = tf.concat([batch, tf.shape(matrix)[-1:]], axis=0)
+    whole = tf.concat([shape, tf.shape(matrix)[-1:]], axis=0)
+    matrix = tf.broadcast_to(matrix, whole)
+    t, c = (tf.broadcast_to(x, shape) for x in (t, c))
 
     @tf.custom_gradient
     def loss(A: tf.Tensor, t: tf.Tensor, c: tf.Tensor):
@@ -200,7 +199,7 @@ def spectral_loss(
 
         return tf.reduce_sum(c * (w - t) ** 2, axis=-1), backward
 
-    return loss(A, targets, weights)
+    return loss(matrix, t, c)
 
 
 def as_matrix(A: Any, gradient: str = "symmetric") -> tf.Tensor:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import cluster_width, epsilon
 from eigenfit.structures import AbstractStructure
+from eigenfit.types import TensorLike
 
 
 class Spectrum:
@@ -132,7 +133,10 @@ class AbstractObservation(tf.Module, abc.ABC):
     """Number of degrees of freedom of the targets that it takes up by itself."""
 
     def __init__(
-        self, weights: Any = None, sigma: Any = None, name: str | None = None
+        self,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(name=name)
         if weights is not None and sigma is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit.observations.base import AbstractCombination, integers, position
+from eigenfit.types import TensorLike
 
 
 class Differences(AbstractCombination):
@@ -32,8 +33,8 @@ class Differences(AbstractCombination):
     def __init__(
         self,
         pairs: Sequence[Any],
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)
@@ -119,8 +120,8 @@ class RelativeTo(AbstractCombination):
         self,
         level: int,
         indices: Sequence[int] | None = None,
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)
@@ -172,8 +173,8 @@ class ClusterMeans(AbstractCombination):
     def __init__(
         self,
         clusters: Sequence[Sequence[int]],
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.observations.base import AbstractObservation, Spectrum
 from eigenfit.observations.levels import Levels
+from eigenfit.types import TensorLike
 
 
 class Frequencies(AbstractObservation):
@@ -39,8 +39,8 @@ class Frequencies(AbstractObservation):
     def __init__(
         self,
         indices: Sequence[int] | None = None,
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,7 @@ from eigenfit.observations.base import (
     integers,
     position,
 )
+from eigenfit.types import TensorLike
 
 
 class Levels(AbstractObservation):
@@ -45,8 +45,8 @@ class Levels(AbstractObservation):
     def __init__(
         self,
         indices: Sequence[int] | None = None,
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(weights, sigma, name)

@@ -15,6 +15,7 @@ from eigenfit.observations.base import (
     integers,
     position,
 )
+from eigenfit.types import TensorLike
 
 Normalisation = Literal["max", "unit", "mass"]
 
@@ -139,8 +140,8 @@ class ModeShapes(AbstractShapes):
         levels: Sequence[int],
         components: Sequence[int] | None = None,
         normalisation: Normalisation = "max",
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
         *,
         degenerate_atol: float = 0.0,
@@ -278,10 +279,10 @@ class MAC(AbstractShapes):
     def __init__(
         self,
         levels: Sequence[int],
-        shapes: Any,
+        shapes: TensorLike,
         components: Sequence[int] | None = None,
-        weights: Any = None,
-        sigma: Any = None,
+        weights: TensorLike | None = None,
+        sigma: TensorLike | None = None,
         name: str | None = None,
         *,
         degenerate_atol: float = 0.0,
@@ -336,7 +337,7 @@ class MAC(AbstractShapes):
         )
 
 
-def mac(X: Any, Y: Any) -> np.ndarray:
+def mac(X: TensorLike, Y: TensorLike) -> np.ndarray:
     """Computes the modal assurance criterion of every pair of two sets of shapes.
 
     Args:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.matrices import as_matrix, hermitian
+from eigenfit.types import DTypeLike, TensorLike
 
 
 class Additive(AbstractLinearStructure):
@@ -29,7 +28,12 @@ class Additive(AbstractLinearStructure):
                [1., 3.]])
     """
 
-    def __init__(self, offset: Any, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        offset: TensorLike,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
         dtype, matrices = hermitian(dtype, offset=as_matrix("offset", offset))
         order = len(matrices["offset"])
         super().__init__(order, order, dtype, name)

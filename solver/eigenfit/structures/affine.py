@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.level_forms import LevelForms
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
+from eigenfit.types import DTypeLike, TensorLike
 
 
 class Affine(AbstractLinearStructure):
@@ -36,9 +35,9 @@ class Affine(AbstractLinearStructure):
 
     def __init__(
         self,
-        basis: Any,
-        offset: Any = None,
-        dtype: Any = None,
+        basis: TensorLike,
+        offset: TensorLike | None = None,
+        dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> None:
         basis = as_array("basis", basis)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
+from eigenfit.types import DTypeLike, TensorLike
 
 _DENSE = 2**14
 """Numbers in a map up to which it is stored as a dense matrix."""
@@ -51,14 +52,14 @@ class Assembly(AbstractLinearStructure):
 
     def __init__(
         self,
-        rows: Any,
-        columns: Any,
-        parameters: Any,
-        coefficients: Any,
+        rows: TensorLike,
+        columns: TensorLike,
+        parameters: TensorLike,
+        coefficients: TensorLike,
         order: int | None = None,
         num_parameters: int | None = None,
-        offset: Any = None,
-        dtype: Any = tf.float64,
+        offset: TensorLike | None = None,
+        dtype: DTypeLike = tf.float64,
         name: str | None = None,
     ) -> None:
         rows = _indices("rows", rows)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from eigenfit.structures.base import positive_int
 from eigenfit.structures.packed import AbstractPacked
+from eigenfit.types import DTypeLike
 
 
 class Banded(AbstractPacked):
@@ -34,7 +33,7 @@ class Banded(AbstractPacked):
         self,
         order: int,
         bandwidth: int,
-        dtype: Any = tf.float64,
+        dtype: DTypeLike = tf.float64,
         name: str | None = None,
     ) -> None:
         order = positive_int("order", order)
@@ -69,7 +68,7 @@ class Tridiagonal(AbstractPacked):
     """
 
     def __init__(
-        self, order: int, dtype: Any = tf.float64, name: str | None = None
+        self, order: int, dtype: DTypeLike = tf.float64, name: str | None = None
     ) -> None:
         super().__init__(order, min(positive_int("order", order) - 1, 1), dtype, name)
 

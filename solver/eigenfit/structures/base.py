@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.types import DTypeLike
+
 _LARGE = 64
 """Order from which few parameters are differentiated forwards."""
 
@@ -41,7 +43,7 @@ class AbstractStructure(tf.Module, abc.ABC):
         self,
         order: int,
         num_parameters: int,
-        dtype: Any = tf.float64,
+        dtype: DTypeLike = tf.float64,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)

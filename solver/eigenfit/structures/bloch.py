@@ -8,6 +8,7 @@ import numpy as np
 
 from eigenfit.structures.affine import Affine
 from eigenfit.structures.matrices import as_array, check_hermitian, real_array
+from eigenfit.types import DTypeLike, TensorLike
 
 _ROWS = 2**10
 """Vectors that are compared with all others at a time."""
@@ -45,11 +46,11 @@ class Bloch(Affine):
 
     def __init__(
         self,
-        vectors: Any,
-        basis: Any,
-        kpoint: Any,
-        offset: Any = None,
-        dtype: Any = "complex128",
+        vectors: TensorLike,
+        basis: TensorLike,
+        kpoint: TensorLike,
+        offset: TensorLike | None = None,
+        dtype: DTypeLike = "complex128",
         name: str | None = None,
     ) -> None:
         vectors = real_array("vectors", vectors)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.structures.base import AbstractStructure, as_entries, quadratic
 from eigenfit.structures.matrices import as_array, hermitian
+from eigenfit.types import TensorLike
 
 
 class Generalized(AbstractStructure):
@@ -44,7 +45,7 @@ class Generalized(AbstractStructure):
     def __init__(
         self,
         stiffness: AbstractStructure,
-        mass: Any,
+        mass: TensorLike,
         name: str | None = None,
     ) -> None:
         if not isinstance(stiffness, AbstractStructure):

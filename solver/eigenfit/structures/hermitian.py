@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +11,7 @@ from eigenfit.structures.base import (
     float_dtype,
     positive_int,
 )
+from eigenfit.types import DTypeLike
 
 
 class Hermitian(AbstractLinearStructure, AbstractFullStructure):
@@ -29,7 +28,7 @@ class Hermitian(AbstractLinearStructure, AbstractFullStructure):
     """
 
     def __init__(
-        self, order: int, dtype: Any = tf.complex128, name: str | None = None
+        self, order: int, dtype: DTypeLike = tf.complex128, name: str | None = None
     ) -> None:
         order = positive_int("order", order)
         if not float_dtype(dtype).is_complex:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array
+from eigenfit.types import DTypeLike, TensorLike
 
 
 class Laplacian(AbstractLinearStructure):
@@ -35,9 +34,9 @@ class Laplacian(AbstractLinearStructure):
 
     def __init__(
         self,
-        edges: Any,
+        edges: TensorLike,
         order: int | None = None,
-        dtype: Any = tf.float64,
+        dtype: DTypeLike = tf.float64,
         name: str | None = None,
     ) -> None:
         ends = as_array("edges", edges)

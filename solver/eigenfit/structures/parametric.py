@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractStructure
+from eigenfit.types import DTypeLike
 
 
 class Parametric(AbstractStructure):
@@ -44,7 +44,7 @@ class Parametric(AbstractStructure):
         function: Callable[[tf.Tensor], tf.Tensor],
         order: int,
         num_parameters: int,
-        dtype: Any = tf.float64,
+        dtype: DTypeLike = tf.float64,
         batched: bool = True,
         name: str | None = None,
     ) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractStructure
 from eigenfit.structures.matrices import real_array
+from eigenfit.types import TensorLike
 
 
 class Reparametrized(AbstractStructure):
@@ -40,8 +39,8 @@ class Reparametrized(AbstractStructure):
     def __init__(
         self,
         structure: AbstractStructure,
-        matrix: Any,
-        offset: Any = None,
+        matrix: TensorLike,
+        offset: TensorLike | None = None,
         name: str | None = None,
     ) -> None:
         if not isinstance(structure, AbstractStructure):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractFullStructure, positive_int
 from eigenfit.structures.packed import AbstractPacked
+from eigenfit.types import DTypeLike
 
 
 class Symmetric(AbstractPacked, AbstractFullStructure):
@@ -24,7 +23,7 @@ class Symmetric(AbstractPacked, AbstractFullStructure):
     """
 
     def __init__(
-        self, order: int, dtype: Any = tf.float64, name: str | None = None
+        self, order: int, dtype: DTypeLike = tf.float64, name: str | None = None
     ) -> None:
         super().__init__(order, positive_int("order", order) - 1, dtype, name)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +10,7 @@ from eigenfit.structures.base import (
     positive_int,
     real_dtype,
 )
+from eigenfit.types import DTypeLike
 
 
 class Toeplitz(AbstractLinearStructure):
@@ -26,7 +25,7 @@ class Toeplitz(AbstractLinearStructure):
     """
 
     def __init__(
-        self, order: int, dtype: Any = tf.float64, name: str | None = None
+        self, order: int, dtype: DTypeLike = tf.float64, name: str | None = None
     ) -> None:
         order = positive_int("order", order)
         dtype = real_dtype(dtype)
