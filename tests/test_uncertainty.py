@@ -5,6 +5,7 @@ import pytest
 import scipy.linalg
 import tensorflow as tf
 from tests import zoo
+from tests.test_simulations import beam
 
 import eigenfit as ef
 from eigenfit.uncertainty import with_error
@@ -146,6 +147,20 @@ def test_a_parameter_on_its_bound_counts_as_held():
     assert result.degrees_of_freedom == 3
     assert result.rank == 1
     assert result.undetermined() == []
+
+
+def test_a_parameter_on_its_bound_leaves_the_others_determined():
+    problem = beam(upper=1.0)
+    clean = problem.values([1.1, 1.1, 0.9, 0.7], np.zeros(7)).numpy()
+    targets = clean + np.array([1, -1, 1, -1, 1, -1, 1]) / problem.roots()
+    solution = ef.Solver(problem).fit([1.1, 1.0, 0.9, 0.7], targets)
+    found = ef.uncertainty(problem, solution, targets)
+    np.testing.assert_array_equal(found.on_bounds, [0, 1, 0, 0])
+    assert found.num_undetermined == 0
+    assert found.degrees_of_freedom == 4
+    J = problem.jacobian(solution.parameters, targets).numpy()[:, [0, 2, 3]]
+    expected = np.sqrt(np.diag(np.linalg.inv(J.T @ J)))
+    np.testing.assert_allclose(found.standard_errors[[0, 2, 3]], expected, rtol=1e-6)
 
 
 def diagonal(*rows):

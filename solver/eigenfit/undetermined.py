@@ -78,6 +78,9 @@ def decomposed(
     seen = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
     if fitted is not None:
         far = _ask_for_much(J, Vt / scales[..., np.newaxis, :], fitted)
+        # J is 0 along what is held, but for rounding, which says nothing.
+        free = np.where(held[..., np.newaxis, :], 0.0, Vt)
+        far &= np.linalg.norm(free, axis=-1) > _WEAK
         seen &= ~np.logical_or.accumulate(far, axis=-1)
     largest = s.max(axis=-1, initial=0.0)
     weakest = np.where(seen, s, np.inf).min(axis=-1, initial=np.inf)
