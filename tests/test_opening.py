@@ -55,3 +55,28 @@ def test_what_is_met_by_good_steps_needs_no_more():
     solver = ef.Solver(ef.Problem(ef.Additive(np.ones([3, 3]))), compile="graph")
     assert solver.fit([1.0, 4.0, 9.0], [1.5, 4.5, 9.5]).result == ef.Result.converged
     assert solver.num_traces() == 1
+
+
+@pytest.mark.parametrize("compile", ["graph", "eager"])
+def test_a_step_to_nan_is_the_same_alone_and_in_a_batch(compile):
+    """The first Newton step makes the mass matrix indefinite."""
+    stiffness = ef.Affine(
+        [np.diag([1.0, 0.0]), np.zeros([2, 2])], offset=[[1.0, -0.5], [-0.5, 2.0]]
+    )
+    mass = ef.Affine(
+        [np.zeros([2, 2]), np.diag([0.0, 1.0])], offset=np.diag([1.0, 0.3])
+    )
+    solver = ef.Solver(ef.Problem(ef.Generalized(stiffness, mass)), compile=compile)
+    start, targets = np.array([3.2252, 3.2332]), [1.32376, 3.02732]
+    alone = solver.fit(start, targets)
+    several = solver.fit([start, start], targets)
+    recorded = solver.fit(start, targets, record_every=1)
+    losses = recorded.history.loss.numpy()
+    assert (losses[:3] == losses[0]).all()
+    assert alone.result == ef.Result.converged
+    for other in (several, recorded):
+        np.testing.assert_allclose(other.num_steps, alone.num_steps, atol=2)
+        np.testing.assert_array_equal(other.result, alone.result)
+        np.testing.assert_allclose(
+            other.parameters, np.broadcast_to(alone.parameters, other.parameters.shape)
+        )

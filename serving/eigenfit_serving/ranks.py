@@ -58,10 +58,14 @@ def rank_findings(
         )
         found.append(("rank", "warning", text))
     elif generic < p:
+        size = _count(p - generic, "dimension")
+        family = f"a family of answers of {size} meets the targets"
+        if _has_equal(problem, targets):
+            # Levels that coincide leave fewer directions, which depends on the answer.
+            family = f"a family of answers of at most {size} may meet the targets"
         text = (
-            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: a "
-            f"family of answers of {_count(p - generic, 'dimension')} meets the "
-            f"targets, and the start decides which one is found."
+            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: "
+            f"{family}, and the start decides which one is found."
         )
         found.append(("rank", "note", text))
     num_data = problem.num_data - getattr(problem, "num_priors", 0)
@@ -151,6 +155,13 @@ def _by_group(problem: ef.Problem, sizes: np.ndarray) -> np.ndarray:
     for part in _groups(problem):
         result[part] = max(sizes[part].max(), 1e-300)
     return result
+
+
+def _has_equal(problem: ef.Problem, targets: np.ndarray) -> bool:
+    return any(
+        len(np.unique(targets[part])) < part.stop - part.start
+        for part in _groups(problem)
+    )
 
 
 def _num_shifts(problem: ef.Problem) -> int:

@@ -7,8 +7,11 @@ import tensorflow as tf
 
 from eigenfit.distinct import Points, column_norms
 from eigenfit.eigen import epsilon
+from eigenfit.lengths import lengths
 from eigenfit.methods import gauss_newton
+from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.problem import Problem
+from eigenfit.sensitivity import coupling_rows
 
 _STEPS = 20
 """Steps at most that bring members nearer to their solution."""
@@ -39,11 +42,17 @@ class Refinement:
         self.unit = float(tf.reduce_max(units))
         self.size = float(tf.reduce_max(sizes))
 
-    def polish(self, parameters: np.ndarray) -> tuple[np.ndarray, ...]:
+    def polish(
+        self, parameters: np.ndarray, clusters: bool = False
+    ) -> tuple[np.ndarray, ...]:
         """Goes on until the loss falls no more: parameters, levels, residual norms.
 
         So that it does not depend on where below a tolerance fits ended which of them
         have the same solution.
+
+        Args:
+            parameters: `[k, p]`.
+            clusters: Whether steps keep levels together whose targets are equal.
         """
         r, problem = parameters.copy(), self._problem
         point = problem.evaluate(*self._batch(r))
@@ -55,7 +64,7 @@ class Refinement:
             if not len(running):
                 break
             own, targets = self._batch(r[running])
-            trial = problem.limit(own + self._step(own, targets))
+            trial = problem.limit(own + self._step(own, targets, clusters))
             point = problem.evaluate(trial, targets)
             new = point.loss.numpy()
             fell = new < loss[running]
@@ -86,11 +95,14 @@ class Refinement:
     def family_dimensions(self, points: Points) -> np.ndarray:
         """Finds the dimension of the continuum that each point belongs to: `[k]` int.
 
-        It is 0 for an isolated one. Where the Jacobian has a null space, which may be
-        due to a double root, a step along it is made and corrected; if that leads to
-        another point that is as good, the dimension is that of the null space there.
+        It is 0 for an isolated one. Where the Jacobian, with the equations of levels
+        that coincide and should, has a null space, which may be due to a double root, a
+        step along it is made and corrected; if that leads to another point that is as
+        good, the dimension is that of the null space there. The step is short beside
+        what changes the spectrum: a close pair of levels has a small family.
         """
-        x, J = points.parameters, points.jacobian
+        x = points.parameters
+        J, rates = self._neighbourhood(x)
         dimension = np.zeros(len(x), int)
         J = J * ~self._held(x)[:, np.newaxis]
         largest = column_norms(J).max(axis=0, initial=0)
@@ -100,7 +112,7 @@ class Refinement:
         u = x * largest
         checked = np.arange(len(x))
         number = (~self._held(x)).sum(axis=1)
-        if x.shape[1] > J.shape[1]:
+        if x.shape[1] > self._targets.shape[0]:
             checked = checked[:_CHECKED]
         candidates, ways = [], []
         rng = np.random.default_rng(0)
@@ -112,8 +124,9 @@ class Refinement:
                 continue
             way = np.zeros(x.shape[1])
             way[free] = direction
+            size = max(np.linalg.norm(u[i]), self.size * 1e-3)
             candidates.append(i)
-            ways.append(way * _AWAY * max(np.linalg.norm(u[i]), self.size * 1e-3))
+            ways.append(way * _AWAY / (1 / size + np.abs(way / largest) @ rates[i]))
         if not candidates:
             return dimension
         ways = np.array(ways)
@@ -125,15 +138,14 @@ class Refinement:
             there = x[index] + sign * ways[rest] / largest
             there = there.astype(x.dtype)
             there = self._problem.limit(tf.constant(there)).numpy()
-            there, _, residual = self.polish(there)
+            there, _, residual = self.polish(there, clusters=True)
             moved = np.sum((there - x[index]) * largest * ways[rest] * sign, axis=1)
             far = moved >= 0.5 * np.sum(ways[rest] ** 2, axis=1)
             before = points.residual[index]
             rounding = 1e3 * np.finfo(x.dtype).eps * self.size
             allowed = np.where(points.met[index], 4 * before, before * (1 + 1e-6))
             good = far & (residual <= allowed + rounding)
-            found = self.points(there[good], points.met[index[good]])
-            for i, own in zip(index[good], found.jacobian, strict=True):
+            for i, own in zip(index[good], self._jacobian(there[good]), strict=True):
                 free = ~self._held(x[i : i + 1])[0]
                 dimension[i] = free.sum() - _rank(own[:, free] / largest[free])
         if len(checked) < len(x) and dimension[checked].all():
@@ -150,15 +162,39 @@ class Refinement:
     def _held(self, parameters: np.ndarray) -> np.ndarray:
         return self._problem.on_bounds(parameters).numpy() != 0
 
-    def _step(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _neighbourhood(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # The Jacobian with the equations of clusters, [k, m + c, p], and one over the
+        # lengths over which the spectrum changes, [k, p].
+        length = lengths(
+            self._problem, self._problem.evaluate(*self._batch(parameters))
+        )
+        length = length.numpy().astype(np.float64)
+        moves = length > 0
+        rates = np.where(moves, 1 / np.where(moves, length, 1.0), 0.0)
+        return self._jacobian(parameters), rates
+
+    def _jacobian(self, parameters: np.ndarray) -> np.ndarray:
+        r, targets = self._batch(parameters)
+        point = self._problem.evaluate(r, targets)
+        J = self._problem.jacobian_at(point).numpy().astype(np.float64)
+        rows = coupling_rows(self._problem, point, targets) / self.unit
+        return np.nan_to_num(np.concatenate([J, rows], axis=1))
+
+    def _step(
+        self, parameters: tf.Tensor, targets: tf.Tensor, clusters: bool = False
+    ) -> tf.Tensor:
         problem = self._problem
         point = problem.evaluate(parameters, targets)
         J = gauss_newton.hold(problem, point, problem.jacobian_at(point))
         norms = tf.constant(column_norms(J.numpy()), J.dtype)
         norms = tf.where(norms > 0, norms, tf.ones_like(norms))
         scaled = J / norms[:, tf.newaxis, :]
-        zero = tf.zeros_like(point.loss)
-        return gauss_newton.direction(scaled, point.residual, zero) / norms
+        zero, rows = tf.zeros_like(point.loss), None
+        if clusters and problem.is_plain and problem.num_targets > 1:
+            held = tf.reduce_all(J == 0, axis=-2, keepdims=True)
+            rows = problem.in_own_unit(couplings_of(problem, point, targets))
+            rows = tf.where(held, tf.zeros_like(rows), rows) / norms[:, tf.newaxis, :]
+        return gauss_newton.direction(scaled, point.residual, zero, rows) / norms
 
 
 def _null_vector(J: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

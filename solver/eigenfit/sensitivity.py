@@ -92,16 +92,24 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
     by_targets = None
     if _depends_on_targets(problem):
         by_targets = _array(problem.target_jacobian_at(point)) / problem.roots()
-    J = np.concatenate([J, _couplings(problem, point, t)], axis=-2)
+    J = np.concatenate([J, coupling_rows(problem, point, t)], axis=-2)
     columns = np.linalg.norm(bounds, axis=-2)
     return Sensitivity(
         _array(point.residual), _array(point.loss), J, levels, columns, by_targets
     )
 
 
-def _couplings(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
-    # Equations of pairs of levels that coincide and should, [..., c, p]: derivatives of
-    # the levels alone depend on the basis there.
+def coupling_rows(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
+    """Differentiates what parts levels that coincide and should: `[b, c, p]`.
+
+    The derivatives of the levels alone depend on the basis there, and see only the
+    diagonal of the block of a cluster; these are of the rest of it.
+
+    Args:
+        problem: Other than of one matrix whose levels are observed it has none.
+        point: From its `evaluate`.
+        targets: `[b, m]`.
+    """
     nothing = np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
     if not problem.is_plain or problem.num_targets == 1:
         return nothing

@@ -22,7 +22,7 @@ from eigenfit.xla import where_any
 NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
 _PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by FALL at least
 FALL = 0.7
-DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
+_DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
 INITIAL_DAMPING = 1e-2
 _LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
 _FIRST_PATIENCE = 150
@@ -209,7 +209,7 @@ class Alternating(AbstractMethod):
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         lost = tf.where(
             newton,
-            ~(trial.loss <= DIVERGED * state.mark) | (idle >= _PATIENCE[0]),
+            has_diverged(trial.loss, state.mark) | (idle >= _PATIENCE[0]),
             flat | (~fell & short) | (idle >= patience),
         )
         lost |= ~usable
@@ -344,3 +344,13 @@ class Alternating(AbstractMethod):
         if self.num_bursts > 2:
             noise[-1] = 0  # and the last at the best point
         return noise
+
+
+def has_diverged(loss: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
+    """Says where a Newton burst is given up: `[...]`; true for NaN.
+
+    Args:
+        loss: `[...]`, after a step.
+        mark: `[...]`, of the burst when it last fell by enough.
+    """
+    return (loss > _DIVERGED * mark) | tf.math.is_nan(loss)

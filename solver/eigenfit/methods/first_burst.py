@@ -12,13 +12,13 @@ import tensorflow as tf
 from eigenfit.batching import select
 from eigenfit.methods import damping, gauss_newton
 from eigenfit.methods.alternating import (
-    DIVERGED,
     FALL,
     INITIAL_DAMPING,
     LONGEST,
     NEWTON_STEPS,
     Alternating,
     AlternatingState,
+    has_diverged,
 )
 from eigenfit.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
@@ -89,7 +89,7 @@ def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
     """Gives the state in which `Alternating` would be after the same steps."""
     before, after, scale, usable, num_steps = burst
     fell = after.loss < FALL * before.loss
-    lost = ~(after.loss <= DIVERGED * before.loss) | ~usable
+    lost = has_diverged(after.loss, before.loss) | ~usable
     zeros = tf.zeros_like(num_steps)
     return AlternatingState(
         point=best(burst),

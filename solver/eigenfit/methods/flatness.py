@@ -35,4 +35,7 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
 
 def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:
     """Says where a loss `[...]` is not lower than that of a point; true for NaN."""
-    return ~(loss < point.loss * (1 - 4 * epsilon(loss.dtype)))
+    lower = point.loss * (1 - 4 * epsilon(loss.dtype))
+    # Not `~(loss < lower)`, of which the graph optimiser makes `loss >= lower`, which
+    # is false for NaN.
+    return (loss >= lower) | tf.math.is_nan(loss - lower)
