@@ -32,21 +32,13 @@ class Kernel:
     """Solves the rows of batches.
 
     Args:
-        fitter: Has the models.
+        fitter: Has the model.
         settings: How rows are solved.
-        weights: Of the models but the first.
         worker: Its name, for the answers.
     """
 
-    def __init__(
-        self,
-        fitter: Fitter,
-        settings: Settings,
-        weights: tuple[tuple[float, ...], ...] = (),
-        worker: str = "",
-    ) -> None:
-        self._fitter, self._settings = fitter, settings
-        self._weights, self._worker = weights, worker
+    def __init__(self, fitter: Fitter, settings: Settings, worker: str = "") -> None:
+        self._fitter, self._settings, self._worker = fitter, settings, worker
 
     @property
     def rows_per_batch(self) -> int:
@@ -72,7 +64,7 @@ class Kernel:
             The answers, row after row.
         """
         began = time.perf_counter()
-        rows = rows_of(batch, self._fitter.facts, self._settings, self._weights)
+        rows = rows_of(batch, self._fitter.facts, self._settings)
         texts = None
         if give_up:
             text = "the process died each time that it worked on this row"
@@ -134,7 +126,7 @@ class Kernel:
             seeds=seeds.ravel(),
             tolerance=repeated(rows.tolerance),
             max_steps=repeated(rows.max_steps),
-            weights=repeated(rows.weights),
+            weights=None if rows.weights is None else repeated(rows.weights),
         )
 
     def _starts(

@@ -18,7 +18,6 @@ class ModelFacts:
 
     Attributes:
         folder: Of the version.
-        problem: What was exported.
         dtype: Of parameters and targets.
         default_max_steps: Steps at most of its method.
         max_steps_limit: To which larger ones are cut.
@@ -31,7 +30,6 @@ class ModelFacts:
     """
 
     folder: Path
-    problem: str
     dtype: str
     default_max_steps: int
     max_steps_limit: int
@@ -63,7 +61,6 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
         content = read_manifest(folder)
         return ModelFacts(
             folder=folder.absolute(),
-            problem=content["problem"],
             dtype=content["parameter_dtype"],
             default_max_steps=content["default_max_steps"],
             max_steps_limit=content["limits"]["max_steps"],

@@ -28,7 +28,7 @@ from eigenfit_serving.batch.writing import (
 )
 from eigenfit_serving.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 
 _STATE, _LOCK = "_run", "lock"
 

@@ -249,20 +249,16 @@ class _Run:
         inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
         total = sum(rows for _, rows in inputs)
         total = total if self.limit is None else min(total, self.limit)
-        weights: list[tuple[float, ...]] = []
-        if "weights" in self.table.schema.names and self.source.problem:
-            targets = len(self.source.problem.target_names)
-            weights = self.table.weights(inputs, total, targets)
         if self.source.problem:
             _say(console, "Exporting the problem ...")
-        facts, models = self.source.exported(
-            places.state / "model", weights, self.max_steps, threads
+        weighted = "weights" in self.table.schema.names
+        facts = self.source.exported(
+            places.state / "model", weighted, self.max_steps, threads
         )
         steps = facts.default_max_steps if self.max_steps is None else self.max_steps
         settings = replace(self.settings, max_steps=steps)
         job = Job(
-            models=tuple(map(str, models)),
-            weights=tuple(weights),
+            model=facts,
             settings=settings,
             batch_size=self.batch_size or default_batch_size(facts),
             threads=threads,

@@ -49,9 +49,7 @@ class Job:
     """What every worker is told once.
 
     Attributes:
-        models: Folders of exported models; the first one has the weights of the
-            problem, the others those of `weights`.
-        weights: Of the models but the first, each a list of numbers.
+        model: Of the exported model.
         settings: How rows are solved.
         batch_size: Fits in one call of the model.
         threads: Of TensorFlow in each worker.
@@ -62,8 +60,7 @@ class Job:
         drafts: Folder of files that are being written.
     """
 
-    models: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
+    model: ModelFacts
     settings: Settings
     batch_size: int
     threads: int
@@ -83,7 +80,7 @@ def default_batch_size(facts: ModelFacts) -> int:
 
     Example:
         >>> from pathlib import Path
-        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", 3, 6, 3, {}, ())
+        >>> facts = ModelFacts(Path(), "float64", 1, 1, "", 3, 6, 3, {}, ())
         >>> default_batch_size(facts)
         16384
     """

@@ -16,8 +16,6 @@ from eigenfit_serving.batch.converting import CONVERTED, convert, unreadable
 from eigenfit_serving.batch.exporting import export_problem
 from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.places import Places
-from eigenfit_serving.batch.reading import Reader
-from eigenfit_serving.batch.values import distinct_weights
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.problem_file import ProblemFile, read_problem
 
@@ -29,10 +27,6 @@ else:
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_WEIGHTS = 64
-"""Sets of weights, for each of which a model is exported."""
-
-_SCAN = 65536
 _PARQUET = (".parquet", ".pq")
 
 
@@ -103,26 +97,20 @@ class Model:
             )
 
     def exported(
-        self,
-        folder: Path,
-        weights: list[tuple[float, ...]],
-        max_steps: int | None,
-        threads: int,
-    ) -> tuple[ModelFacts, list[Path]]:
-        """Gives the model for each set of weights, exported where it is not there.
+        self, folder: Path, weighted: bool, max_steps: int | None, threads: int
+    ) -> ModelFacts:
+        """Gives the model, exported where it is not there.
 
         Args:
-            folder: For models made of a problem.
-            weights: Beside those of the problem.
+            folder: For a model made of a problem.
+            weighted: Whether rows may have weights of their own.
             max_steps: That a model made of a problem must allow.
             threads: Of TensorFlow, for the export.
         """
         if self.facts is not None:
-            return self.facts, [self.facts.folder]
-        found = export_problem(
-            self.path.absolute(), folder, [None, *weights], max_steps, threads
-        )
-        return read_facts(found[0]), found
+            return self.facts
+        export_problem(self.path.absolute(), folder, weighted, max_steps, threads)
+        return read_facts(folder)
 
 
 @dataclass(frozen=True)
@@ -220,30 +208,6 @@ class Table:
             except (OSError, ValueError) as error:
                 raise unreadable(file, error) from error
         return tuple(result)
-
-    def weights(
-        self, inputs: tuple[tuple[str, int], ...], total: int, m: int
-    ) -> list[tuple[float, ...]]:
-        """Lists the sets of weights of all rows.
-
-        Args:
-            inputs: See `rows`.
-            total: Rows of the run.
-            m: Number of targets.
-
-        Raises:
-            InputError: If there are too many.
-        """
-        found: set[tuple[float, ...]] = set()
-        for batch in Reader(inputs, self.schema).read(0, total, _SCAN):
-            found |= distinct_weights(batch, m)
-            if len(found) > MOST_WEIGHTS:
-                raise InputError(
-                    f"INPUT = {self.path}: column weights has more than {MOST_WEIGHTS} "
-                    f"different sets, for each of which a model is exported. Scale "
-                    f"problems instead, or group them in several runs."
-                )
-        return sorted(found)
 
 
 def find_files(path: Path, leave_out: Collection[Path] = ()) -> list[Path]:

@@ -31,7 +31,7 @@ def springs(tmp_path_factory):
     problem = ef.Problem(ef.Affine(BASIS, OFFSET))
     folder = tmp_path_factory.mktemp("springs") / "model"
     folder = save_model(ef.Solver(problem), folder, warmup_batches=())
-    return Fitter([folder], read_facts(folder), 2048)
+    return Fitter(read_facts(folder), 2048)
 
 
 def levels(parameters):
