@@ -93,20 +93,12 @@ def run_batch(
         InputError: If an argument, the model or a column is wrong, or a file cannot be
             read or written; what is done is kept for `resume`.
     """
+    given = locals()
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError(
             'INPUT: tables need pyarrow. Install it: pip install "eigenfit[batch]"'
         )
-    check_arguments(
-        {"batch_size": batch_size, "workers": workers, "limit": limit},
-        engine=engine,
-        gpus=gpus,
-        starts=starts,
-        keep=keep,
-        seed=seed,
-        tolerance=tolerance,
-        max_steps=max_steps,
-    )
+    check_arguments(given)
     places = Places.of(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():

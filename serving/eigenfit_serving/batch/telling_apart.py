@@ -10,10 +10,12 @@ import numpy as np
 
 from eigenfit_serving.batch.choosing import (
     CONVERGED,
+    NEAR,
+    RTOL,
     Chosen,
     distinct,
     is_success,
-    near_pairs,
+    pairs_within,
 )
 from eigenfit_serving.batch.fitting import Fits, Fitter, Members
 
@@ -46,22 +48,16 @@ def all_distinct(
     everything = np.flatnonzero(is_success(fits.result))
     _go_on(fitter, members, fits, finished, everything, _STEPS)
     scales = np.array(fitter.facts.scales or 1.0)
-    one, _ = _unclear(fits, finished, starts, scales)
-    if one.size:
-        pairs = _unclear(fits, finished, starts, scales)
-        unclear = np.unique(np.concatenate(pairs))
-        unclear = unclear[~finished[unclear]]
-        _go_on(fitter, members, fits, finished, unclear, _MORE_STEPS)
-    same = None
-    one, two = _unclear(fits, finished, starts, scales)
+    unclear = np.unique(_unclear(fits, finished, starts, scales))
+    unclear = unclear[~finished[unclear]]
+    _go_on(fitter, members, fits, finished, unclear, _MORE_STEPS)
+    same = _unclear(fits, finished, starts, scales)
+    one, two = same
     if one.size:
         between = _loss_between(fitter, members, fits, one, two)
         higher = np.maximum(fits.loss[one], fits.loss[two])
         joined = between <= (1 + _SLACK) * higher
-        one, two = one[joined], two[joined]
-        same = np.zeros([len(fits.loss) // starts, starts, starts], bool)
-        same[one // starts, one % starts, two % starts] = True
-        same[one // starts, two % starts, one % starts] = True
+        same = one[joined], two[joined]
     by_row = Fits(*(x.reshape(-1, starts, *x.shape[1:]) for x in fits))
     chosen = distinct(
         by_row.parameters * scales,
@@ -79,7 +75,8 @@ def _unclear(
     # Pairs of fits that may have the same solution: those that are at theirs do not.
     parameters = fits.parameters * scales
     parameters = parameters.reshape(-1, starts, parameters.shape[1])
-    row, one, two = near_pairs(parameters, fits.result.reshape(-1, starts))
+    result = fits.result.reshape(-1, starts)
+    row, one, two = pairs_within(parameters, result, NEAR, RTOL)
     one, two = row * starts + one, row * starts + two
     open_ = ~(finished[one] & finished[two])
     return one[open_], two[open_]

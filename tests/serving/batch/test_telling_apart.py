@@ -8,7 +8,7 @@ from tests.serving.batch import tables
 
 import eigenfit as ef
 from eigenfit_export import save_model
-from eigenfit_serving.batch.choosing import distinct, near_pairs
+from eigenfit_serving.batch.choosing import NEAR, RTOL, distinct, pairs_within
 from eigenfit_serving.batch.fitting import Fitter
 from eigenfit_serving.batch.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
@@ -92,11 +92,10 @@ def test_no_solution_is_taken_for_another(additive_fitter):
 
 def test_leaders_are_those_that_have_ended():
     parameters = np.array([[[1.02], [1.0], [3.0]]])
-    same = np.zeros([1, 3, 3], bool)
-    same[0, 0, 1] = same[0, 1, 0] = True
+    same = np.array([0]), np.array([1])
     loss, result = np.array([[1e-9, 1e-30, 1e-9]]), np.zeros([1, 3], int)
     found = distinct(parameters, loss, result, same, loss < 1e-20)
     assert found.start.tolist() == [1, 2]
     assert found.starts.tolist() == [2, 1]
-    row, one, two = near_pairs(parameters, result)
+    row, one, two = pairs_within(parameters, result, NEAR, RTOL)
     assert (row.tolist(), one.tolist(), two.tolist()) == ([0], [0], [1])
