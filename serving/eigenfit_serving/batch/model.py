@@ -41,12 +41,11 @@ class ModelFacts:
     scales: tuple[float, ...]
 
 
-def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
+def read_facts(path: Path) -> ModelFacts:
     """Reads the facts of the newest version of a model, or of a version.
 
     Args:
         path: Of the folder.
-        argument: Named in messages.
 
     Raises:
         InputError: If there is no such model.
@@ -54,7 +53,7 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
     folder = newest_version(path)
     if folder is None:
         raise InputError(
-            f"{argument} = {path}: holds no exported model. Give the folder that "
+            f"MODEL_OR_PROBLEM = {path}: holds no exported model. Give the folder that "
             f"`eigenfit export` wrote, or a problem file."
         )
     try:
@@ -73,6 +72,6 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{argument} = {path}: is no model of this eigenfit ({error!r}). Write one "
-            f"with `eigenfit export`."
+            f"MODEL_OR_PROBLEM = {path}: is no model of this eigenfit ({error!r}). "
+            f"Write one with `eigenfit export`."
         ) from None

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.engines import EngineError, Event
 from eigenfit_serving.batch.output import CODE_NAMES
 from eigenfit_serving.batch.parts import TRIES, Part, Pending
 from eigenfit_serving.batch.processes import module_path
@@ -29,7 +29,7 @@ from eigenfit_serving.errors import InputError
 _NONE = [0] * len(CODE_NAMES)
 
 
-class RayEngine(Engine):
+class RayEngine:
     """Has parts done by actors.
 
     Args:

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from eigenfit_serving.batch.arguments import check_arguments
-from eigenfit_serving.batch.engine_choice import make_engine
-from eigenfit_serving.batch.engines import Engine, EngineError
-from eigenfit_serving.batch.id_types import check_ids
+from eigenfit_serving.batch.engines import Engine, EngineError, make_engine
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.output import SUCCESSES, added, named_counts, output_schema
 from eigenfit_serving.batch.parts import Part, Pending, remaining
@@ -30,7 +28,7 @@ from eigenfit_serving.batch.settings import (
     rows_per_part,
 )
 from eigenfit_serving.batch.source import Model, Table
-from eigenfit_serving.batch.writing import assemble, write_part
+from eigenfit_serving.batch.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:

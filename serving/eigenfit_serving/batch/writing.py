@@ -99,13 +99,33 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
         _write(tables, schema, path.suffix.lower(), file)
 
 
-def can_hold(kind: pa.DataType, suffix: str) -> bool:
-    """Tries whether a column of a type can be written, and read from parts.
+def check_ids(kind: pa.DataType, path: Path, output: Path, is_file: bool) -> None:
+    """Checks that the output can hold the ids.
 
     Args:
-        kind: Of the column.
-        suffix: Of the output file.
+        kind: Of the ids, as they are written.
+        path: Of the input, for messages.
+        output: The output.
+        is_file: Whether that is a file, not a folder of Parquet files.
+
+    Raises:
+        InputError: If it cannot.
     """
+    suffix = output.suffix.lower() if is_file else ".parquet"
+    if _can_hold(kind, suffix):
+        return
+    format_, remedy = "Parquet, of which all parts of an output are made,", ""
+    if _can_hold(kind, ".parquet"):
+        format_ = f"a {suffix} file"
+        remedy = ", or give an OUTPUT that ends in .parquet"
+    raise InputError(
+        f"INPUT = {path}: column id is {kind}, which {format_} cannot hold. Make the "
+        f"ids numbers or texts{remedy}."
+    )
+
+
+def _can_hold(kind: pa.DataType, suffix: str) -> bool:
+    # Whether a column of a type can be written to a file, and read from parts.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
