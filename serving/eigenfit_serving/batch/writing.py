@@ -40,7 +40,7 @@ def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: If it cannot be written.
     """
-    try:
+    with writable(path):
         try:
             with draft.open("wb") as file:
                 yield file
@@ -50,8 +50,6 @@ def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
             _sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
@@ -145,16 +143,25 @@ def _can_hold(kind: pa.DataType, suffix: str) -> bool:
     return True
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """Says that the output cannot be written, and what to do."""
-    reason = error.strerror or str(error)
-    remedy = (
-        "Give a shorter name."
-        if error.errno == errno.ENAMETOOLONG
-        else "Make room or give rights, and go on with --resume: nothing that is done "
-        "is lost."
-    )
-    return OutputError(f"OUTPUT = {path}: cannot be written ({reason}). {remedy}")
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Says where an error of the file system ends it, and what to do.
+
+    Raises:
+        OutputError: If it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = (
+            "Give a shorter name."
+            if error.errno == errno.ENAMETOOLONG
+            else "Make room or give rights, and go on with --resume: nothing that is "
+            "done is lost."
+        )
+        raise OutputError(
+            f"OUTPUT = {path}: cannot be written ({error.strerror or error}). {remedy}"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:
