@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eigenfit_serving.batch.columns import check_columns, rows_schema
-from eigenfit_serving.batch.converting import CONVERTED, convert, unreadable
+from eigenfit_serving.batch.converting import CONVERTED, convert, readable
 from eigenfit_serving.batch.exporting import export_problem
 from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.places import Places
@@ -53,26 +53,16 @@ class Model:
         Raises:
             InputError: If it is neither, or cannot be read.
         """
-        try:
-            return Model._of(path)
-        except OSError as error:
-            raise InputError(
-                f"MODEL_OR_PROBLEM = {path}: cannot be read "
-                f"({error.strerror or error}). Give another path, or rights."
-            ) from error
-
-    @staticmethod
-    def _of(path: Path) -> Model:
-        if path.is_dir():
-            facts = read_facts(path)
-            return Model(path, None, facts, facts.digest)
-        if path.suffix.lower() != ".toml" and path.exists():
-            raise InputError(
-                f"MODEL_OR_PROBLEM = {path}: is neither the folder of an exported "
-                f"model nor a problem file (.toml)."
-            )
-        problem = read_problem(path)
-        return Model(path, problem, None, _digest(path))
+        with readable(path, "MODEL_OR_PROBLEM"):
+            if path.is_dir():
+                facts = read_facts(path)
+                return Model(path, None, facts, facts.digest)
+            if path.suffix.lower() != ".toml" and path.exists():
+                raise InputError(
+                    f"MODEL_OR_PROBLEM = {path}: is neither the folder of an exported "
+                    f"model nor a problem file (.toml)."
+                )
+            return Model(path, read_problem(path), None, _digest(path))
 
     def check(self, tolerance: float | None, max_steps: int | None) -> None:
         """Checks settings of a run against the model.
@@ -140,17 +130,13 @@ class Table:
             InputError: If there are none, one cannot be read, or columns are missing,
                 of a wrong type, or of several.
         """
-        try:
+        with readable(path):
             found = find_files(path, leave_out)
-        except OSError as error:
-            raise unreadable(path, error) from error
         files = tuple(file.absolute() for file in found)
         id_type, names = None, set[str]()
         for file in files:
-            try:
+            with readable(file):
                 schema = _schema_of(file)
-            except (OSError, ValueError) as error:
-                raise unreadable(file, error) from error
             own = check_columns(schema, file, weights=weights)
             names.update(schema.names)
             id_type = id_type or own
@@ -203,10 +189,8 @@ class Table:
             files = (places.rows,)
         result = []
         for file in files:
-            try:
+            with readable(file):
                 result.append((str(file), pq.read_metadata(file).num_rows))
-            except (OSError, ValueError) as error:
-                raise unreadable(file, error) from error
         return tuple(result)
 
 
