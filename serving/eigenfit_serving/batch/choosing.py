@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ NEAR = 0.1
 """Relative distance beyond which they are surely distinct."""
 
 _DIGITS = 6
+
+Difference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Chosen(NamedTuple):
@@ -75,7 +78,11 @@ def _key(loss: np.ndarray, result: np.ndarray) -> np.ndarray:
 
 
 def pairs_within(
-    parameters: np.ndarray, result: np.ndarray, most: float, least: float | None = None
+    parameters: np.ndarray,
+    result: np.ndarray,
+    most: float,
+    least: float | None = None,
+    difference: Difference = np.subtract,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Finds pairs of successes that lie so far apart.
 
@@ -84,6 +91,7 @@ def pairs_within(
         result: `[b, k]`.
         most: Distance at most, relative to the norm of the first one.
         least: Distance that they must exceed; None for any.
+        difference: Of parameters, without whole periods.
 
     Returns:
         Row and both starts of each pair, the earlier one first.
@@ -97,9 +105,8 @@ def pairs_within(
     size = np.linalg.norm(parameters, axis=2)
     found: list[np.ndarray] = [np.zeros([3, 0], int)]
     for j in range(result.shape[1]):
-        distance = np.linalg.norm(
-            parameters[:, j + 1 :] - parameters[:, j, None], axis=2
-        )
+        away = difference(parameters[:, j + 1 :], parameters[:, j, None])
+        distance = np.linalg.norm(away, axis=2)
         own = size[:, j, None]
         within = distance <= most * own
         if least is not None:
@@ -117,13 +124,15 @@ def distinct(
     result: np.ndarray,
     same: tuple[np.ndarray, np.ndarray] | None = None,
     finished: np.ndarray | None = None,
+    difference: Difference = np.subtract,
 ) -> Chosen:
     """Keeps all distinct solutions of each row, or else its best answer.
 
-    Solutions are the same whose parameters differ by at most `RTOL` of their norm. Of
-    those that are, one is kept that has come to its end, or that of the lowest loss.
-    Those that converged come first, then minima in order of their loss; among equals
-    those to which more starts led, then those of earlier starts.
+    Solutions are the same whose parameters differ by at most `RTOL` of their norm, and
+    those that are the same as a third. Of them one is kept that has come to its end, or
+    that of the lowest loss. Those that converged come first, then minima in order of
+    their loss; among equals those to which more starts led, then those of earlier
+    starts.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
@@ -131,6 +140,7 @@ def distinct(
         result: `[b, k]`.
         same: Pairs of others that are known to be the same, numbers in `b * k`.
         finished: `[b, k]` bool, which have come to their end; all by default.
+        difference: As for `pairs_within`.
 
     Example:
         >>> r = np.array([[[1.0], [2.0], [2.0], [7.0]]])
@@ -139,7 +149,7 @@ def distinct(
         ([1, 0], [2, 1])
     """
     k, number = result.shape[1], result.size
-    row, one, two = pairs_within(parameters, result, RTOL)
+    row, one, two = pairs_within(parameters, result, RTOL, difference=difference)
     edges = np.stack([row * k + one, row * k + two])
     if same is not None:
         edges = np.concatenate([edges, same], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class ModelFacts:
         levels: Number N of eigenvalues.
         start: Where fits begin that are told no start, as in the manifest.
         scales: How strongly each parameter acts.
+        freedom: Which changes of parameters leave everything as it is, as in the
+            manifest; {} for none.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class ModelFacts:
     levels: int
     start: dict[str, Any]
     scales: tuple[float, ...]
+    freedom: dict[str, Any] = field(default_factory=dict)
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -69,6 +72,7 @@ def read_facts(path: Path) -> ModelFacts:
             levels=content["num_levels"],
             start=content["start"],
             scales=tuple(content["parameter_scales"]),
+            freedom=content.get("freedom", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
