@@ -65,20 +65,17 @@ class Kernel:
         """
         began = time.perf_counter()
         rows = rows_of(batch, self._fitter.facts, self._settings)
-        texts = None
+        found, texts = rows.complaints, None
         if give_up:
-            text = "the process died each time that it worked on this row"
-            chosen, fits = self._solved(rows, np.zeros(0, int), first)
-            texts = [text] * batch.num_rows
-        else:
-            good = np.flatnonzero(~rows.complaints.bad)
-            chosen, fits = self._solved(rows, good, first)
-            self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
-            if rows.complaints.bad.any():
-                texts = rows.complaints.texts.tolist()
-                keep = fits.result != INVALID
-                chosen = Chosen(*(x[keep] for x in chosen))
-                fits = Fits(*(x[keep] for x in fits))
+            found.bad[:] = True
+            found.texts[:] = "the process died each time that it worked on this row"
+        chosen, fits = self._solved(rows, np.flatnonzero(~found.bad), first)
+        self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
+        if found.bad.any():
+            texts = found.texts.tolist()
+            keep = fits.result != INVALID
+            chosen = Chosen(*(x[keep] for x in chosen))
+            fits = Fits(*(x[keep] for x in fits))
         return build_answers(
             self.schema(rows.ids.type),
             rows.ids,

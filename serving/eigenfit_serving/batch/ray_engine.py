@@ -187,8 +187,12 @@ class PartActor:
                 deaths, counts = self._work(self._worker, part)
             except InputError as error:
                 fault = str(error)
-        answer = {"counts": counts, "first": part.first, "deaths": deaths}
-        return {name: [value] for name, value in {**answer, "fault": fault}.items()}
+        return {
+            "first": [part.first],
+            "counts": [counts],
+            "deaths": [deaths],
+            "fault": [fault],
+        }
 
     def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
         # Ray repeats what killed an actor without end: each try leaves a mark.
