@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import eigenfit
 from eigenfit import Solver
+from eigenfit.distinct import freedom_of
 from eigenfit_export.manifest_reader import FORMAT, MANIFEST
 from eigenfit_export.naming import matrix_names
 from eigenfit_export.probe_points import parameter_scales
@@ -87,6 +88,7 @@ def write_manifest(
         start: Where fits begin that were told no start.
     """
     problem = solver.problem
+    freedom = freedom_of(problem)
     blocks = getattr(problem, "blocks", (problem,))
     labels = getattr(problem, "labels", ("",))
     content = {
@@ -117,6 +119,11 @@ def write_manifest(
         "parameter_names": list(problem.parameter_names),
         "parameter_dtype": problem.parameter_dtype.name,
         "parameter_scales": parameter_scales(problem).tolist(),
+        "freedom": {
+            "signs": [np.flatnonzero(own).tolist() for own in freedom.generators],
+            "periods": _finite(freedom.periods),
+            "centre": _finite(freedom.centre),
+        },
         "default_max_steps": solver.method.default_max_steps,
         "limits": dict(limits),
         "start": {**start.document(), "draw": start.draw_name(problem)},
@@ -130,6 +137,10 @@ def write_manifest(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 CONVERGED, MINIMUM = 0, 6
 RTOL = 1e-4
@@ -16,6 +19,8 @@ NEAR = 0.1
 """Relative distance beyond which they are surely distinct."""
 
 _DIGITS = 6
+
+Difference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Chosen(NamedTuple):
@@ -54,8 +59,7 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
         >>> found.start.tolist(), found.starts.tolist()
         ([1, 1, 1], [2, 0, 2])
     """
-    key = _key(loss, result)
-    kind = _kind(result)
+    key, kind = _key(loss, result), _kind(result)
     start = np.lexsort((key, kind), axis=-1)[:, 0]
     rows = np.arange(len(loss))
     alike = (kind == kind[rows, start, None]) & (key == key[rows, start, None])
@@ -73,34 +77,43 @@ def _key(loss: np.ndarray, result: np.ndarray) -> np.ndarray:
     return np.where(result == CONVERGED, 0.0, _rounded(loss))
 
 
-def near_pairs(
-    parameters: np.ndarray, result: np.ndarray
+def pairs_within(
+    parameters: np.ndarray,
+    result: np.ndarray,
+    most: float,
+    least: float | None = None,
+    difference: Difference = np.subtract,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds pairs of successes near each other, but not of the same parameters.
+    """Finds pairs of successes that lie so far apart.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
         result: `[b, k]`.
+        most: Distance at most, relative to the norm of the first one.
+        least: Distance that they must exceed; None for any.
+        difference: Of parameters, without whole periods.
 
     Returns:
-        Row and both starts of each pair.
+        Row and both starts of each pair, the earlier one first.
 
     Example:
         >>> r = np.array([[[1.0], [1.01], [7.0], [1.01]]])
-        >>> near_pairs(r, np.array([[0, 0, 0, 5]]))
+        >>> pairs_within(r, np.array([[0, 0, 0, 5]]), NEAR, RTOL)
         (array([0]), array([0]), array([1]))
     """
     success = is_success(result)
     size = np.linalg.norm(parameters, axis=2)
     found: list[np.ndarray] = [np.zeros([3, 0], int)]
     for j in range(result.shape[1]):
-        distance = np.linalg.norm(parameters - parameters[:, j : j + 1], axis=2)
-        own = size[:, j : j + 1]
-        near = (distance > RTOL * own) & (distance <= NEAR * own)
-        near &= success & success[:, j : j + 1]
-        near[:, :j] = False
-        row, other = np.nonzero(near)
-        found.append(np.stack([row, np.full(len(row), j), other]))
+        away = difference(parameters[:, j + 1 :], parameters[:, j, None])
+        distance = np.linalg.norm(away, axis=2)
+        own = size[:, j, None]
+        within = distance <= most * own
+        if least is not None:
+            within &= distance > least * own
+        within &= success[:, j + 1 :] & success[:, j, None]
+        row, other = np.nonzero(within)
+        found.append(np.stack([row, np.full(len(row), j), j + 1 + other]))
     row, one, two = np.concatenate(found, axis=1)
     return row, one, two
 
@@ -109,22 +122,25 @@ def distinct(
     parameters: np.ndarray,
     loss: np.ndarray,
     result: np.ndarray,
-    same: np.ndarray | None = None,
+    same: tuple[np.ndarray, np.ndarray] | None = None,
     finished: np.ndarray | None = None,
+    difference: Difference = np.subtract,
 ) -> Chosen:
     """Keeps all distinct solutions of each row, or else its best answer.
 
-    Solutions are the same whose parameters differ by at most `RTOL` of their norm. Of
-    those that are, one is kept that has come to its end, or that of the lowest loss.
-    Those that converged come first, then minima in order of their loss; among equals
-    those to which more starts led, then those of earlier starts.
+    Solutions are the same whose parameters differ by at most `RTOL` of their norm, and
+    those that are the same as a third. Of them one is kept that has come to its end, or
+    that of the lowest loss. Those that converged come first, then minima in order of
+    their loss; among equals those to which more starts led, then those of earlier
+    starts.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
         loss: `[b, k]`.
         result: `[b, k]`.
-        same: `[b, k, k]` bool, others that are known to be the same.
+        same: Pairs of others that are known to be the same, numbers in `b * k`.
         finished: `[b, k]` bool, which have come to their end; all by default.
+        difference: As for `pairs_within`.
 
     Example:
         >>> r = np.array([[[1.0], [2.0], [2.0], [7.0]]])
@@ -132,41 +148,31 @@ def distinct(
         >>> found.start.tolist(), found.starts.tolist()
         ([1, 0], [2, 1])
     """
-    success = is_success(result)
-    b, k = result.shape
-    label = np.full([b, k], -1)
-    size = np.linalg.norm(parameters, axis=2)
-    key = np.where(True if finished is None else finished, -np.inf, _rounded(loss))
-    order = np.argsort(key, axis=1, kind="stable")
-    for lead in order.T:
-        rows = np.arange(b)
-        rows = np.flatnonzero(success[rows, lead] & (label[rows, lead] < 0))
-        if not rows.size:
-            continue
-        j = lead[rows]
-        own = parameters[rows, j]
-        distance = np.linalg.norm(parameters[rows] - own[:, np.newaxis], axis=2)
-        near = distance <= RTOL * size[rows, j, np.newaxis]
-        if same is not None:
-            near |= same[rows, j]
-        near[np.arange(len(rows)), j] = True
-        near &= success[rows] & (label[rows] < 0)
-        label[rows] = np.where(near, j[:, np.newaxis], label[rows])
-    counts = np.zeros([b, k], int)
-    row, start = np.nonzero(label >= 0)
-    np.add.at(counts, (row, label[row, start]), 1)
-    none = np.flatnonzero(~success.any(axis=1))
+    k, number = result.shape[1], result.size
+    row, one, two = pairs_within(parameters, result, RTOL, difference=difference)
+    edges = np.stack([row * k + one, row * k + two])
+    if same is not None:
+        edges = np.concatenate([edges, same], axis=1)
+    graph = coo_array((np.ones(edges.shape[1]), tuple(edges)), (number, number))
+    _, label = connected_components(graph, directed=False)
+    counts = np.bincount(label)[label]
+    # The first one of each group.
+    open_ = np.zeros(number, bool) if finished is None else ~finished.ravel()
+    key = np.where(open_, _rounded(loss).ravel(), -np.inf)
+    order = np.lexsort([key, label])
+    leads = order[np.unique(label[order], return_index=True)[1]]
+    leads = leads[is_success(result.ravel()[leads])]
+    none = np.flatnonzero(~is_success(result).any(axis=1))
     if none.size:
         lowest = best(loss[none], result[none]).start
         nearly = _rounded(loss[none]) == _rounded(loss[none, lowest])[:, np.newaxis]
-        counts[none, lowest] = nearly.sum(axis=1)
-    row, start = np.nonzero(counts)
-    count = counts[row, start]
+        leads = np.concatenate([leads, none * k + lowest])
+        counts[none * k + lowest] = nearly.sum(axis=1)
+    row, start = leads // k, leads % k
     kind, own = _kind(result)[row, start], _key(loss, result)[row, start]
-    order = np.lexsort([start, -count, own, kind, row])
-    row, start, count = row[order], start[order], count[order]
-    begins = np.searchsorted(row, row)
-    return Chosen(row, start, np.arange(len(row)) - begins, count)
+    order = np.lexsort([start, -counts[leads], own, kind, row])
+    row, start, counts = row[order], start[order], counts[leads][order]
+    return Chosen(row, start, np.arange(len(row)) - np.searchsorted(row, row), counts)
 
 
 def _rounded(loss: np.ndarray) -> np.ndarray:

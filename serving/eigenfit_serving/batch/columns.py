@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eigenfit_serving.batch.arrow import compute
-from eigenfit_serving.batch.id_types import as_written, written_type
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,16 +33,13 @@ _HELP = (
 )
 
 
-def check_columns(
-    schema: pa.Schema, path: Path, *, weights: bool, argument: str = "INPUT"
-) -> pa.DataType:
+def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataType:
     """Checks names and types of columns.
 
     Args:
         schema: Of a file.
         path: Of it, for messages.
         weights: Whether rows may have weights of their own.
-        argument: Named in messages.
 
     Returns:
         The type of the ids, as they are written.
@@ -71,8 +67,31 @@ def check_columns(
             "problem file in its place, or leave the column out"
         )
     if found:
-        raise InputError(f"{argument} = {path}: {'; '.join(found)}. {_HELP}")
+        raise InputError(f"INPUT = {path}: {'; '.join(found)}. {_HELP}")
     return written_type(schema.field("id").type)
+
+
+def written_type(kind: pa.DataType) -> pa.DataType:
+    """Gives the type that ids have in the output.
+
+    Texts and bytes are written as the types that all formats know, whatever their
+    layout in memory; values of dictionaries are written out.
+
+    Args:
+        kind: In the input.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> written_type(pa.dictionary(pa.int8(), pa.large_string()))
+        DataType(string)
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return written_type(kind.value_type)
+    if kind in (pa.large_string(), pa.string_view()):
+        return pa.string()
+    return pa.binary() if kind in (pa.large_binary(), pa.binary_view()) else kind
 
 
 def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
@@ -108,8 +127,9 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             columns.append(pa.nulls(batch.num_rows, field.type))
             continue
         column = batch.column(field.name)
-        if field.name == "id":
-            column = as_written(column)
+        if isinstance(column, pa.DictionaryArray):
+            # Not all layouts can be taken from a dictionary.
+            column = column.dictionary.cast(field.type).take(column.indices)
         columns.append(compute().cast(column, field.type, safe=False))
     return pa.record_batch(columns, schema=schema)
 

@@ -5,6 +5,7 @@ So there is one way to read rows, from any row on, whatever the format they came
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,21 +108,32 @@ def convert(
 
 def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatch]:
     for path in files:
-        try:
+        with readable(path):
             reader = CONVERTED[path.suffix.lower()](path)
             yield from reader.batches()
             quoted.append(reader.quoted_lines)
-        except (OSError, ValueError) as error:
-            raise unreadable(path, error) from error
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
-    """Says that a file cannot be read."""
-    if isinstance(error, InputError):
-        return error
-    reason = getattr(error, "strerror", None) or error
-    remedy = "Give another path, or rights" if isinstance(error, OSError) else ""
-    return InputError(
-        f"INPUT = {path}: cannot be read ({str(reason).rstrip('.')}). "
-        f"{remedy or 'Write it again'}."
-    )
+@contextlib.contextmanager
+def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
+    """Says where an error ends it that a file cannot be read.
+
+    Args:
+        path: Of the file.
+        argument: Whose value it is.
+
+    Raises:
+        InputError: If one does.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        is_there = not isinstance(error, OSError)
+        remedy = "Write it again" if is_there else "Give another path, or rights"
+        raise InputError(
+            f"{argument} = {path}: cannot be read ({str(reason).rstrip('.')}). "
+            f"{remedy}."
+        ) from error

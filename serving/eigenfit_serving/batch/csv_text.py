@@ -9,12 +9,12 @@ texts.
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ TORN = (
     "taken for one: put quotes at both ends of a list, or at neither"
 )
 
+_ENCODING = "utf-8-sig"
 _NUMBER = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)$"
 
 
@@ -52,13 +53,16 @@ class CSVFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self.quoted_lines = path, 0
-        with self._opened() as text:
-            line = _first_line(text)
+        with path.open("rb") as file:
+            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise ValueError("it is UTF-16, must be UTF-8")
+        self._skip, line = next(self._lines(), (0, ""))
         self._delimiter = max(",;\t", key=line.count)
         if line.count('"') % 2:
             raise ValueError("a quote in its first line is not closed")
         cells = next(csv.reader([line], delimiter=self._delimiter), [])
         self.names = [name.strip() for name in cells]
+        self._read = [name for name in self.names if name in COLUMNS]
 
     @property
     def schema(self) -> pa.Schema:
@@ -82,73 +86,72 @@ class CSVFile:
 
         faults: dict[int, tuple[str | None, str]] = {}
         at = 0
-        with self._opened() as text:
-            _first_line(text)
-            source = _Encoded(text)
-            try:
-                for batch in self._parsed(source, faults):
-                    yield (rows := self._with_faults(batch, at, faults))
-                    at += rows.num_rows
-            except pa.ArrowInvalid as error:
-                if "straddling" not in str(error):
-                    raise
-                raise InputError(
-                    f"INPUT = {self._path}: a record after row {at} is longer than "
-                    f"{BLOCK:,} bytes: a field there begins with a quote that does not "
-                    f"close it. Close it, or leave it out."
-                ) from None
-        if faults:
-            none = pa.nulls(0, pa.string())
-            own = [none for name in self.names if name in COLUMNS]
-            names = [name for name in self.names if name in COLUMNS]
-            rest = pa.record_batch(own, names=names)
-            yield (rows := self._with_faults(rest, at, faults))
-            at += rows.num_rows
-        self.quoted_lines = source.lines - at
+        try:
+            for batch in self._parsed(faults):
+                yield (rows := self._with_faults(batch, at, faults))
+                at += rows.num_rows
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error):
+                raise
+            raise InputError(
+                f"INPUT = {self._path}: a record after row {at} is longer than "
+                f"{BLOCK:,} bytes: a field there begins with a quote that does not "
+                f"close it. Close it, or leave it out."
+            ) from None
+        self.quoted_lines = sum(1 for _ in self._lines()) - 1 - at
 
-    def _opened(self) -> TextIO:
-        with self._path.open("rb") as file:
-            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                raise ValueError("it is UTF-16, must be UTF-8")
-        # Some editors begin a file with a byte order mark.
-        return self._path.open(encoding="utf-8-sig", errors="replace", newline="")
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        # Those with a character, and their numbers, from 1 on. Some editors begin a
+        # file with a byte order mark.
+        with self._path.open(encoding=_ENCODING, errors="replace") as text:
+            for number, line in enumerate(text, 1):
+                if line := line.rstrip("\n"):
+                    yield number, line
 
     def _parsed(
-        self, encoded: _Encoded, faults: dict[int, tuple[str | None, str]]
+        self, faults: dict[int, tuple[str | None, str]]
     ) -> Iterator[pa.RecordBatch]:
-        # The rows that can be read, as texts; the others are noted by their number.
+        # The rows that can be read, as texts, and at last none; the others are noted by
+        # their number.
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
         def note(row: Any) -> str:
             message = self._wrong_number(row.actual_columns)
             lines = re.split("[\r\n]", row.text)
-            if len(lines) > 1:
-                message = TORN
-            faults[row.number - 1] = self._id_of(lines[0], len(lines) > 1), message
+            is_torn = len(lines) > 1
+            fault = self._id_of(lines[0], is_torn), TORN if is_torn else message
+            faults[row.number - 1 - self._skip] = fault
             return "skip"
 
-        source = io.BufferedReader(encoded, BLOCK)
-        if not source.peek(1):
-            return
-        names = [name for name in self.names if name in COLUMNS]
-        yield from arrow_csv.open_csv(
-            source,
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False, block_size=BLOCK, column_names=self.names
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=self._delimiter,
-                newlines_in_values=True,
-                invalid_row_handler=note,
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                include_columns=names,
-                strings_can_be_null=True,
-                null_values=[""],
-            ),
-        )
+        kinds = dict.fromkeys(self._read, pa.string())
+        with self._path.open("rb") as file:
+            source = codecs.EncodedFile(file, "utf-8", _ENCODING, errors="replace")
+            try:
+                yield from arrow_csv.open_csv(
+                    source,
+                    read_options=arrow_csv.ReadOptions(
+                        use_threads=False,
+                        block_size=BLOCK,
+                        column_names=self.names,
+                        skip_rows=self._skip,
+                    ),
+                    parse_options=arrow_csv.ParseOptions(
+                        delimiter=self._delimiter,
+                        newlines_in_values=True,
+                        invalid_row_handler=note,
+                    ),
+                    convert_options=arrow_csv.ConvertOptions(
+                        column_types=kinds,
+                        include_columns=self._read,
+                        strings_can_be_null=True,
+                        null_values=[""],
+                    ),
+                )
+            except pa.ArrowInvalid as error:
+                if "Empty CSV file" not in str(error):
+                    raise
+        yield pa.record_batch([pa.nulls(0, k) for k in kinds.values()], names=[*kinds])
 
     def _with_faults(
         self,
@@ -208,42 +211,6 @@ class CSVFile:
         if number < wanted:
             return text
         return f"{text}: put lists in quotes, with no blank before the quote"
-
-
-class _Encoded(io.RawIOBase):
-    """Text as bytes of UTF-8.
-
-    Args:
-        text: To read.
-
-    Attributes:
-        lines: Lines with a character that have been read.
-    """
-
-    def __init__(self, text: TextIO) -> None:
-        self._text, self._is_inside = text, False
-        self.lines = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        # A character has up to four bytes.
-        text = self._text.read(len(buffer) // 4)
-        if text:
-            goes_on = self._is_inside and text[0] not in "\r\n"
-            self.lines += len(re.findall("[^\r\n]+", text)) - goes_on
-            self._is_inside = text[-1] not in "\r\n"
-        data = text.encode()
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _first_line(text: TextIO) -> str:
-    for line in text:
-        if line := line.rstrip("\r\n"):
-            return line
-    return ""
 
 
 def _swallowed(ids: pa.Array, delimiter: str) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ class Members(NamedTuple):
     seeds: np.ndarray  # [b] int32
     tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
-    weights: np.ndarray  # [b] int, number of the model
+    weights: np.ndarray | None  # [b, m], NaN for those of the problem
 
     def take(self, index: np.ndarray | slice) -> Members:
         """Takes some of them."""
@@ -58,26 +57,19 @@ class Fits(NamedTuple):
 
 
 class Fitter:
-    """Models, loaded once.
+    """A model, loaded once.
 
     Args:
-        folders: Of the models, which differ in their weights only; each is loaded when
-            first used, but the first at once.
-        facts: Of all of them.
+        facts: Of the model.
         batch_size: Fits in one call.
     """
 
-    def __init__(
-        self,
-        folders: Sequence[str | os.PathLike[str]],
-        facts: ModelFacts,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, facts: ModelFacts, batch_size: int) -> None:
+        import eigenfit_export
+
         self.facts = facts
         self.batch_size = batch_size
-        self._folders = list(folders)
-        self._models: dict[int, Any] = {}
-        self._model(0)
+        self._model = eigenfit_export.load_model(facts.folder)
 
     def fit(self, members: Members) -> Fits:
         """Makes fits, in calls of `batch_size` or, at the end, of a power of two.
@@ -95,7 +87,10 @@ class Fitter:
             np.empty(number, np.int32),
             np.empty(number, np.int32),
         )
-        kind = members.weights * 2 + members.has_initial
+        has_weights = np.zeros(number, bool)
+        if members.weights is not None:
+            has_weights = ~np.isnan(members.weights).any(axis=1)
+        kind = has_weights * 2 + members.has_initial
         for value in np.unique(kind):
             # Seldom more than one kind in a batch.
             index = np.flatnonzero(kind == value)
@@ -103,7 +98,7 @@ class Fitter:
                 part = index[k : k + self.batch_size]
                 contiguous = part[-1] - part[0] + 1 == len(part)
                 place = slice(part[0], part[-1] + 1) if contiguous else part
-                fits = self._call(members.take(place), bool(value % 2))
+                fits = self._call(members.take(place), value % 2 == 1, value >= 2)
                 for full, own in zip(whole, fits, strict=True):
                     full[place] = own
         return whole
@@ -118,29 +113,25 @@ class Fitter:
             seeds=np.zeros(size, np.int32),
             tolerance=np.ones(size),
             max_steps=np.zeros(size, np.int32),
-            weights=np.zeros(size, int),
+            weights=None,
         )
         self.fit(members)
 
-    def _call(self, members: Members, has_initial: bool) -> Fits:
+    def _call(self, members: Members, has_initial: bool, has_weights: bool) -> Fits:
         number = len(members.targets)
         size = max(_WIDTH, 1 << (number - 1).bit_length())
         size = min(size, -(-max(self.batch_size, number) // _WIDTH) * _WIDTH)
         members = members.padded(size)
-        model = self._model(int(members.weights[0]))
-        limits = {"tolerance": members.tolerance, "max_steps": members.max_steps}
+        others = {
+            "tolerance": members.tolerance,
+            "max_steps": members.max_steps,
+            "weights": members.weights if has_weights else None,
+        }
         if has_initial:
-            solution = model.fit(members.initial, members.targets, **limits)
+            solution = self._model.fit(members.initial, members.targets, **others)
         else:
-            _, solution = model.fit_from_random(
-                members.seeds, members.targets, **limits
+            _, solution = self._model.fit_from_random(
+                members.seeds, members.targets, **others
             )
         named = (getattr(solution, name) for name in Fits._fields)
         return Fits(*(x.numpy()[:number] for x in named))
-
-    def _model(self, number: int) -> Any:
-        if number not in self._models:
-            import eigenfit_export
-
-            self._models[number] = eigenfit_export.load_model(self._folders[number])
-        return self._models[number]

@@ -32,21 +32,13 @@ class Kernel:
     """Solves the rows of batches.
 
     Args:
-        fitter: Has the models.
+        fitter: Has the model.
         settings: How rows are solved.
-        weights: Of the models but the first.
         worker: Its name, for the answers.
     """
 
-    def __init__(
-        self,
-        fitter: Fitter,
-        settings: Settings,
-        weights: tuple[tuple[float, ...], ...] = (),
-        worker: str = "",
-    ) -> None:
-        self._fitter, self._settings = fitter, settings
-        self._weights, self._worker = weights, worker
+    def __init__(self, fitter: Fitter, settings: Settings, worker: str = "") -> None:
+        self._fitter, self._settings, self._worker = fitter, settings, worker
 
     @property
     def rows_per_batch(self) -> int:
@@ -72,21 +64,18 @@ class Kernel:
             The answers, row after row.
         """
         began = time.perf_counter()
-        rows = rows_of(batch, self._fitter.facts, self._settings, self._weights)
-        texts = None
+        rows = rows_of(batch, self._fitter.facts, self._settings)
+        found, texts = rows.complaints, None
         if give_up:
-            text = "the process died each time that it worked on this row"
-            chosen, fits = self._solved(rows, np.zeros(0, int), first)
-            texts = [text] * batch.num_rows
-        else:
-            good = np.flatnonzero(~rows.complaints.bad)
-            chosen, fits = self._solved(rows, good, first)
-            self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
-            if rows.complaints.bad.any():
-                texts = rows.complaints.texts.tolist()
-                keep = fits.result != INVALID
-                chosen = Chosen(*(x[keep] for x in chosen))
-                fits = Fits(*(x[keep] for x in fits))
+            found.bad[:] = True
+            found.texts[:] = "the process died each time that it worked on this row"
+        chosen, fits = self._solved(rows, np.flatnonzero(~found.bad), first)
+        self._explain_refusals(rows, chosen.row[fits.result == INVALID], first)
+        if found.bad.any():
+            texts = found.texts.tolist()
+            keep = fits.result != INVALID
+            chosen = Chosen(*(x[keep] for x in chosen))
+            fits = Fits(*(x[keep] for x in fits))
         return build_answers(
             self.schema(rows.ids.type),
             rows.ids,
@@ -134,7 +123,7 @@ class Kernel:
             seeds=seeds.ravel(),
             tolerance=repeated(rows.tolerance),
             max_steps=repeated(rows.max_steps),
-            weights=repeated(rows.weights),
+            weights=None if rows.weights is None else repeated(rows.weights),
         )
 
     def _starts(

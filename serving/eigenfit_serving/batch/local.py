@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.engines import EngineError, Event
 from eigenfit_serving.batch.output import CODE_NAMES, added
 from eigenfit_serving.batch.parts import Part, Pending
 from eigenfit_serving.batch.processes import Process, quiet_environment, shared_integers
@@ -25,7 +25,7 @@ _LOOK = 0.5
 """Seconds after which progress is told."""
 
 
-class LocalEngine(Engine):
+class LocalEngine:
     """Has parts done by processes of this machine; one that dies is replaced.
 
     Args:
@@ -37,7 +37,8 @@ class LocalEngine(Engine):
     name = "local"
 
     def __init__(self, workers: int, gpus: int = 0, cores: int = 1) -> None:
-        self.workers, self.cores = workers, cores
+        self.workers: int | None = workers
+        self.cores = cores
         self._number, self._gpus = workers, gpus
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ class ModelFacts:
 
     Attributes:
         folder: Of the version.
-        problem: What was exported.
         dtype: Of parameters and targets.
         default_max_steps: Steps at most of its method.
         max_steps_limit: To which larger ones are cut.
@@ -28,10 +27,11 @@ class ModelFacts:
         levels: Number N of eigenvalues.
         start: Where fits begin that are told no start, as in the manifest.
         scales: How strongly each parameter acts.
+        freedom: Which changes of parameters leave everything as it is, as in the
+            manifest; {} for none.
     """
 
     folder: Path
-    problem: str
     dtype: str
     default_max_steps: int
     max_steps_limit: int
@@ -41,14 +41,14 @@ class ModelFacts:
     levels: int
     start: dict[str, Any]
     scales: tuple[float, ...]
+    freedom: dict[str, Any] = field(default_factory=dict)
 
 
-def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
+def read_facts(path: Path) -> ModelFacts:
     """Reads the facts of the newest version of a model, or of a version.
 
     Args:
         path: Of the folder.
-        argument: Named in messages.
 
     Raises:
         InputError: If there is no such model.
@@ -56,14 +56,13 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
     folder = newest_version(path)
     if folder is None:
         raise InputError(
-            f"{argument} = {path}: holds no exported model. Give the folder that "
+            f"MODEL_OR_PROBLEM = {path}: holds no exported model. Give the folder that "
             f"`eigenfit export` wrote, or a problem file."
         )
     try:
         content = read_manifest(folder)
         return ModelFacts(
             folder=folder.absolute(),
-            problem=content["problem"],
             dtype=content["parameter_dtype"],
             default_max_steps=content["default_max_steps"],
             max_steps_limit=content["limits"]["max_steps"],
@@ -73,9 +72,10 @@ def read_facts(path: Path, argument: str = "MODEL_OR_PROBLEM") -> ModelFacts:
             levels=content["num_levels"],
             start=content["start"],
             scales=tuple(content["parameter_scales"]),
+            freedom=content.get("freedom", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{argument} = {path}: is no model of this eigenfit ({error!r}). Write one "
-            f"with `eigenfit export`."
+            f"MODEL_OR_PROBLEM = {path}: is no model of this eigenfit ({error!r}). "
+            f"Write one with `eigenfit export`."
         ) from None

@@ -10,7 +10,6 @@ without a file is done again: it gets the same rows, in the same place.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 import os
 import shutil
@@ -23,14 +22,14 @@ from eigenfit_serving.batch.parts import Part
 from eigenfit_serving.batch.writing import (
     SUFFIXES,
     read_counts,
-    unwritable,
     whole_file,
+    writable,
 )
 from eigenfit_serving.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 
-_STATE, _LOCK = "_run", "lock"
+_STATE = "_run"
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,12 @@ class Places:
             raise InputError(
                 f"OUTPUT = {output}: has no name. Give a file or a folder."
             )
-        try:
+        with writable(output):
             is_folder = output.is_dir()
             places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
             # The longest of the names that a run needs, but for a file system's limit.
             with contextlib.suppress(FileNotFoundError):
                 places.report.lstat()
-        except OSError as error:
-            raise unwritable(output, error) from error
         if suffix.strip(".0123456789") and not (places.is_file or is_folder):
             known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(
@@ -80,6 +77,11 @@ class Places:
         if self.is_file:
             return self.output.with_name(f"{self.output.name}.parts")
         return self.output / _STATE
+
+    @property
+    def agreement(self) -> Path:
+        """What the run agreed to do."""
+        return self.state / "run.json"
 
     @property
     def parts(self) -> Path:
@@ -112,7 +114,7 @@ class Places:
         """
         found: dict[Part, list[int]] = {}
         end = 0
-        try:
+        with writable(self.output):
             for path in sorted(self.parts.glob("part-*.parquet")):
                 part, counts = Part.named(path.name), read_counts(path)
                 if part is None or part.first < end or sum(counts) != part.rows:
@@ -120,8 +122,6 @@ class Places:
                 else:
                     found[part] = counts
                     end = part.first + part.rows
-        except OSError as error:
-            raise unwritable(self.output, error) from error
         return found
 
 
@@ -142,53 +142,59 @@ def claimed(
             what is there was begun differently; or if another process works on it.
         OutputError: If it cannot be written.
     """
-    try:
+    with writable(places.output):
         _check_free(places, resume)
         places.drafts.mkdir(parents=True, exist_ok=True)
         lock = _locked(places.state)
-    except OSError as error:
-        raise unwritable(places.output, error) from error
     if lock is None:
         raise InputError(
             f"OUTPUT = {places.output}: another process works on it. Wait for it."
         )
     try:
-        try:
+        with writable(places.output):
             _agree(agreement, places)
             for draft in places.drafts.iterdir():
                 draft.unlink(missing_ok=True)
-        except OSError as error:
-            raise unwritable(places.output, error) from error
         yield
     finally:
         os.close(lock)
 
 
 def remove_state(places: Places) -> None:
-    """Removes the folder of a run that is complete, with its parts."""
+    """Removes the folder of a run that is complete, with its parts.
+
+    What it agreed to is removed last: if this ends early, what is left is still that of
+    this run, and of no other.
+    """
+    for path in places.state.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != places.agreement:
+            path.unlink(missing_ok=True)
     shutil.rmtree(places.state, ignore_errors=True)
 
 
 def _check_free(places: Places, resume: bool) -> None:
-    path = places.state / "run.json"
+    begun = places.agreement.exists()
     if places.is_file and places.output.exists() and not resume:
         raise InputError(
             f"OUTPUT = {places.output}: is there already. Remove it, or give another "
             f"name."
         )
-    if path.exists() and not resume:
+    if begun and not resume:
         raise InputError(
             f"OUTPUT = {places.output}: holds a run that was begun ({places.state}). "
             f"Go on with it by --resume, or remove it."
         )
-    if not places.is_file and not path.exists() and _has_files(places.output):
+    if not places.is_file and not begun and _has_files(places.output):
         raise InputError(
             f"OUTPUT = {places.output}: is a folder with other files. Give an empty or "
             f"a new one."
         )
-    if not path.exists() and places.state.is_dir():
-        others = sorted(x.name for x in places.state.iterdir() if not _is_ours(x.name))
-        if others:
+    if not begun and places.state.is_dir():
+        # What a run makes before it writes down what it agreed to.
+        own = {"lock", places.drafts.name}
+        if others := sorted({x.name for x in places.state.iterdir()} - own):
             raise InputError(
                 f"OUTPUT = {places.output}: the run would keep its files in "
                 f"{places.state}, which holds others ({others[0]}). Give another name, "
@@ -196,22 +202,15 @@ def _check_free(places: Places, resume: bool) -> None:
             )
 
 
-def _is_ours(name: str) -> bool:
-    # Of what is in the folder of a run.
-    own = (_LOCK, "drafts", "model", "input.parquet", "run.*", "part-*.parquet")
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in own)
-
-
 def _agree(agreement: dict[str, Any], places: Places) -> None:
     # Writes what the run will do, or compares with what was written.
-    path = places.state / "run.json"
+    path = places.agreement
     content = {"format": FORMAT, **agreement}
     # As it will be read.
     content = json.loads(json.dumps(content))
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        _remove_leavings(places)
         with whole_file(path, places.drafts / path.name) as file:
             file.write(json.dumps(content, indent=1).encode())
         return
@@ -227,16 +226,6 @@ def _agree(agreement: dict[str, Any], places: Places) -> None:
         )
 
 
-def _remove_leavings(places: Places) -> None:
-    # Of a run whose folder was being removed when its process was killed; nothing else
-    # is there.
-    for path in places.state.iterdir():
-        if path.is_dir() and path != places.drafts:
-            shutil.rmtree(path)
-        elif path.is_file() and path.name != _LOCK:
-            path.unlink()
-
-
 def _has_files(folder: Path) -> bool:
     # But for the folder of a run, which may have been killed at its very beginning.
     return folder.is_dir() and any(x.name != _STATE for x in folder.iterdir())
@@ -244,7 +233,7 @@ def _has_files(folder: Path) -> bool:
 
 def _locked(folder: Path) -> int | None:
     # The lock ends with the process that holds it, however that ends.
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl
 

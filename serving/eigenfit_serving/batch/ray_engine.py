@@ -17,19 +17,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.batch.engines import Engine, EngineError, Event
+from eigenfit_serving.batch.engines import EngineError, Event
 from eigenfit_serving.batch.output import CODE_NAMES
 from eigenfit_serving.batch.parts import TRIES, Part, Pending
 from eigenfit_serving.batch.processes import module_path
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.worker import Worker
-from eigenfit_serving.batch.writing import unwritable
+from eigenfit_serving.batch.writing import writable
 from eigenfit_serving.errors import InputError
 
 _NONE = [0] * len(CODE_NAMES)
 
 
-class RayEngine(Engine):
+class RayEngine:
     """Has parts done by actors.
 
     Args:
@@ -187,20 +187,22 @@ class PartActor:
                 deaths, counts = self._work(self._worker, part)
             except InputError as error:
                 fault = str(error)
-        answer = {"counts": counts, "first": part.first, "deaths": deaths}
-        return {name: [value] for name, value in {**answer, "fault": fault}.items()}
+        return {
+            "first": [part.first],
+            "counts": [counts],
+            "deaths": [deaths],
+            "fault": [fault],
+        }
 
     def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
         # Ray repeats what killed an actor without end: each try leaves a mark.
         marks = Path(self._job.drafts, f"{part.name}.tries")
-        try:
+        with writable(Path(self._job.parts)):
             with marks.open("ab") as file:
                 file.write(b".")
                 deaths = file.tell() - 1
             counts = _NONE if deaths == TRIES else worker.work(part)
             marks.unlink(missing_ok=True)
-        except OSError as error:
-            raise unwritable(Path(self._job.parts), error) from error
         return deaths, counts
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eigenfit_serving.batch.columns import normalised
-from eigenfit_serving.batch.converting import unreadable
+from eigenfit_serving.batch.converting import readable
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,17 +61,13 @@ class Reader:
     def _next(self, first: int, most: int, size: int) -> pa.RecordBatch:
         # Some rows from one on.
         number = bisect_right(self._starts, first) - 1
-        path = Path(self._files[number][0])
-        try:
+        with readable(Path(self._files[number][0])):
             if number != self._file or first < self._at or self._may_jump(first):
                 self._begin(number, first, size)
             batch = self._rest or next(self._batches)
             while self._at + batch.num_rows <= first:
                 self._at += batch.num_rows
                 batch = next(self._batches)
-        except (OSError, ValueError, StopIteration) as error:
-            self._file = -1
-            raise unreadable(path, error) from error
         own = batch.slice(first - self._at, most)
         self._rest = batch.slice(first - self._at + own.num_rows)
         self._at = first + own.num_rows

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from eigenfit_serving.batch.arguments import check_arguments
-from eigenfit_serving.batch.engine_choice import make_engine
-from eigenfit_serving.batch.engines import Engine, EngineError
-from eigenfit_serving.batch.id_types import check_ids
+from eigenfit_serving.batch.engines import Engine, EngineError, make_engine
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.output import SUCCESSES, added, named_counts, output_schema
 from eigenfit_serving.batch.parts import Part, Pending, remaining
@@ -30,7 +28,7 @@ from eigenfit_serving.batch.settings import (
     rows_per_part,
 )
 from eigenfit_serving.batch.source import Model, Table
-from eigenfit_serving.batch.writing import assemble, write_part
+from eigenfit_serving.batch.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,20 +91,12 @@ def run_batch(
         InputError: If an argument, the model or a column is wrong, or a file cannot be
             read or written; what is done is kept for `resume`.
     """
+    given = locals()
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError(
             'INPUT: tables need pyarrow. Install it: pip install "eigenfit[batch]"'
         )
-    check_arguments(
-        {"batch_size": batch_size, "workers": workers, "limit": limit},
-        engine=engine,
-        gpus=gpus,
-        starts=starts,
-        keep=keep,
-        seed=seed,
-        tolerance=tolerance,
-        max_steps=max_steps,
-    )
+    check_arguments(given)
     places = Places.of(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():
@@ -159,13 +149,14 @@ class _Run:
         with claimed(places, agreement, resume=resume):
             done = places.done()
             try:
-                job, facts, total, size = self._prepare(console)
+                job, total = self._prepare(console)
             except InputError:
                 if not done:
                     # Nothing has begun that could not begin anew.
                     remove_state(places)
                 raise
-            _say(console, start_text(facts.start))
+            _say(console, start_text(job.model.start))
+            size = rows_per_part(job, total, self.engine.workers or 16)
             before = sum(part.rows for part in done)
             found = {part.first: part.rows for part in done}
             pending = Pending(remaining(total, size, found))
@@ -179,7 +170,7 @@ class _Run:
                     f"OUTPUT = {places.output}: {missing} rows are still missing. Go "
                     f"on with --resume."
                 )
-            self._assemble(job, facts, list(done))
+            self._assemble(job.model, sorted(done, key=lambda part: part.first))
             finished = time.perf_counter()
             counts = named_counts(added(done.values()))
             report = BatchReport(
@@ -189,7 +180,7 @@ class _Run:
                 rows=total,
                 counts=counts,
                 success=sum(counts.get(name, 0) for name in SUCCESSES),
-                start=facts.start,
+                start=job.model.start,
                 rows_before=before,
                 engine=self.engine.name,
                 workers=self.engine.workers or 0,
@@ -243,27 +234,22 @@ class _Run:
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self, console: Console | None) -> tuple[Job, ModelFacts, int, int]:
-        # Converts and exports what is to be; the rows of the run, and those of a part.
+    def _prepare(self, console: Console | None) -> tuple[Job, int]:
+        # Converts and exports what is to be; what is to be done, and of how many rows.
         places, threads = self.places, self.engine.cores
         inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
         total = sum(rows for _, rows in inputs)
         total = total if self.limit is None else min(total, self.limit)
-        weights: list[tuple[float, ...]] = []
-        if "weights" in self.table.schema.names and self.source.problem:
-            targets = len(self.source.problem.target_names)
-            weights = self.table.weights(inputs, total, targets)
         if self.source.problem:
             _say(console, "Exporting the problem ...")
-        facts, models = self.source.exported(
-            places.state / "model", weights, self.max_steps, threads
+        weighted = "weights" in self.table.schema.names
+        facts = self.source.exported(
+            places.state / "model", weighted, self.max_steps, threads
         )
         steps = facts.default_max_steps if self.max_steps is None else self.max_steps
-        settings = replace(self.settings, max_steps=steps)
         job = Job(
-            models=tuple(map(str, models)),
-            weights=tuple(weights),
-            settings=settings,
+            model=facts,
+            settings=replace(self.settings, max_steps=steps),
             batch_size=self.batch_size or default_batch_size(facts),
             threads=threads,
             gpu=self.gpus > 0,
@@ -272,8 +258,7 @@ class _Run:
             parts=str(places.parts),
             drafts=str(places.drafts),
         )
-        size = rows_per_part(facts, settings, total, self.engine.workers or 16)
-        return job, facts, total, size
+        return job, total
 
     def _work(
         self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
@@ -285,25 +270,21 @@ class _Run:
                 now = time.perf_counter()
                 if event.ready and ready is None:
                     ready = now
-                working = event.counts
+                working = [event.counts] if event.counts else []
                 if event.done:
-                    done[event.done], working = list(event.counts), ()
+                    done[event.done], working = list(event.counts), []
                 if ready is not None:
-                    counts = added(
-                        [*done.values(), working] if working else done.values()
-                    )
+                    counts = added([*done.values(), *working])
                     rate = (sum(counts) - before) / max(now - ready, 1e-9)
                     update(counts, rate)
         return ready or time.perf_counter()
 
-    def _assemble(self, job: Job, facts: ModelFacts, parts: list[Part]) -> None:
+    def _assemble(self, facts: ModelFacts, parts: list[Part]) -> None:
         places, several = self.places, self.settings.starts is not None
         schema = output_schema(self.table.id_type, facts, several)
         if places.is_file:
             draft = places.drafts / places.output.name
-            files = [
-                places.parts / x.name for x in sorted(parts, key=lambda x: x.first)
-            ]
+            files = [places.parts / part.name for part in parts]
             assemble(files, schema, places.output, draft)
         elif not parts:
             path = places.parts / Part(0, 0).name

@@ -49,9 +49,7 @@ class Job:
     """What every worker is told once.
 
     Attributes:
-        models: Folders of exported models; the first one has the weights of the
-            problem, the others those of `weights`.
-        weights: Of the models but the first, each a list of numbers.
+        model: Of the exported model.
         settings: How rows are solved.
         batch_size: Fits in one call of the model.
         threads: Of TensorFlow in each worker.
@@ -62,8 +60,7 @@ class Job:
         drafts: Folder of files that are being written.
     """
 
-    models: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
+    model: ModelFacts
     settings: Settings
     batch_size: int
     threads: int
@@ -83,7 +80,7 @@ def default_batch_size(facts: ModelFacts) -> int:
 
     Example:
         >>> from pathlib import Path
-        >>> facts = ModelFacts(Path(), "", "float64", 1, 1, "", 3, 6, 3, {}, ())
+        >>> facts = ModelFacts(Path(), "float64", 1, 1, "", 3, 6, 3, {}, ())
         >>> default_batch_size(facts)
         16384
     """
@@ -92,9 +89,7 @@ def default_batch_size(facts: ModelFacts) -> int:
     return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
-def rows_per_part(
-    facts: ModelFacts, settings: Settings, total: int, workers: int
-) -> int:
+def rows_per_part(job: Job, total: int, workers: int) -> int:
     """Chooses the number of rows of an output part.
 
     It bounds the memory, and it is the work that is lost with a worker: a part and its
@@ -102,13 +97,13 @@ def rows_per_part(
     workers have something to do to the end.
 
     Args:
-        facts: Of the model.
-        settings: How rows are solved.
+        job: What is to be done.
         total: Rows of the input.
         workers: Among whom it is divided.
     """
+    facts = job.model
     own = facts.targets + 2 * facts.parameters + facts.levels + 8
-    kept = settings.members if settings.keep == "all" else 1
+    kept = job.settings.members if job.settings.keep == "all" else 1
     largest = _power_below(_NUMBERS_PER_PART // (own * kept))
     share = _power_below(total // (_PARTS_PER_WORKER * workers))
     return max(_SMALLEST_PART, min(largest, max(share, _SMALL_PART)))

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eigenfit_serving.batch.columns import check_columns, rows_schema
-from eigenfit_serving.batch.converting import CONVERTED, convert, unreadable
+from eigenfit_serving.batch.converting import CONVERTED, convert, readable
 from eigenfit_serving.batch.exporting import export_problem
 from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.places import Places
-from eigenfit_serving.batch.reading import Reader
-from eigenfit_serving.batch.values import distinct_weights
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.problem_file import ProblemFile, read_problem
 
@@ -29,10 +27,6 @@ else:
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_WEIGHTS = 64
-"""Sets of weights, for each of which a model is exported."""
-
-_SCAN = 65536
 _PARQUET = (".parquet", ".pq")
 
 
@@ -59,26 +53,16 @@ class Model:
         Raises:
             InputError: If it is neither, or cannot be read.
         """
-        try:
-            return Model._of(path)
-        except OSError as error:
-            raise InputError(
-                f"MODEL_OR_PROBLEM = {path}: cannot be read "
-                f"({error.strerror or error}). Give another path, or rights."
-            ) from error
-
-    @staticmethod
-    def _of(path: Path) -> Model:
-        if path.is_dir():
-            facts = read_facts(path)
-            return Model(path, None, facts, facts.digest)
-        if path.suffix.lower() != ".toml" and path.exists():
-            raise InputError(
-                f"MODEL_OR_PROBLEM = {path}: is neither the folder of an exported "
-                f"model nor a problem file (.toml)."
-            )
-        problem = read_problem(path)
-        return Model(path, problem, None, _digest(path))
+        with readable(path, "MODEL_OR_PROBLEM"):
+            if path.is_dir():
+                facts = read_facts(path)
+                return Model(path, None, facts, facts.digest)
+            if path.suffix.lower() != ".toml" and path.exists():
+                raise InputError(
+                    f"MODEL_OR_PROBLEM = {path}: is neither the folder of an exported "
+                    f"model nor a problem file (.toml)."
+                )
+            return Model(path, read_problem(path), None, _digest(path))
 
     def check(self, tolerance: float | None, max_steps: int | None) -> None:
         """Checks settings of a run against the model.
@@ -103,26 +87,20 @@ class Model:
             )
 
     def exported(
-        self,
-        folder: Path,
-        weights: list[tuple[float, ...]],
-        max_steps: int | None,
-        threads: int,
-    ) -> tuple[ModelFacts, list[Path]]:
-        """Gives the model for each set of weights, exported where it is not there.
+        self, folder: Path, weighted: bool, max_steps: int | None, threads: int
+    ) -> ModelFacts:
+        """Gives the model, exported where it is not there.
 
         Args:
-            folder: For models made of a problem.
-            weights: Beside those of the problem.
+            folder: For a model made of a problem.
+            weighted: Whether rows may have weights of their own.
             max_steps: That a model made of a problem must allow.
             threads: Of TensorFlow, for the export.
         """
         if self.facts is not None:
-            return self.facts, [self.facts.folder]
-        found = export_problem(
-            self.path.absolute(), folder, [None, *weights], max_steps, threads
-        )
-        return read_facts(found[0]), found
+            return self.facts
+        export_problem(self.path.absolute(), folder, weighted, max_steps, threads)
+        return read_facts(folder)
 
 
 @dataclass(frozen=True)
@@ -152,17 +130,13 @@ class Table:
             InputError: If there are none, one cannot be read, or columns are missing,
                 of a wrong type, or of several.
         """
-        try:
+        with readable(path):
             found = find_files(path, leave_out)
-        except OSError as error:
-            raise unreadable(path, error) from error
         files = tuple(file.absolute() for file in found)
         id_type, names = None, set[str]()
         for file in files:
-            try:
+            with readable(file):
                 schema = _schema_of(file)
-            except (OSError, ValueError) as error:
-                raise unreadable(file, error) from error
             own = check_columns(schema, file, weights=weights)
             names.update(schema.names)
             id_type = id_type or own
@@ -215,35 +189,9 @@ class Table:
             files = (places.rows,)
         result = []
         for file in files:
-            try:
+            with readable(file):
                 result.append((str(file), pq.read_metadata(file).num_rows))
-            except (OSError, ValueError) as error:
-                raise unreadable(file, error) from error
         return tuple(result)
-
-    def weights(
-        self, inputs: tuple[tuple[str, int], ...], total: int, m: int
-    ) -> list[tuple[float, ...]]:
-        """Lists the sets of weights of all rows.
-
-        Args:
-            inputs: See `rows`.
-            total: Rows of the run.
-            m: Number of targets.
-
-        Raises:
-            InputError: If there are too many.
-        """
-        found: set[tuple[float, ...]] = set()
-        for batch in Reader(inputs, self.schema).read(0, total, _SCAN):
-            found |= distinct_weights(batch, m)
-            if len(found) > MOST_WEIGHTS:
-                raise InputError(
-                    f"INPUT = {self.path}: column weights has more than {MOST_WEIGHTS} "
-                    f"different sets, for each of which a model is exported. Scale "
-                    f"problems instead, or group them in several runs."
-                )
-        return sorted(found)
 
 
 def find_files(path: Path, leave_out: Collection[Path] = ()) -> list[Path]:

@@ -6,16 +6,24 @@ valley, as two solutions make that lie close together, fits end far from their s
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from eigenfit_serving.batch.choosing import (
     CONVERGED,
+    NEAR,
+    RTOL,
     Chosen,
     distinct,
     is_success,
-    near_pairs,
+    pairs_within,
 )
 from eigenfit_serving.batch.fitting import Fits, Fitter, Members
+from eigenfit_serving.batch.model import ModelFacts
+
+if TYPE_CHECKING:
+    from eigenfit.distinct import Freedom
 
 _STEPS, _MORE_STEPS = 20, 1000
 """Of every fit, and of those that are near another but do not meet it."""
@@ -29,9 +37,10 @@ def all_distinct(
 ) -> tuple[Fits, Chosen]:
     """Finds the distinct solutions of rows.
 
-    Two fits that are near each other have the same solution if they meet when they go
-    on, or, where they come no nearer to the end, if the loss half-way between them is
-    not above both of theirs.
+    Of parameters that signs and periods make the same, one stands for all, as in
+    `eigenfit.multistart`. Two fits that are near each other have the same solution if
+    they meet when they go on, or, where they come no nearer to the end, if the loss
+    half-way between them is not above both of theirs.
 
     Args:
         fitter: Has made the fits.
@@ -42,47 +51,59 @@ def all_distinct(
     Returns:
         The fits, nearer to their solutions, and which are kept of each row.
     """
+    freedom = _freedom_of(fitter.facts)
+    scaled = freedom._replace(periods=freedom.periods * freedom.scale)
     finished = np.zeros(len(fits.loss), bool)
-    everything = np.flatnonzero(is_success(fits.result))
-    _go_on(fitter, members, fits, finished, everything, _STEPS)
-    scales = np.array(fitter.facts.scales or 1.0)
-    one, _ = _unclear(fits, finished, starts, scales)
+    successes = np.flatnonzero(is_success(fits.result))
+
+    def by_row(x: np.ndarray) -> np.ndarray:
+        return x.reshape(-1, starts, *x.shape[1:])
+
+    def unclear() -> tuple[np.ndarray, np.ndarray]:
+        # Pairs of fits that may have the same solution: those that are at theirs do
+        # not.
+        fits.parameters[successes] = freedom.canonical(fits.parameters[successes])
+        parameters = by_row(fits.parameters * freedom.scale)
+        row, one, two = pairs_within(
+            parameters, by_row(fits.result), NEAR, RTOL, scaled.difference
+        )
+        one, two = row * starts + one, row * starts + two
+        open_ = ~(finished[one] & finished[two])
+        return one[open_], two[open_]
+
+    _go_on(fitter, members, fits, finished, successes, _STEPS)
+    again = np.unique(unclear())
+    _go_on(fitter, members, fits, finished, again[~finished[again]], _MORE_STEPS)
+    one, two = unclear()
     if one.size:
-        pairs = _unclear(fits, finished, starts, scales)
-        unclear = np.unique(np.concatenate(pairs))
-        unclear = unclear[~finished[unclear]]
-        _go_on(fitter, members, fits, finished, unclear, _MORE_STEPS)
-    same = None
-    one, two = _unclear(fits, finished, starts, scales)
-    if one.size:
-        between = _loss_between(fitter, members, fits, one, two)
-        higher = np.maximum(fits.loss[one], fits.loss[two])
-        joined = between <= (1 + _SLACK) * higher
+        there = fits.parameters[two]
+        middle = there + freedom.difference(fits.parameters[one], there) / 2
+        between = _loss_at(fitter, members.take(one), middle)
+        joined = between <= (1 + _SLACK) * np.maximum(fits.loss[one], fits.loss[two])
         one, two = one[joined], two[joined]
-        same = np.zeros([len(fits.loss) // starts, starts, starts], bool)
-        same[one // starts, one % starts, two % starts] = True
-        same[one // starts, two % starts, one % starts] = True
-    by_row = Fits(*(x.reshape(-1, starts, *x.shape[1:]) for x in fits))
     chosen = distinct(
-        by_row.parameters * scales,
-        by_row.loss,
-        by_row.result,
-        same,
-        finished.reshape(-1, starts),
+        by_row(fits.parameters * freedom.scale),
+        by_row(fits.loss),
+        by_row(fits.result),
+        (one, two),
+        by_row(finished),
+        scaled.difference,
     )
     return fits, chosen
 
 
-def _unclear(
-    fits: Fits, finished: np.ndarray, starts: int, scales: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    # Pairs of fits that may have the same solution: those that are at theirs do not.
-    parameters = fits.parameters * scales
-    parameters = parameters.reshape(-1, starts, parameters.shape[1])
-    row, one, two = near_pairs(parameters, fits.result.reshape(-1, starts))
-    one, two = row * starts + one, row * starts + two
-    open_ = ~(finished[one] & finished[two])
-    return one[open_], two[open_]
+def _freedom_of(facts: ModelFacts) -> Freedom:
+    # As the solver found it when the model was exported.
+    from eigenfit.distinct import Freedom
+
+    known, p = facts.freedom, facts.parameters
+    signs = np.zeros([len(known.get("signs", [])), p], bool)
+    for row, own in zip(signs, known.get("signs", []), strict=True):
+        row[own] = True
+    periods = np.array(known.get("periods", [None] * p), float)
+    centre = np.array(known.get("centre", [None] * p), float)
+    periods = np.where(np.isnan(periods), np.inf, periods)
+    return Freedom(signs, periods, centre, np.array(facts.scales))
 
 
 def _go_on(
@@ -114,13 +135,10 @@ def _go_on(
     fits.loss[index] = new.loss[better]
 
 
-def _loss_between(
-    fitter: Fitter, members: Members, fits: Fits, one: np.ndarray, two: np.ndarray
-) -> np.ndarray:
-    middle = (fits.parameters[one] + fits.parameters[two]) / 2
-    there = members.take(one)._replace(
-        initial=middle,
-        has_initial=np.ones(len(one), bool),
-        max_steps=np.zeros(len(one), np.int32),
+def _loss_at(fitter: Fitter, members: Members, parameters: np.ndarray) -> np.ndarray:
+    there = members._replace(
+        initial=parameters,
+        has_initial=np.ones(len(parameters), bool),
+        max_steps=np.zeros(len(parameters), np.int32),
     )
     return fitter.fit(there).loss

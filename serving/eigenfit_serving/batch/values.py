@@ -52,7 +52,7 @@ class Rows:
     has_initial: np.ndarray  # [b] bool
     tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
-    weights: np.ndarray  # [b] int, which model has the weights of the row
+    weights: np.ndarray | None  # [b, m], NaN where a row has none
     complaints: Complaints
 
 
@@ -60,7 +60,6 @@ def rows_of(
     batch: pa.RecordBatch,
     facts: ModelFacts,
     settings: Settings,
-    weights: tuple[tuple[float, ...], ...] = (),
 ) -> Rows:
     """Reads problems from the columns of a batch.
 
@@ -68,7 +67,6 @@ def rows_of(
         batch: In the form of `eigenfit_serving.batch.columns.rows_schema`.
         facts: Of the model.
         settings: For what rows do not say.
-        weights: Sets of weights for which there are models, from number 1 on.
     """
     number = batch.num_rows
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -105,40 +103,18 @@ def rows_of(
         wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
         found.add(wrong, "`max_steps` is no integer of at least 0")
         steps = np.where(is_there & ~wrong, given, steps)
-    which = np.zeros(number, int)
+    weights = None
     if "weights" in columns:
-        which = _which(columns["weights"], m, found, weights)
+        weights, is_there = _vectors("weights", columns["weights"], m, found)
+        wrong = is_there & (weights <= 0).any(axis=1)
+        found.add(wrong, "`weights` has a number that is not positive")
+        with np.errstate(over="ignore", under="ignore"):
+            own = weights.astype(facts.dtype)
+        lost = is_there & ~((own > 0) & np.isfinite(own)).all(axis=1)
+        found.add(lost, f"`weights` has a number out of the range of {facts.dtype}")
+        weights = np.where(is_there[:, np.newaxis], weights, np.nan)
     steps = np.minimum(steps, facts.max_steps_limit).astype(np.int32)
-    return Rows(ids, targets, initial, has_initial, tolerance, steps, which, found)
-
-
-def distinct_weights(batch: pa.RecordBatch, m: int) -> set[tuple[float, ...]]:
-    """Collects the sets of weights of the rows of a batch, of those that are right."""
-    found = Complaints(np.full(batch.num_rows, None, object))
-    values, is_there = _weights(batch.column("weights"), m, found)
-    return set(map(tuple, np.unique(values[is_there & ~found.bad], axis=0).tolist()))
-
-
-def _which(
-    column: Any, m: int, found: Complaints, known: tuple[tuple[float, ...], ...]
-) -> np.ndarray:
-    values, is_there = _weights(column, m, found)
-    rows = np.flatnonzero(is_there & ~found.bad)
-    result = np.zeros(len(values), int)
-    if rows.size:
-        sets, index = np.unique(values[rows], axis=0, return_inverse=True)
-        numbers = [known.index(tuple(x)) + 1 for x in sets.tolist()]
-        result[rows] = np.array(numbers)[index.ravel()]
-    return result
-
-
-def _weights(column: Any, m: int, found: Complaints) -> tuple[np.ndarray, np.ndarray]:
-    values, is_there = _vectors("weights", column, m, found)
-    found.add(
-        is_there & (values <= 0).any(axis=1),
-        "`weights` has a number that is not positive",
-    )
-    return values, is_there
+    return Rows(ids, targets, initial, has_initial, tolerance, steps, weights, found)
 
 
 def _vectors(

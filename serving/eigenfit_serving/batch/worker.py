@@ -1,4 +1,4 @@
-"""What workers of both engines do: load the models once, then part after part."""
+"""What workers of both engines do: load the model once, then part after part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from eigenfit_serving.batch.engines import EngineError
-from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.output import CODE_NAMES
 from eigenfit_serving.batch.parts import Part
 from eigenfit_serving.batch.reading import Reader
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 def load_kernel(job: Job, name: str) -> Kernel:
-    """Loads TensorFlow and the models, and makes a fit, so that the next are fast.
+    """Loads TensorFlow and the model, and makes a fit, so that the next are fast.
 
     Args:
         job: What is to be done.
@@ -51,10 +50,9 @@ def load_kernel(job: Job, name: str) -> Kernel:
     for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
     tf.get_logger().setLevel("ERROR")
-    facts = read_facts(Path(job.models[0]))
-    fitter = Fitter(job.models, facts, job.batch_size)
+    fitter = Fitter(job.model, job.batch_size)
     fitter.warm_up()
-    return Kernel(fitter, job.settings, job.weights, name)
+    return Kernel(fitter, job.settings, name)
 
 
 class Worker:

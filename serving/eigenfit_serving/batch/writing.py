@@ -40,7 +40,7 @@ def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: If it cannot be written.
     """
-    try:
+    with writable(path):
         try:
             with draft.open("wb") as file:
                 yield file
@@ -50,8 +50,6 @@ def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
             _sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
@@ -99,13 +97,33 @@ def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) 
         _write(tables, schema, path.suffix.lower(), file)
 
 
-def can_hold(kind: pa.DataType, suffix: str) -> bool:
-    """Tries whether a column of a type can be written, and read from parts.
+def check_ids(kind: pa.DataType, path: Path, output: Path, is_file: bool) -> None:
+    """Checks that the output can hold the ids.
 
     Args:
-        kind: Of the column.
-        suffix: Of the output file.
+        kind: Of the ids, as they are written.
+        path: Of the input, for messages.
+        output: The output.
+        is_file: Whether that is a file, not a folder of Parquet files.
+
+    Raises:
+        InputError: If it cannot.
     """
+    suffix = output.suffix.lower() if is_file else ".parquet"
+    if _can_hold(kind, suffix):
+        return
+    format_, remedy = "Parquet, of which all parts of an output are made,", ""
+    if _can_hold(kind, ".parquet"):
+        format_ = f"a {suffix} file"
+        remedy = ", or give an OUTPUT that ends in .parquet"
+    raise InputError(
+        f"INPUT = {path}: column id is {kind}, which {format_} cannot hold. Make the "
+        f"ids numbers or texts{remedy}."
+    )
+
+
+def _can_hold(kind: pa.DataType, suffix: str) -> bool:
+    # Whether a column of a type can be written to a file, and read from parts.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -125,16 +143,25 @@ def can_hold(kind: pa.DataType, suffix: str) -> bool:
     return True
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """Says that the output cannot be written, and what to do."""
-    reason = error.strerror or str(error)
-    remedy = (
-        "Give a shorter name."
-        if error.errno == errno.ENAMETOOLONG
-        else "Make room or give rights, and go on with --resume: nothing that is done "
-        "is lost."
-    )
-    return OutputError(f"OUTPUT = {path}: cannot be written ({reason}). {remedy}")
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Says where an error of the file system ends it, and what to do.
+
+    Raises:
+        OutputError: If it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = (
+            "Give a shorter name."
+            if error.errno == errno.ENAMETOOLONG
+            else "Make room or give rights, and go on with --resume: nothing that is "
+            "done is lost."
+        )
+        raise OutputError(
+            f"OUTPUT = {path}: cannot be written ({error.strerror or error}). {remedy}"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -44,12 +44,12 @@ def bounded_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def seed_fitter(seed_model):
-    return Fitter([seed_model], read_facts(seed_model), 64)
+    return Fitter(read_facts(seed_model), 64)
 
 
 @pytest.fixture(scope="session")
 def additive_fitter(additive_model):
-    return Fitter([additive_model], read_facts(additive_model), 64)
+    return Fitter(read_facts(additive_model), 64)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ class InlineEngine:
         yield Event(ready=True)
         name = "inline"
         inline = worker.Worker(
-            job, name, lambda *_: Kernel(self._fitter, job.settings, job.weights, name)
+            job, name, lambda *_: Kernel(self._fitter, job.settings, name)
         )
         number = 0
         while pending.waiting:

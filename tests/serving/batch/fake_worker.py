@@ -6,14 +6,12 @@ It kills itself when it works on a row whose first target is `DEADLY`.
 import os
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from eigenfit_serving.batch import output
 from eigenfit_serving.batch.fitting import Fits
 from eigenfit_serving.batch.kernel import Kernel
-from eigenfit_serving.batch.model import read_facts
 
 DEADLY = -12345.0
 
@@ -33,8 +31,8 @@ class FakeFitter:
 
 def load_kernel(job, name):
     output._code_texts = lambda: list(output.CODE_NAMES)
-    fitter = FakeFitter(read_facts(Path(job.models[0])), job.batch_size)
-    return Kernel(fitter, job.settings, job.weights, name)
+    fitter = FakeFitter(job.model, job.batch_size)
+    return Kernel(fitter, job.settings, name)
 
 
 def fail(job, name):

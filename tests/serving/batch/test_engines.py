@@ -18,6 +18,7 @@ from tests.serving.batch.processes import workers_of
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import local, ray_engine, run_batch, worker
+from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.parts import Part
 from eigenfit_serving.batch.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
@@ -36,7 +37,7 @@ def wait_for(condition, seconds=60.0):
 def job_of(model, gpu=False):
     empty = pa.schema([])
     places = ("parts", "drafts")
-    return Job((str(model),), (), Settings(), 64, 1, gpu, (), empty, *places)
+    return Job(read_facts(model), Settings(), 64, 1, gpu, (), empty, *places)
 
 
 def fault_of(job):

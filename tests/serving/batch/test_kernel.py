@@ -83,7 +83,7 @@ def test_other_malformed_columns(additive_fitter):
 
 
 def test_refusals_of_the_model_are_explained(bounded_model):
-    fitter = Fitter([bounded_model], read_facts(bounded_model), 64)
+    fitter = Fitter(read_facts(bounded_model), 64)
     zero = "`tolerance` is zero in float32"
     large = "`initial` has a number too large for float32"
     outside = "`initial` is none that this model can start from"
@@ -126,7 +126,7 @@ def test_steps_and_tolerance_of_a_row_are_its_own(additive_fitter):
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("size", [1, 7, 64, 500])
 def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, size):
-    fitter = Fitter([additive_model], additive_fitter.facts, size)
+    fitter = Fitter(additive_fitter.facts, size)
     whole = solve(additive_fitter, mixed)
     part = mixed.slice(100, 60)
     answers = solve(fitter, part, first=100)
@@ -148,14 +148,13 @@ def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, s
 def test_calls_have_whole_vectors(request, rng, kind, size):
     # The last numbers of a call that is no multiple of the width of the processor's
     # vectors would be rounded differently.
-    folder = request.getfixturevalue(f"{kind}_model")
     reference = request.getfixturevalue(f"{kind}_fitter")
     m = reference.facts.targets
     middle = rng.normal(size=[200, 1])
     targets = np.sort(middle + rng.uniform(1, 2) * np.arange(m) * 2.0, axis=1)
     table = pa.table({"id": list(range(200)), "targets": tables.lists(targets)})
     whole = solve(reference, table)
-    found = solve(Fitter([folder], reference.facts, size), table)
+    found = solve(Fitter(reference.facts, size), table)
     for name in ("parameters", "eigenvalues", "loss", "steps"):
         assert column(found, name) == column(whole, name)
 

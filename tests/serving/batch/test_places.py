@@ -1,15 +1,14 @@
 """Names and folders that cannot be used: one line, before any work."""
 
-import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import run
 from eigenfit_serving.batch.places import Places
 
 LONG = "n" * 300
@@ -76,33 +75,37 @@ def test_names_of_folders(inline, mixed_file, tmp_path, name):
     assert list((tmp_path / name).glob("part-*.parquet"))
 
 
-def test_what_a_killed_removal_left_is_not_used(
+def test_what_a_killed_removal_left_is_of_its_run(
     inline, mixed_file, expected, tmp_path, monkeypatch
 ):
     output = tmp_path / "out.parquet"
     places = Places.of(output)
+    real, removed = Path.unlink, []
 
-    def killed(places):
-        # Half of the work of `remove_state`.
-        (places.state / "run.json").unlink()
+    def unlink(path, **options):
+        if path.name.startswith("part-") and "drafts" not in path.parts:
+            if removed:
+                raise KeyboardInterrupt
+            removed.append(path)
+        real(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "remove_state", killed)
-        inline(mixed_file, output, limit=3000)
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(KeyboardInterrupt):
+            inline(mixed_file, output, limit=6000)
+    assert removed
     assert places.done()
-    (places.state / "model").mkdir()
-    (places.state / "model" / "old").touch()
     output.unlink()
+    with pytest.raises(InputError, match="holds a run that was begun"):
+        inline(mixed_file, output)
     table = pq.read_table(mixed_file).slice(5000)
     path = tables.write(table, tmp_path / "other.parquet")
-    with pytest.raises(KeyboardInterrupt):
-        inline(path, output, stop_after=0)
-    assert not (places.state / "model").exists()
-    assert json.loads((places.state / "run.json").read_text())["limit"] is None
-    report = inline(path, output, resume=True)
-    assert report.rows_before == 0
-    found = pq.read_table(output)
-    assert found.column("id").to_pylist() == table.column("id").to_pylist()
+    with pytest.raises(InputError, match="INPUT, limit are not what they were"):
+        inline(path, output, resume=True)
+    report = inline(mixed_file, output, limit=6000, resume=True)
+    assert 0 < report.rows_before < 6000
+    tables.assert_same(pq.read_table(output), pa.table(expected).slice(0, 6000))
+    assert not places.state.exists()
 
 
 @pytest.mark.parametrize("resume", [False, True])

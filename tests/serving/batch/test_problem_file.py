@@ -1,5 +1,7 @@
 """Problem files in the place of models, and weights of rows."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,9 +9,11 @@ import pytest
 from tests.serving.batch import tables
 
 import eigenfit as ef
-from eigenfit_serving import InputError, read_problem
+from eigenfit_serving import InputError
 from eigenfit_serving.batch import run_batch, source
-from eigenfit_serving.batch.exporting import set_weights
+from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.values import rows_of
 
 PROBLEM = """
 schema = 1
@@ -64,29 +68,17 @@ def test_weights_of_rows(problem, tmp_path):
     assert found[0]["loss"] < found[1]["loss"]
 
 
-def test_too_many_weights(problem, tmp_path):
-    number = source.MOST_WEIGHTS + 1
-    table = pa.table(
-        {
-            "id": range(number),
-            "targets": pa.array([[0.0, 3.0]] * number),
-            "weights": pa.array([[1.0, 1.0 + k] for k in range(number)]),
-        }
-    )
-    path = tables.write(table, tmp_path / "in.parquet")
-    found = source.Table.of(path, weights=True)
-    with pytest.raises(InputError, match="more than 64 different sets"):
-        found.weights(((str(path), number),), number, 2)
-
-
-def test_weights_go_to_all_observations(tmp_path):
-    path = tmp_path / "joint.toml"
-    path.write_text(
+@pytest.mark.slow  # likewise
+def test_any_number_of_weights_goes_to_all_observations(tmp_path):
+    problem = tmp_path / "joint.toml"
+    problem.write_text(
         """
         schema = 1
         [structure]
         kind = "additive"
         offset = [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+        [parameters]
+        fixed = { r2 = 0.0 }
         [[observations]]
         kind = "levels"
         indices = [0, 2]
@@ -98,10 +90,53 @@ def test_weights_go_to_all_observations(tmp_path):
         targets = [1.5]
         """
     )
-    content = read_problem(path)
-    set_weights(content, np.array([1.0, 4.0, 9.0]))
-    assert content.weights.tolist() == [1.0, 4.0, 9.0]
-    np.testing.assert_allclose(content.problem().roots(), [1.0, 2.0, 3.0])
+    rng = np.random.default_rng(0)
+    targets = np.array([-1.0, 2.0, 1.5]) + rng.uniform(-0.1, 0.1, [200, 3])
+    weights = rng.uniform(0.5, 20.0, [200, 3])
+    initial = np.tile([0.2, -0.1], [200, 1])
+    columns = {"targets": targets, "initial": initial, "weights": weights}
+    columns = {name: tables.lists(rows) for name, rows in columns.items()}
+    table = pa.table({"id": range(200), **columns})
+    path = tables.write(table, tmp_path / "in.parquet")
+    run_batch(problem, path, tmp_path / "out.parquet", workers=1)
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    structure = ef.Additive(np.diag([1.0, 1.0], 1) + np.diag([1.0, 1.0], -1))
+    for k in (0, 99, 199):
+        low, high, other = weights[k]
+        observations = [
+            ef.Levels([0, 2], weights=[low, high]),
+            ef.Differences([(1, 0)], weights=[other]),
+        ]
+        solver = ef.Solver(
+            ef.Problem(
+                structure,
+                observations=observations,
+                parameters=ef.Parameters(fixed={"r2": 0.0}),
+            )
+        )
+        wanted = solver.fit(initial[k], targets[k])
+        assert found[k]["result"] == wanted.result
+        np.testing.assert_allclose(found[k]["loss"], wanted.loss, rtol=1e-7)
+        np.testing.assert_allclose(found[k]["parameters"], wanted.parameters, rtol=1e-5)
+
+
+def test_weights_that_the_dtype_cannot_hold():
+    facts = ModelFacts(Path(), "float32", 100, 100, "", 2, 2, 2, {}, ())
+    rows = [[1.0, 1e-60], [1e60, 1.0], [-1e-60, 1.0], [1.0, 2.0], None, [1.0]]
+    column = pa.array(rows, pa.list_(pa.float64()))
+    targets = tables.lists(np.ones([6, 2]))
+    table = pa.table({"id": range(6), "targets": targets, "weights": column})
+    found = rows_of(tables.rows(table), facts, Settings())
+    assert found.complaints.texts.tolist() == [
+        "`weights` has a number out of the range of float32",
+        "`weights` has a number out of the range of float32",
+        "`weights` has a number that is not positive",
+        None,
+        None,
+        "`weights` has 1 number, must have 2",
+    ]
+    assert found.weights is not None
+    assert np.isnan(found.weights).all(axis=1).tolist() == [False] * 4 + [True, False]
 
 
 @pytest.mark.parametrize("changed", ["K.npy", "data/pairs.csv", "problem.toml"])

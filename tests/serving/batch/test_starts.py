@@ -81,7 +81,7 @@ def exported(problem, folder):
 def solved(model, table, **settings):
     """Solves the rows of a table in this process."""
     facts = read_facts(model)
-    kernel = Kernel(Fitter([model], facts, 4096), Settings(**settings))
+    kernel = Kernel(Fitter(facts, 4096), Settings(**settings))
     (batch,) = pq.read_table(table).combine_chunks().to_batches()
     return kernel.solve(batch, 0).table
 

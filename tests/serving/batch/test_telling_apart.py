@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 from scipy.optimize import least_squares
 from tests.serving.batch import tables
 
 import eigenfit as ef
-from eigenfit_export import save_model
-from eigenfit_serving.batch.choosing import distinct, near_pairs
+from eigenfit_export import Start, save_model
+from eigenfit_serving.batch.choosing import NEAR, RTOL, distinct, pairs_within
 from eigenfit_serving.batch.fitting import Fitter
 from eigenfit_serving.batch.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
@@ -22,6 +23,7 @@ BASIS = np.array(
     ]
 )
 OFFSET = np.diag([0.0, 0.0, 1.0])
+SPLIT = np.diag([-0.5, 0.5])
 ROWS = 400
 
 
@@ -31,7 +33,7 @@ def springs(tmp_path_factory):
     problem = ef.Problem(ef.Affine(BASIS, OFFSET))
     folder = tmp_path_factory.mktemp("springs") / "model"
     folder = save_model(ef.Solver(problem), folder, warmup_batches=())
-    return Fitter([folder], read_facts(folder), 2048)
+    return Fitter(read_facts(folder), 2048)
 
 
 def levels(parameters):
@@ -92,11 +94,61 @@ def test_no_solution_is_taken_for_another(additive_fitter):
 
 def test_leaders_are_those_that_have_ended():
     parameters = np.array([[[1.02], [1.0], [3.0]]])
-    same = np.zeros([1, 3, 3], bool)
-    same[0, 0, 1] = same[0, 1, 0] = True
+    same = np.array([0]), np.array([1])
     loss, result = np.array([[1e-9, 1e-30, 1e-9]]), np.zeros([1, 3], int)
     found = distinct(parameters, loss, result, same, loss < 1e-20)
     assert found.start.tolist() == [1, 2]
     assert found.starts.tolist() == [2, 1]
-    row, one, two = near_pairs(parameters, result)
+    row, one, two = pairs_within(parameters, result, NEAR, RTOL)
     assert (row.tolist(), one.tolist(), two.tolist()) == ([0], [0], [1])
+
+
+def test_a_period_apart_is_the_same():
+    angles = np.array([[[3.141], [-3.141], [0.5]]])
+    result = np.zeros([1, 3], int)
+
+    def difference(one, other):
+        return (one - other + np.pi) % (2 * np.pi) - np.pi
+
+    found = distinct(angles, np.zeros([1, 3]), result, difference=difference)
+    assert found.start.tolist() == [0, 1, 2]
+    near = pairs_within(angles, result, NEAR, RTOL, difference)
+    assert [x.tolist() for x in near] == [[0], [0], [1]]
+
+
+@pytest.mark.slow  # an export for it alone
+def test_signs_without_effect_and_whole_periods_make_no_solution(tmp_path):
+    # A coupling of either sign, which is the length of a vector of any turn.
+    def matrix(r):
+        b = r[..., 0] * tf.cos(r[..., 1])
+        c = r[..., 0] * tf.sin(r[..., 1])
+        rows = [[r[..., 0], b], [b, 3.0 + c]]
+        return tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+
+    parameters = ef.Parameters(
+        names=["length", "turn"], period={"turn": 2 * np.pi}, bounds={"length": (0, 9)}
+    )
+    angles = ef.Problem(ef.Parametric(matrix, 2, 2), parameters=parameters)
+    coupled = ef.Problem(ef.Affine([np.eye(2), [[0.0, 1.0], [1.0, 0.0]]], SPLIT))
+    turned = np.linalg.eigvalsh(matrix(tf.constant([2.0, 0.7])).numpy()).tolist()
+    turns = Start.uniform([1.5, -9.0], [2.5, 9.0])
+    for problem, targets, number, start in (
+        (coupled, [[-1.0, 4.0], [0.0, 3.0]], 1, None),
+        (angles, [turned], 2, turns),
+    ):
+        folder = save_model(
+            ef.Solver(problem), tmp_path, warmup_batches=(), start=start
+        )
+        fitter = Fitter(read_facts(folder), 64)
+        table = pa.table({"id": range(len(targets)), "targets": pa.array(targets)})
+        settings = Settings(starts=24, keep="all", max_steps=500)
+        found = Kernel(fitter, settings).solve(table.to_batches()[0], 0).table
+        good = [row for row in found.to_pylist() if row["result"] == 0]
+        for k, own in enumerate(targets):
+            wanted = ef.multistart(ef.Solver(problem), own, 24, seed=0)
+            wanted = wanted.parameters[wanted.result == 0]
+            ends = np.array([x["parameters"] for x in good if x["row"] == k])
+            assert len(ends) == len(wanted) == number
+            np.testing.assert_allclose(
+                ends[np.lexsort(ends.T)], wanted[np.lexsort(wanted.T)], rtol=1e-4
+            )
