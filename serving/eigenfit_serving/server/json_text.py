@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from eigenfit_serving.server.json_words import describe
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.json_values import describe
+from eigenfit_serving.server.status import ServingError, invalid
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -45,13 +45,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
         {'inputs': [1, nan, -inf]}
     """
     if not body:
-        raise _invalid("JSON Parse error: The document is empty")
+        raise invalid("JSON Parse error: The document is empty")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = _parse_leniently(body)
     if not isinstance(value, dict):
-        raise _invalid(f"JSON Value: {describe(value)} Is not object")
+        raise invalid(f"JSON Value: {describe(value)} Is not object")
     return value
 
 
@@ -70,7 +70,7 @@ def _parse_leniently(body: bytes) -> Any:
             if end <= at:
                 at -= more
         offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
-        return _invalid(f"JSON Parse error: {reason} at offset: {offset}")
+        return invalid(f"JSON Parse error: {reason} at offset: {offset}")
 
     plain = text
     if "Inf" in text or "-NaN" in text:
@@ -122,7 +122,3 @@ def _has_half_pair(value: Any) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

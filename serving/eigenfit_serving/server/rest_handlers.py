@@ -19,12 +19,12 @@ from eigenfit_serving.server.interfaces import (
     VersionStatus,
     is_ready,
 )
-from eigenfit_serving.server.json_document import Document
-from eigenfit_serving.server.json_values import invalid
+from eigenfit_serving.server.json_tensors import predict_inputs, signature_name_of
+from eigenfit_serving.server.json_text import parse_object
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import DEFAULT_SIGNATURE
 from eigenfit_serving.server.rest_paths import Action, Route
-from eigenfit_serving.server.status import ServingError
+from eigenfit_serving.server.status import ServingError, invalid
 
 Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 """Runs a signature, as `predict.predict` does."""
@@ -89,8 +89,8 @@ class RestHandlers:
         context.check()
         with contextlib.ExitStack() as stack:
             with held.parsed(len(data)):
-                document = Document(data)
-                signature_name = document.signature_name
+                document = parse_object(data)
+                signature_name = signature_name_of(document)
                 servable = stack.enter_context(self._models.acquire(route.spec))
                 context.version = servable.version
                 used = signature_name or DEFAULT_SIGNATURE
@@ -101,7 +101,8 @@ class RestHandlers:
                     )
                 context.signature = used
                 kinds = {name: int(x.dtype) for name, x in signature.inputs.items()}
-                inputs = document.inputs(kinds, self._options.max_rows)
+                most = self._options.max_rows
+                inputs = predict_inputs(document, kinds, signature_name, most)
                 del document
             context.check()
             _, outputs = self._run(
