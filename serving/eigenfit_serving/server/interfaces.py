@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_found
 
 WARMUP = "WARMUP"
 """Entrypoint of the requests that come with a model."""
@@ -194,6 +194,17 @@ class ModelSource(Protocol):
             ServingError: With the texts of the protocol; nothing has changed then.
         """
         ...
+
+
+def unknown_label(label: str) -> ServingError:
+    """Makes the error of a label that no version has."""
+    return invalid(f"Unrecognized servable version label: {label}")
+
+
+def unknown_version(name: str, version: int | None) -> ServingError:
+    """Makes the error of a model, or a version of it, that does not serve."""
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return not_found(f"Servable not found for request: {asked}")
 
 
 def is_ready(models: ModelSource, name: str) -> bool:

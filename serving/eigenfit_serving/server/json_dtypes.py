@@ -29,22 +29,21 @@ class Elements(NamedTuple):
 _NUMBER, _WHOLE = frozenset({int, float}), frozenset({int})
 _INT32 = (-(2**31), 2**31 - 1)  # narrower ones wrap, as in TensorFlow Serving
 
-ELEMENTS = {
-    DataType.Value(name): Elements(np.dtype(dtype), *details)
-    for name, dtype, *details in (
-        ("DT_FLOAT", "float32", "float64", _NUMBER),
-        ("DT_DOUBLE", "float64", "float64", _NUMBER),
-        ("DT_INT8", "int8", "int64", _WHOLE, _INT32),
-        ("DT_INT16", "int16", "int64", _WHOLE, _INT32),
-        ("DT_INT32", "int32", "int64", _WHOLE, _INT32),
-        ("DT_INT64", "int64", "int64", _WHOLE, (-(2**63), 2**63 - 1)),
-        ("DT_UINT8", "uint8", "int64", _WHOLE, _INT32),
-        ("DT_UINT32", "uint32", "int64", _WHOLE, (0, 2**32 - 1)),
-        ("DT_UINT64", "uint64", "uint64", _WHOLE, (0, 2**64 - 1)),
-        ("DT_BOOL", "bool", "bool", frozenset({bool})),
-        ("DT_STRING", "object", "object", frozenset({str, dict})),
-    )
+_BY_NAME = {
+    "DT_FLOAT": Elements(np.dtype("float32"), "float64", _NUMBER),
+    "DT_DOUBLE": Elements(np.dtype("float64"), "float64", _NUMBER),
+    "DT_INT8": Elements(np.dtype("int8"), "int64", _WHOLE, _INT32),
+    "DT_INT16": Elements(np.dtype("int16"), "int64", _WHOLE, _INT32),
+    "DT_INT32": Elements(np.dtype("int32"), "int64", _WHOLE, _INT32),
+    "DT_INT64": Elements(np.dtype("int64"), "int64", _WHOLE, (-(2**63), 2**63 - 1)),
+    "DT_UINT8": Elements(np.dtype("uint8"), "int64", _WHOLE, _INT32),
+    "DT_UINT32": Elements(np.dtype("uint32"), "int64", _WHOLE, (0, 2**32 - 1)),
+    "DT_UINT64": Elements(np.dtype("uint64"), "uint64", _WHOLE, (0, 2**64 - 1)),
+    "DT_BOOL": Elements(np.dtype("bool"), "bool", frozenset({bool})),
+    "DT_STRING": Elements(np.dtype("object"), "object", frozenset({str, dict})),
 }
+
+ELEMENTS = {DataType.Value(name): x for name, x in _BY_NAME.items()}
 """What JSON can hold, by the number in `DataType`."""
 
 STRING = DataType.Value("DT_STRING")

@@ -111,6 +111,7 @@ class Application:
         )
         from eigenfit_serving.server.gate import RequestGate
         from eigenfit_serving.server.loading import Loader
+        from eigenfit_serving.server.manager import Manager
         from eigenfit_serving.server.metrics import Metrics
         from eigenfit_serving.server.registry import Registry
 
@@ -125,7 +126,8 @@ class Application:
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
         self.gate = RequestGate(metrics, self._log, options.max_in_flight)
-        self.registry = Registry(options, Loader(options, metrics, raw_load))
+        manager = Manager(options, Loader(options, metrics, raw_load))
+        self.registry = Registry(options, manager)
         metrics.watch(self.registry.states)
 
     def run(self) -> int:
