@@ -73,12 +73,6 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     return b'{"outputs":' + _columns(arrays) + b"}"
 
 
-def error_body(message: str) -> bytes:
-    """Writes what every failed request gets."""
-    text = json.dumps(message, ensure_ascii=False)
-    return f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
-
-
 def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
