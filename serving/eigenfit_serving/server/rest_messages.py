@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from eigenfit_serving.server.request_ids import HEADER, request_id
+from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
 from eigenfit_serving.server.status import (
     HTTP_STATUS,
     Code,
@@ -47,7 +47,7 @@ class Request:
             method,
             target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
             found,
-            request_id(found.get(HEADER, "")),
+            request_id(found.get(REQUEST_ID, "")),
         )
 
     @property
