@@ -190,17 +190,11 @@ def _translated(what: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise _of_runtime(error) from error
+        known = error.error_code in set(Code)
+        code = Code(error.error_code) if known else Code.UNKNOWN
+        raise ServingError(code, _EAGER.sub("", error.message or "")) from error
     except MemoryError as error:
         text = f"{what}There is no memory for it."
         raise ServingError(Code.RESOURCE_EXHAUSTED, text) from error
     except (ValueError, TypeError, *kinds) as error:
         raise invalid(f"{what}{error}") from error
-
-
-def _of_runtime(error: tf.errors.OpError) -> ServingError:
-    message = _EAGER.sub("", error.message or "")
-    try:
-        return ServingError(Code(error.error_code), message)
-    except ValueError:
-        return ServingError(Code.UNKNOWN, message)

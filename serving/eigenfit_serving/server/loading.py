@@ -30,13 +30,20 @@ RawLoad = Callable[[str, str, int, Options], Any]
 """Loads a SavedModel: path, name, version, options."""
 
 
+def load_saved_model(path: str, name: str, version: int, options: Options) -> Any:
+    """Loads a SavedModel by TensorFlow, which is imported with the first one."""
+    from eigenfit_serving.server.executor import SavedModel
+
+    return SavedModel(path, name, version, options)
+
+
 class Loader:
     """Loads versions; what a `Manager` is given.
 
     Args:
         options: Of the server.
         metrics: Of the server.
-        raw_load: Loads a SavedModel; `executor.SavedModel` if not given.
+        raw_load: Loads a SavedModel.
         warm_up: Runs the requests that come with a model.
     """
 
@@ -44,7 +51,7 @@ class Loader:
         self,
         options: Options,
         metrics: Metrics,
-        raw_load: RawLoad | None = None,
+        raw_load: RawLoad = load_saved_model,
         warm_up: Callable[[Any, Options], object] = run_warmup,
     ) -> None:
         self._options, self._metrics = options, metrics
@@ -57,12 +64,11 @@ class Loader:
             ServingError: If that is not possible.
         """
         start = time.monotonic()
-        raw = (self._raw_load or _load)(path, name, version, self._options)
+        raw = self._raw_load(path, name, version, self._options)
         loaded = time.monotonic()
         try:
-            servable = MeasuredServable(
-                raw, self._metrics, self._options.max_compiled_shapes
-            )
+            limit = self._options.max_compiled_shapes
+            servable = MeasuredServable(raw, self._metrics, limit)
             if self._options.enable_model_warmup:
                 self._warm_up(servable, self._options)
         except BaseException:
@@ -76,13 +82,6 @@ class Loader:
             time.monotonic() - loaded,
         )
         return servable
-
-
-def _load(path: str, name: str, version: int, options: Options) -> Any:
-    # TensorFlow is imported with the first model.
-    from eigenfit_serving.server.executor import SavedModel
-
-    return SavedModel(path, name, version, options)
 
 
 class MeasuredServable:

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eigenfit_serving.server.saved_graph import needs_variables
+from eigenfit_serving.server.saved_graph import MODEL_FILES, needs_variables
 from eigenfit_serving.server.versions import parse_version
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 SETTLED_SECONDS = 2.0
 """Files that have not changed for so long are not being written."""

@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
+from eigenfit_serving.protocol.messages import PredictionLog
+from eigenfit_serving.protocol.tensors import to_array
 from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
@@ -51,7 +55,7 @@ def run_warmup(servable: Servable, options: Options) -> int:
         if records > MAX_RECORDS:
             raise invalid(
                 f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
-                f"{path}",
+                f"{path}"
             )
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup records read: "
@@ -70,28 +74,19 @@ def read_logs(path: Path) -> Iterator[Any]:
         ServingError: DATA_LOSS or INVALID_ARGUMENT.
     """
     import tensorflow as tf
-    from google.protobuf.message import DecodeError
 
-    from eigenfit_serving.protocol.messages import PredictionLog
-
-    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    while True:
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except tf.errors.DataLossError as error:
-            raise ServingError(
-                Code.DATA_LOSS,
-                f"{error.message}. Please verify your warmup data is in TFRecord "
-                f"format.",
-            ) from None
-        try:
+    record = b""
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield PredictionLog.FromString(record)
-        except DecodeError:
-            raise invalid(
-                f"Failed to parse warmup record: {record[:256]!r} from {path}",
-            ) from None
+    except tf.errors.DataLossError as error:
+        raise ServingError(
+            Code.DATA_LOSS,
+            f"{error.message}. Please verify your warmup data is in TFRecord format.",
+        ) from None
+    except DecodeError:
+        text = f"Failed to parse warmup record: {record[:256]!r} from {path}"
+        raise invalid(text) from None
 
 
 def execute_log(servable: Servable, log: Any, options: Options) -> None:
@@ -105,11 +100,8 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
         logger.warning("A warm-up record is skipped: %s", not_served(kind))
         return
     if kind != "predict_log":
-        raise ServingError(
-            Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
-        )
-    from eigenfit_serving.protocol.tensors import to_array
-
+        text = f"Unsupported log_type for warmup: {kind}"
+        raise ServingError(Code.UNIMPLEMENTED, text)
     request = log.predict_log.request
     context = RequestContext("predict", WARMUP, "warm-up")
     try:
