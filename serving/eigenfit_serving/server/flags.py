@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from eigenfit_serving.server.options import WITHOUT_EFFECT, Options
+from eigenfit_serving.server.options import FIRST_OF_OURS, WITHOUT_EFFECT, Options
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -114,17 +114,15 @@ def help_text() -> str:
         "For example:",
         f"  {EXAMPLE}",
     ]
-    for title, is_ours in (
-        ("Flags of tensorflow_model_server", False),
-        ("Flags of this server", True),
-    ):
-        lines += ["", f"{title}:"]
-        for flag in fields(Options):
-            if flag.metadata["is_ours"] is is_ours:
-                default = flag.default
-                shown = str(default).lower() if isinstance(default, bool) else default
-                text = flag.metadata["text"] + (f" [{shown}]" if shown != "" else "")
-                lines.append(f"  --{flag.name}\n        {text}")
+    title = "Flags of tensorflow_model_server"
+    for flag in fields(Options):
+        if flag.name in ("port", FIRST_OF_OURS):
+            lines += ["", f"{title}:"]
+            title = "Flags of this server"
+        shown = str(flag.default)
+        shown = f" [{shown.lower() if shown in ('True', 'False') else shown}]"
+        text = flag.metadata["text"] + shown * (flag.default != "")
+        lines.append(f"  --{flag.name}\n        {text}")
     lines += ["", "Understood, but without effect:"]
     lines += [f"  --{name}" for name in WITHOUT_EFFECT]
     lines += ["", "  --version", "  --help"]

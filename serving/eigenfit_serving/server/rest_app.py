@@ -60,6 +60,7 @@ class RestApp:
         patience: Seconds for a header or a body to arrive, and for a client to take
             some of its answer.
         max_body_bytes: 0 for any number.
+        budget: Of memory.
     """
 
     def __init__(
@@ -76,16 +77,12 @@ class RestApp:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
         self._gate, self._options, self._handlers = gate, options, handlers
-        self._threads, self._loop, self._budget = threads, loop, budget
+        self._threads, self._loop, self.budget = threads, loop, budget
         self._keys = Keys(options.api_key_file)
         self._page, self._metrics_path = page, metrics_path
         # Asked every few seconds, by machines.
         self._quiet = {"/healthz", "/readyz", metrics_path}
         self._date = (0, "")
-
-    def hold(self) -> Held:
-        """Gives a request its share of the memory."""
-        return Held(self._budget)
 
     def open(self, request: Request) -> Reply | None:
         """Replies by the header alone; None if the body of the request is needed."""

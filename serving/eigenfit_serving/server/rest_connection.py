@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
             while goes_on:
                 request = await self._next(patience)
                 assert isinstance(request, Request)
-                self._is_busy, self._end, held = True, None, self._app.hold()
+                self._is_busy, self._end, held = True, None, Held(self._app.budget)
                 try:
                     goes_on = await self._answer(request, held)
                 finally:
