@@ -24,7 +24,7 @@ from eigenfit_serving.server.rest_messages import (
     failure,
     html_page,
 )
-from eigenfit_serving.server.rest_paths import Action, is_api, route
+from eigenfit_serving.server.rest_paths import Action, Route, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 _log = logging.getLogger(__name__)
@@ -98,23 +98,17 @@ class RestApp:
             self._gate.note(_context_of(request), code_of(reply.status))
         return reply
 
-    def start(
-        self, request: Request, body: bytes, held: Held, done: Callable[[Reply], None]
-    ) -> Reply | Callable[[], None]:
-        """Has a model run.
+    async def run(self, request: Request, body: bytes, held: Held) -> Reply:
+        """Has a model run; being cancelled stops it.
 
         Args:
             request: That `open` did not reply to.
             body: Of it.
-            held: Its memory.
-            done: Called with the reply, once.
-
-        Returns:
-            What stops it; or the reply, if it is refused at once.
+            held: Its memory, which is let go of here if nobody waits for the reply.
         """
         found = route(request.method, request.target)
-        context = self._admissible(request, found.action.value, found.spec.name)
-        stack = contextlib.ExitStack()
+        context = self._context(request, found)
+        stack, answered = contextlib.ExitStack(), self._loop.create_future()
         is_gzip = "gzip" in request.headers.get("content-encoding", "")
 
         def answer() -> bytes:
@@ -125,9 +119,10 @@ class RestApp:
                 return self._handlers.predict(found, data, context, held)
 
         def finish(reply: Reply) -> None:
-            if timer is not None:
-                timer.cancel()
-            done(reply)
+            if answered.done():
+                held.release()
+            else:
+                answered.set_result(reply)
 
         def work() -> None:
             reply = self._replied(answer, request)
@@ -143,7 +138,14 @@ class RestApp:
             # Timers may be early.
             timer = self._loop.call_later(seconds + 0.01, context.cancel)
         self._threads.submit(work)
-        return context.cancel
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def refuse(self, request: Request, error: ServingError) -> Reply:
         """Counts and notes a request that is not worked on."""
@@ -184,10 +186,8 @@ class RestApp:
             if request.path == "/healthz":
                 return Reply(200, b'{"healthy": true}\n')
             if request.path == "/readyz":
-                names_models = self._keys.accept(request.headers.items())
-                ready, text = self._handlers.readiness(
-                    self._gate.draining, names_models
-                )
+                is_known = self._keys.accept(request.headers.items())
+                ready, text = self._handlers.readiness(self._gate.draining, is_known)
                 return Reply(200 if ready else 503, text)
             if request.path in self._page:
                 return self._page[request.path]
@@ -198,7 +198,7 @@ class RestApp:
         found = route(request.method, request.target)
         if found.action is Action.PREDICT:
             return None
-        context = self._admissible(request, found.action.value, found.spec.name)
+        context = self._context(request, found)
 
         def answer() -> bytes:
             with self._gate.admit(context):
@@ -206,10 +206,11 @@ class RestApp:
 
         return self._replied(answer, request)
 
-    def _admissible(self, request: Request, api: str, model: str) -> RequestContext:
+    def _context(self, request: Request, found: Route) -> RequestContext:
         milliseconds = self._options.rest_api_timeout_in_ms
         deadline = time.monotonic() + milliseconds / 1000 if milliseconds else None
-        return RequestContext(api, "REST", request.request_id, deadline, model)
+        api, name = found.action.value, found.spec.name
+        return RequestContext(api, "REST", request.request_id, deadline, name)
 
     def _replied(self, answer: Callable[[], bytes], request: Request) -> Reply:
         try:

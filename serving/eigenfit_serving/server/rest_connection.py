@@ -21,6 +21,8 @@ _LINGER_SECONDS = 2.0
 _SMALL_BODY = 1 << 20
 _LARGE_BODY = 64 << 20
 
+_TOO_LATE = 408
+
 _CLOSE = ("connection", "close")
 
 
@@ -41,11 +43,11 @@ class Connection(asyncio.Protocol):
         self._end: End | None = None
         self._fault: MalformedError | None = None
         self._given_up: Reply | None = None
-        self._stop_run: Callable[[], None] | None = None
-        self._changed = self._answered = self._loop.create_future()
+        self._changed = self._loop.create_future()
         self._thrown_bytes = 0
         self._is_late = False  # What comes now is thrown away.
-        self._is_busy = self._is_stopping = self._has_ended = self._is_full = False
+        self._is_busy = self._is_running = self._is_stopping = False
+        self._has_ended = self._is_full = False
 
     # What the transport calls.
 
@@ -68,7 +70,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed(data)
         except MalformedError as error:
             self._fault, self._is_late = error, True
-        if self._stop_run is not None or self._is_full:
+        if self._is_running or self._is_full:
             # The next requests wait until this one is answered.
             self._transport.pause_reading()
         self._wake()
@@ -83,8 +85,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops what is done for a client that has gone."""
         self._others.discard(self)
-        if self._stop_run is not None:
-            self._stop_run()
         self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -107,10 +107,7 @@ class Connection(asyncio.Protocol):
     def give_up(self, reply: Reply) -> None:
         """Gives what is not answered yet this answer."""
         self._given_up = reply
-        if self._stop_run is not None:
-            self._stop_run()
-            self._answered.set_result(reply)
-        self._wake()
+        self._task.cancel()
 
     # The rest.
 
@@ -124,7 +121,7 @@ class Connection(asyncio.Protocol):
                 try:
                     goes_on = await self._answer(request, held)
                 finally:
-                    if self._stop_run is None:
+                    if not self._is_running:
                         held.release()
                 self._is_busy = False
                 if goes_on:
@@ -143,20 +140,20 @@ class Connection(asyncio.Protocol):
         if reply is None:
             try:
                 body = await self._body(request, held)
+                self._is_running = True
+                reply = await self._app.run(request, body, held)
+                self._is_running = False
             except RefusedError as error:
-                reply, has_time = (
-                    self._app.refuse(request, error),
-                    error.http_status != 408,
-                )
+                reply = self._app.refuse(request, error)
+                has_time = error.http_status != _TOO_LATE
                 held.release()
             except (EOFError, MalformedError, asyncio.CancelledError):
                 reply = self._given_up
-                if reply is None:
+                if reply is None and not self._is_running:
                     gone = ServingError(Code.CANCELLED, "The client has gone.")
                     self._app.refuse(request, gone)
+                if reply is None:
                     raise
-            else:
-                reply = await self._run(request, body, held)
         length = request.declared_length
         is_small = length is not None and length <= _SMALL_BODY
         with contextlib.suppress(EOFError, MalformedError, TimeoutError):
@@ -195,22 +192,6 @@ class Connection(asyncio.Protocol):
                 held.grow(len(part))
                 parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _run(self, request: Request, body: bytes, held: Held) -> Reply:
-        answered = self._answered = self._loop.create_future()
-
-        def done(reply: Reply) -> None:
-            self._stop_run = None
-            if answered.done():  # Nobody waits any more.
-                held.release()
-            else:
-                answered.set_result(reply)
-
-        begun = self._app.start(request, body, held, done)
-        if isinstance(begun, Reply):
-            return begun
-        self._stop_run = begun
-        return await answered
 
     async def _send(self, request: Request | None, reply: Reply) -> bool:
         """Sends a reply; tells whether the connection goes on."""
@@ -253,7 +234,7 @@ class Connection(asyncio.Protocol):
         return event
 
     def _is_awake(self) -> bool:
-        is_over = self._has_ended or self._fault or self._given_up
+        is_over = self._has_ended or self._fault is not None
         return bool(self._parser.events or is_over)
 
     def _has_more(self) -> bool:
@@ -297,5 +278,5 @@ def _too_late(seconds: float) -> RefusedError:
         f"The request body did not arrive within {seconds:g} seconds "
         "(--body_timeout_seconds).",
         "body_timeout",
-        408,
+        _TOO_LATE,
     )
