@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TextIO
 
-from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.server.access_log import AccessLog
 from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.config_files import (
     ConfigPoller,
     model_config,
     read_kept,
-    read_message,
 )
 from eigenfit_serving.server.flags import Command
 from eigenfit_serving.server.gate import RequestGate
@@ -27,6 +25,7 @@ from eigenfit_serving.server.manager import Manager
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.registry import Registry
+from eigenfit_serving.server.rest_app import metrics_path
 from eigenfit_serving.server.rest_server import RestServer
 from eigenfit_serving.server.status import Code, ServingError, invalid
 
@@ -81,8 +80,7 @@ class Application:
         options = command.options
         self._command, self._options, self._stop = command, options, stop
         self._make_servers, self._say = servers, say
-        if options.monitoring_config_file:
-            read_message(MonitoringConfig, options.monitoring_config_file)
+        metrics_path(options)  # Wrong files are told even if REST is not offered.
         self._configured = model_config(options)
         self._config = read_kept(options.model_config_state) or self._configured
         metrics = Metrics()

@@ -25,6 +25,7 @@ _KNOWN = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
 
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
 _NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_DECODER = json.JSONDecoder()
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -77,43 +78,22 @@ def _parse_leniently(body: bytes) -> Any:
         plain = _TOKENS.sub(known, text)
     blank = _SPACE.match(plain)
     first = blank.end() if blank else 0
-    decoder = _CHECKING if _LARGE.search(plain) else _DECODER
     try:
-        value, end = decoder.raw_decode(plain, first)
+        value, end = _DECODER.raw_decode(plain, first)
     except json.JSONDecodeError as error:
         raise fault(error.msg.removesuffix(" at"), error.pos) from None
     except RecursionError:
         raise fault("Nested too deep", first) from None
-    except ValueError:
-        raise fault("Number too big to be stored in double", _too_big(plain)) from None
+    except ValueError:  # of a whole number with thousands of digits
+        value, end = None, len(plain)
+    if _LARGE.search(plain, first, end):
+        for match in _NUMBERS.finditer(plain, first, end):
+            if match[0][0] != '"' and math.isinf(float(match[0])):
+                raise fault("Number too big to be stored in double", match.start())
     surrogate = _ESCAPED_SURROGATE.search(plain, first, end)
     if surrogate is not None and _has_half_pair(value):
         raise fault("Half of a surrogate pair", surrogate.start())
     return value
-
-
-def _within_range(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise ValueError
-    return value
-
-
-def _whole(number: str) -> int:
-    _within_range(number)
-    return int(number)
-
-
-def _too_big(text: str) -> int:
-    return next(
-        match.start()
-        for match in _NUMBERS.finditer(text)
-        if match.group()[0] != '"' and math.isinf(float(match.group()))
-    )
-
-
-_DECODER = json.JSONDecoder()
-_CHECKING = json.JSONDecoder(parse_float=_within_range, parse_int=_whole)
 
 
 def _has_half_pair(value: Any) -> bool:

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import email.utils
 import logging
+import os
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_handlers import RestHandlers
+from eigenfit_serving.server.rest_handlers import RestHandlers, Run
 from eigenfit_serving.server.rest_messages import (
     Reply,
     Request,
@@ -24,10 +27,13 @@ from eigenfit_serving.server.rest_messages import (
     failure,
     html_page,
 )
+from eigenfit_serving.server.rest_page import load_page
 from eigenfit_serving.server.rest_paths import Action, Route, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 _log = logging.getLogger(__name__)
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
@@ -47,41 +53,42 @@ class RestApp:
     """The REST API, and what we serve beside it; called in the thread of the loop.
 
     Args:
+        models: Where requests find models.
         gate: Lets requests in.
         options: Of the server.
-        handlers: Answer requests of the protocol.
-        threads: Run models.
-        loop: Whose thread calls this.
         budget: Of memory.
-        page: What is replied to `GET`, by path.
-        metrics_path: Where metrics are; None for nowhere.
+        run: Runs a signature.
+        loop: Whose thread calls this.
 
     Attributes:
         patience: Seconds for a header or a body to arrive, and for a client to take
             some of its answer.
         max_body_bytes: 0 for any number.
         budget: Of memory.
+        threads: Run models.
     """
 
     def __init__(
         self,
+        models: ModelSource,
         gate: RequestGate,
         options: Options,
-        handlers: RestHandlers,
-        threads: Executor,
-        loop: asyncio.AbstractEventLoop,
         budget: Budget,
-        page: Mapping[str, Reply],
-        metrics_path: str | None,
+        run: Run,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
-        self._gate, self._options, self._handlers = gate, options, handlers
-        self._threads, self._loop, self.budget = threads, loop, budget
+        self.budget = budget
+        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
+        self.threads = ThreadPoolExecutor(workers, "rest")
+        self._gate, self._options, self._loop = gate, options, loop
+        self._handlers = RestHandlers(models, run, options)
         self._keys = Keys(options.api_key_file)
-        self._page, self._metrics_path = page, metrics_path
+        self._page = load_page() if options.page else {}
+        self._metrics_path = metrics_path(options)
         # Asked every few seconds, by machines.
-        self._quiet = {"/healthz", "/readyz", metrics_path}
+        self._quiet = {"/healthz", "/readyz", self._metrics_path}
         self._date = (0, "")
 
     def open(self, request: Request) -> Reply | None:
@@ -137,7 +144,7 @@ class RestApp:
         if (seconds := context.remaining()) is not None:
             # Timers may be early.
             timer = self._loop.call_later(seconds + 0.01, context.cancel)
-        self._threads.submit(work)
+        self.threads.submit(work)
         try:
             return await answered
         except asyncio.CancelledError:
@@ -244,6 +251,19 @@ class RestApp:
 
 STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
 """The reply to what is not answered when the server stops."""
+
+
+def metrics_path(options: Options) -> str | None:
+    """Finds where metrics are, if they are configured.
+
+    Raises:
+        ServingError: The file does not hold what it should.
+    """
+    if not options.monitoring_config_file:
+        return None
+    found = read_message(MonitoringConfig, options.monitoring_config_file)
+    config = found.prometheus_config
+    return (config.path or METRICS_PATH) if config.enable else None
 
 
 def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:

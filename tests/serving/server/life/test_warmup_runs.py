@@ -9,11 +9,10 @@ import tensorflow as tf
 from eigenfit_serving.protocol.messages import PredictionLog
 from eigenfit_serving.protocol.tensors import from_array
 from eigenfit_serving.server.executor import SavedModel
-from eigenfit_serving.server.loading import Loader
+from eigenfit_serving.server.loading import WARMUP_FILE, Loader
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
-from eigenfit_serving.server.warmup import WARMUP_FILE
 
 
 class Twice(tf.Module):
