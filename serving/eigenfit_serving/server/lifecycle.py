@@ -63,16 +63,6 @@ class Record:
         if self.failures > max_retries or not self.is_wanted:
             self.state = "END"
 
-    def is_due(self, now: float) -> bool:
-        """Tells whether the version is to be loaded now."""
-        waits = self.state == "LOADING" and self.retry_at <= now
-        return self.is_wanted and not self.is_busy and (self.state == "START" or waits)
-
-    def begins_anew(self, version: Version) -> bool:
-        """Tells whether the version is another one, or ended without an error."""
-        is_other = self.error is None or self.source.path != version.path
-        return self.state == "END" and is_other
-
     def status(self) -> VersionStatus:
         """Tells the state as callers see it."""
         if self.has_failed and self.error is not None:
@@ -105,8 +95,12 @@ class Model:
             if is_waiting and not record.is_wanted:
                 record.state = "END"
         for number, version in wanted.items():
-            record = self.records.get(number)
-            if record is None or record.begins_anew(version):
+            old = self.records.get(number)
+            if old is None or (
+                # What failed is not tried again in the same folder.
+                old.state == "END"
+                and (not old.error or old.source.path != version.path)
+            ):
                 self.records[number] = Record(version)
         ended = [
             number
@@ -145,7 +139,13 @@ class Model:
 
     def begin_loads(self, now: float) -> list[Record]:
         """Marks as LOADING what is to be loaded now; highest version first."""
-        due = [record for record in self.records.values() if record.is_due(now)]
+        due = [
+            record
+            for record in self.wanted
+            if record.state in ("START", "LOADING")
+            and not record.is_busy
+            and record.retry_at <= now
+        ]
         for record in due:
             record.state, record.is_busy = "LOADING", True
         return sorted(due, key=lambda record: -record.number)
@@ -193,7 +193,5 @@ NOT_FOUND: no graph}, }
             f"{{{{name: {name} version: {record.number}}} due to error: "
             f"{error.code.name}: {error.message}}}, "
         )
-    return ServingError(
-        Code.UNKNOWN,
-        f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}",
-    )
+    text = f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}"
+    return ServingError(Code.UNKNOWN, text)

@@ -63,7 +63,7 @@ class Registry:
     def states(self) -> Iterator[tuple[str, int, str]]:
         """Lists model, version and state of all versions, for the metrics."""
         with self.manager.changed:
-            models = list(self.manager.models.items())
+            models = self.manager.models.items()
             found = [(name, x) for name, model in models for x in model.statuses()]
         return ((name, x.version, x.state) for name, x in found)
 
@@ -133,7 +133,7 @@ class Registry:
             models = read_models(config, manager.models)
             # Labels for versions that these settings will not load are refused.
             comes = {x.name: manager.foresee(x) for x in models if x.labels}
-            self._labelled(models, lambda name, version: version in comes[name])
+            self._check_labels(models, lambda name, x: x in comes[name])
             new = sorted({model.name for model in models} - set(manager.models))
             manager.configure(models)
             manager.wait(lambda: self._is_settled(new))
@@ -171,17 +171,16 @@ class Registry:
         found = [(name, self.manager.models[name].failure()) for name in names]
         return [(name, record) for name, record in found if record is not None]
 
-    def _labelled(
+    def _check_labels(
         self, models: Iterable[ModelSettings], is_there: Callable[[str, int], bool]
-    ) -> dict[str, dict[str, int]]:
-        """Makes the labels of a configuration.
+    ) -> None:
+        """Checks the labels of a configuration.
 
         Raises:
             ServingError: FAILED_PRECONDITION, if a version does not serve; unless
                 labels that are new, or stay where they are, may wait for it.
         """
         may_wait = self._options.allow_version_labels_for_unavailable_models
-        assigned: dict[str, dict[str, int]] = {}
         for model in models:
             for label, version in model.labels.items():
                 was = self._labels.get(model.name, {}).get(label, version)
@@ -192,15 +191,12 @@ class Registry:
                         f"Request to assign label to version {version} of model "
                         f"{model.name}, which is not currently available for inference",
                     )
-                assigned.setdefault(model.name, {})[label] = version
-        return assigned
 
     def _assign_labels(self) -> None:
         models = self.manager.models
-        self._labels = self._labelled(
-            [model.settings for model in models.values()],
-            lambda name, version: version in models[name].serving,
-        )
+        settings = [model.settings for model in models.values()]
+        self._check_labels(settings, lambda name, x: x in models[name].serving)
+        self._labels = {model.name: model.labels for model in settings}
 
     def _is_settled(self, new: list[str]) -> bool:
         """Tells whether new models and versions with labels are loaded, or failed."""

@@ -28,7 +28,7 @@ from eigenfit_serving.server.rest_messages import (
     html_page,
 )
 from eigenfit_serving.server.rest_page import load_page
-from eigenfit_serving.server.rest_paths import Action, Route, is_api, route
+from eigenfit_serving.server.rest_paths import Route, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 _log = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class RestApp:
     def _look(self, request: Request) -> Reply | None:
         self._check_key(request)
         found = route(request.method, request.target)
-        if found.action is Action.PREDICT:
+        if found.action == "predict":
             return None
         context = self._context(request, found)
 
@@ -216,16 +216,15 @@ class RestApp:
     def _context(self, request: Request, found: Route) -> RequestContext:
         milliseconds = self._options.rest_api_timeout_in_ms
         deadline = time.monotonic() + milliseconds / 1000 if milliseconds else None
-        api, name = found.action.value, found.spec.name
-        return RequestContext(api, "REST", request.request_id, deadline, name)
+        name = found.spec.name
+        return RequestContext(found.action, "REST", request.request_id, deadline, name)
 
     def _replied(self, answer: Callable[[], bytes], request: Request) -> Reply:
         try:
             return Reply(200, answer())
-        except RefusedError as error:
-            self._gate.reject(error.reason)
-            return failure(error)
         except ServingError as error:
+            if isinstance(error, RefusedError):
+                self._gate.reject(error.reason)
             return failure(error)
         except Exception as error:
             return self._fault(error, request.request_id)
