@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eigenfit_serving.client.calls import (
     Call,
@@ -27,15 +27,13 @@ from eigenfit_serving.server.interfaces import (
     ModelSource,
     ModelSpec,
     RequestContext,
+    Servable,
     unknown_label,
     unknown_version,
 )
+from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
-
-if TYPE_CHECKING:
-    from eigenfit_serving.server.interfaces import Servable
-    from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 
 
 class InProcess:
@@ -144,8 +142,6 @@ class _Loaded:
         yield own
 
     def status(self, name: str, version: int | None = None) -> list[ServedStatus]:
-        from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
-
         with self.acquire(ModelSpec(name, version)) as servable:
             return [ServedStatus(servable.version, "AVAILABLE")]
 

@@ -20,7 +20,7 @@ from eigenfit_serving.server.config_files import (
 from eigenfit_serving.server.flags import Command
 from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.grpc_server import GrpcServer
-from eigenfit_serving.server.loading import Loader, RawLoad, load_saved_model
+from eigenfit_serving.server.loading import RawLoad, load_saved_model, load_version
 from eigenfit_serving.server.manager import Manager
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
@@ -86,8 +86,8 @@ class Application:
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
         self.gate = RequestGate(metrics, self._log, options.max_in_flight)
-        manager = Manager(options, Loader(options, metrics, raw_load))
-        self.registry = Registry(options, manager)
+        load = partial(load_version, options, metrics, raw_load=raw_load)
+        self.registry = Registry(options, Manager(options, load))
         metrics.watch(self.registry.states)
 
     def run(self) -> int:

@@ -44,7 +44,8 @@ class Budget:
                 raise RefusedError(
                     Code.RESOURCE_EXHAUSTED,
                     f"The server holds {self._held} bytes of requests and takes no "
-                    f"more than {self._limit} (--max_pending_body_bytes). Try again later.",
+                    f"more than {self._limit} (--max_pending_body_bytes). Try again "
+                    "later.",
                     "pending_bodies",
                     503,
                 )

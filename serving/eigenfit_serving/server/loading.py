@@ -131,51 +131,47 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
     predict(servable, name, inputs, request.output_filter, context, options)
 
 
-class Loader:
-    """Loads versions; what a `Manager` is given.
+def load_version(
+    options: Options,
+    metrics: Metrics,
+    path: str,
+    name: str,
+    version: int,
+    raw_load: RawLoad = load_saved_model,
+    warm_up: Callable[[Any, Options], object] = run_warmup,
+) -> MeasuredServable:
+    """Loads a version and warms it up.
 
     Args:
         options: Of the server.
         metrics: Of the server.
+        path: Folder of the version.
+        name: Of the model.
+        version: Its number.
         raw_load: Loads a SavedModel.
         warm_up: Runs the requests that come with a model.
+
+    Raises:
+        ServingError: If that is not possible.
     """
-
-    def __init__(
-        self,
-        options: Options,
-        metrics: Metrics,
-        raw_load: RawLoad = load_saved_model,
-        warm_up: Callable[[Any, Options], object] = run_warmup,
-    ) -> None:
-        self._options, self._metrics = options, metrics
-        self._raw_load, self._warm_up = raw_load, warm_up
-
-    def __call__(self, path: str, name: str, version: int) -> Any:
-        """Loads a version and warms it up.
-
-        Raises:
-            ServingError: If that is not possible.
-        """
-        start = time.monotonic()
-        raw = self._raw_load(path, name, version, self._options)
-        loaded = time.monotonic()
-        try:
-            limit = self._options.max_compiled_shapes
-            servable = MeasuredServable(raw, self._metrics, limit)
-            if self._options.enable_model_warmup:
-                self._warm_up(servable, self._options)
-        except BaseException:
-            raw.close()
-            raise
-        logger.info(
-            "Version %d of model %s took %.1f s to load and %.1f s to warm up",
-            version,
-            name,
-            loaded - start,
-            time.monotonic() - loaded,
-        )
-        return servable
+    start = time.monotonic()
+    raw = raw_load(path, name, version, options)
+    loaded = time.monotonic()
+    try:
+        servable = MeasuredServable(raw, metrics, options.max_compiled_shapes)
+        if options.enable_model_warmup:
+            warm_up(servable, options)
+    except BaseException:
+        raw.close()
+        raise
+    logger.info(
+        "Version %d of model %s took %.1f s to load and %.1f s to warm up",
+        version,
+        name,
+        loaded - start,
+        time.monotonic() - loaded,
+    )
+    return servable
 
 
 class MeasuredServable:

@@ -125,6 +125,7 @@ class Connection(asyncio.Protocol):
                         held.release()
                 self._is_busy = False
                 if goes_on:
+                    self._transport.resume_reading()
                     await self._wait(self._has_more, _KEEP_ALIVE_SECONDS)
         except MalformedError as error:
             reply = Reply(error.status, str(error).encode(), "text/plain", (_CLOSE,))
@@ -164,6 +165,7 @@ class Connection(asyncio.Protocol):
         if self._end is None and has_time:
             # To close at once would reset the connection, and lose the reply.
             self._is_late = True
+            self._transport.resume_reading()
             await self._wait(lambda: self._has_ended, _LINGER_SECONDS)
         return goes_on
 
