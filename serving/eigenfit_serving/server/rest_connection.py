@@ -21,6 +21,9 @@ _LINGER_SECONDS = 2.0
 _SMALL_BODY = 1 << 20
 _LARGE_BODY = 64 << 20
 
+_EARLY_BYTES = 1 << 18
+"""Of further requests that are read before the first is answered."""
+
 _TOO_LATE = 408
 
 _CLOSE = ("connection", "close")
@@ -44,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._fault: MalformedError | None = None
         self._given_up: Reply | None = None
         self._changed = self._loop.create_future()
-        self._thrown_bytes = 0
+        self._thrown_bytes = self._early_bytes = 0
         self._is_late = False  # What comes now is thrown away.
         self._is_busy = self._is_running = self._is_stopping = False
         self._has_ended = self._is_full = False
@@ -71,8 +74,9 @@ class Connection(asyncio.Protocol):
         except MalformedError as error:
             self._fault, self._is_late = error, True
         if self._is_running or self._is_full:
-            # The next requests wait until this one is answered.
-            self._transport.pause_reading()
+            self._early_bytes += len(data)
+            if self._early_bytes > _EARLY_BYTES:
+                self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
@@ -125,6 +129,7 @@ class Connection(asyncio.Protocol):
                         held.release()
                 self._is_busy = False
                 if goes_on:
+                    self._early_bytes = 0
                     self._transport.resume_reading()
                     await self._wait(self._has_more, _KEEP_ALIVE_SECONDS)
         except MalformedError as error:

@@ -439,6 +439,9 @@ def test_requests_behind_each_other_in_one_packet():
 def test_a_request_that_comes_while_an_answer_is_sent_is_not_the_last():
     big = np.zeros(1_000_000)
     one = head(f"Content-Length: {len(GOOD)}") + GOOD.encode()
+    # So much that no more is read before the first answer is sent.
+    body = GOOD.encode() + b" " * 300_000
+    long = head(f"Content-Length: {len(body)}") + body
     gate = FakeGate()
     with (
         running(gate=gate, runner=FakeRunner(lambda *asked: {"y": big})) as client,
@@ -453,7 +456,7 @@ def test_a_request_that_comes_while_an_answer_is_sent_is_not_the_last():
             assert gate.ended.wait(10)
             # The first answer does not fit into the buffers of the network.
             time.sleep(0.2)
-            peer.sendall(one)
+            peer.sendall(long)
             ends, answer = 0, b""
             while ends < 2:
                 answer = answer[-8:] + peer.recv(1 << 20)
