@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eigenfit_serving.client.calls import (
     Call,
@@ -23,13 +23,17 @@ from eigenfit_serving.client.calls import (
     VersionStatus,
 )
 from eigenfit_serving.client.errors import error_of
-from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
+from eigenfit_serving.server.interfaces import (
+    ModelSource,
+    ModelSpec,
+    RequestContext,
+    Servable,
+    unknown_label,
+    unknown_version,
+)
+from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
-
-if TYPE_CHECKING:
-    from eigenfit_serving.server.interfaces import Servable
-    from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 
 
 class InProcess:
@@ -132,22 +136,12 @@ class _Loaded:
     def acquire(self, spec: ModelSpec) -> Iterator[Servable]:
         own = self._servables.get(spec.name)
         if own is None or spec.version not in (None, own.version):
-            wanted = f"Latest({spec.name})"
-            if spec.version is not None:
-                wanted = f"Specific({spec.name}, {spec.version})"
-            raise ServingError(
-                Code.NOT_FOUND, f"Servable not found for request: {wanted}"
-            )
+            raise unknown_version(spec.name, spec.version)
         if spec.label is not None:
-            raise ServingError(
-                Code.INVALID_ARGUMENT,
-                f"Unrecognized servable version label: {spec.label}",
-            )
+            raise unknown_label(spec.label)
         yield own
 
     def status(self, name: str, version: int | None = None) -> list[ServedStatus]:
-        from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
-
         with self.acquire(ModelSpec(name, version)) as servable:
             return [ServedStatus(servable.version, "AVAILABLE")]
 

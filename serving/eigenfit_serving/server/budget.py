@@ -40,23 +40,22 @@ class Budget:
         """
         more = max(0, after - _FREE) - max(0, before - _FREE)
         with self._lock:
-            is_full = self._limit and more > 0 and self._held + more > self._limit
-            if not is_full:
-                self._held += more
-                self._most = max(self._most, self._held)
+            if self._limit and more > 0 and self._held + more > self._limit:
+                raise RefusedError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"The server holds {self._held} bytes of requests and takes no "
+                    f"more than {self._limit} (--max_pending_body_bytes). Try again "
+                    "later.",
+                    "pending_bodies",
+                    503,
+                )
+            self._held += more
+            self._most = max(self._most, self._held)
             is_over = not self._held and self._most > _LARGE
             if is_over:
                 self._most = 0
         if is_over:
             give_back()
-        if is_full:
-            raise RefusedError(
-                Code.RESOURCE_EXHAUSTED,
-                f"The server holds {self._held} bytes of requests and takes no "
-                f"more than {self._limit} (--max_pending_body_bytes). Try again later.",
-                "pending_bodies",
-                503,
-            )
 
 
 class Held:

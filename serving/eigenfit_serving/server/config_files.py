@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import text_format
+
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
+from eigenfit_serving.protocol.messages import ModelServerConfig
+from eigenfit_serving.protocol.text import parse_text
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError, invalid
 from eigenfit_serving.server.versions import PLATFORM
@@ -23,8 +27,6 @@ def read_message(message_class: Any, path: str) -> Any:
     Raises:
         ServingError: NOT_FOUND or INVALID_ARGUMENT.
     """
-    from eigenfit_serving.protocol.text import parse_text
-
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -44,8 +46,6 @@ def model_config(options: Options) -> Any:
     Raises:
         ServingError: If a file is wrong, or there is nothing to serve.
     """
-    from eigenfit_serving.protocol.messages import ModelServerConfig
-
     if options.model_config_file:
         return read_message(ModelServerConfig, options.model_config_file)
     if not options.model_base_path:
@@ -53,13 +53,9 @@ def model_config(options: Options) -> Any:
             "Both server_options.model_base_path and "
             "server_options.model_config_file are empty!"
         )
-    config = ModelServerConfig()
-    config.model_config_list.config.add(
-        name=options.model_name,
-        base_path=options.model_base_path,
-        model_platform=PLATFORM,
-    )
-    return config
+    name, path = options.model_name, options.model_base_path
+    entry = {"name": name, "base_path": path, "model_platform": PLATFORM}
+    return ModelServerConfig(model_config_list={"config": [entry]})
 
 
 def write_kept(path: str, config: Any) -> None:
@@ -68,8 +64,6 @@ def write_kept(path: str, config: Any) -> None:
     Raises:
         ServingError: INTERNAL, if it could not be kept.
     """
-    from google.protobuf import text_format
-
     try:
         with replacing("--model_config_state", Path(path)) as draft:
             draft.write_text(text_format.MessageToString(config), encoding="utf-8")
@@ -87,8 +81,6 @@ def read_kept(path: str) -> Any:
     Raises:
         ServingError: If the file is wrong.
     """
-    from eigenfit_serving.protocol.messages import ModelServerConfig
-
     if not path or not Path(path).exists():
         return None
     logger.info("The models are those of %s", path)
@@ -108,8 +100,7 @@ class ConfigPoller:
         self, path: str, seconds: float, reload: Callable[[Any], None]
     ) -> None:
         self._path, self._seconds, self._reload = path, seconds, reload
-        self._applied: Any = None
-        self._seen: Any = None
+        self._applied = self._seen = None
         self._said = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="config", daemon=True)
@@ -129,8 +120,6 @@ class ConfigPoller:
 
     def look(self) -> None:
         """Applies the file if it has changed; logs what is wrong with it."""
-        from eigenfit_serving.protocol.messages import ModelServerConfig
-
         try:
             config = read_message(ModelServerConfig, self._path)
             if config != self._applied:
@@ -141,14 +130,10 @@ class ConfigPoller:
                 self._applied = config
             self._said = ""
         except ServingError as error:
-            if error.message != self._said:
-                self._said = error.message
-                logger.error(
-                    "Not all of %s is in force: %s: %s",
-                    self._path,
-                    error.code.name,
-                    error.message,
-                )
+            text = f"{error.code.name}: {error.message}"
+            if text != self._said:
+                logger.error("Not all of %s is in force: %s", self._path, text)
+            self._said = text
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

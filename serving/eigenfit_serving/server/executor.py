@@ -21,6 +21,7 @@ from tensorflow.python.eager import cancellation
 from tensorflow.python.eager import context as eager_context
 
 from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.json_dtypes import name_of
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.saved_graph import read_signatures
 from eigenfit_serving.server.status import Code, ServingError, invalid
@@ -29,9 +30,6 @@ TIMED_OUT = "Timed out waiting for notification"
 """Of the runtime, when a deadline has passed."""
 
 _log = logging.getLogger(__name__)
-
-# As the runtime prints types (DataTypeString); others have the same name in Python.
-_TYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 # What only eager execution adds, before and behind.
 _EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
@@ -170,15 +168,8 @@ def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
     for index, (name, dtype) in enumerate(sorted(program.inputs.items())):
         if inputs[name].dtype != dtype.as_numpy_dtype:
             given = tf.as_dtype(inputs[name].dtype)
-            raise invalid(
-                f"Expects arg[{index}] to be {_type_name(dtype)} but "
-                f"{_type_name(given)} is provided"
-            )
-
-
-def _type_name(dtype: tf.DType) -> str:
-    name = str(dtype.name)
-    return _TYPE_NAMES.get(name, name)
+            wanted, got = (name_of(x.as_datatype_enum) for x in (dtype, given))
+            raise invalid(f"Expects arg[{index}] to be {wanted} but {got} is provided")
 
 
 def _array(value: Any) -> np.ndarray:
@@ -199,17 +190,11 @@ def _translated(what: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise _of_runtime(error) from error
+        known = error.error_code in set(Code)
+        code = Code(error.error_code) if known else Code.UNKNOWN
+        raise ServingError(code, _EAGER.sub("", error.message or "")) from error
     except MemoryError as error:
         text = f"{what}There is no memory for it."
         raise ServingError(Code.RESOURCE_EXHAUSTED, text) from error
     except (ValueError, TypeError, *kinds) as error:
         raise invalid(f"{what}{error}") from error
-
-
-def _of_runtime(error: tf.errors.OpError) -> ServingError:
-    message = _EAGER.sub("", error.message or "")
-    try:
-        return ServingError(Code(error.error_code), message)
-    except ValueError:
-        return ServingError(Code.UNKNOWN, message)

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from eigenfit_serving.server.options import WITHOUT_EFFECT, Options
+from eigenfit_serving.server.options import FIRST_OF_OURS, WITHOUT_EFFECT, Options
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Options)}
+
+_NEGATED = {
+    f"{no}{name}": name
+    for name, default in _DEFAULTS.items()
+    for no in ("no-", "no_", "no")
+    if isinstance(default, bool)
+}
 
 EXAMPLE = """\
 python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\
@@ -87,8 +94,8 @@ def parse_flags(arguments: Sequence[str]) -> Command:
             unknown.append(argument)
         elif name in _DEFAULTS:
             settings[name] = _read(name, value if equals else _next_value(name, left))
-        elif not equals and (positive := _negated(name)) is not None:
-            settings[positive] = False
+        elif not equals and name in _NEGATED:
+            settings[_NEGATED[name]] = False
         elif name in WITHOUT_EFFECT:
             if not equals and left and not left[0].startswith("-"):
                 left.pop(0)
@@ -114,17 +121,15 @@ def help_text() -> str:
         "For example:",
         f"  {EXAMPLE}",
     ]
-    for title, is_ours in (
-        ("Flags of tensorflow_model_server", False),
-        ("Flags of this server", True),
-    ):
-        lines += ["", f"{title}:"]
-        for flag in fields(Options):
-            if flag.metadata["is_ours"] is is_ours:
-                default = flag.default
-                shown = str(default).lower() if isinstance(default, bool) else default
-                text = flag.metadata["text"] + (f" [{shown}]" if shown != "" else "")
-                lines.append(f"  --{flag.name}\n        {text}")
+    title = "Flags of tensorflow_model_server"
+    for flag in fields(Options):
+        if flag.name in ("port", FIRST_OF_OURS):
+            lines += ["", f"{title}:"]
+            title = "Flags of this server"
+        shown = str(flag.default)
+        shown = f" [{shown.lower() if shown in ('True', 'False') else shown}]"
+        text = flag.metadata["text"] + shown * (flag.default != "")
+        lines.append(f"  --{flag.name}\n        {text}")
     lines += ["", "Understood, but without effect:"]
     lines += [f"  --{name}" for name in WITHOUT_EFFECT]
     lines += ["", "  --version", "  --help"]
@@ -158,27 +163,17 @@ def _next_value(name: str, left: list[str]) -> str:
     raise FlagError(f"--{name} needs a value, such as --{name}={_DEFAULTS[name]}.")
 
 
-def _negated(name: str) -> str | None:
-    for prefix in ("no-", "no_", "no"):
-        positive = name.removeprefix(prefix)
-        if positive != name and isinstance(_DEFAULTS.get(positive), bool):
-            return positive
-    return None
-
-
 def _read(name: str, text: str) -> Any:
-    default = _DEFAULTS[name]
+    kind = type(_DEFAULTS[name])
     fault = f"Couldn't interpret value {text} for flag {name}."
-    if isinstance(default, bool):
-        if text.lower() not in _TRUE + _FALSE:
-            raise FlagError(fault)
+    if kind is bool and text.lower() in _TRUE + _FALSE:
         return text.lower() in _TRUE
+    if kind is str:
+        return text
     try:
-        value = type(default)(text)
-    except ValueError:
+        value = {int: int, float: float}[kind](text)
+    except (KeyError, ValueError):
         raise FlagError(fault) from None
-    if isinstance(value, str):
-        return value
     if value != value or (value < 0 and name != "file_system_poll_wait_seconds"):
         raise FlagError(fault)
     if name in ("port", "rest_api_port") and value > 65535:

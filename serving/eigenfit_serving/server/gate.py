@@ -83,15 +83,15 @@ class RequestGate:
         refusal, reason = None, ""
         with self._changed:
             if self._is_closed:
-                refusal = ServingError(Code.UNAVAILABLE, "The server is shutting down.")
-                reason = "draining"
+                reason, text = "draining", "The server is shutting down."
+                refusal = ServingError(Code.UNAVAILABLE, text)
             elif self.in_flight >= self._limit:
+                reason = "in_flight"
                 refusal = ServingError(
                     Code.RESOURCE_EXHAUSTED,
                     f"{self.in_flight} requests are being worked on; at most "
                     f"{self._limit} may (max_in_flight).",
                 )
-                reason = "in_flight"
             else:
                 self.in_flight += 1
         if refusal is not None:

@@ -14,11 +14,15 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, EncodeError
 
-from eigenfit_serving.protocol.grpc_api import Method
+from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE, Method
 from eigenfit_serving.server.budget import Budget, Held
 from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.interfaces import RequestContext
-from eigenfit_serving.server.request_ids import HEADER, request_id
+from eigenfit_serving.server.interfaces import (
+    REQUEST_ID,
+    RequestContext,
+    request_id,
+)
+from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.status import (
     Code,
     RefusedError,
@@ -35,8 +39,8 @@ _log = logging.getLogger(__name__)
 _COPIES = 3
 """Of a message: its bytes, what is parsed of them, and arrays."""
 
+# Characters, as in TensorFlow Serving (grpc_status_util.cc).
 _LONGEST_MESSAGE = 1024
-_TRUNCATED = "...TRUNCATED"
 _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 # What a client without a deadline seems to have: hundreds of years.
 _NO_DEADLINE = 1e9
@@ -55,18 +59,15 @@ def unary_handler(
         budget: Of memory.
     """
 
-    def answer(data: bytes, context: RequestContext, held: Held) -> bytes:
-        with gate.admit(context):
-            held.grow(_COPIES * len(data))
-            request = parse(method.request, data)
-            del data
-            return work(request, context).SerializeToString()
-
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
         context, held = make_context(api, call), Held(budget)
-        call.set_trailing_metadata(((HEADER, context.request_id),))
+        call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
         try:
-            return answer(data, context, held)
+            with gate.admit(context):
+                held.grow(_COPIES * len(data))
+                request = parse(method.request, data)
+                del data
+                return work(request, context).SerializeToString()
         except ServingError as error:
             code, message = error.code, error.message
             if isinstance(error, RefusedError):
@@ -78,7 +79,9 @@ def unary_handler(
             code, message = Code.INTERNAL, f"Internal error: {type(error).__name__}"
         finally:
             held.release()
-        call.abort(_CODES[code], truncated(message))
+        if len(message) > _LONGEST_MESSAGE:
+            message = message[:_LONGEST_MESSAGE] + "...TRUNCATED"
+        call.abort(_CODES[code], message)
 
     return grpc.unary_unary_rpc_method_handler(behave)
 
@@ -96,16 +99,50 @@ def refusals(*names: str) -> dict[str, Any]:
     return {name: refuse(name) for name in names}
 
 
+class KeyInterceptor(grpc.ServerInterceptor):
+    """Refuses calls without an API key, but for those of the health check.
+
+    Args:
+        keys: One of them is expected in `x-api-key`, or in `authorization` behind
+            `Bearer`.
+        gate: Counts what is refused.
+    """
+
+    def __init__(self, keys: Keys, gate: RequestGate) -> None:
+        self._keys, self._gate = keys, gate
+
+    def intercept_service(
+        self, continuation: Callable[[Any], Any], handler_call_details: Any
+    ) -> Any:
+        """Finds the handler of a call."""
+        details = handler_call_details
+        handler = continuation(details)
+        is_health = details.method.startswith(f"/{HEALTH_SERVICE}/")
+        if is_health or handler is None:
+            return handler
+        if self._keys.accept(details.invocation_metadata or ()):
+            return handler
+
+        def refuse(_: Any, call: grpc.ServicerContext) -> Any:
+            self._gate.reject("api_key")
+            context = make_context("", call)
+            context.extra = {"method": details.method}
+            call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
+            self._gate.note(context, Code.UNAUTHENTICATED)
+            call.abort(grpc.StatusCode.UNAUTHENTICATED, MISSING)
+
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
 def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
     """Collects what accompanies a call; its end cancels what still runs for it."""
     remaining = call.time_remaining()
     deadline = None
     if remaining is not None and remaining < _NO_DEADLINE:
         deadline = time.monotonic() + max(0.0, remaining)
-    given = ""
-    for key, value in call.invocation_metadata():
-        if key == HEADER:
-            given = str(value)
+    given = str(dict(call.invocation_metadata()).get(REQUEST_ID, ""))
     context = RequestContext(api, "GRPC", request_id(given), deadline)
     if not call.add_callback(context.cancel):
         context.cancel()
@@ -123,10 +160,3 @@ def parse(message_class: Any, data: bytes) -> Any:
     except DecodeError:
         name = message_class.DESCRIPTOR.full_name
         raise invalid(f"The request is no {name}: it cannot be parsed.") from None
-
-
-def truncated(message: str) -> str:
-    """Cuts a message as TensorFlow Serving does (grpc_status_util.cc)."""
-    if len(message) <= _LONGEST_MESSAGE:
-        return message
-    return message[:_LONGEST_MESSAGE] + _TRUNCATED

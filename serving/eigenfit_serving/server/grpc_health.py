@@ -55,8 +55,9 @@ class HealthService:
     def _state(self, service: str) -> int:
         if service not in SERVICES:
             return _STATUS.Value("SERVICE_UNKNOWN")
-        is_up = not self._is_draining() and not self._stopped.is_set()
-        ready = is_up and all(is_ready(self._models, x) for x in self._models.names())
+        is_ending = self._is_draining() or self._stopped.is_set()
+        models = self._models
+        ready = not is_ending and all(is_ready(models, x) for x in models.names())
         return _STATUS.Value("SERVING" if ready else "NOT_SERVING")
 
     def _check(self, data: bytes, call: grpc.ServicerContext) -> bytes:

@@ -14,9 +14,8 @@ from eigenfit_serving.protocol import grpc_api
 from eigenfit_serving.protocol.pool import POOL
 from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.grpc_calls import refusals
+from eigenfit_serving.server.grpc_calls import KeyInterceptor, refusals
 from eigenfit_serving.server.grpc_health import HealthService
-from eigenfit_serving.server.grpc_keys import KeyInterceptor
 from eigenfit_serving.server.grpc_services import Services
 from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.keys import Keys
@@ -57,17 +56,12 @@ class GrpcServer:
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
         self._health = HealthService(models, lambda: gate.draining)
-        key = options.api_key_file
-        interceptors: list[grpc.ServerInterceptor] = (
-            [KeyInterceptor(Keys(key), gate)] if key else []
-        )
-        self._credentials = (
-            read_credentials(options.ssl_config_file)
-            if options.ssl_config_file
-            else None
-        )
+        keys, file = Keys(options.api_key_file), options.ssl_config_file
+        self._credentials = read_credentials(file) if file else None
         self._server = grpc.server(
-            self._threads, interceptors=interceptors, options=_arguments(options)
+            self._threads,
+            interceptors=[KeyInterceptor(keys, gate)] if options.api_key_file else [],
+            options=_arguments(options),
         )
         services = Services(models, options).handlers(
             gate, budget or Budget(options.max_pending_body_bytes)
@@ -76,12 +70,8 @@ class GrpcServer:
             services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
         services |= _reflection(services)
         services[_PROFILER] = refusals("Profile", "Terminate", "Monitor")
-        self._server.add_generic_rpc_handlers(
-            [
-                grpc.method_handlers_generic_handler(name, handlers)
-                for name, handlers in services.items()
-            ]
-        )
+        make = grpc.method_handlers_generic_handler
+        self._server.add_generic_rpc_handlers([make(*x) for x in services.items()])
 
     def start(self) -> int:
         """Binds and serves.
@@ -92,10 +82,10 @@ class GrpcServer:
         Raises:
             OSError: If an address cannot be bound.
         """
-        options = self._options
-        port = 0
+        options, port = self._options, 0
         if self._has_tcp:
-            port = self._bind(f"{_host(options.host)}:{options.port}")
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            port = self._bind(f"{host}:{options.port}")
         if options.grpc_socket_path:
             self._bind(f"unix:{options.grpc_socket_path}")
         self._server.start()
@@ -114,14 +104,10 @@ class GrpcServer:
     def _bind(self, address: str) -> int:
         try:
             if self._credentials is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, self._credentials)
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise OSError(f"Cannot listen on {address}: {error}") from error
-        if not port:
-            raise OSError(f"Cannot listen on {address}.")
-        return port
 
 
 def _reflection(services: Iterable[str]) -> dict[str, Any]:
@@ -136,21 +122,15 @@ def _reflection(services: Iterable[str]) -> dict[str, Any]:
     return {name: {"ServerReflectionInfo": handler} for name in names}
 
 
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
 def _arguments(options: Options) -> list[tuple[str, Any]]:
     """Collects the arguments of the channel; those of the caller come last.
 
     Raises:
         ValueError: If one is not `key=value`.
     """
+    largest = options.max_message_bytes or _LARGEST_MESSAGE
     arguments: list[tuple[str, Any]] = [
-        (
-            "grpc.max_receive_message_length",
-            options.max_message_bytes or _LARGEST_MESSAGE,
-        ),
+        ("grpc.max_receive_message_length", largest),
         ("grpc.max_send_message_length", _LARGEST_MESSAGE),
         # A port in use is an error, and not shared.
         ("grpc.so_reuseport", 0),

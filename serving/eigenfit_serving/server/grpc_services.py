@@ -16,7 +16,7 @@ from eigenfit_serving.protocol.tensors import (
 )
 from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.grpc_calls import refusals, unary_handler
+from eigenfit_serving.server.grpc_calls import Work, refusals, unary_handler
 from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
@@ -39,23 +39,20 @@ class Services:
     def handlers(self, gate: RequestGate, budget: Budget) -> dict[str, Any]:
         """Lists the handlers, by names of service and method."""
         methods = {**grpc_api.PREDICTION, **grpc_api.MODEL}
-        works = {
-            "Predict": ("predict", self.predict),
-            "GetModelMetadata": ("metadata", self.metadata),
-            "GetModelStatus": ("status", self.status),
-            "HandleReloadConfigRequest": ("reload", self.reload),
-        }
-        made = {
-            name: unary_handler(methods[name], api, work, gate, budget)
-            for name, (api, work) in works.items()
-        }
-        made |= refusals("Classify", "Regress", "MultiInference")
+
+        def handler(name: str, api: str, work: Work) -> dict[str, Any]:
+            return {name: unary_handler(methods[name], api, work, gate, budget)}
+
         return {
-            service: {name: made[name] for name in names}
-            for service, names in (
-                (grpc_api.PREDICTION_SERVICE, grpc_api.PREDICTION),
-                (grpc_api.MODEL_SERVICE, grpc_api.MODEL),
-            )
+            grpc_api.PREDICTION_SERVICE: {
+                **handler("Predict", "predict", self.predict),
+                **handler("GetModelMetadata", "metadata", self.metadata),
+                **refusals("Classify", "Regress", "MultiInference"),
+            },
+            grpc_api.MODEL_SERVICE: {
+                **handler("GetModelStatus", "status", self.status),
+                **handler("HandleReloadConfigRequest", "reload", self.reload),
+            },
         }
 
     def predict(self, request: Any, context: RequestContext) -> Any:
@@ -108,21 +105,18 @@ class Services:
         version = spec.version.value if spec.HasField("version") else None
         response = messages.GetModelStatusResponse()
         for found in self._models.status(spec.name, version):
-            state = messages.ModelVersionStatus.State.Value(found.state)
-            entry = response.model_version_status.add(
-                version=found.version, state=state
+            response.model_version_status.add(
+                version=found.version,
+                state=found.state,
+                status={"error_code": found.code, "error_message": found.message},
             )
-            entry.status.error_code = int(found.code)
-            entry.status.error_message = found.message
         return response
 
     def reload(self, request: Any, context: RequestContext) -> Any:
         """Answers a `ReloadConfigRequest`."""
         context.check()
         self._models.reload(request.config)
-        response = messages.ReloadConfigResponse()
-        response.status.error_code = int(Code.OK)
-        return response
+        return messages.ReloadConfigResponse(status={"error_code": Code.OK})
 
 
 def _model_spec(request: Any) -> ModelSpec:

@@ -6,6 +6,8 @@ and turn the answer back. They see nothing else of models.
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_found
+
+_USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+REQUEST_ID = "x-request-id"
+"""Header with the name of a request, in the log and in its answer."""
 
 WARMUP = "WARMUP"
 """Entrypoint of the requests that come with a model."""
@@ -194,6 +201,27 @@ class ModelSource(Protocol):
             ServingError: With the texts of the protocol; nothing has changed then.
         """
         ...
+
+
+def request_id(given: str) -> str:
+    """Gives the id that the caller chose; a new one if it is long or not printable.
+
+    Example:
+        >>> request_id("job-7"), len(request_id(""))
+        ('job-7', 16)
+    """
+    return given if _USABLE_ID.fullmatch(given) else os.urandom(8).hex()
+
+
+def unknown_label(label: str) -> ServingError:
+    """Makes the error of a label that no version has."""
+    return invalid(f"Unrecognized servable version label: {label}")
+
+
+def unknown_version(name: str, version: int | None) -> ServingError:
+    """Makes the error of a model, or a version of it, that does not serve."""
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return not_found(f"Servable not found for request: {asked}")
 
 
 def is_ready(models: ModelSource, name: str) -> bool:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
-from eigenfit_serving.server.json_dtypes import WRITABLE, name_of_array
-from eigenfit_serving.server.json_values import invalid
+from eigenfit_serving.protocol.dtypes import kind_of_dtype
+from eigenfit_serving.server.json_dtypes import WRITABLE, name_of
+from eigenfit_serving.server.status import invalid
+
+Write = Callable[[Mapping[str, np.ndarray]], bytes]
 
 _BYTES_SUFFIX = "_bytes"
 
@@ -48,11 +51,10 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
                 f"expecting: {size}"
             )
         size = len(array)
-    names = sorted(outputs)
-    if len(names) == 1:
-        rows = _array(names[0], outputs[names[0]])
+    if len(outputs) == 1:
+        rows = _columns(outputs)
     else:
-        rows = _objects({name: outputs[name] for name in names}, size or 0)
+        rows = _rows(dict(sorted(outputs.items())), _columns, _objects)
     return b'{"predictions":' + rows + b"}"
 
 
@@ -68,18 +70,7 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     """
     _check_some(outputs)
     arrays = {name: np.asarray(outputs[name]) for name in sorted(outputs)}
-    if len(arrays) == 1:
-        [(name, array)] = arrays.items()
-        answer = _array(name, array)
-    else:
-        answer = _object(arrays)
-    return b'{"outputs":' + answer + b"}"
-
-
-def error_body(message: str) -> bytes:
-    """Writes what every failed request gets."""
-    text = json.dumps(message, ensure_ascii=False)
-    return f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
+    return b'{"outputs":' + _columns(arrays) + b"}"
 
 
 def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
@@ -88,80 +79,74 @@ def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
     for array in outputs.values():
         dtype = array.dtype
         if dtype not in WRITABLE and dtype.kind not in "SU":
-            raise invalid(
-                f"Failed to write JSON value for tensor type: {name_of_array(dtype)}"
-            )
+            name = name_of(kind_of_dtype(dtype).number)
+            raise invalid(f"Failed to write JSON value for tensor type: {name}")
+
+
+def _columns(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes arrays under their names; one alone without."""
+    texts = [_array(name, x) for name, x in arrays.items()]
+    if len(texts) == 1:
+        return texts[0]
+    names = [_write(name, True) for name in arrays]
+    members = [b"%b:%b" % pair for pair in zip(names, texts, strict=True)]
+    return b"{%b}" % b",".join(members)
 
 
 def _array(name: str, array: np.ndarray) -> bytes:
-    """Writes an array in pieces."""
     if array.ndim == 0 or array.size <= _PIECE:
-        finite = _all_finite([array])
-        return _write(_whole(name, array, finite), finite)
-    row = array.size // len(array)
-    if row > _PIECE:
-        return _listed(_array(name, x) for x in array)
-    step = _PIECE // row
-    return _joined(
-        _array(name, array[i : i + step]) for i in range(0, len(array), step)
-    )
+        return _small_array({name: array})
+    return _rows({name: array}, _columns, _small_array)
 
 
-def _object(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Writes arrays under their names."""
-    members = (
-        _write(name, True) + b":" + _array(name, x) for name, x in arrays.items()
-    )
-    return b"{" + b",".join(members) + b"}"
+def _rows(
+    arrays: Mapping[str, np.ndarray], write_row: Write, write_few: Write
+) -> bytes:
+    """Writes the rows of arrays as a list, in pieces.
 
-
-def _objects(arrays: Mapping[str, np.ndarray], size: int) -> bytes:
-    """Writes rows of arrays, each an object, in pieces."""
-    row = sum(x.size // size for x in arrays.values()) if size else 0
-    if row > _PIECE:
-        return _listed(
-            _object({name: x[i, ...] for name, x in arrays.items()})
-            for i in range(size)
-        )
-    step = max(1, _PIECE // max(row, len(arrays)))
-    return _joined(
-        _few_objects({name: x[i : i + step] for name, x in arrays.items()})
+    Args:
+        arrays: Of one first dimension.
+        write_row: Writes one row, if it is larger than a piece.
+        write_few: Writes a list of rows.
+    """
+    size = len(next(iter(arrays.values())))
+    elements = sum(x.size for x in arrays.values()) // max(1, size)
+    if elements > _PIECE:
+        rows = ({name: x[i, ...] for name, x in arrays.items()} for i in range(size))
+        return b"[%b]" % b",".join(map(write_row, rows))
+    step = max(1, _PIECE // max(elements, len(arrays)))
+    texts = [
+        write_few({name: x[i : i + step] for name, x in arrays.items()})[1:-1]
         for i in range(0, size, step)
-    )
-
-
-def _few_objects(arrays: Mapping[str, np.ndarray]) -> bytes:
-    finite = _all_finite(arrays.values())
-    columns = [_rows(name, x, finite) for name, x in arrays.items()]
-    rows = [
-        dict(zip(arrays, values, strict=True)) for values in zip(*columns, strict=True)
     ]
+    return b"[%b]" % b",".join(texts)
+
+
+def _small_array(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes the only array."""
+    [(name, array)] = arrays.items()
+    finite = _all_finite([array])
+    if finite and array.ndim and array.dtype.kind != "O":
+        return _write(np.ascontiguousarray(array), finite)
+    return _write(_plain(name, array), finite)
+
+
+def _objects(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes rows of several arrays, each an object."""
+    finite = _all_finite(arrays.values())
+    columns = [
+        # orjson writes single precision as short as it is; `tolist` would widen it.
+        list(np.ascontiguousarray(x))
+        if finite and x.dtype == np.float32
+        else _plain(name, x)
+        for name, x in arrays.items()
+    ]
+    rows = [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=True)]
     return _write(rows, finite)
-
-
-def _listed(texts: Iterable[bytes]) -> bytes:
-    return b"[" + b",".join(texts) + b"]"
-
-
-def _joined(lists: Iterable[bytes]) -> bytes:
-    return _listed(text[1:-1] for text in lists)
 
 
 def _all_finite(arrays: Iterable[np.ndarray]) -> bool:
     return all(x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays)
-
-
-def _rows(name: str, array: np.ndarray, finite: bool) -> list[Any]:
-    if finite and array.dtype == np.float32:
-        # orjson writes single precision as short as it is; `tolist` would widen it.
-        return list(np.ascontiguousarray(array))
-    return _plain(name, array)
-
-
-def _whole(name: str, array: np.ndarray, finite: bool) -> Any:
-    if finite and array.ndim and array.dtype.kind != "O":
-        return np.ascontiguousarray(array)
-    return _plain(name, array)
 
 
 def _plain(name: str, array: np.ndarray) -> Any:
@@ -169,25 +154,18 @@ def _plain(name: str, array: np.ndarray) -> Any:
         # By the shortest text, so that 0.1 does not become 0.10000000149011612.
         return array.astype("U32").astype(np.float64).tolist()
     if array.dtype.kind in "OSU":
-        as_bytes = name.endswith(_BYTES_SUFFIX)
-        return _strings(array.tolist(), as_bytes)
+        return _strings(array.tolist(), name.endswith(_BYTES_SUFFIX))
     return array.tolist()
 
 
 def _strings(value: Any, as_bytes: bool) -> Any:
     if isinstance(value, list):
         return [_strings(element, as_bytes) for element in value]
+    raw = value if isinstance(value, bytes) else str(value).encode()
     if as_bytes:
-        raw = value if isinstance(value, bytes) else str(value).encode()
         return {"b64": b64encode(raw).decode("ascii")}
-    return _text(value)
-
-
-def _text(value: str | bytes) -> str:
     # Bytes that are not UTF-8 pass through, as in TensorFlow Serving.
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    return str(value)
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _write(answer: Any, finite: bool) -> bytes:
@@ -196,9 +174,10 @@ def _write(answer: Any, finite: bool) -> bytes:
             return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
         except orjson.JSONEncodeError:  # Text that is not UTF-8.
             pass
-    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), default=_list)
+    text = json.dumps(
+        answer,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=lambda x: _plain("", np.asarray(x)),
+    )
     return text.encode("utf-8", "surrogateescape")
-
-
-def _list(value: Any) -> Any:
-    return _plain("", np.asarray(value))

@@ -2,95 +2,71 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-FLOAT, DOUBLE, INT32, UINT8, INT16, INT8, STRING = 1, 2, 3, 4, 5, 6, 7
-INT64, BOOL, UINT32, UINT64 = 9, 10, 22, 23
+from eigenfit_serving.protocol.dtypes import kind_of_number
+from eigenfit_serving.protocol.messages import DataType
 
-_NAMES = (
-    "invalid",
-    "float",
-    "double",
-    "int32",
-    "uint8",
-    "int16",
-    "int8",
-    "string",
-    "complex64",
-    "int64",
-    "bool",
-    "qint8",
-    "quint8",
-    "qint32",
-    "bfloat16",
-    "qint16",
-    "quint16",
-    "uint16",
-    "complex128",
-    "half",
-    "resource",
-    "variant",
-    "uint32",
-    "uint64",
-    "float8_e5m2",
-    "float8_e4m3fn",
-    "float8_e4m3fnuz",
-    "float8_e4m3b11fnuz",
-    "float8_e5m2fnuz",
-    "int4",
-    "uint4",
-    "int2",
-    "uint2",
-)
 
-NUMPY = {
-    FLOAT: np.dtype(np.float32),
-    DOUBLE: np.dtype(np.float64),
-    INT32: np.dtype(np.int32),
-    UINT8: np.dtype(np.uint8),
-    INT16: np.dtype(np.int16),
-    INT8: np.dtype(np.int8),
-    STRING: np.dtype(object),
-    INT64: np.dtype(np.int64),
-    BOOL: np.dtype(np.bool_),
-    UINT32: np.dtype(np.uint32),
-    UINT64: np.dtype(np.uint64),
+class Elements(NamedTuple):
+    """How JSON holds the elements of tensors of one dtype.
+
+    Attributes:
+        dtype: Of the arrays.
+        parsed: In which numbers are read, before they are narrowed to `dtype`.
+        types: What a parser makes of the elements.
+        limits: Of whole numbers; None for others.
+    """
+
+    dtype: np.dtype
+    parsed: str
+    types: frozenset[type]
+    limits: tuple[int, int] | None = None
+
+
+_NUMBER, _WHOLE = frozenset({int, float}), frozenset({int})
+_INT32 = (-(2**31), 2**31 - 1)  # narrower ones wrap, as in TensorFlow Serving
+
+_BY_NAME = {
+    "DT_FLOAT": Elements(np.dtype("float32"), "float64", _NUMBER),
+    "DT_DOUBLE": Elements(np.dtype("float64"), "float64", _NUMBER),
+    "DT_INT8": Elements(np.dtype("int8"), "int64", _WHOLE, _INT32),
+    "DT_INT16": Elements(np.dtype("int16"), "int64", _WHOLE, _INT32),
+    "DT_INT32": Elements(np.dtype("int32"), "int64", _WHOLE, _INT32),
+    "DT_INT64": Elements(np.dtype("int64"), "int64", _WHOLE, (-(2**63), 2**63 - 1)),
+    "DT_UINT8": Elements(np.dtype("uint8"), "int64", _WHOLE, _INT32),
+    "DT_UINT32": Elements(np.dtype("uint32"), "int64", _WHOLE, (0, 2**32 - 1)),
+    "DT_UINT64": Elements(np.dtype("uint64"), "uint64", _WHOLE, (0, 2**64 - 1)),
+    "DT_BOOL": Elements(np.dtype("bool"), "bool", frozenset({bool})),
+    "DT_STRING": Elements(np.dtype("object"), "object", frozenset({str, dict})),
 }
+
+ELEMENTS = {DataType.Value(name): x for name, x in _BY_NAME.items()}
 """What JSON can hold, by the number in `DataType`."""
 
-WRITABLE = frozenset(NUMPY.values())
+STRING = DataType.Value("DT_STRING")
 
-_INT32 = (-(2**31), 2**31 - 1)
-
-RANGES = {
-    INT32: _INT32,
-    INT16: _INT32,  # narrower ones wrap, as in TensorFlow Serving
-    INT8: _INT32,
-    UINT8: _INT32,
-    INT64: (-(2**63), 2**63 - 1),
-    UINT32: (0, 2**32 - 1),
-    UINT64: (0, 2**64 - 1),
-}
+WRITABLE = frozenset(x.dtype for x in ELEMENTS.values())
 
 
-def name_of(dtype: int) -> str:
-    """Names a dtype by its number in `DataType`.
+def name_of(number: int) -> str:
+    """Names a dtype by its number in `DataType`, as TensorFlow prints it.
 
     Example:
         >>> name_of(19)
         'half'
     """
-    return _NAMES[dtype] if 0 <= dtype < len(_NAMES) else f"unknown dtype {dtype}"
+    try:
+        return DataType.Name(number).removeprefix("DT_").lower()
+    except ValueError:
+        return f"unknown dtype {number}"
 
 
-def name_of_array(dtype: np.dtype) -> str:
-    """Names the dtype of an array as TensorFlow does.
-
-    Example:
-        >>> name_of_array(np.dtype(np.float16))
-        'half'
-    """
-    known = {"float16": "half", "float32": "float", "float64": "double"}
-    if dtype.kind in "OSU":
-        return "string"
-    return known.get(dtype.name) or str(dtype)
+def array_dtype(number: int) -> np.dtype | None:
+    """Finds the dtype of arrays, also where JSON has no elements for it."""
+    try:
+        return kind_of_number(number).dtype
+    except ValueError:
+        return None

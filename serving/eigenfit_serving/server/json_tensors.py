@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from eigenfit_serving.server.json_values import (
-    invalid,
+    describe,
+    fitting_array,
     is_base64,
-    shape_of,
     to_array,
-    to_rows,
 )
-from eigenfit_serving.server.json_words import describe
-from eigenfit_serving.server.status import Code, ServingError
-
-_BOTH = (
-    "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to "
-    "exist "
-)
+from eigenfit_serving.server.status import ServingError, invalid
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ def predict_inputs(
     document: Mapping[str, Any],
     kinds: Mapping[str, int],
     signature_name: str,
-    check_rows: Callable[[int], None] = lambda rows: None,
+    max_rows: int = 0,
 ) -> PredictInputs:
     """Converts the tensors of a request.
 
@@ -64,7 +57,7 @@ def predict_inputs(
         document: Its body.
         kinds: Number in `DataType` by name, of the inputs of the signature.
         signature_name: As asked for.
-        check_rows: Raises if there are too many, before any is converted.
+        max_rows: Rows that there may be; 0 for any number.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -72,28 +65,32 @@ def predict_inputs(
     if not kinds:
         name = signature_name or "DEFAULT"
         raise invalid(f"Failed to get input map for signature: {name}")
-    if "instances" in document:
-        if "inputs" in document:
-            raise invalid(f"JSON Value: {describe(document)} {_BOTH}")
-        rows = document["instances"]
-        if not isinstance(rows, list):
-            raise invalid(
-                f"JSON Value: {describe(document)} Expecting 'instances' to be an "
-                "list/array"
-            )
-        if not rows:
-            raise invalid(
-                f"JSON Value: {describe(document)} No values in 'instances' array"
-            )
-        check_rows(len(rows))
-        return PredictInputs(_from_rows(rows, kinds), by_row=True)
-    if "inputs" not in document:
-        raise invalid("Missing 'inputs' or 'instances' key")
-    return PredictInputs(_from_columns(document["inputs"], kinds), by_row=False)
+    if "instances" not in document:
+        if "inputs" not in document:
+            raise invalid("Missing 'inputs' or 'instances' key")
+        return PredictInputs(_from_columns(document["inputs"], kinds), by_row=False)
+    rows, fault = document["instances"], ""
+    if "inputs" in document:
+        fault = (
+            "Not formatted correctly expecting only one of 'inputs' or 'instances' "
+            "keys to exist "
+        )
+    elif not isinstance(rows, list):
+        fault = "Expecting 'instances' to be an list/array"
+    elif not rows:
+        fault = "No values in 'instances' array"
+    if fault:
+        raise invalid(f"JSON Value: {describe(document)} {fault}")
+    if max_rows and len(rows) > max_rows:
+        raise invalid(
+            f"The request has {len(rows)} rows, over the limit of {max_rows} "
+            "(--max_rows)."
+        )
+    return PredictInputs(_from_rows(rows, kinds), by_row=True)
 
 
 def _from_columns(value: Any, kinds: Mapping[str, int]) -> dict[str, np.ndarray]:
-    if not isinstance(value, dict) or is_base64(value):
+    if not _is_named(value):
         if len(kinds) > 1:
             raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple "
@@ -114,112 +111,75 @@ def _from_rows(rows: list[Any], kinds: Mapping[str, int]) -> dict[str, np.ndarra
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
+    columns = {min(kinds): rows}
     if _is_named(rows[0]):
-        arrays = _named_rows_at_once(rows, kinds)
-    else:
-        arrays = _plain_rows_at_once(rows, kinds)
-    return arrays or _Rows(kinds).convert(rows)
+        columns = _columns(rows, kinds)
+    arrays = {}
+    for name, column in columns.items():
+        array = fitting_array(column, kinds[name])
+        if array is None:
+            break
+        arrays[name] = array
+    if len(arrays) < len(columns) or not columns:
+        raise next(_faults(rows, kinds))
+    return arrays
 
 
 def _is_named(row: Any) -> bool:
     return isinstance(row, dict) and not is_base64(row)
 
 
-def _plain_rows_at_once(
-    rows: list[Any], kinds: Mapping[str, int]
-) -> dict[str, np.ndarray] | None:
-    name = min(kinds)
-    array = to_rows(rows, kinds[name])
-    return None if array is None else {name: array}
-
-
-def _named_rows_at_once(
-    rows: list[Any], kinds: Mapping[str, int]
-) -> dict[str, np.ndarray] | None:
+def _columns(rows: list[Any], kinds: Mapping[str, int]) -> dict[str, list[Any]]:
+    """Takes objects apart; gives nothing if one has other keys."""
     if set(map(type, rows)) - {dict} or set(map(len, rows)) - {len(kinds)}:
-        return None
-    arrays = {}
-    for name, kind in kinds.items():
-        try:
-            column = [row[name] for row in rows]
-        except KeyError:
-            return None
-        array = to_rows(column, kind)
-        if array is None:
-            return None
-        arrays[name] = array
-    return arrays
+        return {}
+    try:
+        return {name: [row[name] for row in rows] for name in kinds}
+    except KeyError:
+        return {}
 
 
-class _Rows:
-    """Converts instance by instance, and says which of them does not fit."""
-
-    def __init__(self, kinds: Mapping[str, int]) -> None:
-        self._kinds = kinds
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._columns: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
-
-    def convert(self, rows: list[Any]) -> dict[str, np.ndarray]:
-        named = _is_named(rows[0])
-        for index, row in enumerate(rows):
-            if named:
-                self._add_object(index, row)
-            else:
-                self._add_value(index, row)
-        return {
-            name: np.stack(column) for name, column in self._columns.items() if column
-        }
-
-    def _add_object(self, index: int, row: Any) -> None:
-        if not _is_named(row):
-            raise invalid(
-                f"Expecting object but got list at item {index} of input list"
+def _faults(rows: list[Any], kinds: Mapping[str, int]) -> Iterator[ServingError]:
+    """Finds which rows do not fit, and why."""
+    is_named, only = _is_named(rows[0]), min(kinds)
+    wanted, got = ("object", "list") if is_named else ("value/list", "object")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, row in enumerate(rows):
+        if _is_named(row) is not is_named:
+            yield invalid(
+                f"Expecting {wanted} but got {got} at item {index} of input list"
             )
-        for name, value in row.items():
+        what = f"Failed to process element: {index}"
+        for name, value in row.items() if is_named else [(only, row)]:
             try:
-                self._add(name, value)
+                _check(name, value, kinds, shapes)
             except ServingError as error:
-                raise invalid(
-                    f"Failed to process element: {index} key: {name} of 'instances' "
-                    f"list. Error: {_with_code(error)}"
-                ) from None
-        if len(row) != len(self._kinds):
-            keys = ",".join(sorted(self._kinds))
-            raise invalid(
-                f"Failed to process element: {index} of 'instances' list. JSON object: "
-                f"{describe(row)} keys must be equal to: {keys}"
+                key = f" key: {name}" if is_named else ""
+                yield invalid(
+                    f"{what}{key} of 'instances' list. Error: {error.code.name}: "
+                    f"{error.message}"
+                )
+        if is_named and len(row) != len(kinds):
+            yield invalid(
+                f"{what} of 'instances' list. JSON object: {describe(row)} keys must "
+                f"be equal to: {','.join(sorted(kinds))}"
             )
 
-    def _add_value(self, index: int, row: Any) -> None:
-        if _is_named(row):
-            raise invalid(
-                f"Expecting value/list but got object at item {index} of input list"
-            )
-        try:
-            self._add(min(self._kinds), row)
-        except ServingError as error:
-            raise invalid(
-                f"Failed to process element: {index} of 'instances' list. Error: "
-                f"{_with_code(error)}"
-            ) from None
 
-    def _add(self, name: str, value: Any) -> None:
-        if name not in self._kinds:
-            raise invalid(f"JSON object: does not have named input: {name}")
-        array = to_array(value, self._kinds[name])
-        shape = self._shapes.setdefault(name, shape_of(value))
-        size = int(np.prod(shape, dtype=np.int64))
-        if array.size != size:
-            raise invalid(f"Expecting tensor size: {size} but got: {array.size}")
-        if array.shape != shape:
-            wanted, got = _bracketed(shape), _bracketed(array.shape)
-            raise invalid(f"Expecting shape {wanted} but got: {got}")
-        self._columns[name].append(array)
-
-
-def _bracketed(shape: tuple[int, ...]) -> str:
-    return "[" + ",".join(map(str, shape)) + "]"
-
-
-def _with_code(error: ServingError) -> str:
-    return f"{Code(error.code).name}: {error.message}"
+def _check(
+    name: str,
+    value: Any,
+    kinds: Mapping[str, int],
+    shapes: dict[str, tuple[int, ...]],
+) -> None:
+    """Compares a value with the first of its name."""
+    if name not in kinds:
+        raise invalid(f"JSON object: does not have named input: {name}")
+    array = to_array(value, kinds[name])
+    shape = shapes.setdefault(name, array.shape)
+    size = int(np.prod(shape, dtype=np.int64))
+    if array.size != size:
+        raise invalid(f"Expecting tensor size: {size} but got: {array.size}")
+    if array.shape != shape:
+        wanted, got = ("[" + ",".join(map(str, x)) + "]" for x in (shape, array.shape))
+        raise invalid(f"Expecting shape {wanted} but got: {got}")

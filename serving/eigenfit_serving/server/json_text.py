@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from eigenfit_serving.server.json_words import describe
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.json_values import describe
+from eigenfit_serving.server.status import ServingError, invalid
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -25,6 +25,7 @@ _KNOWN = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
 
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
 _NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_DECODER = json.JSONDecoder()
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -45,13 +46,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
         {'inputs': [1, nan, -inf]}
     """
     if not body:
-        raise _invalid("JSON Parse error: The document is empty")
+        raise invalid("JSON Parse error: The document is empty")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = _parse_leniently(body)
     if not isinstance(value, dict):
-        raise _invalid(f"JSON Value: {describe(value)} Is not object")
+        raise invalid(f"JSON Value: {describe(value)} Is not object")
     return value
 
 
@@ -70,50 +71,29 @@ def _parse_leniently(body: bytes) -> Any:
             if end <= at:
                 at -= more
         offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
-        return _invalid(f"JSON Parse error: {reason} at offset: {offset}")
+        return invalid(f"JSON Parse error: {reason} at offset: {offset}")
 
     plain = text
     if "Inf" in text or "-NaN" in text:
         plain = _TOKENS.sub(known, text)
     blank = _SPACE.match(plain)
     first = blank.end() if blank else 0
-    decoder = _CHECKING if _LARGE.search(plain) else _DECODER
     try:
-        value, end = decoder.raw_decode(plain, first)
+        value, end = _DECODER.raw_decode(plain, first)
     except json.JSONDecodeError as error:
         raise fault(error.msg.removesuffix(" at"), error.pos) from None
     except RecursionError:
         raise fault("Nested too deep", first) from None
-    except ValueError:
-        raise fault("Number too big to be stored in double", _too_big(plain)) from None
+    except ValueError:  # of a whole number with thousands of digits
+        value, end = None, len(plain)
+    if _LARGE.search(plain, first, end):
+        for match in _NUMBERS.finditer(plain, first, end):
+            if match[0][0] != '"' and math.isinf(float(match[0])):
+                raise fault("Number too big to be stored in double", match.start())
     surrogate = _ESCAPED_SURROGATE.search(plain, first, end)
     if surrogate is not None and _has_half_pair(value):
         raise fault("Half of a surrogate pair", surrogate.start())
     return value
-
-
-def _within_range(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise ValueError
-    return value
-
-
-def _whole(number: str) -> int:
-    _within_range(number)
-    return int(number)
-
-
-def _too_big(text: str) -> int:
-    return next(
-        match.start()
-        for match in _NUMBERS.finditer(text)
-        if match.group()[0] != '"' and math.isinf(float(match.group()))
-    )
-
-
-_DECODER = json.JSONDecoder()
-_CHECKING = json.JSONDecoder(parse_float=_within_range, parse_int=_whole)
 
 
 def _has_half_pair(value: Any) -> bool:
@@ -122,7 +102,3 @@ def _has_half_pair(value: Any) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""One JSON value becomes one array; ragged and ill-typed ones are told apart.
+"""JSON values become arrays; ragged and ill-typed ones are told apart.
 
 Whole levels of nested lists are looked at in C. Only when something does not fit are
 the values walked one by one, to name the first that does not.
@@ -6,28 +6,32 @@ the values walked one by one, to name the first that does not.
 
 from __future__ import annotations
 
+import json
 import re
 from binascii import a2b_base64
-from itertools import chain
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from eigenfit_serving.server import json_dtypes as dtypes
-from eigenfit_serving.server.json_words import describe, type_word
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.json_dtypes import (
+    ELEMENTS,
+    STRING,
+    array_dtype,
+    name_of,
+)
+from eigenfit_serving.server.status import Code, ServingError, invalid
 
 MAX_RANK = 32
 """Dimensions of a tensor; NumPy 1 has no more."""
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+_SHOWN = 256
+"""Bytes of a value that an error names."""
 
-_TYPES: dict[int, set[type]] = {
-    dtypes.FLOAT: {int, float},
-    dtypes.DOUBLE: {int, float},
-    dtypes.STRING: {str},
-    dtypes.BOOL: {bool},
-}
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+_ENCODER = json.JSONEncoder(indent=4, ensure_ascii=False)
+_WORDS = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
 def to_array(value: Any, dtype: int) -> np.ndarray:
@@ -40,18 +44,35 @@ def to_array(value: Any, dtype: int) -> np.ndarray:
     Raises:
         ServingError: With TensorFlow Serving's texts.
     """
-    array = _convert(value, dtype)
-    if array is not None:
-        return array
+    array = fitting_array(value, dtype)
+    if array is None:
+        raise next(_faults(value, 0, shape_of(value), dtype))
+    return array
+
+
+def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
+    """Converts a JSON value, or gives None if something in it does not fit."""
     shape = shape_of(value)
-    leaves: list[Any] = []
-    _walk(value, 0, shape, dtype, leaves)
-    return _build(leaves, shape, dtype)
-
-
-def to_rows(rows: list[Any], dtype: int) -> np.ndarray | None:
-    """Converts many values of one shape, or gives None if something does not fit."""
-    return _convert(rows, dtype)
+    leaves = [value]
+    for size in shape:
+        if set(map(type, leaves)) - {list} or set(map(len, leaves)) - {size}:
+            return None
+        leaves = leaves[0] if len(leaves) == 1 else list(chain.from_iterable(leaves))
+    if not _fit(leaves, dtype):
+        return None
+    if not leaves:
+        return np.empty(shape, array_dtype(dtype))
+    if dtype == STRING:
+        array = np.empty(len(leaves), object)
+        try:
+            array[:] = [encode(x) if x.__class__ is str else decode(x) for x in leaves]
+        except ServingError:
+            return None
+    else:
+        with np.errstate(over="ignore", under="ignore"):
+            array = np.array(leaves, ELEMENTS[dtype].parsed)
+            array = array.astype(ELEMENTS[dtype].dtype, copy=False)
+    return array.reshape(shape)
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
@@ -80,7 +101,7 @@ def is_base64(value: Any) -> bool:
     )
 
 
-def decode_base64(value: Any) -> bytes:
+def decode(value: Any) -> bytes:
     """Decodes an object of the one key `b64`.
 
     Raises:
@@ -104,117 +125,79 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def invalid(message: str) -> ServingError:
-    """Makes an error of the caller."""
-    return ServingError(Code.INVALID_ARGUMENT, message)
+def describe(value: Any) -> str:
+    """Writes at most 256 bytes of a value.
+
+    Example:
+        >>> print(describe([1, "a"]))
+        [
+            1,
+            "a"
+        ]
+    """
+    text = "".join(islice(_ENCODER.iterencode(value), _SHOWN))
+    return text.encode("utf-8", "replace")[:_SHOWN].decode("utf-8", "ignore")
 
 
-def _convert(value: Any, dtype: int) -> np.ndarray | None:
-    if dtype not in dtypes.NUMPY:
-        return None
-    shape = shape_of(value)
-    flat = [value]
-    for size in shape:
-        if set(map(type, flat)) - {list} or set(map(len, flat)) - {size}:
-            return None
-        flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
-    if set(map(type, flat)) - _TYPES.get(dtype, {int}):
-        return None
-    if flat and dtype in dtypes.RANGES:
-        low, high = dtypes.RANGES[dtype]
-        if min(flat) < low or max(flat) > high:
-            return None
-    try:
-        return _build(flat, shape, dtype)
-    except OverflowError:  # An integer beyond float64.
-        return None
+def _fit(leaves: list[Any], dtype: int) -> bool:
+    """Tells whether a tensor can have these elements."""
+    if not leaves:
+        return array_dtype(dtype) is not None
+    elements = ELEMENTS.get(dtype)
+    if elements is None or set(map(type, leaves)) - elements.types:
+        return False
+    if elements.limits is None:
+        return True
+    low, high = elements.limits
+    return low <= min(leaves) and max(leaves) <= high
 
 
-def _build(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
-    if dtype not in dtypes.NUMPY:
-        return _nothing(shape, dtype)
-    wanted = dtypes.NUMPY[dtype]
-    if dtype == dtypes.STRING:
-        array = np.empty(len(leaves), object)
-        array[:] = [encode(x) if isinstance(x, str) else x for x in leaves]
-    elif dtype == dtypes.FLOAT:
-        with np.errstate(over="ignore", under="ignore"):
-            array = np.array(leaves, np.float64).astype(np.float32)
-    elif dtypes.RANGES.get(dtype) == dtypes.RANGES[dtypes.INT32]:
-        array = np.array(leaves, np.int64).astype(wanted)
-    else:
-        array = np.array(leaves, wanted)
-    return array.reshape(shape)
-
-
-def _nothing(shape: tuple[int, ...], dtype: int) -> np.ndarray:
-    """Makes an array without elements of a type that has no JSON."""
-    from eigenfit_serving.protocol.dtypes import kind_of_number
-
-    try:
-        return np.empty(shape, kind_of_number(dtype).dtype)
-    except ValueError:
-        raise _unconvertible([], dtype) from None
-
-
-def _walk(
-    value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves: list[Any]
-) -> None:
+def _faults(
+    value: Any, level: int, shape: tuple[int, ...], dtype: int
+) -> Iterator[ServingError]:
+    """Finds what does not fit a shape and a dtype, in the order of the document."""
     rank = len(shape)
     if not isinstance(value, list):
-        if level != rank:
-            raise invalid(
+        if level == rank:
+            yield from _leaf_faults(value, dtype)
+        else:
+            yield invalid(
                 f"JSON Value: {describe(value)} found at incorrect level: {level + 1} "
                 f"in the JSON DOM. Expected at level: {rank}"
             )
-        leaves.append(_leaf(value, dtype))
-        return
-    if level >= rank:
-        raise invalid(
+    elif level >= rank:
+        yield invalid(
             f"Encountered list at unexpected level: {level} expected < {rank}"
         )
-    if len(value) != shape[level]:
-        raise invalid(
+    elif len(value) != shape[level]:
+        yield invalid(
             f"Encountered list at unexpected size: {len(value)} at level: {level} "
             f"expected size: {shape[level]}"
         )
-    if level == rank - 1:
-        known = _convert(value, dtype)
-        if known is not None and known.ndim == 1:
-            leaves.extend(known if dtype == dtypes.STRING else known.tolist())
-            return
-    for element in value:
-        _walk(element, level + 1, shape, dtype, leaves)
+    elif not value:
+        yield _unconvertible(value, dtype)
+    elif level < rank - 1 or dict in map(type, value) or not _fit(value, dtype):
+        for element in value:
+            yield from _faults(element, level + 1, shape, dtype)
 
 
-def _leaf(value: Any, dtype: int) -> Any:
-    if isinstance(value, dict):
-        if dtype == dtypes.STRING:
-            return decode_base64(value)
-        raise _type_error(value, dtype)
-    if dtype not in dtypes.NUMPY:
-        raise _unconvertible(value, dtype)
-    if type(value) not in _TYPES.get(dtype, {int}):
-        raise _type_error(value, dtype)
-    if dtype in dtypes.RANGES:
-        low, high = dtypes.RANGES[dtype]
-        if not low <= value <= high:
-            raise _type_error(value, dtype)
-    elif isinstance(value, int) and dtype in (dtypes.FLOAT, dtypes.DOUBLE):
-        # The parser of the standard library knows integers of any size.
-        return float(value)
-    return value
+def _leaf_faults(value: Any, dtype: int) -> Iterator[ServingError]:
+    if isinstance(value, dict) and dtype == STRING:
+        try:
+            decode(value)
+        except ServingError as error:
+            yield error
+    elif dtype not in ELEMENTS and not isinstance(value, dict):
+        yield _unconvertible(value, dtype)
+    elif not _fit([value], dtype):
+        is_bool = isinstance(value, bool)
+        word = str(value) if is_bool else _WORDS.get(type(value), "Number")
+        yield invalid(
+            f"JSON Value: {describe(value)} Type: {word} is not of expected type: "
+            f"{name_of(dtype)}"
+        )
 
 
 def _unconvertible(value: Any, dtype: int) -> ServingError:
-    return ServingError(
-        Code.UNIMPLEMENTED,
-        f"Conversion of JSON Value: {describe(value)} to type: {dtypes.name_of(dtype)}",
-    )
-
-
-def _type_error(value: Any, dtype: int) -> ServingError:
-    return invalid(
-        f"JSON Value: {describe(value)} Type: {type_word(value)} is not of expected "
-        f"type: {dtypes.name_of(dtype)}"
-    )
+    text = f"Conversion of JSON Value: {describe(value)} to type: {name_of(dtype)}"
+    return ServingError(Code.UNIMPLEMENTED, text)

@@ -56,11 +56,6 @@ class Record:
         """Whether loading was given up."""
         return self.state == "END" and self.error is not None
 
-    def finish_load(self, servable: Any) -> None:
-        """Makes the version available."""
-        self.is_busy, self.error = False, None
-        self.state, self.servable = "AVAILABLE", servable
-
     def fail_load(self, error: ServingError, max_retries: int, retry_at: float) -> None:
         """Notes that the version could not be loaded, and when to try again."""
         self.is_busy, self.error, self.retry_at = False, error, retry_at
@@ -68,16 +63,10 @@ class Record:
         if self.failures > max_retries or not self.is_wanted:
             self.state = "END"
 
-    def is_due(self, now: float) -> bool:
-        """Tells whether the version is to be loaded now."""
-        waits = self.state == "LOADING" and self.retry_at <= now
-        return self.is_wanted and not self.is_busy and (self.state == "START" or waits)
-
     def status(self) -> VersionStatus:
         """Tells the state as callers see it."""
-        if self.state == "END" and self.error is not None:
-            error = self.error
-            return VersionStatus(self.number, "END", error.code, error.message)
+        if self.has_failed and self.error is not None:
+            return VersionStatus(self.number, "END", self.error.code, str(self.error))
         return VersionStatus(self.number, self.state)
 
 
@@ -106,12 +95,19 @@ class Model:
             if is_waiting and not record.is_wanted:
                 record.state = "END"
         for number, version in wanted.items():
-            record = self.records.get(number)
-            if record is None or _begins_anew(record, version):
+            old = self.records.get(number)
+            if old is None or (
+                # What failed is not tried again in the same folder.
+                old.state == "END"
+                and (not old.error or old.source.path != version.path)
+            ):
                 self.records[number] = Record(version)
-        ended = [n for n, x in self.records.items() if x.state == "END"]
-        gone = sorted(number for number in ended if number not in wanted)
-        for number in gone[: max(0, len(gone) - _MAX_ENDED)]:
+        ended = [
+            number
+            for number, record in sorted(self.records.items(), reverse=True)
+            if record.state == "END" and not record.is_wanted
+        ]
+        for number in ended[_MAX_ENDED:]:
             del self.records[number]
 
     @property
@@ -130,22 +126,26 @@ class Model:
         return not self.is_seen or (not self.wanted and self.watcher.is_waiting)
 
     @property
+    def is_first_try(self) -> bool:
+        """Whether a version may still be loaded at the first try."""
+        return self.is_pending or not all(record.failures for record in self.wanted)
+
+    @property
     def are_labels_settled(self) -> bool:
         """Whether the versions with labels are loaded, or failed."""
         labelled = self.settings.labels.values()
         wanted = [x for x in self.wanted if x.number in labelled]
         return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
 
-    def retry_now(self, record: Record) -> None:
-        """Tries again what has failed, since its files have changed."""
-        if record.has_failed:
-            self.records[record.number] = Record(record.source)
-        elif record.state == "LOADING" and not record.is_busy:
-            record.failures, record.retry_at = 0, 0.0
-
     def begin_loads(self, now: float) -> list[Record]:
         """Marks as LOADING what is to be loaded now; highest version first."""
-        due = [record for record in self.records.values() if record.is_due(now)]
+        due = [
+            record
+            for record in self.wanted
+            if record.state in ("START", "LOADING")
+            and not record.is_busy
+            and record.retry_at <= now
+        ]
         for record in due:
             record.state, record.is_busy = "LOADING", True
         return sorted(due, key=lambda record: -record.number)
@@ -163,19 +163,12 @@ class Model:
     def failure(self) -> Record | None:
         """Finds the highest version that was given up; None while there is hope."""
         wanted = self.wanted
-        if not wanted or not all(record.has_failed for record in wanted):
-            return None
-        return max(wanted, key=lambda record: record.number)
+        has_hope = not all(record.has_failed for record in wanted)
+        return None if has_hope else max(wanted, key=lambda x: x.number, default=None)
 
     def statuses(self) -> list[VersionStatus]:
         """Lists all versions, highest first."""
         return [self.records[n].status() for n in sorted(self.records, reverse=True)]
-
-
-def _begins_anew(record: Record, version: Version) -> bool:
-    if record.state != "END":
-        return False
-    return record.error is None or record.source.path != version.path
 
 
 def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> ServingError:
@@ -200,7 +193,5 @@ NOT_FOUND: no graph}, }
             f"{{{{name: {name} version: {record.number}}} due to error: "
             f"{error.code.name}: {error.message}}}, "
         )
-    return ServingError(
-        Code.UNKNOWN,
-        f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}",
-    )
+    text = f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}"
+    return ServingError(Code.UNKNOWN, text)

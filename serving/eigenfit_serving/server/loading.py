@@ -2,6 +2,9 @@
 
 XLA compiles a program for every shape of its inputs, which takes up to seconds and
 memory that is not given back; callers must not be able to cause that without end.
+
+The requests that come with a model are in `assets.extra/tf_serving_warmup_requests`, a
+TFRecord of `PredictionLog` messages. A model whose requests fail is not offered.
 """
 
 from __future__ import annotations
@@ -9,80 +12,166 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
-from eigenfit_serving.server.interfaces import WARMUP, RequestContext
+from eigenfit_serving.protocol.messages import PredictionLog
+from eigenfit_serving.protocol.tensors import to_array
+from eigenfit_serving.server.interfaces import WARMUP, RequestContext, Servable
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
-from eigenfit_serving.server.warmup import run_warmup
+from eigenfit_serving.server.predict import predict
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_served
 
 logger = logging.getLogger(__name__)
 
 _MANIFEST = "assets.extra/eigenfit.json"
 """Comes with the models that eigenfit exports."""
 
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+MAX_RECORDS = 1000
+
+_NOT_SERVED = ("classify_log", "regress_log", "multi_inference_log")
+
 RawLoad = Callable[[str, str, int, Options], Any]
 """Loads a SavedModel: path, name, version, options."""
 
 
-class Loader:
-    """Loads versions; what a `Manager` is given.
+def load_saved_model(path: str, name: str, version: int, options: Options) -> Any:
+    """Loads a SavedModel by TensorFlow, which is imported with the first one."""
+    from eigenfit_serving.server.executor import SavedModel
+
+    return SavedModel(path, name, version, options)
+
+
+def run_warmup(servable: Servable, options: Options) -> int:
+    """Runs the requests that come with a model, if there are any.
+
+    Args:
+        servable: That was just loaded.
+        options: How often each is run.
+
+    Returns:
+        The number of requests.
+
+    Raises:
+        ServingError: If a request fails, or the file is not what it should be.
+    """
+    path = Path(servable.path) / WARMUP_FILE
+    if not path.is_file():
+        logger.info("No warmup data file found at %s", path)
+        return 0
+    start, records = time.monotonic(), 0
+    for log in read_logs(path):
+        for _ in range(max(1, options.num_request_iterations_for_warmup)):
+            execute_log(servable, log, options)
+        records += 1
+        if records > MAX_RECORDS:
+            raise invalid(
+                f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
+                f"{path}"
+            )
+    logger.info(
+        "Finished reading warmup data for model at %s. Number of warmup records read: "
+        "%d. Elapsed time (microseconds): %d.",
+        path,
+        records,
+        round((time.monotonic() - start) * 1e6),
+    )
+    return records
+
+
+def read_logs(path: Path) -> Iterator[Any]:
+    """Reads `PredictionLog` messages from a TFRecord file.
+
+    Raises:
+        ServingError: DATA_LOSS or INVALID_ARGUMENT.
+    """
+    import tensorflow as tf
+
+    record = b""
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield PredictionLog.FromString(record)
+    except tf.errors.DataLossError as error:
+        raise ServingError(
+            Code.DATA_LOSS,
+            f"{error.message}. Please verify your warmup data is in TFRecord format.",
+        ) from None
+    except DecodeError:
+        text = f"Failed to parse warmup record: {record[:256]!r} from {path}"
+        raise invalid(text) from None
+
+
+def execute_log(servable: Servable, log: Any, options: Options) -> None:
+    """Runs the request of a `PredictionLog`.
+
+    Raises:
+        ServingError: If it fails, or is of a kind that is not run.
+    """
+    kind = log.WhichOneof("log_type") or "nothing"
+    if kind in _NOT_SERVED:
+        logger.warning("A warm-up record is skipped: %s", not_served(kind))
+        return
+    if kind != "predict_log":
+        text = f"Unsupported log_type for warmup: {kind}"
+        raise ServingError(Code.UNIMPLEMENTED, text)
+    request = log.predict_log.request
+    context = RequestContext("predict", WARMUP, "warm-up")
+    try:
+        inputs = {name: to_array(tensor) for name, tensor in request.inputs.items()}
+    except ValueError as error:
+        raise invalid(f"tensor parsing error: {error}") from None
+    name = request.model_spec.signature_name
+    predict(servable, name, inputs, request.output_filter, context, options)
+
+
+def load_version(
+    options: Options,
+    metrics: Metrics,
+    path: str,
+    name: str,
+    version: int,
+    raw_load: RawLoad = load_saved_model,
+    warm_up: Callable[[Any, Options], object] = run_warmup,
+) -> MeasuredServable:
+    """Loads a version and warms it up.
 
     Args:
         options: Of the server.
         metrics: Of the server.
-        raw_load: Loads a SavedModel; `executor.SavedModel` if not given.
+        path: Folder of the version.
+        name: Of the model.
+        version: Its number.
+        raw_load: Loads a SavedModel.
         warm_up: Runs the requests that come with a model.
+
+    Raises:
+        ServingError: If that is not possible.
     """
-
-    def __init__(
-        self,
-        options: Options,
-        metrics: Metrics,
-        raw_load: RawLoad | None = None,
-        warm_up: Callable[[Any, Options], object] = run_warmup,
-    ) -> None:
-        self._options, self._metrics = options, metrics
-        self._raw_load, self._warm_up = raw_load, warm_up
-
-    def __call__(self, path: str, name: str, version: int) -> Any:
-        """Loads a version and warms it up.
-
-        Raises:
-            ServingError: If that is not possible.
-        """
-        start = time.monotonic()
-        raw = (self._raw_load or _load)(path, name, version, self._options)
-        loaded = time.monotonic()
-        try:
-            servable = MeasuredServable(
-                raw, self._metrics, self._options.max_compiled_shapes
-            )
-            if self._options.enable_model_warmup:
-                self._warm_up(servable, self._options)
-        except BaseException:
-            raw.close()
-            raise
-        logger.info(
-            "Version %d of model %s took %.1f s to load and %.1f s to warm up",
-            version,
-            name,
-            loaded - start,
-            time.monotonic() - loaded,
-        )
-        return servable
-
-
-def _load(path: str, name: str, version: int, options: Options) -> Any:
-    # TensorFlow is imported with the first model.
-    from eigenfit_serving.server.executor import SavedModel
-
-    return SavedModel(path, name, version, options)
+    start = time.monotonic()
+    raw = raw_load(path, name, version, options)
+    loaded = time.monotonic()
+    try:
+        servable = MeasuredServable(raw, metrics, options.max_compiled_shapes)
+        if options.enable_model_warmup:
+            warm_up(servable, options)
+    except BaseException:
+        raw.close()
+        raise
+    logger.info(
+        "Version %d of model %s took %.1f s to load and %.1f s to warm up",
+        version,
+        name,
+        loaded - start,
+        time.monotonic() - loaded,
+    )
+    return servable
 
 
 class MeasuredServable:

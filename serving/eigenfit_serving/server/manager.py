@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +24,15 @@ Load = Callable[[str, str, int], Any]
 _TICK_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Clocks:
-    """Where the time comes from.
-
-    Attributes:
-        monotonic: For retries and polls.
-        files: For the age of files.
-    """
-
-    monotonic: Callable[[], float] = time.monotonic
-    files: Callable[[], float] = time.time
-
-
 class Manager:
     """Brings about what is configured, in the background.
 
     Args:
         options: Of the server.
         load: Loads one version and warms it up.
-        clocks: Where the time comes from.
         executor: Runs loads and unloads; a pool of threads if not given.
+        clock: Gives the time for retries and polls, in seconds.
+        file_clock: Gives the time for the age of files.
 
     Attributes:
         changed: Held while anything is read, notified when a version changes its state.
@@ -56,13 +43,14 @@ class Manager:
         self,
         options: Options,
         load: Load,
-        clocks: Clocks | None = None,
         executor: Any = None,
+        clock: Callable[[], float] = time.monotonic,
+        file_clock: Callable[[], float] = time.time,
     ) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.models: dict[str, Model] = {}
         self._removed: dict[str, Model] = {}
-        self._load, self._clocks = load, clocks or Clocks()
+        self._load, self._clock, self._file_clock = load, clock, file_clock
         self._poll_wait = float(options.file_system_poll_wait_seconds)
         self._max_retries = options.max_num_load_retries
         self._retry_seconds = options.load_retry_interval_micros / 1e6
@@ -125,18 +113,16 @@ class Manager:
 
     def tick(self) -> None:
         """Looks for versions if it is time, and begins what is due."""
-        now = self._clocks.monotonic()
+        now = self._clock()
         if now >= self._next_poll:
             self._poll()
         with self.changed:
             models = [*self.models.items(), *self._removed.items()]
             loads = [(n, record) for n, x in models for record in x.begin_loads(now)]
-            unloads = [record for _, x in models for record in x.begin_unloads()]
-            unused = [record for record in unloads if not record.users]
         for name, record in loads:
-            self._later(lambda n=name, r=record: self._load_version(n, r))
-        for record in unused:
-            self._later(lambda r=record: self._close_version(r))
+            self._later(self._load_version, name, record)
+        for record in self._begin_unloads():
+            self._later(self._close_version, record)
 
     def release(self, record: Record) -> None:
         """Takes a user of a version away; the last one closes what is to go."""
@@ -144,7 +130,7 @@ class Manager:
             record.users -= 1
             is_over = not record.users and record.state == "UNLOADING"
         if is_over:
-            self._later(lambda: self._close_version(record))
+            self._later(self._close_version, record)
 
     def close(self) -> None:
         """Unloads everything; waits for what is being loaded, not for requests."""
@@ -155,17 +141,21 @@ class Manager:
             self._thread.join()
         self._executor.shutdown(wait=True, cancel_futures=True)
         with self.changed:
-            models = [*self.models.values(), *self._removed.values()]
-            serving = [record for x in models for record in x.serving.values()]
-            for record in serving:
-                record.state = "UNLOADING"
-            unused = [record for record in serving if not record.users]
-        for record in unused:
+            for model in [*self.models.values(), *self._removed.values()]:
+                model.want([])
+        for record in self._begin_unloads():
             self._close_version(record)
+
+    def _begin_unloads(self) -> list[Record]:
+        """Marks what is to be unloaded; lists what nobody uses any more."""
+        with self.changed:
+            models = [*self.models.values(), *self._removed.values()]
+            unloads = [record for model in models for record in model.begin_unloads()]
+            return [record for record in unloads if not record.users]
 
     def _watcher(self, settings: ModelSettings) -> Watcher:
         path, once = Path(settings.base_path), self._poll_wait <= 0
-        return Watcher(settings.name, path, once, self._clocks.files)
+        return Watcher(settings.name, path, once, self._file_clock)
 
     def _poll(self) -> None:
         with self._poll_lock:
@@ -180,18 +170,18 @@ class Manager:
                         chosen = model.settings.choose(found)
                         model.want(found[number] for number in chosen)
                 wait = self._poll_wait if self._poll_wait > 0 else float("inf")
-                if self._poll_wait > 0 and any(x.watcher.is_waiting for x, _ in seen):
+                if wait < float("inf") and any(x.watcher.is_waiting for x, _ in seen):
                     wait = min(wait, 1.0)
-                self._next_poll = self._clocks.monotonic() + wait
+                self._next_poll = self._clock() + wait
                 self.changed.notify_all()
 
     def _retry_changed(self, model: Model) -> None:
+        """Makes new records of versions that failed and whose files have changed."""
         with self.changed:
-            failed = [x for x in model.wanted if x.failures and not x.is_busy]
-        for record in failed:
-            if model.watcher.has_changed(record.source):
-                with self.changed:
-                    model.retry_now(record)
+            failed = [x.source for x in model.wanted if x.error and not x.is_busy]
+        changed = [x for x in failed if model.watcher.has_changed(x)]
+        with self.changed:
+            model.records.update((x.number, Record(x)) for x in changed)
 
     def _load_version(self, name: str, record: Record) -> None:
         path = str(record.source.path)
@@ -199,21 +189,25 @@ class Manager:
         try:
             servable = self._load(path, name, record.number)
         except Exception as error:
-            failure = _as_serving_error(error)
+            if not isinstance(error, ServingError):
+                logger.debug("Loading failed", exc_info=error)
+                text = f"{type(error).__name__}: {error}"
+                error = ServingError(Code.INTERNAL, text)
             logger.error(
                 "Servable {name: %s version: %d} cannot be loaded: %s: %s",
                 name,
                 record.number,
-                failure.code.name,
-                failure.message,
+                error.code.name,
+                error.message,
             )
             with self.changed:
-                again = self._clocks.monotonic() + self._retry_seconds
-                record.fail_load(failure, self._max_retries, again)
+                again = self._clock() + self._retry_seconds
+                record.fail_load(error, self._max_retries, again)
                 self.changed.notify_all()
             return
         with self.changed:
-            record.finish_load(servable)
+            record.is_busy, record.error = False, None
+            record.state, record.servable = "AVAILABLE", servable
             self.changed.notify_all()
         logger.info("Version %d of model %s is available", record.number, name)
 
@@ -227,11 +221,11 @@ class Manager:
             record.state, record.servable = "END", None
             self.changed.notify_all()
 
-    def _later(self, work: Callable[[], None]) -> None:
+    def _later(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._executor.submit(work)
+            self._executor.submit(work, *arguments)
         except RuntimeError:  # of an executor that is shut down
-            work()
+            work(*arguments)
 
     def _run(self) -> None:
         while True:
@@ -243,10 +237,3 @@ class Manager:
                 self.tick()
             except Exception:
                 logger.exception("Looking after the models failed; going on")
-
-
-def _as_serving_error(error: Exception) -> ServingError:
-    if isinstance(error, ServingError):
-        return error
-    logger.debug("Loading failed", exc_info=error)
-    return ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")

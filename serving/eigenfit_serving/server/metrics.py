@@ -7,6 +7,7 @@ are ours. No label holds what only callers know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import prometheus_client as prometheus
@@ -35,40 +36,32 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=registry)
-        self._requests = prometheus.Counter(
-            f"{_SERVING}:request_count",
-            "Requests by result.",
-            ["model_name", "status"],
-            registry=registry,
+        counter = partial(prometheus.Counter, registry=registry)
+        histogram = partial(prometheus.Histogram, registry=registry)
+        self._requests = counter(
+            f"{_SERVING}:request_count", "Requests by result.", ["model_name", "status"]
         )
-        self._latency = prometheus.Histogram(
+        self._latency = histogram(
             f"{_SERVING}:request_latency",
             "Microseconds of the requests that succeeded.",
             ["model_name", "API", "entrypoint"],
             buckets=_MICROSECONDS,
-            registry=registry,
         )
-        self._seconds = prometheus.Histogram(
+        self._seconds = histogram(
             "eigenfit_request_seconds",
             "Time of the requests that succeeded, by signature.",
             ["model_name", "signature"],
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._rows = prometheus.Counter(
+        self._rows = counter(
             "eigenfit_rows",
             "Rows that were fitted, by result code.",
             ["model_name", "result"],
-            registry=registry,
         )
         self._in_flight = prometheus.Gauge(
-            "eigenfit_in_flight",
-            "Requests that are being worked on.",
-            registry=registry,
+            "eigenfit_in_flight", "Requests being worked on.", registry=registry
         )
-        self._rejected = prometheus.Counter(
-            "eigenfit_rejected", "Requests refused.", ["reason"], registry=registry
-        )
+        self._rejected = counter("eigenfit_rejected", "Requests refused.", ["reason"])
         self._compiled = prometheus.Summary(
             "eigenfit_compilation_seconds",
             "First runs of shapes that XLA compiles.",

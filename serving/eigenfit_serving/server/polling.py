@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eigenfit_serving.server.saved_graph import needs_variables
+from eigenfit_serving.server.saved_graph import MODEL_FILES, needs_variables
 from eigenfit_serving.server.versions import parse_version
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 SETTLED_SECONDS = 2.0
 """Files that have not changed for so long are not being written."""
@@ -83,13 +81,10 @@ class Watcher:
             for name, path in sorted(folders.items())
             if (number := parse_version(name)) is not None
         }
-        if not numbered:
-            self._say(
-                f"No versions of servable {self.name} found under base path "
-                f"{self.base_path}"
-            )
-        elif self._said:
+        if numbered:
             self._said = ""
+        else:
+            self._say(no_versions(self.name, self.base_path))
         self._seen = {
             number: self._examine(number, path) for number, path in numbered.items()
         }
@@ -128,21 +123,22 @@ class Watcher:
             logger.warning("%s", text)
 
 
+def no_versions(name: str, base_path: object) -> str:
+    """Says that a folder holds no versions of a model."""
+    return f"No versions of servable {name} found under base path {base_path}"
+
+
 def is_complete(path: Path) -> bool:
     """Tells whether a folder holds a SavedModel with all of its variables."""
-    if not any(_size(path / name) for name in MODEL_FILES):
+    sizes = {name: size for name, size, *_ in fingerprint(path)}
+    if not any(sizes.get(name) for name in MODEL_FILES):
         return False
-    try:
-        names = {entry.name for entry in (path / "variables").iterdir()}
-    except OSError:
-        names = set()
+    names = {file.name for file in path.glob("variables/*")}
     if not names:
         return not needs_variables(str(path))
-    if "variables.index" not in names:
-        return False
     shards = [name for name in names if name.startswith("variables.data-")]
     totals = {name.rpartition("-of-")[2] for name in shards}
-    return len(totals) == 1 and len(shards) == _number(next(iter(totals)))
+    return "variables.index" in names and totals == {f"{len(shards):05}"}
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -156,7 +152,8 @@ def fingerprint(path: Path) -> Fingerprint:
             except OSError:
                 continue
             size = 0 if name == "." else stat.st_size
-            found.append((file, size, stat.st_mtime_ns, stat.st_ctime_ns))
+            times = stat.st_mtime_ns, stat.st_ctime_ns
+            found.append((os.path.relpath(file, path), size, *times))
     return tuple(sorted(found))
 
 
@@ -165,14 +162,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # such as a link to itself
         return False
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else -1

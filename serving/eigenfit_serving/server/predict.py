@@ -70,17 +70,15 @@ def predict(
 
 
 def _check_names(signature: Any, given: Mapping[str, np.ndarray]) -> None:
-    if len(given) == len(signature.inputs):
-        return
     extra = set(given) - set(signature.inputs)
     missing = set(signature.inputs) - set(given) - set(signature.defaults)
-    if not extra and not missing:
-        return
-    raise invalid(
-        f"input size does not match signature: {len(given)}!={len(signature.inputs)} "
-        f"len({{{_list(given)}}}) != len({{{_list(signature.inputs)}}}). "
-        f"Sent extra: {{{_list(extra)}}}. Missing but required: {{{_list(missing)}}}."
-    )
+    if len(given) != len(signature.inputs) and (extra or missing):
+        raise invalid(
+            f"input size does not match signature: {len(given)}!="
+            f"{len(signature.inputs)} len({{{_list(given)}}}) != "
+            f"len({{{_list(signature.inputs)}}}). Sent extra: {{{_list(extra)}}}. "
+            f"Missing but required: {{{_list(missing)}}}."
+        )
 
 
 def _input_arrays(
@@ -91,7 +89,10 @@ def _input_arrays(
         if alias in given:
             arrays[alias] = given[alias]
         elif alias in signature.defaults:
-            arrays[alias] = _default(alias, signature.defaults[alias])
+            try:
+                arrays[alias] = to_array(signature.defaults[alias])
+            except ValueError:
+                raise invalid(f"tensor parsing error: {alias}") from None
         else:
             raise invalid(
                 f"Signature input alias: {alias}(feed name: "
@@ -107,13 +108,6 @@ def _input_arrays(
             f"request input: {_list(given)}"
         )
     return arrays
-
-
-def _default(alias: str, proto: Any) -> np.ndarray:
-    try:
-        return to_array(proto)
-    except ValueError:
-        raise invalid(f"tensor parsing error: {alias}") from None
 
 
 def _wanted(signature: Any, output_filter: Sequence[str]) -> list[str]:
@@ -132,20 +126,22 @@ def _wanted(signature: Any, output_filter: Sequence[str]) -> list[str]:
 
 def _check_limits(arrays: Mapping[str, np.ndarray], options: Options) -> None:
     """Checks inputs against the limits; a limit of zero is none."""
+
+    def check(what: str, value: int, unit: str, option: str) -> None:
+        limit = getattr(options, option)
+        if limit and value > limit:
+            text = f"{what} {value} {unit}, over the limit of {limit} (--{option})."
+            raise invalid(text)
+
     elements = sum(array.size for array in arrays.values())
-    _check_limit("The request has", elements, "elements", "max_elements", options)
+    check("The request has", elements, "elements", "max_elements")
     for alias, array in arrays.items():
         if array.ndim:
-            rows = array.shape[0]
-            _check_limit("The request has", rows, "rows", "max_rows", options)
+            check("The request has", array.shape[0], "rows", "max_rows")
         if array.ndim > 2 and array.shape[-1] == array.shape[-2]:
-            order = array.shape[-1]
-            _check_limit(
-                f"{alias} has matrices of", order, "rows", "max_order", options
-            )
+            check(f"{alias} has matrices of", array.shape[-1], "rows", "max_order")
         if alias == "max_steps" and array.size and array.dtype.kind in "iu":
-            steps = int(array.max())
-            _check_limit("The request asks for", steps, "steps", "max_steps", options)
+            check("The request asks for", int(array.max()), "steps", "max_steps")
 
 
 def _check_shape(alias: str, array: np.ndarray, info: Any) -> None:
@@ -161,14 +157,6 @@ def _check_shape(alias: str, array: np.ndarray, info: Any) -> None:
         expected = ",".join("?" if size < 0 else str(size) for size in wanted)
         got = ",".join(map(str, array.shape))
         raise invalid(f"Input {alias}: expected shape [{expected}], got [{got}].")
-
-
-def _check_limit(
-    what: str, value: int, unit: str, option: str, options: Options
-) -> None:
-    limit = getattr(options, option)
-    if limit and value > limit:
-        raise invalid(f"{what} {value} {unit}, over the limit of {limit} (--{option}).")
 
 
 def _list(names: Iterable[str]) -> str:

@@ -8,11 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from eigenfit_serving.server.config_files import write_kept
-from eigenfit_serving.server.interfaces import ModelSpec, Servable, VersionStatus
+from eigenfit_serving.server.interfaces import (
+    ModelSpec,
+    Servable,
+    VersionStatus,
+    unknown_label,
+    unknown_version,
+)
 from eigenfit_serving.server.lifecycle import Record, describe_failures
-from eigenfit_serving.server.manager import Clocks, Load, Manager
+from eigenfit_serving.server.manager import Manager
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError, invalid
+from eigenfit_serving.server.polling import no_versions
+from eigenfit_serving.server.status import Code, ServingError, invalid, not_found
 from eigenfit_serving.server.versions import ModelSettings, read_models
 
 
@@ -21,23 +28,11 @@ class Registry:
 
     Args:
         options: Of the server.
-        load: Loads one version and warms it up.
-        clocks: Where the time comes from.
-        executor: Runs loads and unloads; a pool of threads if not given.
-
-    Attributes:
-        manager: Does the work.
+        manager: Loads and unloads versions.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        load: Load,
-        clocks: Clocks | None = None,
-        executor: Any = None,
-    ) -> None:
-        self.manager = Manager(options, load, clocks, executor)
-        self._options = options
+    def __init__(self, options: Options, manager: Manager) -> None:
+        self._options, self.manager = options, manager
         self._reload_lock = threading.Lock()
         self._labels: dict[str, dict[str, int]] = {}
 
@@ -55,17 +50,10 @@ class Registry:
         with self.manager.changed:
             model = self.manager.find(name)
             found = model.statuses() if model is not None else []
-        if version is not None:
-            found = [x for x in found if x.version == version]
-            if not found:
-                raise ServingError(
-                    Code.NOT_FOUND,
-                    f"Could not find version {version} of model {name}",
-                )
+        found = [x for x in found if version in (None, x.version)]
         if not found:
-            raise ServingError(
-                Code.NOT_FOUND, f"Could not find any versions of model {name}"
-            )
+            which = "any versions" if version is None else f"version {version}"
+            raise not_found(f"Could not find {which} of model {name}")
         return found
 
     def names(self) -> list[str]:
@@ -75,7 +63,7 @@ class Registry:
     def states(self) -> Iterator[tuple[str, int, str]]:
         """Lists model, version and state of all versions, for the metrics."""
         with self.manager.changed:
-            models = list(self.manager.models.items())
+            models = self.manager.models.items()
             found = [(name, x) for name, model in models for x in model.statuses()]
         return ((name, x.version, x.state) for name, x in found)
 
@@ -109,17 +97,13 @@ class Registry:
             failed = self._failed(missing)
             if failed and (is_strict or len(failed) == len(models)):
                 raise describe_failures(failed, "servable")
-            is_over = not missing
-            if missing and not is_strict and len(missing) < len(models):
-                # Those that are tried for the first time are waited for.
-                is_over = not any(
-                    x.is_pending or any(not record.failures for record in x.wanted)
-                    for x in missing.values()
-                )
-            is_over &= all(x.are_labels_settled for x in models.values())
-            if is_over:
-                self._assign_labels()
-            return is_over
+            awaited = list(missing.values())
+            if not is_strict and len(missing) < len(models):
+                awaited = [x for x in awaited if x.is_first_try]
+            if awaited or not all(x.are_labels_settled for x in models.values()):
+                return False
+            self._assign_labels()
+            return True
 
     def wait_changed(self, timeout: float) -> None:
         """Waits until a version changes its state."""
@@ -144,27 +128,22 @@ class Registry:
                 raise invalid(
                     "ServerModelConfig type not supported by "
                     "HandleReloadConfigRequest. Only ModelConfigList is currently "
-                    "supported",
+                    "supported"
                 )
             models = read_models(config, manager.models)
             # Labels for versions that these settings will not load are refused.
             comes = {x.name: manager.foresee(x) for x in models if x.labels}
-            self._labelled(models, lambda name, version: version in comes[name])
+            self._check_labels(models, lambda name, x: x in comes[name])
             new = sorted({model.name for model in models} - set(manager.models))
             manager.configure(models)
             manager.wait(lambda: self._is_settled(new))
             with manager.changed:
-                failed = self._failed(new)
-                if failed:
+                if failed := self._failed(new):
                     raise describe_failures(failed, "model")
                 for name in new:
                     if not manager.models[name].serving:
                         path = manager.models[name].settings.base_path
-                        raise ServingError(
-                            Code.NOT_FOUND,
-                            f"No versions of servable {name} found under base path "
-                            f"{path}",
-                        )
+                        raise not_found(no_versions(name, path))
                 self._assign_labels()
 
     def close(self) -> None:
@@ -179,35 +158,29 @@ class Registry:
             if spec.label is not None:
                 version = self._labels.get(spec.name, {}).get(spec.label)
                 if version is None:
-                    raise invalid(
-                        f"Unrecognized servable version label: {spec.label}",
-                    )
+                    raise unknown_label(spec.label)
             model = self.manager.find(spec.name)
             serving = model.serving if model is not None else {}
             found = max(serving, default=None) if version is None else version
             if found is not None and found in serving:
                 serving[found].users += 1
                 return serving[found]
-        asked = f"Latest({spec.name})"
-        if version is not None:
-            asked = f"Specific({spec.name}, {version})"
-        raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+        raise unknown_version(spec.name, version)
 
     def _failed(self, names: Iterable[str]) -> list[tuple[str, Record]]:
         found = [(name, self.manager.models[name].failure()) for name in names]
         return [(name, record) for name, record in found if record is not None]
 
-    def _labelled(
+    def _check_labels(
         self, models: Iterable[ModelSettings], is_there: Callable[[str, int], bool]
-    ) -> dict[str, dict[str, int]]:
-        """Makes the labels of a configuration.
+    ) -> None:
+        """Checks the labels of a configuration.
 
         Raises:
             ServingError: FAILED_PRECONDITION, if a version does not serve; unless
                 labels that are new, or stay where they are, may wait for it.
         """
         may_wait = self._options.allow_version_labels_for_unavailable_models
-        assigned: dict[str, dict[str, int]] = {}
         for model in models:
             for label, version in model.labels.items():
                 was = self._labels.get(model.name, {}).get(label, version)
@@ -218,15 +191,12 @@ class Registry:
                         f"Request to assign label to version {version} of model "
                         f"{model.name}, which is not currently available for inference",
                     )
-                assigned.setdefault(model.name, {})[label] = version
-        return assigned
 
     def _assign_labels(self) -> None:
         models = self.manager.models
-        self._labels = self._labelled(
-            [model.settings for model in models.values()],
-            lambda name, version: version in models[name].serving,
-        )
+        settings = [model.settings for model in models.values()]
+        self._check_labels(settings, lambda name, x: x in models[name].serving)
+        self._labels = {model.name: model.labels for model in settings}
 
     def _is_settled(self, new: list[str]) -> bool:
         """Tells whether new models and versions with labels are loaded, or failed."""

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import email.utils
 import logging
+import os
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_handlers import RestHandlers
+from eigenfit_serving.server.rest_handlers import RestHandlers, Run
 from eigenfit_serving.server.rest_messages import (
     Reply,
     Request,
@@ -24,10 +27,13 @@ from eigenfit_serving.server.rest_messages import (
     failure,
     html_page,
 )
-from eigenfit_serving.server.rest_paths import Action, is_api, route
+from eigenfit_serving.server.rest_page import load_page
+from eigenfit_serving.server.rest_paths import Route, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
 _log = logging.getLogger(__name__)
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
@@ -47,45 +53,43 @@ class RestApp:
     """The REST API, and what we serve beside it; called in the thread of the loop.
 
     Args:
+        models: Where requests find models.
         gate: Lets requests in.
         options: Of the server.
-        handlers: Answer requests of the protocol.
-        threads: Run models.
-        loop: Whose thread calls this.
         budget: Of memory.
-        page: What is replied to `GET`, by path.
-        metrics_path: Where metrics are; None for nowhere.
+        run: Runs a signature.
+        loop: Whose thread calls this.
 
     Attributes:
         patience: Seconds for a header or a body to arrive, and for a client to take
             some of its answer.
         max_body_bytes: 0 for any number.
+        budget: Of memory.
+        threads: Run models.
     """
 
     def __init__(
         self,
+        models: ModelSource,
         gate: RequestGate,
         options: Options,
-        handlers: RestHandlers,
-        threads: Executor,
-        loop: asyncio.AbstractEventLoop,
         budget: Budget,
-        page: Mapping[str, Reply],
-        metrics_path: str | None,
+        run: Run,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
-        self._gate, self._options, self._handlers = gate, options, handlers
-        self._threads, self._loop, self._budget = threads, loop, budget
+        self.budget = budget
+        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
+        self.threads = ThreadPoolExecutor(workers, "rest")
+        self._gate, self._options, self._loop = gate, options, loop
+        self._handlers = RestHandlers(models, run, options)
         self._keys = Keys(options.api_key_file)
-        self._page, self._metrics_path = page, metrics_path
+        self._page = load_page() if options.page else {}
+        self._metrics_path = metrics_path(options)
         # Asked every few seconds, by machines.
-        self._quiet = {"/healthz", "/readyz", metrics_path}
+        self._quiet = {"/healthz", "/readyz", self._metrics_path}
         self._date = (0, "")
-
-    def hold(self) -> Held:
-        """Gives a request its share of the memory."""
-        return Held(self._budget)
 
     def open(self, request: Request) -> Reply | None:
         """Replies by the header alone; None if the body of the request is needed."""
@@ -101,23 +105,17 @@ class RestApp:
             self._gate.note(_context_of(request), code_of(reply.status))
         return reply
 
-    def start(
-        self, request: Request, body: bytes, held: Held, done: Callable[[Reply], None]
-    ) -> Reply | Callable[[], None]:
-        """Has a model run.
+    async def run(self, request: Request, body: bytes, held: Held) -> Reply:
+        """Has a model run; being cancelled stops it.
 
         Args:
             request: That `open` did not reply to.
             body: Of it.
-            held: Its memory.
-            done: Called with the reply, once.
-
-        Returns:
-            What stops it; or the reply, if it is refused at once.
+            held: Its memory, which is let go of here if nobody waits for the reply.
         """
         found = route(request.method, request.target)
-        context = self._admissible(request, found.action.value, found.spec.name)
-        stack = contextlib.ExitStack()
+        context = self._context(request, found)
+        stack, answered = contextlib.ExitStack(), self._loop.create_future()
         is_gzip = "gzip" in request.headers.get("content-encoding", "")
 
         def answer() -> bytes:
@@ -128,9 +126,10 @@ class RestApp:
                 return self._handlers.predict(found, data, context, held)
 
         def finish(reply: Reply) -> None:
-            if timer is not None:
-                timer.cancel()
-            done(reply)
+            if answered.done():
+                held.release()
+            else:
+                answered.set_result(reply)
 
         def work() -> None:
             reply = self._replied(answer, request)
@@ -145,8 +144,15 @@ class RestApp:
         if (seconds := context.remaining()) is not None:
             # Timers may be early.
             timer = self._loop.call_later(seconds + 0.01, context.cancel)
-        self._threads.submit(work)
-        return context.cancel
+        self.threads.submit(work)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def refuse(self, request: Request, error: ServingError) -> Reply:
         """Counts and notes a request that is not worked on."""
@@ -187,10 +193,8 @@ class RestApp:
             if request.path == "/healthz":
                 return Reply(200, b'{"healthy": true}\n')
             if request.path == "/readyz":
-                names_models = self._keys.accept(request.headers.items())
-                ready, text = self._handlers.readiness(
-                    self._gate.draining, names_models
-                )
+                is_known = self._keys.accept(request.headers.items())
+                ready, text = self._handlers.readiness(self._gate.draining, is_known)
                 return Reply(200 if ready else 503, text)
             if request.path in self._page:
                 return self._page[request.path]
@@ -199,9 +203,9 @@ class RestApp:
     def _look(self, request: Request) -> Reply | None:
         self._check_key(request)
         found = route(request.method, request.target)
-        if found.action is Action.PREDICT:
+        if found.action == "predict":
             return None
-        context = self._admissible(request, found.action.value, found.spec.name)
+        context = self._context(request, found)
 
         def answer() -> bytes:
             with self._gate.admit(context):
@@ -209,18 +213,18 @@ class RestApp:
 
         return self._replied(answer, request)
 
-    def _admissible(self, request: Request, api: str, model: str) -> RequestContext:
+    def _context(self, request: Request, found: Route) -> RequestContext:
         milliseconds = self._options.rest_api_timeout_in_ms
         deadline = time.monotonic() + milliseconds / 1000 if milliseconds else None
-        return RequestContext(api, "REST", request.request_id, deadline, model)
+        name = found.spec.name
+        return RequestContext(found.action, "REST", request.request_id, deadline, name)
 
     def _replied(self, answer: Callable[[], bytes], request: Request) -> Reply:
         try:
             return Reply(200, answer())
-        except RefusedError as error:
-            self._gate.reject(error.reason)
-            return failure(error)
         except ServingError as error:
+            if isinstance(error, RefusedError):
+                self._gate.reject(error.reason)
             return failure(error)
         except Exception as error:
             return self._fault(error, request.request_id)
@@ -246,6 +250,19 @@ class RestApp:
 
 STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
 """The reply to what is not answered when the server stops."""
+
+
+def metrics_path(options: Options) -> str | None:
+    """Finds where metrics are, if they are configured.
+
+    Raises:
+        ServingError: The file does not hold what it should.
+    """
+    if not options.monitoring_config_file:
+        return None
+    found = read_message(MonitoringConfig, options.monitoring_config_file)
+    config = found.prometheus_config
+    return (config.path or METRICS_PATH) if config.enable else None
 
 
 def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:

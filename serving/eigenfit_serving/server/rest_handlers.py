@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from eigenfit_serving.server.interfaces import (
     VersionStatus,
     is_ready,
 )
-from eigenfit_serving.server.json_document import Document
-from eigenfit_serving.server.json_values import invalid
+from eigenfit_serving.server.json_tensors import predict_inputs, signature_name_of
+from eigenfit_serving.server.json_text import parse_object
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import DEFAULT_SIGNATURE
-from eigenfit_serving.server.rest_paths import Action, Route
-from eigenfit_serving.server.status import ServingError
+from eigenfit_serving.server.rest_paths import Route
+from eigenfit_serving.server.status import ServingError, invalid
 
 Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
 """Runs a signature, as `predict.predict` does."""
@@ -46,8 +47,8 @@ class RestHandlers:
         Returns:
             Whether all are ready, and the body that says so.
         """
-        models = self._models
-        available = {name: is_ready(models, name) for name in sorted(models.names())}
+        names = sorted(self._models.names())
+        available = {name: is_ready(self._models, name) for name in names}
         ready = all(available.values()) and not is_draining
         found: dict[str, Any] = {"ready": ready, "draining": is_draining}
         if names_models:
@@ -61,10 +62,10 @@ class RestHandlers:
             ServingError: With the texts of the protocol.
         """
         spec = route.spec
-        if route.action is Action.LIST:
+        if route.action == "list":
             names = sorted(self._models.names())
             return _text({"models": [{"name": x, **self._states(x)} for x in names]})
-        if route.action is Action.STATUS:
+        if route.action == "status":
             # As in TensorFlow Serving a label does not narrow it down.
             return _text(_states_of(self._models.status(spec.name, spec.version)))
         with self._models.acquire(spec) as servable:
@@ -89,24 +90,24 @@ class RestHandlers:
         context.check()
         with contextlib.ExitStack() as stack:
             with held.parsed(len(data)):
-                document = Document(data)
-                signature_name = document.signature_name
+                document = parse_object(data)
+                name = signature_name_of(document)
                 servable = stack.enter_context(self._models.acquire(route.spec))
                 context.version = servable.version
-                used = signature_name or DEFAULT_SIGNATURE
+                used = name or DEFAULT_SIGNATURE
                 signature = servable.signatures.get(used)
                 if signature is None:
                     raise invalid(
                         f'Serving signature name: "{used}" not found in signature def'
                     )
                 context.signature = used
-                kinds = {name: int(x.dtype) for name, x in signature.inputs.items()}
-                inputs = document.inputs(kinds, self._options.max_rows)
+                kinds = {key: int(x.dtype) for key, x in signature.inputs.items()}
+                most = self._options.max_rows
+                inputs = predict_inputs(document, kinds, name, most)
                 del document
             context.check()
-            _, outputs = self._run(
-                servable, signature_name, inputs.arrays, (), context, self._options
-            )
+            arrays, options = inputs.arrays, self._options
+            _, outputs = self._run(servable, name, arrays, (), context, options)
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)
@@ -131,21 +132,18 @@ def _states_of(versions: list[VersionStatus]) -> dict[str, Any]:
 
 
 def _metadata(servable: Servable) -> dict[str, Any]:
-    signatures = {
-        name: MessageToDict(
-            servable.signatures[name],
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
-        for name in sorted(servable.signatures)
+    write = partial(
+        MessageToDict,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+    signatures = {name: write(x) for name, x in sorted(servable.signatures.items())}
+    version = str(servable.version)
+    spec = {"name": servable.name, "signature_name": "", "version": version}
+    return {
+        "model_spec": spec,
+        "metadata": {"signature_def": {"signature_def": signatures}},
     }
-    spec = {
-        "name": servable.name,
-        "signature_name": "",
-        "version": str(servable.version),
-    }
-    found = {"signature_def": {"signature_def": signatures}}
-    return {"model_spec": spec, "metadata": found}
 
 
 def _text(value: Any) -> bytes:

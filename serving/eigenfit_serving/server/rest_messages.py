@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from eigenfit_serving.server.json_answers import error_body
-from eigenfit_serving.server.request_ids import HEADER, request_id
+from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
 from eigenfit_serving.server.status import (
     HTTP_STATUS,
     Code,
@@ -15,8 +16,6 @@ from eigenfit_serving.server.status import (
 )
 
 JSON = "application/json"
-
-_REASONS = {404: "Not Found", 501: "Not Implemented"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,12 @@ class Request:
         target: As sent: path, and `?` with the query if there is one.
         headers: By name in lower case; of repeated ones the last.
         request_id: As the caller gave it, or a new one.
-        header_bytes: Of all headers.
     """
 
     method: str
     target: str
     headers: Mapping[str, str]
     request_id: str
-    header_bytes: int = 0
 
     @classmethod
     def of(
@@ -50,8 +47,7 @@ class Request:
             method,
             target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
             found,
-            request_id(found.get(HEADER, "")),
-            sum(len(name) + len(value) for name, value in headers),
+            request_id(found.get(REQUEST_ID, "")),
         )
 
     @property
@@ -94,20 +90,19 @@ def code_of(status: int) -> Code:
 
 def failure(error: ServingError) -> Reply:
     """Makes the reply for an error."""
-    body = error_body(error.message)
-    if not isinstance(error, RefusedError):
-        return Reply(HTTP_STATUS[error.code], body)
-    challenge = (("www-authenticate", "Bearer"),) * (error.http_status == 401)
-    return Reply(error.http_status, body, headers=challenge)
+    text = json.dumps(error.message, ensure_ascii=False)
+    body = f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
+    is_refusal = isinstance(error, RefusedError)
+    status = error.http_status if is_refusal else HTTP_STATUS[error.code]
+    challenge = (("www-authenticate", "Bearer"),) * (status == 401)
+    return Reply(status, body, headers=challenge)
 
 
 def html_page(status: int) -> Reply:
     """Makes the page that the library under TensorFlow Serving sends by itself."""
-    reason = _REASONS[status]
+    reason = HTTPStatus(status).phrase
     text = (
         f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n"
         f"<H1>{reason}</H1>\n</BODY></HTML>\n"
     )
-    return Reply(
-        status, text.encode("ascii"), "text/html", headers=(("connection", "close"),)
-    )
+    return Reply(status, text.encode(), "text/html", (("connection", "close"),))

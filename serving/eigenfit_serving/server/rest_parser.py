@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from dataclasses import dataclass
 
 import httptools
 
@@ -12,7 +13,26 @@ MAX_HEADER_BYTES = 64 << 10
 
 
 class MalformedError(Exception):
-    """What is no request of HTTP."""
+    """What is no request of HTTP, or has too long a header.
+
+    Attributes:
+        status: Of HTTP.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a request.
+
+    Attributes:
+        keeps_alive: Whether the connection goes on.
+    """
+
+    keeps_alive: bool
 
 
 class Parser:
@@ -22,44 +42,35 @@ class Parser:
     Java's, and takes their body for another request. It is given the same header
     without the offer then.
 
-    Args:
-        on_request: Called when the header of a request is complete.
-        on_body: Called with a piece of its body.
-        on_end: Called when it is complete, and told whether the connection goes on.
-
     Attributes:
+        events: What was found and nobody has taken yet: of each request its header,
+            pieces of its body, and its end.
         is_in_header: Whether the header of a request is incomplete.
-        count: Requests that have begun.
     """
 
-    def __init__(
-        self,
-        on_request: Callable[[Request], None],
-        on_body: Callable[[bytes], None],
-        on_end: Callable[[bool], None],
-    ) -> None:
-        self._on_request, self.on_body, self._on_end = on_request, on_body, on_end
-        self._parser = httptools.HttpRequestParser(self)
-        self._target, self._headers = b"", []
-        self._waiting_bytes = self.count = 0
+    def __init__(self) -> None:
+        self.events: deque[Request | bytes | End] = deque()
         self.is_in_header = False
+        self.on_body = self.events.append
+        self._parser = httptools.HttpRequestParser(self)
+        self._target, self._headers, self._header_bytes = b"", [], 0
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes) -> None:
         """Reads on.
 
-        Returns:
-            False, once a header has too many bytes without an end.
-
         Raises:
-            MalformedError: It is no HTTP.
+            MalformedError: It is no HTTP that can be answered.
         """
-        self._waiting_bytes += len(data) if self.is_in_header else 0
+        self._header_bytes += len(data) if self.is_in_header else 0
         try:
             while data:
                 data = self._parse(data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
         except httptools.HttpParserError:
-            raise MalformedError from None
-        return not self.is_in_header or self._waiting_bytes <= MAX_HEADER_BYTES
+            raise MalformedError(400, "Invalid HTTP request received.") from None
+        if self.is_in_header:
+            self._check_header()
 
     def _parse(self, data: bytes) -> bytes:
         """Parses; gives what is left where another protocol is offered."""
@@ -79,13 +90,17 @@ class Parser:
             return data[stop.args[0] :]
         return b""
 
+    def _check_header(self) -> None:
+        if self._header_bytes > MAX_HEADER_BYTES:
+            text = f"The headers exceed {MAX_HEADER_BYTES} bytes."
+            raise MalformedError(431, text)
+
     # What httptools calls.
 
     def on_message_begin(self) -> None:
         """Notes that a request begins."""
-        self.is_in_header, self._waiting_bytes = True, 0
-        self.count += 1
-        self._target, self._headers = b"", []
+        self.is_in_header = True
+        self._target, self._headers, self._header_bytes = b"", [], 0
 
     def on_url(self, url: bytes) -> None:
         """Notes a piece of the target."""
@@ -96,15 +111,16 @@ class Parser:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Passes the header on, unless it comes again without an offer."""
+        """Takes the header, unless it comes again without an offer."""
         if not self._parser.should_upgrade():
             self.is_in_header = False
+            self._header_bytes = sum(len(n) + len(x) for n, x in self._headers)
+            self._check_header()
             method = self._parser.get_method().decode("latin-1")
-            request = Request.of(method, self._target, self._headers)
-            self._on_request(request)
+            self.events.append(Request.of(method, self._target, self._headers))
 
     def on_message_complete(self) -> None:
-        """Passes on that a request is complete."""
+        """Takes the end of a request."""
         if not self._parser.should_upgrade():
             is_old = self._parser.get_http_version() == "1.0"
-            self._on_end(self._parser.should_keep_alive() and not is_old)
+            self.events.append(End(self._parser.should_keep_alive() and not is_old))

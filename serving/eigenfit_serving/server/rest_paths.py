@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from eigenfit_serving.server.interfaces import ModelSpec
@@ -19,25 +18,15 @@ _API = re.compile(r"/v1/.*", _FLAGS)
 _LARGEST_VERSION = 2**63 - 1
 
 
-class Action(enum.Enum):
-    """What is done with a model."""
-
-    PREDICT = "predict"
-    STATUS = "status"
-    METADATA = "metadata"
-    LIST = "list"
-
-
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """A request that makes sense.
 
     Attributes:
-        action: What to do.
-        spec: With which model; its name is empty for `LIST`.
+        action: `predict`, `status`, `metadata` or `list`.
+        spec: Of the model; its name is empty for `list`.
     """
 
-    action: Action
+    action: str
     spec: ModelSpec
 
 
@@ -64,14 +53,11 @@ def route(method: str, target: str) -> Route:
 
     Example:
         >>> found = route("POST", "/v1/models/a%20b/versions/3:predict")
-        >>> found.action.value, found.spec.name, found.spec.version
+        >>> found.action, found.spec.name, found.spec.version
         ('predict', 'a b', 3)
     """
-    match = None
-    if method == "POST":
-        match = _RUN.fullmatch(target)
-    elif method == "GET":
-        match = _LOOK.fullmatch(target)
+    pattern = {"POST": _RUN, "GET": _LOOK}.get(method)
+    match = pattern.fullmatch(target) if pattern is not None else None
     # The real one compares the last word with its case, after matching without.
     if match is None or (method == "POST" and not match[4].islower()):
         raise invalid(f"Malformed request: {method} {target}")
@@ -86,14 +72,14 @@ def route(method: str, target: str) -> Route:
         label=None if label is None else _decoded(label),
     )
     if method == "POST":
-        if last != Action.PREDICT.value:
+        if last != "predict":
             raise ServingError(Code.UNIMPLEMENTED, not_served(f"`{last}`"))
-        return Route(Action.PREDICT, spec)
-    if not spec.name and target.lower() == "/v1/models":
-        return Route(Action.LIST, spec)
-    if not spec.name:
-        raise invalid("Missing model name in request.")
-    return Route(Action.METADATA if last == "metadata" else Action.STATUS, spec)
+        return Route("predict", spec)
+    if spec.name:
+        return Route("metadata" if last == "metadata" else "status", spec)
+    if target.lower() == "/v1/models":
+        return Route("list", spec)
+    raise invalid("Missing model name in request.")
 
 
 def _decoded(text: str) -> str:

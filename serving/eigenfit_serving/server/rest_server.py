@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
-from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.server.budget import Budget
-from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.gate import RequestGate
 from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.predict import predict
 from eigenfit_serving.server.rest_app import STOPPING, RestApp
 from eigenfit_serving.server.rest_connection import Connection
-from eigenfit_serving.server.rest_handlers import RestHandlers, Run
-from eigenfit_serving.server.rest_page import load_page
+from eigenfit_serving.server.rest_handlers import Run
 from eigenfit_serving.server.tls import read_context
-
-METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _BACKLOG = 2048
 
@@ -59,26 +52,11 @@ class RestServer:
         budget: Budget | None = None,
         run: Run = predict,
     ) -> None:
-        path = None
-        if options.monitoring_config_file:
-            config = read_message(MonitoringConfig, options.monitoring_config_file)
-            if config.prometheus_config.enable:
-                path = config.prometheus_config.path or METRICS_PATH
         file = options.rest_ssl_config_file
         self._tls = read_context(file) if file else None
         self._options, self._loop = options, _new_loop()
-        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
-        self._threads = ThreadPoolExecutor(workers, "rest")
-        self._app = RestApp(
-            gate=gate,
-            options=options,
-            handlers=RestHandlers(models, run, options),
-            threads=self._threads,
-            loop=self._loop,
-            budget=budget or Budget(options.max_pending_body_bytes),
-            page=load_page() if options.page else {},
-            metrics_path=path,
-        )
+        budget = budget or Budget(options.max_pending_body_bytes)
+        self._app = RestApp(models, gate, options, budget, run, self._loop)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(
@@ -119,7 +97,7 @@ class RestServer:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._server = None
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._app.threads.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 
     async def _end(self, grace: float) -> None:
@@ -140,17 +118,13 @@ class RestServer:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
     except OSError as error:
-        listener.close()
-        raise OSError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}"
-        ) from error
-    return listener
+        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.status import Code, ServingError, not_found
+
+MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 def read_signatures(path: str, tags: tuple[str, ...]) -> Mapping[str, Any]:
@@ -18,12 +21,11 @@ def read_signatures(path: str, tags: tuple[str, ...]) -> Mapping[str, Any]:
     for graph in _parse(path).meta_graphs:
         if set(graph.meta_info_def.tags) == set(tags):
             # Copies, since the message holds the whole graph.
-            return {name: _copy(entry) for name, entry in graph.signature_def.items()}
-    raise ServingError(
-        Code.NOT_FOUND,
+            return {name: deepcopy(x) for name, x in graph.signature_def.items()}
+    raise not_found(
         f"Could not find meta graph def matching supplied tags: {{ "
         f"{' '.join(sorted(tags))} }}. To inspect available tag-sets in the "
-        "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
+        "SavedModel, please use the SavedModel CLI: `saved_model_cli`"
     )
 
 
@@ -37,35 +39,17 @@ def needs_variables(path: str) -> bool:
 
 
 def _parse(path: str) -> Any:
-    from google.protobuf import text_format
+    # TensorFlow is imported with the first model.
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
-    saved = saved_model_pb2.SavedModel()
-    binary, text = Path(path, "saved_model.pb"), Path(path, "saved_model.pbtxt")
     try:
-        if binary.is_file():
-            saved.ParseFromString(binary.read_bytes())
-        elif text.is_file():
-            text_format.Parse(text.read_text(encoding="utf-8"), saved)
-        else:
-            raise ServingError(
-                Code.NOT_FOUND,
-                "Could not find SavedModel .pb or .pbtxt at supplied export directory "
-                f"path: {path}. Check that the directory exists and that you have the "
-                "right permissions for accessing it.",
-            )
-    except (DecodeError, text_format.ParseError, UnicodeDecodeError):
-        found = binary if binary.is_file() else text
-        raise ServingError(
-            Code.DATA_LOSS, f"Can't parse {found} as binary proto"
+        return parse_saved_model(path)
+    except (OSError, DecodeError, UnicodeDecodeError) as error:
+        if any(Path(path, name).is_file() for name in MODEL_FILES):
+            raise ServingError(Code.DATA_LOSS, str(error)) from None
+        raise not_found(
+            "Could not find SavedModel .pb or .pbtxt at supplied export directory "
+            f"path: {path}. Check that the directory exists and that you have the "
+            "right permissions for accessing it."
         ) from None
-    except OSError as error:
-        raise ServingError(Code.NOT_FOUND, f"{path}: {error.strerror}") from error
-    return saved
-
-
-def _copy(message: Any) -> Any:
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

@@ -33,9 +33,9 @@ class Code(enum.IntEnum):
 
 
 HTTP_STATUS = {
+    **dict.fromkeys(Code, 500),
     Code.OK: 200,
     Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
     Code.NOT_FOUND: 404,
@@ -46,9 +46,7 @@ HTTP_STATUS = {
     Code.ABORTED: 409,
     Code.OUT_OF_RANGE: 400,
     Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
     Code.UNAUTHENTICATED: 401,
 }
 """As TensorFlow Serving maps them (http_server.cc, ToHTTPStatusCode)."""
@@ -71,6 +69,11 @@ class ServingError(Exception):
 def invalid(message: str) -> ServingError:
     """Makes the error of a request that is wrong."""
     return ServingError(Code.INVALID_ARGUMENT, message)
+
+
+def not_found(message: str) -> ServingError:
+    """Makes the error of a request for what is not there."""
+    return ServingError(Code.NOT_FOUND, message)
 
 
 class RefusedError(ServingError):

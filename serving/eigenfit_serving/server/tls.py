@@ -58,12 +58,10 @@ def read_context(path: str) -> ssl.SSLContext:
 def _read(path: str) -> Any:
     """Reads an `SSLConfig`, whose fields hold PEM text."""
     config = read_message(SSLConfig, path)
-    fault = ""
     for field in ("server_key", "server_cert"):
         if not getattr(config, field):
-            fault = f"{field} is empty."
+            raise invalid(f"{path}: {field} is empty.")
     if config.client_verify and not config.custom_ca:
-        fault = "client_verify needs custom_ca, which signs certificates of clients."
-    if fault:
-        raise invalid(f"{path}: {fault}")
+        text = "client_verify needs custom_ca, which signs certificates of clients."
+        raise invalid(f"{path}: {text}")
     return config

@@ -86,31 +86,25 @@ def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]
                 f"Expected model {model.name} to have an absolute path or URI; got "
                 f"base_path()={model.base_path}"
             )
-    foreign = [x for x in entries if _platform_of(x) != PLATFORM]
-    for entry in foreign:
-        if entry.name in known:
+    platforms = {x.name: _platform_of(x) for x in entries}
+    foreign = {name: x for name, x in platforms.items() if x != PLATFORM}
+    for name, platform in foreign.items():
+        if name in known:
             raise invalid(
-                f"Illegal to change a model's platform. For model {entry.name} "
-                f"platform was {PLATFORM} and new platform requested is "
-                f"{_platform_of(entry)}"
+                f"Illegal to change a model's platform. For model {name} platform was "
+                f"{PLATFORM} and new platform requested is {platform}"
             )
-    if foreign:
-        raise ServingError(
-            Code.FAILED_PRECONDITION,
-            f"PlatformConfigMap has no entry for platform {_platform_of(foreign[0])}",
-        )
+    for platform in foreign.values():
+        text = f"PlatformConfigMap has no entry for platform {platform}"
+        raise ServingError(Code.FAILED_PRECONDITION, text)
     return list(models.values())
 
 
 def _read_model(entry: Any) -> ModelSettings:
-    count, only = 1, None
-    policy = entry.model_version_policy
+    policy, only = entry.model_version_policy, None
     choice = policy.WhichOneof("policy_choice")
-    if choice == "latest":
-        # Zero means the default, as in TensorFlow Serving.
-        count = policy.latest.num_versions or 1
-    elif choice is not None:
-        count = None
+    # No number means the default, as in TensorFlow Serving.
+    count = None if choice in ("all", "specific") else policy.latest.num_versions or 1
     if choice == "specific":
         only = frozenset(policy.specific.versions)
     labels = dict(entry.version_labels)
@@ -126,8 +120,8 @@ def _platform_of(entry: Any) -> str:
         return entry.model_platform
     if entry.model_type == _TENSORFLOW_TYPE:
         return PLATFORM
+    fault = f"Illegal setting neither {old} nor {new}."
     if entry.model_type:
-        raise invalid(
-            f"ModelServerConfig::model_type choice {entry.model_type} not supported."
-        )
-    raise invalid(f"Illegal setting neither {old} nor {new}.")
+        kind = entry.model_type
+        fault = f"ModelServerConfig::model_type choice {kind} not supported."
+    raise invalid(fault)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from eigenfit_serving.server.json_answers import (
     columns,
-    error_body,
     predictions,
 )
+from eigenfit_serving.server.rest_messages import failure
 from eigenfit_serving.server.status import Code, ServingError
 
 NAN, INF = np.nan, np.inf
@@ -109,7 +109,9 @@ def test_message(outputs, message):
 
 def test_error_body_is_json():
     text = 'a "quoted" name,\n\x01 \udcff'
-    assert json.loads(error_body(text))["error"] == text.replace("\udcff", "?")
+    reply = failure(ServingError(Code.NOT_FOUND, text))
+    assert (reply.status, reply.content_type) == (404, "application/json")
+    assert json.loads(reply.body) == {"error": text.replace("\udcff", "?")}
 
 
 FLOATS = st.floats(width=64) | st.sampled_from([0.0, -0.0, 1e16, 9e6, 3e-5, 1e-310])

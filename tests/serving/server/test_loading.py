@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.serving.server.fakes_life import FakeServable, context, not_found
 
-from eigenfit_serving.server.loading import Loader
+from eigenfit_serving.server.loading import load_version
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import ServingError
@@ -14,9 +14,7 @@ class World:
         self.raw = FakeServable(self.path)
         self.warm_error = None
         self.warmed = []
-        self.loader = Loader(
-            Options(**options), self.metrics, self._load, self._warm_up
-        )
+        self.options = Options(**options)
 
     def _load(self, path, name, version, options):
         return self.raw
@@ -27,7 +25,8 @@ class World:
             raise self.warm_error
 
     def load(self):
-        return self.loader(self.path, "m", 1)
+        seams = {"raw_load": self._load, "warm_up": self._warm_up}
+        return load_version(self.options, self.metrics, self.path, "m", 1, **seams)
 
 
 def test_a_version_is_warmed_up_as_it_will_serve(tmp_path):

@@ -12,9 +12,10 @@ from tests.serving.server.fakes_life import (
     write_version,
 )
 
+from eigenfit_serving.server.application import Application, say
 from eigenfit_serving.server.flags import parse_flags
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.main import Application, _print, main
+from eigenfit_serving.server.main import main
 from eigenfit_serving.server.status import Code, ServingError
 
 FLAGS = ("--file_system_poll_wait_seconds=1", "--access_log=false", "--port=1")
@@ -103,7 +104,7 @@ def test_a_full_disk_behind_the_log_stops_no_start(model, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("sys.stdout", Full())
-    running = Running(*model, say=_print)
+    running = Running(*model, say=say)
     assert tried.wait(20)
     running.stop.set()
     running.join()

@@ -16,13 +16,17 @@ from tensorflow_serving.apis import (  # noqa: F401 - fill the pool
 )
 
 from eigenfit_serving.protocol import messages
+from eigenfit_serving.protocol.pool import POOL
 from eigenfit_serving.protocol.tensors import from_array, to_array
 from eigenfit_serving.protocol.text import parse_text
 
+FILES = ("tensorflow/messages", "tensorflow_serving/config", "tensorflow_serving/apis")
 OURS = {
-    value.DESCRIPTOR.full_name: value
-    for value in vars(messages).values()
-    if hasattr(value, "DESCRIPTOR") and hasattr(value, "FromString")
+    descriptor.full_name: descriptor
+    for file in (*FILES, "grpc/health/v1/health")
+    for descriptor in POOL.FindFileByName(
+        f"{file}.proto"
+    ).message_types_by_name.values()
 }
 # Their descriptors are in no Python package.
 UNKNOWN = {"BatchingParameters", "MonitoringConfig", "PrometheusConfig", "SSLConfig"}
@@ -52,7 +56,7 @@ def test_fields_are_those_of_tensorflow(name):
         assert name.split(".")[-1] in UNKNOWN or "health" in name
         return
     known = {x.number: facts(x) for x in theirs.fields}
-    ours = {x.number: facts(x) for x in OURS[name].DESCRIPTOR.fields}
+    ours = {x.number: facts(x) for x in OURS[name].fields}
     assert ours == {number: known.get(number) for number in ours}
 
 

@@ -13,7 +13,7 @@ from tests.serving.server.fakes_life import (
 
 from eigenfit_serving.protocol.messages import ModelServerConfig
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.manager import Clocks
+from eigenfit_serving.server.manager import Manager
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.registry import Registry
 from eigenfit_serving.server.status import Code, ServingError
@@ -30,9 +30,13 @@ class World:
         self.executor = executor or Inline()
         self.registry = Registry(
             Options(**options),
-            self.loader,
-            Clocks(self.clock, self.files),
-            self.executor,
+            Manager(
+                Options(**options),
+                self.loader,
+                self.executor,
+                self.clock,
+                self.files,
+            ),
         )
 
     def config(self, *names, policy="", labels=None):
@@ -268,9 +272,8 @@ def test_folders_are_read_once_if_so_wished(tmp_path):
 def test_threads_of_its_own_load_and_switch(tmp_path):
     write_version(tmp_path / "m", 1)
     loader = FakeLoader()
-    registry = Registry(
-        Options(file_system_poll_wait_seconds=1), loader, Clocks(files=lambda: 4e9)
-    )
+    options = Options(file_system_poll_wait_seconds=1)
+    registry = Registry(options, Manager(options, loader, file_clock=lambda: 4e9))
     config = World(tmp_path).config("m")
     registry.start(config)
     end = time.monotonic() + 10

@@ -436,6 +436,34 @@ def test_requests_behind_each_other_in_one_packet():
     assert answer.count(b"HTTP/1.1 200 OK") == 5
 
 
+def test_a_request_that_comes_while_an_answer_is_sent_is_not_the_last():
+    big = np.zeros(1_000_000)
+    one = head(f"Content-Length: {len(GOOD)}") + GOOD.encode()
+    # So much that no more is read before the first answer is sent.
+    body = GOOD.encode() + b" " * 300_000
+    long = head(f"Content-Length: {len(body)}") + body
+    gate = FakeGate()
+    with (
+        running(gate=gate, runner=FakeRunner(lambda *asked: {"y": big})) as client,
+        socket.socket() as peer,
+    ):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.settimeout(20)
+        peer.connect(("127.0.0.1", client.port))
+        for _ in range(2):
+            gate.ended.clear()
+            peer.sendall(one)
+            assert gate.ended.wait(10)
+            # The first answer does not fit into the buffers of the network.
+            time.sleep(0.2)
+            peer.sendall(long)
+            ends, answer = 0, b""
+            while ends < 2:
+                answer = answer[-8:] + peer.recv(1 << 20)
+                assert len(answer) > 8
+                ends += answer.count(b"0.0]}")
+
+
 @pytest.mark.parametrize("behind", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_a_half_closed_client_gets_its_answer(behind):
     leave = threading.Event()

@@ -1,6 +1,6 @@
 import pytest
 
-from eigenfit_serving.server.rest_paths import Action, is_api, route
+from eigenfit_serving.server.rest_paths import is_api, route
 from eigenfit_serving.server.status import Code, ServingError
 
 
@@ -33,7 +33,7 @@ from eigenfit_serving.server.status import Code, ServingError
 )
 def test_makes_sense(method, target, action, name, version, label):
     found = route(method, target)
-    assert found.action is Action(action)
+    assert found.action == action
     spec = found.spec
     assert (spec.name, spec.version, spec.label) == (name, version, label)
 

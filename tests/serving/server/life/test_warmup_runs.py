@@ -9,11 +9,10 @@ import tensorflow as tf
 from eigenfit_serving.protocol.messages import PredictionLog
 from eigenfit_serving.protocol.tensors import from_array
 from eigenfit_serving.server.executor import SavedModel
-from eigenfit_serving.server.loading import Loader
+from eigenfit_serving.server.loading import WARMUP_FILE, load_version
 from eigenfit_serving.server.metrics import Metrics
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.status import Code, ServingError
-from eigenfit_serving.server.warmup import WARMUP_FILE
 
 
 class Twice(tf.Module):
@@ -63,7 +62,8 @@ def load(folder, *logs):
             runs.append(arguments[0])
             return super().run(*arguments)
 
-    Loader(Options(), Metrics(), Counted)(str(folder), "m", 1).close()
+    folder = str(folder)
+    load_version(Options(), Metrics(), folder, "m", 1, raw_load=Counted).close()
     return runs
 
 
@@ -98,7 +98,7 @@ def test_a_tensor_that_is_none_fails_the_load(folder):
 def test_an_export_warms_up(identity, caplog):
     caplog.set_level("INFO")
     metrics = Metrics()
-    Loader(Options(), metrics)(str(identity), "identity", 1).close()
+    load_version(Options(), metrics, str(identity), "identity", 1).close()
     [count] = re.findall(r"Number of warmup records read: (\d+)\.", caplog.text)
     assert int(count) >= 24
     assert "eigenfit_rows_total{" not in metrics.render().decode()
