@@ -6,6 +6,7 @@ trace serves every batch. What is compiled for Python is what is exported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,13 +16,28 @@ from eigenfit import loop
 from eigenfit.batching import select
 from eigenfit.compilation import Compiled
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Problem
+from eigenfit.problem import Point, Problem
 from eigenfit.results import Result
 from eigenfit.starting import start
 from eigenfit.verdicts import Ended, verdicts
 
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
+
+
+_TRACED = 64
+"""Snapshots of a traced fit at most, besides its end; even."""
+
+_HISTORY = ("loss", "eigenvalues")
+
+
+class Trace(NamedTuple):
+    """Snapshots of each member, evenly spaced up to its end, which is repeated."""
+
+    steps: tf.Tensor  # [b, h] int32, steps made
+    parameters: tf.Tensor  # [b, h, p]
+    eigenvalues: tf.Tensor  # [b, h, n]
+    loss: tf.Tensor  # [b, h]
 
 
 class Gradient(NamedTuple):
@@ -79,12 +95,44 @@ class Programs:
             tolerance: tf.Tensor,
             max_steps: tf.Tensor,
         ) -> tuple[tf.Tensor, ...]:
-            run = self.search.variant("eager")(initial, targets, tolerance, max_steps)
-            *fields, result, unit = run
-            arguments = (fields[0], targets, unit, tolerance, result)
-            return *fields, self.verdict.variant("eager")(*arguments)
+            found = self.search.variant("eager")(initial, targets, tolerance, max_steps)
+            return self._judged(found, targets, tolerance)
 
         return Compiled(fit, self._fit_signature)
+
+    @cached_property
+    def trace(self) -> Compiled:
+        """The same -> fields of `Solution`, and those of a `Trace`.
+
+        Members do not leave the loop while they are recorded, so that batches take
+        longer.
+        """
+
+        def trace(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tuple[tf.Tensor, ...], Trace]:
+            limits = loop.Limits(tolerance, max_steps)
+            run = loop.begin(
+                self.problem,
+                self.method,
+                initial,
+                targets,
+                limits,
+                tf.constant(1),
+                _TRACED,
+                Point._fields,
+            )
+            run = loop.advance(
+                self.problem, self.method, run, targets, limits, tf.int32.max
+            )
+            steps, points = loop.snapshots(run)
+            answer = self._judged(self._answer(run, initial), targets, tolerance)
+            return answer, Trace(steps, **points)
+
+        return Compiled(trace, self._fit_signature)
 
     @cached_property
     def search(self) -> Compiled:
@@ -201,7 +249,7 @@ class Programs:
             limits = loop.Limits(tolerance, max_steps)
             every = record_every if capacity else None
             return loop.begin(
-                problem, method, initial, targets, limits, every, capacity
+                problem, method, initial, targets, limits, every, capacity, _HISTORY
             )
 
         def advance(
@@ -234,6 +282,15 @@ class Programs:
         distinct = vars(self).get("distinct", self)
         more = 0 if distinct is self else distinct.num_traces()
         return more + sum(program.num_traces() for program in own)
+
+    def _judged(
+        self, found: Sequence[tf.Tensor], targets: tf.Tensor, tolerance: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Puts the verdict in the place of the unit that a search gives."""
+        *fields, result, unit = found
+        # Traced once for all programs in graph mode.
+        program = self.verdict.variant("eager" if tf.executing_eagerly() else "graph")
+        return *fields, program(fields[0], targets, unit, tolerance, result)
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.
