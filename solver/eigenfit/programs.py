@@ -28,16 +28,10 @@ _FEW_LEVELS = 64
 _TRACED = 64
 """Snapshots of a traced fit at most, besides its end; even."""
 
+MOST_TRACED = 144
+"""Parameters, or entries of a matrix, up to which a trace has them."""
+
 _HISTORY = ("loss", "eigenvalues")
-
-
-class Trace(NamedTuple):
-    """Snapshots of each member, evenly spaced up to its end, which is repeated."""
-
-    steps: tf.Tensor  # [b, h] int32, steps made
-    parameters: tf.Tensor  # [b, h, p]
-    eigenvalues: tf.Tensor  # [b, h, n]
-    loss: tf.Tensor  # [b, h]
 
 
 class Gradient(NamedTuple):
@@ -102,18 +96,20 @@ class Programs:
 
     @cached_property
     def trace(self) -> Compiled:
-        """The same -> fields of `Solution`, and those of a `Trace`.
+        """The same -> fields of `Solution`, and snapshots by name, `[b, h, ...]` each.
 
-        Members do not leave the loop while they are recorded, so that batches take
-        longer.
+        These are evenly spaced up to the end of the member, which is repeated. Members
+        do not leave the loop while they are recorded, so that batches take longer.
         """
+        few = self.problem.num_parameters <= MOST_TRACED
+        fields = Point._fields if few else _HISTORY
 
         def trace(
             initial: tf.Tensor,
             targets: tf.Tensor,
             tolerance: tf.Tensor,
             max_steps: tf.Tensor,
-        ) -> tuple[tuple[tf.Tensor, ...], Trace]:
+        ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor]]:
             limits = loop.Limits(tolerance, max_steps)
             run = loop.begin(
                 self.problem,
@@ -123,14 +119,14 @@ class Programs:
                 limits,
                 tf.constant(1),
                 _TRACED,
-                Point._fields,
+                fields,
             )
             run = loop.advance(
                 self.problem, self.method, run, targets, limits, tf.int32.max
             )
             steps, points = loop.snapshots(run)
             answer = self._judged(self._answer(run, initial), targets, tolerance)
-            return answer, Trace(steps, **points)
+            return answer, {"steps": steps, **points}
 
         return Compiled(trace, self._fit_signature)
 

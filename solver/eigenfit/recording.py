@@ -111,6 +111,7 @@ def _record(recorder: Recorder, running: tf.Tensor, point: Point) -> Recorder:
     full = tf.reduce_any(running & (recorder.size >= capacity))
     recorder = tf.cond(full, thin, lambda: recorder)
     at = tf.reduce_max(tf.where(running, recorder.size, 0))
+    at = tf.maximum(at, 0)  # of no members
 
     def put(name: str, buffer: tf.Tensor) -> tf.Tensor:
         row = select(running, getattr(point, name), buffer[at])
