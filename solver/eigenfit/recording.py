@@ -111,13 +111,14 @@ def _record(recorder: Recorder, running: tf.Tensor, point: Point) -> Recorder:
     full = tf.reduce_any(running & (recorder.size >= capacity))
     recorder = tf.cond(full, thin, lambda: recorder)
     at = tf.reduce_max(tf.where(running, recorder.size, 0))
-    at = tf.maximum(at, 0)  # of no members
+    # Nothing can be put where there are no members.
+    number = tf.minimum(tf.size(running), 1)
+    places = tf.fill([number, 1], at)
 
     def put(name: str, buffer: tf.Tensor) -> tf.Tensor:
-        row = select(running, getattr(point, name), buffer[at])
-        return tf.tensor_scatter_nd_update(
-            buffer, at[tf.newaxis, tf.newaxis], row[tf.newaxis]
-        )
+        new = getattr(point, name)[tf.newaxis]
+        rows = select(running[tf.newaxis], new, tf.gather_nd(buffer, places))
+        return tf.tensor_scatter_nd_update(buffer, places, rows)
 
     return Recorder(
         stride=recorder.stride,
