@@ -20,6 +20,7 @@ from eigenfit.problem import Point, Problem
 from eigenfit.results import Result
 from eigenfit.starting import start
 from eigenfit.verdicts import Ended, verdicts
+from eigenfit.xla import inside_xla
 
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
@@ -284,8 +285,9 @@ class Programs:
     ) -> tuple[tf.Tensor, ...]:
         """Puts the verdict in the place of the unit that a search gives."""
         *fields, result, unit = found
-        # Traced once for all programs in graph mode.
-        program = self.verdict.variant("eager" if tf.executing_eagerly() else "graph")
+        # One trace serves all programs in graph mode.
+        is_part = tf.executing_eagerly() or inside_xla()
+        program = self.verdict.variant("eager" if is_part else "graph")
         return *fields, program(fields[0], targets, unit, tolerance, result)
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:

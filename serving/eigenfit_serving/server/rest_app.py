@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from eigenfit_serving.server.budget import Budget, Held
 from eigenfit_serving.server.gate import RequestGate
@@ -24,6 +25,7 @@ from eigenfit_serving.server.rest_messages import (
     failure,
     html_page,
 )
+from eigenfit_serving.server.rest_page import METRICS_PATH
 from eigenfit_serving.server.rest_paths import Action, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
@@ -80,7 +82,7 @@ class RestApp:
         self._keys = Keys(options.api_key_file)
         self._page, self._metrics_path = page, metrics_path
         # Asked every few seconds, by machines.
-        self._quiet = {"/healthz", "/readyz", metrics_path}
+        self._quiet = {"/healthz", "/readyz", METRICS_PATH, metrics_path}
         self._date = (0, "")
 
     def hold(self) -> Held:
@@ -133,7 +135,11 @@ class RestApp:
             done(reply)
 
         def work() -> None:
+            began = time.perf_counter()
             reply = self._replied(answer, request)
+            took = 1000 * (time.perf_counter() - began)
+            timing = ("server-timing", f"total;dur={took:.3f}")
+            reply = replace(reply, headers=(*reply.headers, timing))
             with contextlib.suppress(RuntimeError):  # of a loop that has ended
                 self._loop.call_soon_threadsafe(finish, reply)
 
@@ -177,6 +183,9 @@ class RestApp:
         if request.path == self._metrics_path:
             self._check_key(request)
             return self._metrics(request)
+        if self._page and request.target == METRICS_PATH:
+            self._check_key(request)
+            return Reply(200, self._gate.render(), "text/plain")
         if is_api(request.target):
             if request.method != "OPTIONS":
                 return None
