@@ -212,7 +212,7 @@ def test_solutions_that_differ_are_told_apart(page, toy):
     toy.signs = [[1], [-1], [1], [1], [1]]
     enter(page, starts="5", seed="7")
     page.wait_for(ENDED)
-    assert text_of(page, "found") == "2 of 5 starts"
+    assert text_of(page, "found") == "2 from 5 starts"
     rows = cells(page, "solutions")
     assert [row[:3] for row in rows] == [
         ["7", "4", "converged"],

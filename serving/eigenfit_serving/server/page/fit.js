@@ -176,8 +176,8 @@ function near(a, b) {
 function showSolutions() {
   const groups = solutions(last.fits);
   const good = groups.filter(([fit]) => fit.result.success).length;
-  const of = last.fits.length > 1 ? ` of ${last.fits.length} starts` : "";
-  $("found").textContent = `${good}${of}`;
+  const starts = last.fits.length > 1 ? ` from ${last.fits.length} starts` : "";
+  $("found").textContent = `${good}${starts}`;
   fill("solutions", groups.map((group) => {
     const [fit] = group;
     const shown = fit.parameters.slice(0, 6).map((value) => short(value)).join(", ");
