@@ -65,6 +65,13 @@ def test_its_snapshots_are_the_history(adam, functions, max_steps):
     assert max_steps < SNAPSHOTS or size > SNAPSHOTS // 2
 
 
+def test_steps_are_cut_to_the_limit_of_the_export(adam):
+    limited = functions_of(adam, max_steps_limit=7)["fit_trace"]
+    answer = limited(**fit_inputs(2, max_steps=100))
+    assert answer["num_steps"].numpy().tolist() == [7, 7]
+    assert answer["trace_steps"].numpy().max() == 7
+
+
 def test_snapshots_are_of_one_point_each(adam, functions):
     trace = traced(functions["fit_trace"](**fit_inputs(2, max_steps=9)))
     parameters = trace["trace_parameters"]
