@@ -11,10 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit import Result, Solver
-from eigenfit.compilation import Mode
+from eigenfit.compilation import Compiled, Mode
 from eigenfit_export.conditions import ULPS, Arrays, Measured, measure, sizes
 from eigenfit_export.probe_points import candidates, narrowed
-from eigenfit_export.signatures import FLOAT32, Signature, signatures_of
+from eigenfit_export.signatures import (
+    FIT_TRACE,
+    FLOAT32,
+    SERVING_DEFAULT,
+    Signature,
+    signatures_of,
+)
 from eigenfit_export.starts import Start
 
 FEW, MANY = 3, 25
@@ -22,8 +28,10 @@ FEW, MANY = 3, 25
 
 TINY = np.finfo(np.float64).tiny
 
-_SAME = {"serving_default": "fit", "fit_xla": "fit"}
-"""Functions that give the same."""
+_TRACE = "trace_"
+
+_SAME = {SERVING_DEFAULT: FIT_TRACE, "fit": FIT_TRACE, "fit_xla": FIT_TRACE}
+"""Functions that give the same, but for the trace."""
 
 _BASIS_DEPENDENT = ("eigenvectors", "history", "memory", "moment", "steps")
 
@@ -34,6 +42,14 @@ class Probe(NamedTuple):
     inputs: Arrays  # [b, ...] each
     outputs: Arrays  # [b, ...] each, from eager execution
     allowed: Arrays  # [b] each: differences that rounding explains; none of integers
+
+    def without(self, prefix: str) -> Probe:
+        """Makes a probe that leaves out the outputs with a prefix."""
+        fields = (
+            {k: x for k, x in field.items() if not k.startswith(prefix)}
+            for field in self
+        )
+        return Probe(*fields)
 
     def resized(self, batch: int) -> Probe:
         """Makes a probe of fewer or more members, of which the last one stays last.
@@ -90,6 +106,8 @@ def record_probes(
         if stem not in known:
             known[stem] = recorder.probe(stem)
         probe = known[stem]
+        if stem == FIT_TRACE and not signature.name.startswith(FIT_TRACE):
+            probe = probe.without(_TRACE)
         if signature.name.endswith(FLOAT32):
             probe = recorder.in_float32(stem, probe)
         probes[signature.name] = probe
@@ -124,9 +142,14 @@ class _Recorder:
     @cached_property
     def _untraced(self) -> dict[str, Signature]:
         # Of another solver, whose programs are traced with other rounding.
-        return self._signatures(
-            Solver(self.solver.problem, self.solver.method), "graph"
+        solver = Solver(self.solver.problem, self.solver.method)
+        programs = solver.programs
+        # One trace serves all fits.
+        programs.fit = Compiled(
+            lambda *given: programs.trace.variant("graph")(*given)[0],
+            programs.trace.signature,
         )
+        return self._signatures(solver, "graph")
 
     def _signatures(self, solver: Solver, mode: Mode) -> dict[str, Signature]:
         listed = signatures_of(solver, self.limit, mode, self.start)

@@ -18,15 +18,10 @@ def write_savedmodel(job: Job) -> list[Artefact]:
         job.solver, job.max_steps_limit, start=job.start, weighted=only is not None
     )
     signatures = [x for x in listed if only is None or x.name in only]
-    functions = {
-        signature.name: tf.function(
-            signature.function, input_signature=signature.inputs, autograph=False
-        )
-        for signature in signatures
-    }
+    functions = {signature.name: signature.traced for signature in signatures}
     # One function under two names.
-    if "fit" in functions:
-        functions["fit"] = functions[SERVING_DEFAULT]
+    if {"fit", SERVING_DEFAULT} <= functions.keys():
+        functions[SERVING_DEFAULT] = functions["fit"]
     module = tf.Module()
     # Kept on the module: a SavedModel stores what is reachable from it.
     module.functions = functions

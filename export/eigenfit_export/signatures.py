@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 
 from eigenfit import Solution, Solver
+from eigenfit.batching import select
 from eigenfit.compilation import Compiled, Mode
 from eigenfit.eigen import decompose
+from eigenfit.programs import MOST_TRACED
 from eigenfit_export.drawing import drawing
 from eigenfit_export.naming import (
     IMAG,
@@ -32,6 +35,8 @@ FIT_FROM_START = "fit_from_start"
 
 FIT_WEIGHTED, FIT_WEIGHTED_FROM_RANDOM = "fit_weighted", "fit_weighted_from_random"
 """Of models that were asked for them."""
+
+FIT_TRACE = "fit_trace"
 
 FLOAT32 = "_float32"
 """Suffix of the functions that take and give float32, for JavaScript."""
@@ -53,6 +58,11 @@ class Signature:
     inputs: tuple[tf.TensorSpec, ...]
     function: Callable[..., dict[str, tf.Tensor]]
     is_compiled: bool = False
+
+    @cached_property
+    def traced(self) -> Any:
+        """The function as a `tf.function`, whoever calls it."""
+        return tf.function(self.function, input_signature=self.inputs, autograph=False)
 
 
 def signatures_of(
@@ -85,6 +95,11 @@ def signatures_of(
       not of problems that observe mode shapes;
     - `init`: `initial`, `targets` -> the state of the method, a tensor a field;
     - `step`: the state and `targets` -> the new state;
+    - `fit_trace`: as `fit`, and how it got there: up to 65 snapshots of each member,
+      evenly spaced from its start to its end, which fills the places that are left:
+      `trace_steps [b, 65]` int32, `trace_eigenvalues [b, 65, N]`, `trace_loss
+      [b, 65]`; of at most 144 parameters `trace_parameters [b, 65, p]`, and then, of
+      matrices with at most 144 entries together, `trace_matrix [b, 65, n, n]`;
     - `fit_xla`: the fit compiled by XLA;
     - all but `serving_default` and `fit_xla` once more with the suffix `_float32`,
       which take and give float32 and compute in the dtype of the problem.
@@ -142,13 +157,14 @@ def signatures_of(
         Signature("hessian_vector_product", (parameters, targets, vector), own.product),
         Signature("init", (initial, targets), own.init),
         Signature("step", (*own.state_specs, targets), own.step),
+        Signature(FIT_TRACE, fit, own.fit_trace),
     ]
     if getattr(problem, "has_modes", False):
         pointwise = [x for x in pointwise if x.name != "hessian_vector_product"]
     default = Signature(SERVING_DEFAULT, fit, pointwise[0].function)
     compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
     dtype = problem.parameter_dtype
-    narrow = [_in_float32(signature, dtype) for signature in pointwise]
+    narrow = [_in_float32(signature, dtype, mode) for signature in pointwise]
     result = [default, *pointwise, compiled, *narrow]
     if weighted:
         given = programs.weighted_fit.signature
@@ -213,6 +229,33 @@ class _Functions:
             **self._fit(self._mode, (initial, targets, *limits)),
         }
 
+    def fit_trace(self, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        *others, max_steps = arguments
+        max_steps = tf.minimum(max_steps, self._limit)
+        answer, trace = self._programs.trace.variant(self._mode)(*others, max_steps)
+        named = self._fields(answer)
+        matrices = [named[name] for name in self._matrices]
+        entries = sum(x.shape[-2] * x.shape[-1] for x in matrices)
+        if "parameters" in trace and entries <= MOST_TRACED:
+            traced = self._traced_matrices(trace["parameters"])
+            trace.update(zip(self._matrices, traced, strict=True))
+        named.update((f"trace_{name}", x) for name, x in trace.items())
+        return split_complex(named)
+
+    def _traced_matrices(self, parameters: tf.Tensor) -> list[tf.Tensor]:
+        # Parameters are NaN of bad members, of which not every matrix can be assembled.
+        b, h, p = tf.unstack(tf.shape(parameters))
+        flat = tf.reshape(parameters, [b * h, p])
+        bad = tf.reduce_any(tf.math.is_nan(flat), axis=-1)
+        A = self._problem.matrix(select(bad, tf.zeros_like(flat), flat))
+
+        def snapshots(x: tf.Tensor) -> tf.Tensor:
+            x = select(bad, x * float("nan"), x)
+            shape = [*parameters.shape[:2], *x.shape[1:]]
+            return tf.ensure_shape(tf.reshape(x, [b, h, *x.shape[1:]]), shape)
+
+        return [snapshots(x) for x in tf.nest.flatten(A)]
+
     def eigenvalues(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
         # Not by the differentiable function: a SavedModel cannot hold its gradient.
         shape = [tf.shape(parameters)[0], self._problem.num_targets]
@@ -262,10 +305,13 @@ class _Functions:
         *others, max_steps = arguments
         max_steps = tf.minimum(max_steps, self._limit)
         answer = program.variant(mode)(*others, max_steps)
+        return split_complex(self._fields(answer))
+
+    def _fields(self, answer: Sequence[Any]) -> dict[str, tf.Tensor]:
         named: dict[str, Any] = dict(zip(Solution._fields, answer, strict=False))
         matrices = tf.nest.flatten(named.pop("matrix"))
         named.update(zip(self._matrices, matrices, strict=True))
-        return split_complex(named)
+        return named
 
     def _named(self, state: Any) -> dict[str, tf.Tensor]:
         flat = tf.nest.flatten(state)
@@ -279,11 +325,12 @@ def _real_specs(name: str, spec: tf.TensorSpec) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(spec.shape, dtype, name + part) for part in (REAL, IMAG)]
 
 
-def _in_float32(signature: Signature, dtype: tf.DType) -> Signature:
+def _in_float32(signature: Signature, dtype: tf.DType, mode: Mode) -> Signature:
     # JavaScript bindings of TensorFlow know no float64 tensors.
     def function(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         wide = [tf.cast(x, dtype) if x.dtype.is_floating else x for x in arguments]
-        outputs = signature.function(*wide)
+        program = signature.traced if mode == "graph" else signature.function
+        outputs = program(*wide)
         return {
             name: tf.cast(x, tf.float32) if x.dtype.is_floating else x
             for name, x in outputs.items()

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.compilation import Mode
-from eigenfit.loop import (
-    WORTH_COMPACTING,
-    Run,
-    gather,
-    in_unit_of_targets,
-    losses,
-    scatter,
-)
+from eigenfit.loop import WORTH_COMPACTING, Run, gather, losses, scatter, snapshots
 from eigenfit.programs import Programs
 from eigenfit.recording import Recorder
-from eigenfit.results import RUNNING, History, Progress, Result
+from eigenfit.results import RUNNING, History, Progress
 
 _SECONDS = 0.25  # wanted duration of a chunk: often enough to look alive
 
@@ -115,24 +106,22 @@ def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -
 def history_of(run: Run) -> History:
     """Reads the snapshots of a run, the end of the fit being the last one.
 
+    All members share the steps of the one that has run longest.
+
     Returns:
         `steps [h]`, `loss [b, h]`, `eigenvalues [b, h, n]`.
     """
     recorder = run.recorder
     assert isinstance(recorder, Recorder)
-    count = int(recorder.size)
-    point = run.members.answer
-    steps = recorder.steps[:count]
-    loss, eigenvalues = recorder.loss[:count], recorder.eigenvalues[:count]
+    _, values = snapshots(run)
+    stride = tf.reduce_max(recorder.stride)
+    size = tf.reduce_max(tf.where(recorder.stride == stride, recorder.size, 0))
+    steps = tf.range(size) * stride
+    # Where a member has none any more, there is its end.
+    place = steps // recorder.stride[:, tf.newaxis]
     if int(steps[-1]) != int(run.step):
         steps = tf.concat([steps, run.step[tf.newaxis]], axis=0)
-        loss = tf.concat([loss, point.loss[tf.newaxis]], axis=0)
-        eigenvalues = tf.concat([eigenvalues, point.eigenvalues[tf.newaxis]], axis=0)
-    loss = tf.transpose(in_unit_of_targets(run, loss))
-    eigenvalues = tf.transpose(eigenvalues, [1, 0, 2])
-    recorded: Any = (loss, eigenvalues)
-    nothing = tf.nest.map_structure(lambda x: x * float("nan"), recorded)
-    loss, eigenvalues = select(
-        run.members.result != Result.invalid_input, recorded, nothing
-    )
-    return History(steps, loss, eigenvalues)
+        place = tf.pad(place, [[0, 0], [0, 1]], constant_values=tf.int32.max)
+    place = tf.minimum(place, values["loss"].shape[1] - 1)
+    taken = {name: tf.gather(x, place, batch_dims=1) for name, x in values.items()}
+    return History(steps, **taken)

@@ -77,6 +77,7 @@ def begin(
     limits: Limits,
     record_every: tf.Tensor | None = None,
     record_limit: int = 0,
+    recorded: tuple[str, ...] = (),
 ) -> Run:
     """Evaluates the start and sorts out members that have already ended.
 
@@ -88,6 +89,7 @@ def begin(
         limits: When members end.
         record_every: `[]` int32, steps between snapshots; None for no history.
         record_limit: Even number of snapshots kept at most.
+        recorded: Fields of a `Point` that they keep.
 
     Returns:
         The run before its first step.
@@ -103,7 +105,7 @@ def begin(
     result = tf.where(valid, result, int(Result.invalid_input))
     recorder: Recorder | tuple[()] = ()
     if record_every is not None:
-        recorder = recording.start(record_every, record_limit, answer)
+        recorder = recording.start(record_every, record_limit, answer, recorded)
     members = Members(state, answer, tf.zeros_like(result), result)
     return Run(tf.constant(0), members, scales, recorder)
 
@@ -185,12 +187,22 @@ def advance(
 
 def losses(run: Run) -> tf.Tensor:
     """Gives the losses of the members in the unit of the targets, `[b]`."""
-    return in_unit_of_targets(run, run.members.answer.loss)
+    return run.members.answer.loss * run.scales.unit * run.scales.unit
 
 
-def in_unit_of_targets(run: Run, loss: tf.Tensor) -> tf.Tensor:
-    """Converts losses `[..., b]` of a run to the unit of the targets."""
-    return loss * run.scales.unit * run.scales.unit
+def snapshots(run: Run) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Gives what was recorded, losses in the unit of the targets, NaN of bad input.
+
+    Returns:
+        The steps `[b, h]` int32, and fields of a `Point` at these, `[b, h, ...]` each.
+    """
+    assert isinstance(run.recorder, Recorder)
+    members = run.members
+    steps, values = recording.snapshots(run.recorder, members.num_steps, members.answer)
+    unit = run.scales.unit[:, tf.newaxis]
+    values["loss"] = values["loss"] * unit * unit
+    nothing = {name: x * float("nan") for name, x in values.items()}
+    return steps, select(members.result != Result.invalid_input, values, nothing)
 
 
 def gather(nest: T, index: tf.Tensor) -> T:
@@ -258,7 +270,8 @@ def _take_step(
     step = run.step + 1
     recorder = run.recorder
     if isinstance(recorder, Recorder):
-        recorder = recording.record_when_due(recorder, step, answer)
+        running = result == RUNNING
+        recorder = recording.record_when_due(recorder, step, running, answer)
     members = Members(state, answer, num_steps, result)
     return run._replace(step=step, members=members, recorder=recorder)
 

@@ -16,13 +16,23 @@ from eigenfit import loop, opening
 from eigenfit.batching import select
 from eigenfit.compilation import Compiled, Mode
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Problem
+from eigenfit.problem import Point, Problem
 from eigenfit.results import RUNNING, Result
 from eigenfit.starting import start
 from eigenfit.verdicts import Ended, verdicts
+from eigenfit.xla import inside_xla
 
 _FEW_LEVELS = 64
 """Number of levels up to which one thread runs the operations of a single fit."""
+
+
+_TRACED = 64
+"""Snapshots of a traced fit at most, besides its end; even."""
+
+MOST_TRACED = 144
+"""Parameters, or entries of a matrix, up to which a trace has them."""
+
+_HISTORY = ("loss", "eigenvalues")
 
 
 class Gradient(NamedTuple):
@@ -80,10 +90,8 @@ class Programs:
             tolerance: tf.Tensor,
             max_steps: tf.Tensor,
         ) -> tuple[tf.Tensor, ...]:
-            run = self.search.variant("eager")(initial, targets, tolerance, max_steps)
-            *fields, result, unit = run
-            arguments = (fields[0], targets, unit, tolerance, result)
-            return *fields, self.verdict.variant("eager")(*arguments)
+            found = self.search.variant("eager")(initial, targets, tolerance, max_steps)
+            return self._judged(found, targets, tolerance)
 
         return Compiled(fit, self._fit_signature)
 
@@ -114,6 +122,42 @@ class Programs:
         initial, targets, *limits = self._fit_signature
         weights = tf.TensorSpec(targets.shape, targets.dtype, "weights")
         return Compiled(fit, [initial, targets, weights, *limits])
+
+    @cached_property
+    def trace(self) -> Compiled:
+        """The same -> fields of `Solution`, and snapshots by name, `[b, h, ...]` each.
+
+        These are evenly spaced up to the end of the member, which is repeated. Members
+        do not leave the loop while they are recorded, so that batches take longer.
+        """
+        few = self.problem.num_parameters <= MOST_TRACED
+        fields = Point._fields if few else _HISTORY
+
+        def trace(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor]]:
+            limits = loop.Limits(tolerance, max_steps)
+            run = loop.begin(
+                self.problem,
+                self.method,
+                initial,
+                targets,
+                limits,
+                tf.constant(1),
+                _TRACED,
+                fields,
+            )
+            run = loop.advance(
+                self.problem, self.method, run, targets, limits, tf.int32.max
+            )
+            steps, points = loop.snapshots(run)
+            answer = self._judged(self._answer(run, initial), targets, tolerance)
+            return answer, {"steps": steps, **points}
+
+        return Compiled(trace, self._fit_signature)
 
     @cached_property
     def search(self) -> Compiled:
@@ -283,7 +327,7 @@ class Programs:
             limits = loop.Limits(tolerance, max_steps)
             every = record_every if capacity else None
             return loop.begin(
-                problem, method, initial, targets, limits, every, capacity
+                problem, method, initial, targets, limits, every, capacity, _HISTORY
             )
 
         def advance(
@@ -322,6 +366,16 @@ class Programs:
     ) -> tuple[tf.Tensor, ...]:
         answer = self._answer(run, initial)
         return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
+
+    def _judged(
+        self, found: Sequence[tf.Tensor], targets: tf.Tensor, tolerance: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Puts the verdict in the place of the unit that a search gives."""
+        *fields, result, unit = found
+        # One trace serves all programs in graph mode.
+        is_part = tf.executing_eagerly() or inside_xla()
+        program = self.verdict.variant("eager" if is_part else "graph")
+        return *fields, program(fields[0], targets, unit, tolerance, result)
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.

@@ -28,6 +28,9 @@ class Page:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
+        self.complaints = []  # errors on the console, of scripts and of the network
+        for domain in ("Runtime", "Log"):
+            self._call(f"{domain}.enable")
 
     def open(self, url):
         self._call("Page.navigate", url=url)
@@ -62,9 +65,20 @@ class Page:
         self._write.flush()
         while True:
             answer = json.loads(self._line())
+            self._note(answer)
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
+
+    def _note(self, event):
+        params = event.get("params", {})
+        entry = params.get("entry", params)
+        if (
+            event.get("method") == "Runtime.exceptionThrown"
+            or entry.get("level") == "error"
+            or entry.get("type") == "error"
+        ):
+            self.complaints.append(params)
 
     def _line(self):
         parts = []

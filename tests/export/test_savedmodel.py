@@ -26,6 +26,7 @@ FUNCTIONS = [
     "hessian_vector_product",
     "init",
     "step",
+    "fit_trace",
 ]
 
 

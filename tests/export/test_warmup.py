@@ -64,7 +64,7 @@ def test_every_function_but_fit_xla_works_where_xla_is_switched_off(identity):
 
 def test_there_is_a_request_for_each_function_and_batch(identity):
     requests = read_warmup(identity / WARMUP)
-    assert len(requests) == 17 * len(BATCHES)
+    assert len(requests) == 19 * len(BATCHES)
     assert not any("xla" in name for name, _ in requests)
     for k, (name, inputs) in enumerate(requests):
         for key, array in inputs.items():

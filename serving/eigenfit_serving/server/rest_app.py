@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.server.budget import Budget, Held
@@ -27,7 +28,7 @@ from eigenfit_serving.server.rest_messages import (
     failure,
     html_page,
 )
-from eigenfit_serving.server.rest_page import load_page
+from eigenfit_serving.server.rest_page import PAGE_METRICS, load_page
 from eigenfit_serving.server.rest_paths import Route, is_api, route
 from eigenfit_serving.server.status import Code, RefusedError, ServingError
 
@@ -88,7 +89,7 @@ class RestApp:
         self._page = load_page() if options.page else {}
         self._metrics_path = metrics_path(options)
         # Asked every few seconds, by machines.
-        self._quiet = {"/healthz", "/readyz", self._metrics_path}
+        self._quiet = {"/healthz", "/readyz", PAGE_METRICS, self._metrics_path}
         self._date = (0, "")
 
     def open(self, request: Request) -> Reply | None:
@@ -132,7 +133,11 @@ class RestApp:
                 answered.set_result(reply)
 
         def work() -> None:
+            began = time.perf_counter()
             reply = self._replied(answer, request)
+            took = 1000 * (time.perf_counter() - began)
+            timing = ("server-timing", f"total;dur={took:.3f}")
+            reply = replace(reply, headers=(*reply.headers, timing))
             with contextlib.suppress(RuntimeError):  # of a loop that has ended
                 self._loop.call_soon_threadsafe(finish, reply)
 
@@ -183,6 +188,9 @@ class RestApp:
         if request.path == self._metrics_path:
             self._check_key(request)
             return self._metrics(request)
+        if self._page and request.target == PAGE_METRICS:
+            self._check_key(request)
+            return Reply(200, self._gate.render(), "text/plain")
         if is_api(request.target):
             if request.method != "OPTIONS":
                 return None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import PurePath
 
 from eigenfit_serving.results import Result
 from eigenfit_serving.server.rest_messages import Reply
 
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/page/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
-    "/page/server.js": ("server.js", "text/javascript; charset=utf-8"),
-    "/page/icon.svg": ("icon.svg", "image/svg+xml"),
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+
+PAGE_METRICS = "/page/metrics"
+"""Where the page finds the metrics, whether others are offered them or not."""
 
 _HEADERS = (
     (
@@ -41,10 +43,9 @@ def load_page() -> dict[str, Reply]:
         for result in Result
     }
     results = json.dumps(texts).encode()
-    return {
-        "/page/results.json": Reply(200, results, "application/json", _HEADERS),
-        **{
-            path: Reply(200, (folder / name).read_bytes(), content_type, _HEADERS)
-            for path, (name, content_type) in _FILES.items()
-        },
-    }
+    page = {"/page/results.json": Reply(200, results, "application/json", _HEADERS)}
+    for file in folder.iterdir():
+        path = "/" if file.name == "index.html" else f"/page/{file.name}"
+        content_type = _TYPES[PurePath(file.name).suffix]
+        page[path] = Reply(200, file.read_bytes(), content_type, _HEADERS)
+    return page

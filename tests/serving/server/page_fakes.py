@@ -1,5 +1,7 @@
 """A solver in NumPy with the signatures that the page drives."""
 
+import threading
+
 import numpy as np
 from tests.serving.server.rest_fakes import FakeRunner, FakeServable, signature
 
@@ -9,7 +11,6 @@ ORDER = 3
 ROTATION, _ = np.linalg.qr(np.arange(9.0).reshape(3, 3) + np.eye(3))
 
 DOUBLE, INT = "DT_DOUBLE", "DT_INT32"
-STATE = {"parameters": DOUBLE, "loss": DOUBLE, "eigenvalues": DOUBLE, "spare": DOUBLE}
 LIMITS = {"targets": DOUBLE, "tolerance": DOUBLE, "max_steps": INT}
 FIT = {
     **{"parameters": DOUBLE, "matrix": DOUBLE, "eigenvalues": DOUBLE},
@@ -17,71 +18,93 @@ FIT = {
 }
 
 
-def state_of(parameters, targets):
-    levels = np.sort(parameters)
-    loss = ((levels - targets) ** 2).sum(axis=1)
-    spare = np.full_like(loss, np.nan)
-    return dict(zip(STATE, (parameters, loss, levels, spare), strict=True))
+SNAPSHOTS = 65
+TRACE = {
+    **{"trace_steps": INT, "trace_loss": DOUBLE, "trace_eigenvalues": DOUBLE},
+    **{"trace_parameters": DOUBLE, "trace_matrix": DOUBLE},
+}
 
 
-def step(parameters, targets):
-    return parameters + 0.5 * (targets - parameters)
+def loss_of(parameters, targets):
+    return ((np.sort(parameters) - targets) ** 2).sum(axis=-1)
+
+
+def matrix_of(parameters):
+    return ROTATION @ (parameters[..., :, None] * ROTATION.T)
 
 
 def fit(initial, targets, tolerance, max_steps):
-    parameters, count = initial, 0
+    """All members make as many steps; gives the answer, and the parameters of each."""
+    path = [initial]
     # 0 is the default.
     size = np.abs(targets).max(axis=1)
     tolerance = np.where(tolerance > 0, tolerance, ORDER * (1e-10 * size) ** 2)
-    while True:
-        state = state_of(parameters, targets)
-        if (state["loss"] <= tolerance).all() or count >= max_steps.max():
+    while (loss_of(path[-1], targets) > tolerance).any():
+        if len(path) > max_steps.max():
             break
-        parameters, count = step(parameters, targets), count + 1
-    result = np.where(state["loss"] <= tolerance, 0, 2).astype(np.int32)
+        path.append(path[-1] + 0.5 * (targets - path[-1]))
+    loss = loss_of(path[-1], targets)
+    result = np.where(loss <= tolerance, 0, 2).astype(np.int32)
     if not (np.diff(targets, axis=1) >= 0).all():
         result[:] = 5
-    matrix = ROTATION @ (parameters[:, :, None] * ROTATION.T)
-    steps = np.full(len(result), count, np.int32)
-    values = (parameters, matrix, state["eigenvalues"], state["loss"], steps, result)
-    return dict(zip(FIT, values, strict=True))
+    steps = np.full(len(result), len(path) - 1, np.int32)
+    levels = np.sort(path[-1])
+    values = (path[-1], matrix_of(path[-1]), levels, loss, steps, result)
+    return dict(zip(FIT, values, strict=True)), np.stack(path, axis=1)
+
+
+def trace(path, targets):
+    last = path.shape[1] - 1
+    places = np.minimum(np.arange(SNAPSHOTS) * max(1, -(-last // 64)), last)
+    parameters = path[:, places]
+    loss = loss_of(parameters, targets[:, None])
+    steps = np.tile(places.astype(np.int32), [len(path), 1])
+    values = (steps, loss, np.sort(parameters), parameters, matrix_of(parameters))
+    return dict(zip(TRACE, values, strict=True))
 
 
 def run(servable, name, inputs, context):
     servable.calls.append(name)
-    servable.tolerances += inputs.get("tolerance", np.zeros(0)).tolist()
-    if name == "fit":
-        answer = fit(**inputs)
-        if servable.minimum:
-            answer["result"] = np.where(answer["result"] == 2, 6, answer["result"])
-        return answer
+    servable.tolerances += inputs["tolerance"].tolist()
     if name == "fit_from_random":
-        seed = inputs.pop("seed")
-        initial = np.random.default_rng(seed).normal(size=inputs["targets"].shape)
-        return {"initial": initial, **fit(initial, **inputs)}
-    if name == "init":
-        return state_of(inputs["initial"], inputs["targets"])
-    # NaN of the state has made the way through the browser and back.
-    assert np.isnan(inputs["spare"]).all()
-    return state_of(step(inputs["parameters"], inputs["targets"]), inputs["targets"])
+        seeds = inputs.pop("seed")
+        draws = [np.random.default_rng(abs(seed)).normal(size=ORDER) for seed in seeds]
+        initial = np.stack(draws)
+        return {"initial": initial, **fit(initial, **inputs)[0]}
+    servable.released.wait(20)
+    answer, path = fit(**inputs)
+    if servable.minimum:
+        answer["result"] = np.where(answer["result"] == 2, 6, answer["result"])
+    if servable.signs:
+        answer["parameters"] = answer["parameters"] * np.resize(
+            servable.signs, [len(path), 1]
+        )
+    return {**answer, **trace(path, inputs["targets"])}
 
 
 def solver(name="toy"):
     signatures = {
-        "fit": signature({"initial": DOUBLE, **LIMITS}, FIT),
+        "fit_trace": signature({"initial": DOUBLE, **LIMITS}, {**FIT, **TRACE}),
         "fit_from_random": signature(
             {"seed": INT, **LIMITS}, {"initial": DOUBLE, **FIT}
         ),
-        "init": signature({"initial": DOUBLE, "targets": DOUBLE}, STATE),
-        "step": signature({**STATE, "targets": DOUBLE}, STATE),
     }
     for one in signatures.values():
         one.inputs["targets"].tensor_shape.dim.add().size = ORDER
         assert one.inputs["targets"].dtype == DataType.Value(DOUBLE)
     servable = FakeServable(name, 1, signatures)
-    servable.calls, servable.tolerances, servable.minimum = [], [], False
+    servable.calls, servable.tolerances = [], []
+    servable.minimum, servable.signs = False, ()
+    servable.released = threading.Event()
+    servable.released.set()
     return servable
 
 
 def runner():
-    return FakeRunner(run)
+    return FakeRunner(
+        lambda servable, name, inputs, context: (
+            run(servable, name, inputs, context)
+            if hasattr(servable, "calls")
+            else inputs
+        )
+    )

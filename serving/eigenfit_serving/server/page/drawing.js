@@ -42,7 +42,7 @@ function frame(svg, lastStep, low, high, labels) {
     add(svg, "text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, label);
   }
   const marks = ticks(0, Math.max(1, lastStep), Math.max(2, Math.min(6, width / 90)));
-  for (const step of marks.filter(Number.isInteger)) {
+  for (const step of marks.filter((mark) => Number.isInteger(mark) && mark <= lastStep)) {
     const anchor = x(step) > right - 12 ? "end" : "middle";
     add(svg, "text", { x: x(step), y: height - 8, "text-anchor": anchor }, String(step));
   }
@@ -53,9 +53,17 @@ function line(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }
 
+// A curve by step: faint as a whole, strong up to the place that is looked at.
+function curve(svg, points, until, attributes) {
+  const rest = { ...attributes, class: `${attributes.class} rest` };
+  add(svg, "path", { ...rest, d: line(points) });
+  add(svg, "path", { ...attributes, d: line(points.slice(0, until)) });
+}
+
 // A tolerance of 0, the default of the model, has no line.
-export function drawLoss(svg, history, tolerance) {
+export function drawLoss(svg, history, at, tolerance) {
   const shown = history.filter((entry) => Number.isFinite(entry.loss));
+  const until = history.slice(0, at + 1).filter((entry) => Number.isFinite(entry.loss)).length;
   // A loss of 0 is drawn below all others.
   const limits = tolerance > 0 ? [tolerance] : [];
   const above = shown.map((entry) => entry.loss).filter((loss) => loss > 0);
@@ -74,9 +82,9 @@ export function drawLoss(svg, history, tolerance) {
     add(svg, "text", { class: "tolerance-label", x: MARGIN.left + 4, y: limit - 6 }, "tolerance");
   }
   const points = shown.map((entry) => [x(entry.step), y(log(entry.loss))]);
-  add(svg, "path", { class: "loss", d: line(points) });
-  if (points.length) {
-    const [cx, cy] = points[points.length - 1];
+  curve(svg, points, until, { class: "loss" });
+  if (until) {
+    const [cx, cy] = points[until - 1];
     add(svg, "circle", { class: "dot", cx, cy, r: 4 });
   }
   const end = shown.length ? short(shown[shown.length - 1].loss) : "none";
@@ -88,8 +96,10 @@ export function levelColour(index, count) {
   return `hsl(${hue % 360} 65% 55%)`;
 }
 
-export function drawLevels(svg, history, targets) {
-  const shown = history.filter((entry) => entry.levels.every(Number.isFinite));
+export function drawLevels(svg, history, at, targets) {
+  const finite = (entry) => entry.levels.every(Number.isFinite);
+  const shown = history.filter(finite);
+  const until = history.slice(0, at + 1).filter(finite).length;
   const count = shown.length ? shown[0].levels.length : targets.length;
   const values = [...targets, ...shown.flatMap((entry) => entry.levels)];
   const least = Math.min(...values), most = Math.max(...values);
@@ -103,7 +113,12 @@ export function drawLevels(svg, history, targets) {
   }
   for (let k = 0; k < count; k += 1) {
     const points = shown.map((entry) => [x(entry.step), y(entry.levels[k])]);
-    add(svg, "path", { class: "level", stroke: levelColour(k, count), d: line(points) });
+    const stroke = levelColour(k, count);
+    curve(svg, points, until, { class: "level", stroke });
+    if (until) {
+      const [cx, cy] = points[until - 1];
+      add(svg, "circle", { class: "level-dot", fill: stroke, cx, cy, r: 3.5 });
+    }
   }
   const end = shown.length ? shown[shown.length - 1].levels.map((value) => short(value)).join(", ") : "none";
   svg.setAttribute("aria-label", `Eigenvalues by step; last ${end}`);

@@ -1,4 +1,4 @@
-// The REST API: models, their signatures, and calls of these.
+// The REST API: models, their signatures, calls of these, and metrics.
 
 // JSON as the server writes it, where NaN and Infinity are bare tokens.
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g;
@@ -9,17 +9,6 @@ export function parse(text) {
   return JSON.parse(marked, (key, value) =>
     value !== null && typeof value === "object" && typeof value.number === "string"
       ? Number(value.number) : value);
-}
-
-export function write(value) {
-  if (Array.isArray(value)) return `[${value.map(write).join(",")}]`;
-  if (value !== null && typeof value === "object") {
-    const members = Object.entries(value).map(
-      ([name, member]) => `${JSON.stringify(name)}:${write(member)}`);
-    return `{${members.join(",")}}`;
-  }
-  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
-  return JSON.stringify(value);
 }
 
 export class Refused extends Error {
@@ -34,29 +23,45 @@ export class Server {
     this.key = "";
   }
 
+  // All models with the states of their versions, newest first.
   async models() {
-    const { models } = await this.request("/v1/models");
-    return models.map((model) => ({
-      name: model.name,
-      versions: model.model_version_status
-        .filter((version) => version.state === "AVAILABLE")
-        .map((version) => version.version),
-    }));
+    const { models } = parse((await this.request("/v1/models")).text);
+    return models.map((model) => ({ name: model.name, versions: model.model_version_status }));
   }
 
   async signatures(name, version) {
-    const answer = await this.request(`${path(name, version)}/metadata`);
-    return answer.metadata.signature_def.signature_def;
+    const { text } = await this.request(`${path(name, version)}/metadata`);
+    return parse(text).metadata.signature_def.signature_def;
   }
 
-  // Runs one row: inputs and outputs have no batch dimension here.
-  async call(name, version, signature, inputs, signal) {
-    const batched = Object.fromEntries(
-      Object.entries(inputs).map(([input, value]) => [input, [value]]));
-    const body = write({ signature_name: signature, inputs: batched });
-    const answer = await this.request(
-      `${path(name, version)}:predict`, { method: "POST", body, signal });
-    return answer.outputs;
+  // Metrics of Prometheus: a list of { name, labels, value }.
+  async metrics() {
+    const { text } = await this.request("/page/metrics");
+    return [...text.matchAll(/^([\w:]+)(?:\{(.*)\})? (\S+)$/gm)].map(([, name, labels, value]) => ({
+      name,
+      labels: Object.fromEntries(
+        [...(labels ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, text]) => [key, text])),
+      value: value === "+Inf" ? Infinity : Number(value),
+    }));
+  }
+
+  // Runs a signature; gives outputs by name, and milliseconds that the server took.
+  async call(name, version, outputs, body, signal) {
+    const { text, headers } = await this.request(
+      predictPath(name, version), { method: "POST", body, signal });
+    const found = parse(text).outputs;
+    const names = Object.keys(outputs);
+    return {
+      outputs: names.length > 1 ? found : { [names[0]]: found },
+      milliseconds: Number(/dur=([\d.]+)/.exec(headers.get("server-timing"))?.[1]),
+    };
+  }
+
+  // What asks for the same on a command line; the key stays out of sight.
+  curl(name, version, body) {
+    const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+    const key = this.key ? ' \\\n  -H "x-api-key: $API_KEY"' : "";
+    return `curl ${quoted(location.origin + predictPath(name, version))}${key} \\\n  -d ${quoted(body)}`;
   }
 
   async request(url, options = {}) {
@@ -64,7 +69,7 @@ export class Server {
     if (this.key) headers["x-api-key"] = this.key;
     const response = await fetch(url, { ...options, headers });
     const text = await response.text();
-    if (response.ok) return parse(text);
+    if (response.ok) return { text, headers: response.headers };
     let message = `${response.status} ${response.statusText}`;
     try {
       message = JSON.parse(text).error;
@@ -77,9 +82,6 @@ function path(name, version) {
   return `/v1/models/${encodeURIComponent(name)}/versions/${version}`;
 }
 
-// Outputs of one row, named whether there was one or several.
-export function rowOf(outputs, signature) {
-  const names = Object.keys(signature.outputs);
-  const named = names.length > 1 ? outputs : { [names[0]]: outputs };
-  return Object.fromEntries(names.map((name) => [name, named[name][0]]));
+function predictPath(name, version) {
+  return `${path(name, version)}:predict`;
 }
