@@ -321,3 +321,13 @@ def test_a_bound_in_single_precision_is_inside():
     first = solver.fit([0.05], [1.0])
     again = solver.fit(first.parameters, [1.0])
     assert problem.on_bounds(again.parameters).numpy().tolist() == [1]
+
+
+def test_single_precision_has_no_more_digits_than_it_knows():
+    structure = ef.Affine(X.T[:, :, np.newaxis] * np.eye(4), OFFSET, dtype=tf.float32)
+    problem = ef.Problem(
+        structure, parameters=ef.Parameters(["a", "b"], fixed={"b": 0.1})
+    )
+    found = ef.uncertainty(problem, tf.constant([0.7], tf.float32), T)
+    assert found.all_values.tolist() == [0.7, 0.1]
+    assert found.table()[1][1] == "0.1"

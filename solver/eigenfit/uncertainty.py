@@ -213,12 +213,12 @@ def uncertainty(
     all_errors = np.where(sides != 0, np.nan, open_ends.errors(T, half))
     return Uncertainty(
         names=problem.parameter_names,
-        values=r.numpy().astype(np.float64),
+        values=_decimals(r.numpy()),
         standard_errors=np.where(held, np.nan, errors),
         covariance=C,
         correlation=unit @ np.swapaxes(unit, -1, -2),
         all_names=problem.all_names,
-        all_values=problem.expand(r).numpy().astype(np.float64),
+        all_values=_decimals(problem.expand(r).numpy()),
         all_standard_errors=all_errors,
         level_errors=open_ends.errors(found.levels, half),
         value_errors=open_ends.errors(own, half, direct),
@@ -235,6 +235,14 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _decimals(x: np.ndarray) -> np.ndarray:
+    # In double precision, without the digits that single precision does not have: 0.7
+    # is not 0.69999999.
+    if x.dtype == np.float64:
+        return x
+    return np.array(x.astype(str), np.float64).reshape(x.shape)
 
 
 def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) -> Fitted:

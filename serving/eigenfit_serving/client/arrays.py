@@ -12,11 +12,13 @@ from eigenfit_serving.client.errors import BadReply
 
 REAL, IMAG = "_real", "_imag"
 
+Arrays = dict[str, np.ndarray]
+
 
 class Prepared(NamedTuple):
     """Arrays ready to be sent."""
 
-    inputs: dict[str, np.ndarray]
+    inputs: Arrays
     batch: tuple[int, ...] | None  # of the caller; None if sent as they are
 
 

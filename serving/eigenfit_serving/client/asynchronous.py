@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eigenfit_serving.client.address import Tls, parse_address
+from eigenfit_serving.client.arrays import Arrays
 from eigenfit_serving.client.calls import (
     AsyncTransport,
     Call,
@@ -83,11 +85,11 @@ class AsyncClient:
 
     async def fit(
         self,
-        initial: Any,
-        targets: Any,
+        initial: ArrayLike,
+        targets: ArrayLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike | None = None,
     ) -> Solution:
         """Fits parameters to targets; see `Client.fit`."""
         return await self._run(
@@ -96,46 +98,44 @@ class AsyncClient:
 
     async def fit_from_random(
         self,
-        seed: Any,
-        targets: Any,
+        seed: ArrayLike,
+        targets: ArrayLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike | None = None,
     ) -> RandomFit:
         """Fits from starts drawn inside the model; see `Client.fit_from_random`."""
         return await self._run(
             self._operations.fit_from_random(seed, targets, tolerance, max_steps)
         )
 
-    async def eigenvalues(self, parameters: Any) -> np.ndarray:
+    async def eigenvalues(self, parameters: ArrayLike) -> np.ndarray:
         """Computes all levels; see `Client.eigenvalues`."""
         return await self._run(self._operations.eigenvalues(parameters))
 
-    async def gradient(self, parameters: Any, targets: Any) -> Gradient:
+    async def gradient(self, parameters: ArrayLike, targets: ArrayLike) -> Gradient:
         """Computes loss, gradient and eigenvalues; see `Client.gradient`."""
         return await self._run(self._operations.gradient(parameters, targets))
 
-    async def eigengradient(self, matrix: Any, level: Any) -> dict[str, np.ndarray]:
+    async def eigengradient(self, matrix: ArrayLike, level: ArrayLike) -> Arrays:
         """Computes the derivative of a level; see `Client.eigengradient`."""
         return await self._run(self._operations.eigengradient(matrix, level))
 
-    async def init(self, initial: Any, targets: Any) -> dict[str, np.ndarray]:
+    async def init(self, initial: ArrayLike, targets: ArrayLike) -> Arrays:
         """Starts the method; see `Client.init`."""
         return await self._run(self._operations.init(initial, targets))
 
-    async def step(
-        self, state: Mapping[str, np.ndarray], targets: Any
-    ) -> dict[str, np.ndarray]:
+    async def step(self, state: Mapping[str, np.ndarray], targets: ArrayLike) -> Arrays:
         """Makes one step of the method; see `Client.step`."""
         return await self._run(self._operations.step(state, targets))
 
     async def iterate(
         self,
-        initial: Any,
-        targets: Any,
+        initial: ArrayLike,
+        targets: ArrayLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = 1000,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike = 1000,
         every: int = 1,
     ) -> AsyncIterator[Progress]:
         """Fits step by step; see `Client.iterate`."""
@@ -150,7 +150,7 @@ class AsyncClient:
             if progress.step % every == 0 or not iteration.is_running:
                 yield progress
 
-    async def predict(self, signature: str, /, **arrays: Any) -> dict[str, np.ndarray]:
+    async def predict(self, signature: str, /, **arrays: Any) -> Arrays:
         """Runs any signature of any model; see `Client.predict`."""
         return await self._run(self._operations.predict(signature, arrays))
 

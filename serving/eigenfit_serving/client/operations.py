@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from eigenfit_serving.client.arrays import join_complex, nothing, prepare, restore
+from eigenfit_serving.client.arrays import (
+    Arrays,
+    join_complex,
+    nothing,
+    prepare,
+    restore,
+)
 from eigenfit_serving.client.calls import (
     Call,
     GetMetadata,
@@ -103,9 +109,7 @@ class Operations:
                 f"{known}."
             ) from None
 
-    def predict(
-        self, name: str, arguments: Mapping[str, Any]
-    ) -> Steps[dict[str, np.ndarray]]:
+    def predict(self, name: str, arguments: Mapping[str, Any]) -> Steps[Arrays]:
         """Runs a signature on arrays with any batch dimensions."""
         if not isinstance(name, str):
             raise TypeError(
@@ -128,13 +132,11 @@ class Operations:
             self._metadata = None
         return restore(answer.arrays, prepared.batch)
 
-    def fit(
-        self, initial: Any, targets: Any, tolerance: Any, max_steps: Any
-    ) -> Steps[Solution]:
+    def fit(self, initial: Any, targets: Any, *limits: Any) -> Steps[Solution]:
         """Fits from given starts, or from that of the model."""
         if targets is None:
             raise TypeError("`targets` must be given.")
-        named = {"targets": targets, **_limits(tolerance, max_steps)}
+        named = {"targets": targets, **_limits(*limits)}
         if initial is not None:
             named["initial"] = initial
             return solution_of((yield from self.predict("fit", named)))
@@ -150,10 +152,10 @@ class Operations:
         return solution_of(answer)
 
     def fit_from_random(
-        self, seed: Any, targets: Any, tolerance: Any, max_steps: Any
+        self, seed: Any, targets: Any, *limits: Any
     ) -> Steps[RandomFit]:
         """Fits from starts that the model draws."""
-        named = {"seed": seed, "targets": targets, **_limits(tolerance, max_steps)}
+        named = {"seed": seed, "targets": targets, **_limits(*limits)}
         answer = yield from self.predict("fit_from_random", named)
         return RandomFit(answer.pop("initial"), solution_of(answer))
 
@@ -167,19 +169,17 @@ class Operations:
         named = {"parameters": parameters, "targets": targets}
         return Gradient(**(yield from self.predict("gradient", named)))
 
-    def eigengradient(self, matrix: Any, level: Any) -> Steps[dict[str, np.ndarray]]:
+    def eigengradient(self, matrix: Any, level: Any) -> Steps[Arrays]:
         """Computes the derivative of a level by the matrix."""
         named = {"matrix": matrix, "level": level}
         return join_complex((yield from self.predict("eigengradient", named)))
 
-    def init(self, initial: Any, targets: Any) -> Steps[dict[str, np.ndarray]]:
+    def init(self, initial: Any, targets: Any) -> Steps[Arrays]:
         """Starts the method."""
         named = {"initial": initial, "targets": targets}
         return (yield from self.predict("init", named))
 
-    def step(
-        self, state: Mapping[str, np.ndarray], targets: Any
-    ) -> Steps[dict[str, np.ndarray]]:
+    def step(self, state: Mapping[str, np.ndarray], targets: Any) -> Steps[Arrays]:
         """Makes one step of the method."""
         return (yield from self.predict("step", {**state, "targets": targets}))
 

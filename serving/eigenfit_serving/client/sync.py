@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eigenfit_serving.client.address import Tls, parse_address
+from eigenfit_serving.client.arrays import Arrays
 from eigenfit_serving.client.calls import (
     Call,
     Metadata,
@@ -100,11 +102,11 @@ class Client:
 
     def fit(
         self,
-        initial: Any = None,
-        targets: Any = None,
+        initial: ArrayLike | None = None,
+        targets: ArrayLike | None = None,
         *,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike | None = None,
     ) -> Solution:
         """Fits parameters to targets, from given starts.
 
@@ -129,11 +131,11 @@ class Client:
 
     def fit_from_random(
         self,
-        seed: Any,
-        targets: Any,
+        seed: ArrayLike,
+        targets: ArrayLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = None,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike | None = None,
     ) -> RandomFit:
         """Fits from starts drawn inside the model.
 
@@ -150,11 +152,11 @@ class Client:
             self._operations.fit_from_random(seed, targets, tolerance, max_steps)
         )
 
-    def eigenvalues(self, parameters: Any) -> np.ndarray:
+    def eigenvalues(self, parameters: ArrayLike) -> np.ndarray:
         """Computes all levels `[..., n]`, ascending, from parameters `[..., p]`."""
         return self._run(self._operations.eigenvalues(parameters))
 
-    def gradient(self, parameters: Any, targets: Any) -> Gradient:
+    def gradient(self, parameters: ArrayLike, targets: ArrayLike) -> Gradient:
         """Computes loss, gradient and eigenvalues.
 
         Args:
@@ -163,7 +165,7 @@ class Client:
         """
         return self._run(self._operations.gradient(parameters, targets))
 
-    def eigengradient(self, matrix: Any, level: Any) -> dict[str, np.ndarray]:
+    def eigengradient(self, matrix: ArrayLike, level: ArrayLike) -> Arrays:
         """Computes the derivative of a level by the matrix.
 
         Args:
@@ -176,13 +178,11 @@ class Client:
         """
         return self._run(self._operations.eigengradient(matrix, level))
 
-    def init(self, initial: Any, targets: Any) -> dict[str, np.ndarray]:
+    def init(self, initial: ArrayLike, targets: ArrayLike) -> Arrays:
         """Starts the method: its state, arrays by name, for `step`."""
         return self._run(self._operations.init(initial, targets))
 
-    def step(
-        self, state: Mapping[str, np.ndarray], targets: Any
-    ) -> dict[str, np.ndarray]:
+    def step(self, state: Mapping[str, np.ndarray], targets: ArrayLike) -> Arrays:
         """Makes one step of the method.
 
         Args:
@@ -193,11 +193,11 @@ class Client:
 
     def iterate(
         self,
-        initial: Any,
-        targets: Any,
+        initial: ArrayLike,
+        targets: ArrayLike,
         *,
-        tolerance: Any = None,
-        max_steps: Any = 1000,
+        tolerance: ArrayLike | None = None,
+        max_steps: ArrayLike = 1000,
         every: int = 1,
     ) -> Iterator[Progress]:
         """Fits step by step, each step a call, to show how it goes.
@@ -225,7 +225,7 @@ class Client:
             if progress.step % every == 0 or not iteration.is_running:
                 yield progress
 
-    def predict(self, signature: str, /, **arrays: Any) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, /, **arrays: Any) -> Arrays:
         """Runs any signature of any model.
 
         Args:
