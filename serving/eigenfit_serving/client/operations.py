@@ -148,8 +148,7 @@ class Operations:
                 f"file with [start] parameters."
             )
         answer = yield from self.predict(FIT_FROM_START, named)
-        del answer["initial"]
-        return solution_of(answer)
+        return solution_of({k: v for k, v in answer.items() if k != "initial"})
 
     def fit_from_random(
         self, seed: Any, targets: Any, *limits: Any
@@ -161,8 +160,8 @@ class Operations:
 
     def eigenvalues(self, parameters: Any) -> Steps[np.ndarray]:
         """Computes all levels."""
-        answer = yield from self.predict("eigenvalues", {"parameters": parameters})
-        return answer["eigenvalues"]
+        named = {"parameters": parameters}
+        return (yield from self.predict("eigenvalues", named))["eigenvalues"]
 
     def gradient(self, parameters: Any, targets: Any) -> Steps[Gradient]:
         """Computes the loss and its gradient."""
