@@ -180,7 +180,7 @@ def test_errors_where_levels_coincide_do_not_depend_on_the_basis(angle, monkeypa
     # Of some members only, in one piece and in two.
     members = [[1.0, 0, 0], [1, 0.3, 0.4]], [[1.0, 1], [0.5, 1.5]]
     for most in (2**24, 1):
-        monkeypatch.setattr("eigenfit.sensitivity._MAX_NUMBERS", most)
+        monkeypatch.setattr("eigenfit.analysis.sensitivity._MAX_NUMBERS", most)
         both = ef.uncertainty(problem, *members)
         np.testing.assert_allclose(both.standard_errors[0], 200**-0.5, rtol=1e-12)
         assert both.num_undetermined.tolist() == [0, 1]

@@ -20,26 +20,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eigenfit_export.exporting import export_solver, save_model
-    from eigenfit_export.finding import Finding
-    from eigenfit_export.loaded import LoadedSolver, load_model
+    from eigenfit_export.formats.stablehlo import save_stablehlo
+    from eigenfit_export.loading.loaded import LoadedSolver, load_model
+    from eigenfit_export.loading.stablehlo_loader import StableHlo, run_stablehlo
     from eigenfit_export.onnx import save_onnx
-    from eigenfit_export.stablehlo import save_stablehlo
-    from eigenfit_export.stablehlo_loader import StableHlo, run_stablehlo
     from eigenfit_export.starts import Start
-    from eigenfit_export.verify import verify_export
+    from eigenfit_export.verification.finding import Finding
+    from eigenfit_export.verification.verify import verify_export
 
 _HOMES = {
     "export_solver": "exporting",
-    "LoadedSolver": "loaded",
-    "load_model": "loaded",
+    "LoadedSolver": "loading.loaded",
+    "load_model": "loading.loaded",
     "save_model": "exporting",
     "save_onnx": "onnx",
-    "save_stablehlo": "stablehlo",
-    "StableHlo": "stablehlo_loader",
-    "run_stablehlo": "stablehlo_loader",
+    "save_stablehlo": "formats.stablehlo",
+    "StableHlo": "loading.stablehlo_loader",
+    "run_stablehlo": "loading.stablehlo_loader",
     "Start": "starts",
-    "Finding": "finding",
-    "verify_export": "verify",
+    "Finding": "verification.finding",
+    "verify_export": "verification.verify",
 }
 
 __all__ = [

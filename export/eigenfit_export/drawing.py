@@ -8,7 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit import Problem
-from eigenfit.drawing import natural_draw, natural_sizes, scale_of, starting_cloud
+from eigenfit.searches.starts import (
+    natural_draw,
+    natural_sizes,
+    scale_of,
+    starting_cloud,
+)
 from eigenfit_export.philox import random_bits
 from eigenfit_export.starts import Start
 

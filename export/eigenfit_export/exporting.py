@@ -10,10 +10,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from eigenfit import Solver
-from eigenfit.types import TensorLike
-from eigenfit_export.job import Job
+from eigenfit.tensors.types import TensorLike
+from eigenfit_export.formats.job import Job
 from eigenfit_export.manifest import Artefact, write_manifest
-from eigenfit_export.probes import record_probes
+from eigenfit_export.probes.stored import record_probes
 from eigenfit_export.starts import Start, start_of
 from eigenfit_export.versions import new_version
 from eigenfit_export.warmup import BATCHES
@@ -22,19 +22,19 @@ Writer = Callable[[Job], Sequence[Artefact]]
 
 
 def _savedmodel(job: Job) -> Sequence[Artefact]:
-    from eigenfit_export.savedmodel import write_savedmodel
+    from eigenfit_export.formats.savedmodel import write_savedmodel
 
     return write_savedmodel(job)
 
 
 def _stablehlo(job: Job) -> Sequence[Artefact]:
-    from eigenfit_export.stablehlo import write_stablehlo
+    from eigenfit_export.formats.stablehlo import write_stablehlo
 
     return write_stablehlo(job)
 
 
 def _onnx(job: Job) -> Sequence[Artefact]:
-    from eigenfit_export.artefacts_onnx import write_onnx
+    from eigenfit_export.formats.onnx import write_onnx
 
     return write_onnx(job)
 

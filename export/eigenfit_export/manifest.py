@@ -15,11 +15,11 @@ import tensorflow as tf
 
 import eigenfit
 from eigenfit import Solver
-from eigenfit.distinct import freedom_of
-from eigenfit_export.manifest_reader import FORMAT, MANIFEST
+from eigenfit.searches.distinct import freedom_of
+from eigenfit_export.loading.manifest_reader import FORMAT, MANIFEST
 from eigenfit_export.naming import matrix_names
-from eigenfit_export.probe_points import parameter_scales
-from eigenfit_export.probes import Probe, flatten_probes
+from eigenfit_export.probes.points import parameter_scales
+from eigenfit_export.probes.stored import Probe, flatten_probes
 from eigenfit_export.starts import Start
 
 PROBES = PurePath("assets.extra", "eigenfit_probes.npz")

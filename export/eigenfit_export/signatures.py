@@ -13,10 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from eigenfit import Solution, Solver
-from eigenfit.batching import select
-from eigenfit.compilation import Compiled, Mode
 from eigenfit.eigen import decompose
-from eigenfit.programs import MOST_TRACED
+from eigenfit.fitting.compilation import Compiled, Mode
+from eigenfit.fitting.programs import MOST_TRACED
+from eigenfit.tensors.batching import select
 from eigenfit_export.drawing import drawing
 from eigenfit_export.naming import (
     IMAG,

@@ -6,7 +6,7 @@ Draws have names. `given` is no draw but one start or several. `uniform` lies be
 (spectra of the size of the targets, where the structure is linear), `bounds` (between
 the bounds of the parameters), `scales` (of the sizes given for them), `sizes` (of
 those that the targets ask for) and `standard-normal`; see
-`eigenfit.drawing.natural_draw`.
+`eigenfit.searches.starts.natural_draw`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from eigenfit import Problem
-from eigenfit.drawing import natural_draw
-from eigenfit.types import TensorLike
+from eigenfit.searches.starts import natural_draw
+from eigenfit.tensors.types import TensorLike
 
 Kind = Literal["given", "uniform", "normal", "natural"]
 

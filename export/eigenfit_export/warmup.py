@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
-from eigenfit_export.probes import Probe
+from eigenfit_export.probes.stored import Probe
 from eigenfit_export.signatures import Signature
 
 WARMUP = PurePath("assets.extra", "tf_serving_warmup_requests")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eigenfit_serving.client import AsyncClient, Client, InProcess, Tls
     from eigenfit_serving.errors import InputError
-    from eigenfit_serving.launch import Served, serve
-    from eigenfit_serving.problem_file import ProblemFile, read_problem
+    from eigenfit_serving.launch.served import Served, serve
+    from eigenfit_serving.problem_file.reading import ProblemFile, read_problem
 
 _HOMES = {
     "AsyncClient": "client",
@@ -25,10 +25,10 @@ _HOMES = {
     "InProcess": "client",
     "Tls": "client",
     "InputError": "errors",
-    "Served": "launch",
-    "serve": "launch",
-    "ProblemFile": "problem_file",
-    "read_problem": "problem_file",
+    "Served": "launch.served",
+    "serve": "launch.served",
+    "ProblemFile": "problem_file.reading",
+    "read_problem": "problem_file.reading",
 }
 
 __all__ = [

@@ -13,9 +13,8 @@ import eigenfit.quiet as _quiet  # loads TensorFlow  # noqa: F401
 
 # isort: split
 from eigenfit import gallery as gallery
-from eigenfit.blocks import Block
-from eigenfit.deflation import DeflationResult, deflate
-from eigenfit.direct import jacobi_from_two_spectra, persymmetric_jacobi
+from eigenfit.analysis.uncertainty import Uncertainty, uncertainty
+from eigenfit.closed_forms import jacobi_from_two_spectra, persymmetric_jacobi
 from eigenfit.eigen import (
     LevelDerivatives,
     eigh,
@@ -23,8 +22,8 @@ from eigenfit.eigen import (
     level_derivatives,
     spectral_loss,
 )
-from eigenfit.joint import JointProblem
-from eigenfit.matching import MatchedFit, fit_matched, match_levels
+from eigenfit.fitting.programs import Gradient
+from eigenfit.fitting.solver import Solver
 from eigenfit.methods import (
     LBFGS,
     AbstractMethod,
@@ -38,7 +37,6 @@ from eigenfit.methods import (
     LoewnerNewton,
     Newton,
 )
-from eigenfit.multistart import MultistartResult, multistart
 from eigenfit.observations import (
     MAC,
     AbstractObservation,
@@ -51,13 +49,16 @@ from eigenfit.observations import (
     RelativeTo,
     mac,
 )
-from eigenfit.parameters import Parameters
-from eigenfit.priors import Prior, smoothness
-from eigenfit.problem import Evaluation, Problem
-from eigenfit.programs import Gradient
+from eigenfit.problem.blocks import Block
+from eigenfit.problem.joint import JointProblem
+from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.priors import Prior, smoothness
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import FitError, History, Progress, Result, Solution
-from eigenfit.solutions import DistinctSolutions, distinct_solutions
-from eigenfit.solver import Solver
+from eigenfit.searches.deflation import DeflationResult, deflate
+from eigenfit.searches.matching import MatchedFit, fit_matched, match_levels
+from eigenfit.searches.multistart import MultistartResult, multistart
+from eigenfit.searches.solutions import DistinctSolutions, distinct_solutions
 from eigenfit.structures import (
     AbstractFullStructure,
     AbstractLinearStructure,
@@ -76,7 +77,6 @@ from eigenfit.structures import (
     Toeplitz,
     Tridiagonal,
 )
-from eigenfit.uncertainty import Uncertainty, uncertainty
 
 __version__ = _version("eigenfit")
 

@@ -7,10 +7,10 @@ import typer.testing
 
 import eigenfit as ef
 from eigenfit import gallery
-from eigenfit.joint import JointProblem
+from eigenfit.problem.joint import JointProblem
 from eigenfit_export import export_solver, verify_export
 from eigenfit_serving import read_problem
-from eigenfit_serving.cli import app
+from eigenfit_serving.cli.app import app
 
 EXAMPLES = sorted(path.name for path in Path("examples").glob("*.toml"))
 FORMATS = ("savedmodel", "onnx", "stablehlo")

@@ -17,7 +17,7 @@ from eigenfit_export.onnx.portable import portable
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
 from eigenfit_export.onnx.programs import Program
 from eigenfit_export.onnx.save import programs_of
-from eigenfit_export.probes import record_probes
+from eigenfit_export.probes.stored import record_probes
 
 LM = ef.LevenbergMarquardt()
 PUBLISHED = {"T19": "auto", "T1": "auto", "T14": LM}

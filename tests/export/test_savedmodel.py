@@ -7,7 +7,7 @@ from tests import zoo
 
 import eigenfit as ef
 from eigenfit_export import load_model, save_model
-from eigenfit_export.manifest_reader import read_manifest
+from eigenfit_export.loading.manifest_reader import read_manifest
 
 T = [1.0, 1.0, 1.0]
 METHODS = [ef.Adam(), ef.LevenbergMarquardt(), ef.IsospectralProjection()]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
-from tests.test_joint import problem as joint_problem
-from tests.test_joint import structures
+from tests.problem.test_joint import problem as joint_problem
+from tests.problem.test_joint import structures
 
 import eigenfit as ef
 from eigenfit_export import load_model, save_model
 from eigenfit_export.drawing import drawing
-from eigenfit_export.probes import record_probes
+from eigenfit_export.probes.stored import record_probes
 from eigenfit_export.signatures import signatures_of
 
 T = [-1.0, 0.5, 2.0]

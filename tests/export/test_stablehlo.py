@@ -11,7 +11,8 @@ from tests.export.conftest import gallery_solver
 
 import eigenfit as ef
 from eigenfit import gallery
-from eigenfit_export import StableHlo, run_stablehlo, save_stablehlo, stablehlo_loader
+from eigenfit_export import StableHlo, run_stablehlo, save_stablehlo
+from eigenfit_export.loading import stablehlo_loader
 
 FIELDS = ("parameters", "matrix", "eigenvalues", "loss", "num_steps", "result")
 

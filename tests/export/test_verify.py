@@ -12,14 +12,14 @@ import eigenfit as ef
 from eigenfit import gallery
 from eigenfit.eigen import decompose
 from eigenfit_export import save_model
-from eigenfit_export.conditions import measure
+from eigenfit_export.loading.manifest_reader import MANIFEST, read_manifest
 from eigenfit_export.manifest import PROBES, digest
-from eigenfit_export.manifest_reader import MANIFEST, read_manifest
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
-from eigenfit_export.probe_runner import difference, run_checks
-from eigenfit_export.probes import flatten_probes, record_probes
+from eigenfit_export.probes.conditions import measure
+from eigenfit_export.probes.stored import flatten_probes, record_probes
 from eigenfit_export.signatures import signatures_of
-from eigenfit_export.verify import verify_export
+from eigenfit_export.verification.runner import difference, run_checks
+from eigenfit_export.verification.verify import verify_export
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def only(kind):
 
 
 def invoke(*arguments):
-    from eigenfit_serving.cli import app
+    from eigenfit_serving.cli.app import app
 
     return typer.testing.CliRunner().invoke(app, [str(x) for x in arguments])
 

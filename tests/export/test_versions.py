@@ -12,7 +12,7 @@ import pytest
 
 import eigenfit as ef
 from eigenfit_export import export_solver, load_model
-from eigenfit_export.verify import verify_export
+from eigenfit_export.verification.verify import verify_export
 from eigenfit_export.versions import STAGING, new_version
 
 

@@ -91,7 +91,7 @@ def test_requests_are_those_of_tensorflow_serving(identity):
 
 def test_requests_on_the_wire(tmp_path):
     # Against the numbers of the fields in tensorflow/serving, read by hand.
-    from eigenfit_export.probes import Probe
+    from eigenfit_export.probes.stored import Probe
     from eigenfit_export.signatures import Signature
 
     probe = Probe({"x": np.zeros([1, 2])}, {}, {})

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from eigenfit import gallery
 from eigenfit.gallery import classic
-from eigenfit_serving import gallery_list
-from eigenfit_serving.cli import app
+from eigenfit_serving.cli import gallery_list
+from eigenfit_serving.cli.app import app
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def test_help_has_an_example(invoke):
 
 def test_help_loads_neither_tensorflow_nor_matplotlib():
     code = (
-        "import sys; from eigenfit_serving.cli import app\n"
+        "import sys; from eigenfit_serving.cli.app import app\n"
         "try: app(['gallery', '--help'], prog_name='eigenfit')\n"
         "except SystemExit: pass\n"
         "assert not {'tensorflow', 'matplotlib', 'eigenfit'} & set(sys.modules)"

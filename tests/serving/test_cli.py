@@ -13,8 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import eigenfit as ef
-from eigenfit_serving import report, terminal
-from eigenfit_serving.cli import app
+from eigenfit_serving.cli import report, terminal
+from eigenfit_serving.cli.app import app
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
 
@@ -375,7 +375,7 @@ def test_a_reader_that_goes_away_costs_no_result(invoke, monkeypatch):
     def gone(*arguments):
         raise BrokenPipeError
 
-    monkeypatch.setattr("eigenfit_serving.report.print_outcome", gone)
+    monkeypatch.setattr("eigenfit_serving.cli.report.print_outcome", gone)
     example = str(EXAMPLES / "springs.toml")
     with pytest.raises(BrokenPipeError):
         invoke("fit", example, "--output", "answer.json", "--plot", "answer.png")
@@ -714,7 +714,7 @@ for name in ("tensorflow", "matplotlib"):
 
 @pytest.mark.slow
 def test_stderr_stays_clean():
-    script = "from eigenfit_serving.cli import main; main()"
+    script = "from eigenfit_serving.cli.app import main; main()"
     process = run_command(
         "-c", script, "fit", str(EXAMPLES / "identity.toml"), "--plot", "a.png"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eigenfit as ef
-from eigenfit_serving.feasibility import find
+from eigenfit.analysis.feasibility import find
 
 CHAIN = ef.Laplacian([(0, 1), (1, 2)])
 TRACELESS = ef.Affine([[[1, 0], [0, -1]], [[0, 1], [1, 0]]])

@@ -10,7 +10,7 @@ import scipy.stats
 from typer.testing import CliRunner
 
 import eigenfit as ef
-from eigenfit_serving.cli import app
+from eigenfit_serving.cli.app import app
 
 FRAME = """schema = 1
 title = "Three masses"

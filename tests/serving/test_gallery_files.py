@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from eigenfit import gallery
+from eigenfit.analysis.feasibility import find
 from eigenfit.gallery import frames, jacobi, rotational, tight_binding
 from eigenfit.gallery.crystal_field import stevens_operators
-from eigenfit_serving.feasibility import find
-from eigenfit_serving.outcome import run_fit
+from eigenfit_serving.fitting.outcome import run_fit
 
 
 def rotational_file() -> str:

@@ -8,10 +8,11 @@ import urllib.request
 import pytest
 from tests.serving.stand_ins import install, make_model, recorded
 
-from eigenfit_serving import InputError, launch_kinds, serve
-from eigenfit_serving.launch import StartError
-from eigenfit_serving.launch_models import config_text, find_models
-from eigenfit_serving.launch_options import LaunchOptions
+from eigenfit_serving import InputError, serve
+from eigenfit_serving.launch import kinds as launch_kinds
+from eigenfit_serving.launch.options import LaunchOptions
+from eigenfit_serving.launch.served import StartError
+from eigenfit_serving.model_folders import config_text, find_models
 
 
 @pytest.fixture

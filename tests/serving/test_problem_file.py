@@ -9,8 +9,8 @@ import tensorflow as tf
 import eigenfit as ef
 from eigenfit.methods import METHODS
 from eigenfit_serving import InputError, ProblemFile, read_problem
-from eigenfit_serving.fit_section import MethodName
-from eigenfit_serving.options import MethodOption
+from eigenfit_serving.cli.shared import MethodOption
+from eigenfit_serving.problem_file.fit import MethodName
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -8,10 +8,10 @@ from tests.serving.client.fakes import FakeTransport
 from tests.serving.client.served import grpc_served, http_served
 from typer.testing import CliRunner
 
-from eigenfit_serving.cli import app
+from eigenfit_serving.cli.app import app
 from eigenfit_serving.client import NotFound
 from eigenfit_serving.client.calls import Predict
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 # Of the matrix diag(r), which the fake model behind the servers fits.
 PROBLEM = """schema = 1

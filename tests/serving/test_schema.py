@@ -7,7 +7,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from eigenfit_serving.schema import SCHEMA_FILE, problem_schema, schema_text
+from eigenfit_serving.problem_file.schema import (
+    SCHEMA_FILE,
+    problem_schema,
+    schema_text,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib

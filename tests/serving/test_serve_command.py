@@ -13,10 +13,10 @@ from tests.serving.stand_ins import install, make_model, recorded
 from typer.testing import CliRunner
 
 import eigenfit_serving
-from eigenfit_serving import serve_command
-from eigenfit_serving.cli import app
-from eigenfit_serving.launch import StartError
-from eigenfit_serving.launch_ready import Prober
+from eigenfit_serving.cli import serve as serve_command
+from eigenfit_serving.cli.app import app
+from eigenfit_serving.launch.ready import Prober
+from eigenfit_serving.launch.served import StartError
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_the_log_begins_below_what_it_says(monkeypatch, tmp_path):
             return ["late"]
 
     monkeypatch.setattr(
-        "eigenfit_serving.launch.serve", lambda *_, log, **__: Fake(log)
+        "eigenfit_serving.launch.served.serve", lambda *_, log, **__: Fake(log)
     )
     result = CliRunner().invoke(app, ["serve", str(model)], prog_name="eigenfit")
     assert result.exit_code == 1

@@ -120,7 +120,7 @@ def test_the_file_builds_what_python_builds(read, rng, name, dtype):
 
 
 def test_every_kind_is_tested():
-    from eigenfit_serving.schema import problem_schema
+    from eigenfit_serving.problem_file.schema import problem_schema
 
     names = {
         name.removesuffix("Section").lower()

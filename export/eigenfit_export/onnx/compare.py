@@ -6,8 +6,8 @@ from typing import Any
 
 from eigenfit_export.onnx.check import Session
 from eigenfit_export.onnx.programs import Program
-from eigenfit_export.probe_runner import difference, with_products
-from eigenfit_export.probes import Probe
+from eigenfit_export.probes.stored import Probe
+from eigenfit_export.verification.runner import difference, with_products
 
 
 def compare(program: Program, model: Any, probe: Probe) -> float:

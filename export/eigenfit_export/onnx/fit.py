@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit import Result, Solution
-from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.loop import (
+from eigenfit.fitting.loop import (
     Data,
     Limits,
     classify,
@@ -24,11 +23,12 @@ from eigenfit.loop import (
     is_valid,
     scales_of,
 )
+from eigenfit.fitting.verdicts import Ended, judge, needs_verdict
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Point, Problem, answer_at
+from eigenfit.problem.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
-from eigenfit.verdicts import Ended, judge, needs_verdict
-from eigenfit.xla import unbranched
+from eigenfit.tensors.batching import select
+from eigenfit.tensors.xla import unbranched
 
 
 class _Members(NamedTuple):
@@ -103,7 +103,7 @@ def _started(
     initial: tf.Tensor,
     targets: tf.Tensor,
 ) -> tuple[Any, Point]:
-    """Starts a method on `problem.in_unit(unit)`; see `eigenfit.starting.start`.
+    """Starts a method on `problem.in_unit(unit)`; see `eigenfit.fitting.starting`.
 
     The given and the moved start are one batch, so that the model holds a single
     decomposition for both.

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from eigenfit import Problem
 from eigenfit.eigen import decompose
-from eigenfit_export.conditions import Arrays, Measured, measure
-from eigenfit_export.probe_runner import GRAM, REBUILT
-from eigenfit_export.probes import Probe
+from eigenfit_export.probes.conditions import Arrays, Measured, measure
+from eigenfit_export.probes.stored import Probe
+from eigenfit_export.verification.runner import GRAM, REBUILT
 
 _Function = Callable[[Arrays], Arrays]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from eigenfit import Solver
 from eigenfit.eigen.jacobi_small import SMALL
-from eigenfit.joint import JointProblem
+from eigenfit.problem.joint import JointProblem
 from eigenfit_export.onnx import programs
 from eigenfit_export.onnx.compare import compare
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
 from eigenfit_export.onnx.programs import Program
-from eigenfit_export.probes import Probe, record_probes
+from eigenfit_export.probes.stored import Probe, record_probes
 from eigenfit_export.starts import Start
 
 FUNCTIONS = (

@@ -7,7 +7,7 @@ Example:
     {'converged': 999000, 'invalid_input': 1000}
 """
 
-from eigenfit_serving.batch.report import BatchReport
+from eigenfit_serving.batch.answers.report import BatchReport
 from eigenfit_serving.batch.run import run_batch
 
 __all__ = ["BatchReport", "run_batch"]

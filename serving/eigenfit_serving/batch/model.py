@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eigenfit_export.manifest_reader import newest_version, read_manifest
+from eigenfit_export.loading.manifest_reader import newest_version, read_manifest
 from eigenfit_serving.errors import InputError
 
 

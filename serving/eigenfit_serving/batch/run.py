@@ -12,14 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eigenfit_serving.batch.arguments import check_arguments
-from eigenfit_serving.batch.engines import Engine, EngineError, make_engine
+from eigenfit_serving.batch.answers.output import (
+    SUCCESSES,
+    added,
+    named_counts,
+    output_schema,
+)
+from eigenfit_serving.batch.answers.progress import Update, shown
+from eigenfit_serving.batch.answers.report import BatchReport, start_text
+from eigenfit_serving.batch.engines.choice import make_engine
+from eigenfit_serving.batch.engines.interface import Engine, EngineError
 from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.output import SUCCESSES, added, named_counts, output_schema
-from eigenfit_serving.batch.parts import Part, Pending, remaining
-from eigenfit_serving.batch.places import Places, claimed, remove_state
-from eigenfit_serving.batch.progress import Update, shown
-from eigenfit_serving.batch.report import BatchReport, start_text
+from eigenfit_serving.batch.plan.arguments import check_arguments
+from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
+from eigenfit_serving.batch.plan.places import Places, claimed, remove_state
+from eigenfit_serving.batch.plan.source import Model, Table
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
@@ -27,8 +34,7 @@ from eigenfit_serving.batch.settings import (
     default_batch_size,
     rows_per_part,
 )
-from eigenfit_serving.batch.source import Model, Table
-from eigenfit_serving.batch.writing import assemble, check_ids, write_part
+from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +62,7 @@ def run_batch(
 ) -> BatchReport:
     """Solves the problems of a table and writes a table of their solutions.
 
-    Columns are described in `eigenfit_serving.batch.columns` and `.output`. The rows
+    Columns are described in `batch.tables.columns` and `batch.answers.output`. The rows
     of the answer are in the order of the input, and are the same whatever the engine,
     the number of workers and the batch size (but for the last digits). Rows that
     cannot be solved, and malformed ones, get their code and never stop the run.

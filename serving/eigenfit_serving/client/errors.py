@@ -20,7 +20,7 @@ Misuse that is seen before anything is sent raises ValueError or TypeError.
 
 from __future__ import annotations
 
-from eigenfit_serving.server.status import HTTP_STATUS, Code
+from eigenfit_serving.protocol.status import HTTP_STATUS, Code
 
 
 class ClientError(RuntimeError):

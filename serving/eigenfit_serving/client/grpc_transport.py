@@ -7,7 +7,7 @@ from typing import Any
 from eigenfit_serving.client.address import Address, Tls
 from eigenfit_serving.client.calls import Call
 from eigenfit_serving.client.errors import ConnectionFailed, ServerError, error_of
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),

@@ -22,7 +22,7 @@ from eigenfit_serving.client.calls import (
 )
 from eigenfit_serving.client.errors import BadReply, Unsupported
 from eigenfit_serving.protocol import grpc_api, messages, tensors
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 PREDICT = grpc_api.PREDICTION["Predict"]
 METADATA = grpc_api.PREDICTION["GetModelMetadata"]

@@ -13,7 +13,7 @@ from eigenfit_serving.client.errors import (
     DeadlineExceeded,
 )
 from eigenfit_serving.client.http_wire import HttpRequest, decode, encode
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 if TYPE_CHECKING:
     pass

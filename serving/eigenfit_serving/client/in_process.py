@@ -23,6 +23,7 @@ from eigenfit_serving.client.calls import (
     VersionStatus,
 )
 from eigenfit_serving.client.errors import error_of
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import (
     ModelSource,
     ModelSpec,
@@ -33,7 +34,6 @@ from eigenfit_serving.server.interfaces import (
 )
 from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
 
 
 class InProcess:
@@ -98,7 +98,7 @@ class InProcess:
                 return self._predict(call, timeout)
 
     def _predict(self, call: Predict, timeout: float | None) -> Outputs:
-        from eigenfit_serving.server.predict import predict
+        from eigenfit_serving.server.running.predict import predict
 
         deadline = None if timeout is None else time.monotonic() + timeout
         context = RequestContext("predict", "GRPC", uuid.uuid4().hex, deadline)
@@ -118,8 +118,8 @@ class _Loaded:
     """The newest version of each model of a folder."""
 
     def __init__(self, path: Path, options: Options) -> None:
-        from eigenfit_serving.launch_models import find_models
-        from eigenfit_serving.server.executor import SavedModel
+        from eigenfit_serving.model_folders import find_models
+        from eigenfit_serving.server.running.executor import SavedModel
 
         self._servables: dict[str, Any] = {}
         try:

@@ -31,12 +31,7 @@ from eigenfit_serving.client.calls import (
     VersionStatus,
 )
 from eigenfit_serving.client.errors import InvalidRequest, NotFound, Unsupported
-from eigenfit_serving.client.solution import (
-    Gradient,
-    RandomFit,
-    Solution,
-    solution_of,
-)
+from eigenfit_serving.client.solution import Gradient, RandomFit, Solution, solution_of
 
 T = TypeVar("T")
 Steps = Generator[Call, Any, T]

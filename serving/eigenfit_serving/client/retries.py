@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from eigenfit_serving.client.errors import DeadlineExceeded, Unavailable
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 _random = random.Random()
 

@@ -11,12 +11,7 @@ from numpy.typing import ArrayLike
 
 from eigenfit_serving.client.address import Tls, parse_address
 from eigenfit_serving.client.arrays import Arrays
-from eigenfit_serving.client.calls import (
-    Call,
-    Metadata,
-    Transport,
-    VersionStatus,
-)
+from eigenfit_serving.client.calls import Call, Metadata, Transport, VersionStatus
 from eigenfit_serving.client.errors import Unavailable
 from eigenfit_serving.client.iteration import Iteration, tolerance_of
 from eigenfit_serving.client.operations import Operations, Steps

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from eigenfit_serving.server.main import main
+from eigenfit_serving.server.process.main import main
 
 if __name__ == "__main__":
     # What kills the process says where; whoever runs it starts it again.

@@ -7,7 +7,7 @@ import ctypes
 import threading
 from collections.abc import Iterator
 
-from eigenfit_serving.server.status import Code, RefusedError
+from eigenfit_serving.protocol.status import Code, RefusedError
 
 _FREE = 64 << 10
 

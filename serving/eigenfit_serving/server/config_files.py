@@ -13,9 +13,9 @@ from google.protobuf import text_format
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
 from eigenfit_serving.protocol.messages import ModelServerConfig
+from eigenfit_serving.protocol.status import Code, ServingError, invalid
 from eigenfit_serving.protocol.text import parse_text
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError, invalid
 from eigenfit_serving.server.versions import PLATFORM
 
 logger = logging.getLogger(__name__)

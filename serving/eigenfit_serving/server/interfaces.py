@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eigenfit_serving.server.status import Code, ServingError, invalid, not_found
+from eigenfit_serving.protocol.status import Code, ServingError, invalid, not_found
 
 _USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 

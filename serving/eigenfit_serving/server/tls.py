@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 
 from eigenfit_serving.protocol.messages import SSLConfig
+from eigenfit_serving.protocol.status import invalid
 from eigenfit_serving.server.config_files import read_message
-from eigenfit_serving.server.status import invalid
 
 
 def read_credentials(path: str) -> grpc.ServerCredentials:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from eigenfit_serving.server.status import Code, ServingError, invalid
+from eigenfit_serving.protocol.status import Code, ServingError, invalid
 
 PLATFORM = "tensorflow"
 

@@ -33,7 +33,7 @@ from eigenfit.eigen.jacobi_small import (
     scale,
     tolerance2,
 )
-from eigenfit.xla import inside_xla
+from eigenfit.tensors.xla import inside_xla
 
 # From this order on the other layout is faster under XLA, for a batch or for one.
 _HALVES = 9

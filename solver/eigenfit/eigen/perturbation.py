@@ -10,7 +10,7 @@ import tensorflow as tf
 from eigenfit.eigen.clusters import check_tolerances, cluster_width, pairwise
 from eigenfit.eigen.derivatives import constant_pairs, final, rotate
 from eigenfit.eigen.spectral import as_matrix
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class LevelDerivatives(NamedTuple):

@@ -14,7 +14,7 @@ from eigenfit.eigen.derivatives import (
     loss_gradient,
     vectors_gradient,
 )
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 Convention = Literal["symmetric", "lower"]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eigenfit.methods import AbstractMethod
-from eigenfit.problem import Problem
+from eigenfit.problem.problem import Problem
 from eigenfit.results import Solution
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from eigenfit.blocks import Block
 from eigenfit.gallery.entry import (
     GalleryProblem,
     level_names,
@@ -15,8 +14,9 @@ from eigenfit.gallery.entry import (
     printed,
 )
 from eigenfit.observations import Frequencies, Levels, ModeShapes
-from eigenfit.parameters import Parameters
-from eigenfit.problem import Problem
+from eigenfit.problem.blocks import Block
+from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.problem import Problem
 from eigenfit.structures import Affine, Generalized
 
 _SMU = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eigenfit.blocks import Block
 from eigenfit.gallery.entry import GalleryProblem, parameters
-from eigenfit.parameters import Parameters
-from eigenfit.problem import Problem
+from eigenfit.problem.blocks import Block
+from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.problem import Problem
 from eigenfit.structures import Reparametrized, Tridiagonal
 
 

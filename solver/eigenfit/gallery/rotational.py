@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eigenfit.blocks import Block
+from eigenfit.analysis.uncertainty import uncertainty
 from eigenfit.gallery.entry import (
     GalleryProblem,
     calculated,
@@ -15,11 +15,11 @@ from eigenfit.gallery.entry import (
     published,
 )
 from eigenfit.observations import Differences
-from eigenfit.parameters import Parameters
-from eigenfit.problem import Problem
+from eigenfit.problem.blocks import Block
+from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.problem import Problem
 from eigenfit.results import Solution
 from eigenfit.structures import Affine
-from eigenfit.uncertainty import uncertainty
 
 NAMES = ("A", "B", "C", "-DJ", "-DJK", "-DK", "d1", "d2")
 """Constants of Watson's S reduction in I^r, MHz, signs as in SPFIT."""

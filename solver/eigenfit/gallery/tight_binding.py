@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from eigenfit.blocks import Block
 from eigenfit.gallery.entry import GalleryProblem, level_names, observed, parameters
 from eigenfit.gallery.entry import printed as read
-from eigenfit.parameters import Parameters
-from eigenfit.problem import Problem
+from eigenfit.problem.blocks import Block
+from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.problem import Problem
 from eigenfit.structures import Bloch
 
 _SOURCE = (

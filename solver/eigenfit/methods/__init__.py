@@ -5,7 +5,7 @@ from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.auto import choose_method
 from eigenfit.methods.base import AbstractMethod, AbstractState
 from eigenfit.methods.cluster_newton import ClusterNewton
-from eigenfit.methods.gauss_newton_method import GaussNewton
+from eigenfit.methods.gauss_newton import GaussNewton
 from eigenfit.methods.lbfgs import LBFGS
 from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
 from eigenfit.methods.lift_and_project import LiftAndProject

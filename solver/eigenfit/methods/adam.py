@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.options import in_unit_interval, positive
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
 
 

@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, flatness, gauss_newton
+from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.cluster_newton import couplings_of
-from eigenfit.problem import Evaluation, Point, Problem, answer_at
+from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures.base import positive_int
-from eigenfit.xla import where_any
+from eigenfit.tensors.batching import select
+from eigenfit.tensors.xla import where_any
 
 # Even bursts are of Newton, odd ones damped. BUILD_NOTES.md has what was tried.
 NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
@@ -142,7 +142,7 @@ class Alternating(AbstractMethod):
         """Starts the first burst; see the base class."""
         point = problem.evaluate(parameters, targets)
         J = problem.jacobian_at(point)
-        scale = gauss_newton.initial_scale(problem, J, point)
+        scale = steps.initial_scale(problem, J, point)
         zeros = tf.zeros_like(point.loss, tf.int32)
         mu = _FIRST_DAMPING if self.descend_first else INITIAL_DAMPING
         return AlternatingState(
@@ -168,15 +168,13 @@ class Alternating(AbstractMethod):
         current = state.current
         begins = state.num_left <= 0
         newton = self._is_newton(state.burst)
-        scale, norms, J, half_gradient = gauss_newton.scaled_at(
-            problem, current, state.scale
-        )
+        scale, norms, J, half_gradient = steps.scaled_at(problem, current, state.scale)
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
         scaled = self.direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
-        far = gauss_newton.longest_step(norms, current, _LONGEST_DAMPED)
+        far = steps.longest_step(norms, current, _LONGEST_DAMPED)
         longest = tf.where(newton, LONGEST * state.reach, far)
-        scaled = gauss_newton.shortened(scaled, longest)
+        scaled = steps.shortened(scaled, longest)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )
@@ -277,7 +275,7 @@ class Alternating(AbstractMethod):
         targets are equal those of `ClusterNewton` are added, which makes `J^T J` the
         exact Hessian there.
         """
-        plain = gauss_newton.direction(J, point.residual, mu)
+        plain = steps.direction(J, point.residual, mu)
         if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
         order = np.argsort(problem.observation.positions(problem.order))
@@ -287,7 +285,7 @@ class Alternating(AbstractMethod):
         def with_clusters() -> tf.Tensor:
             rows = problem.in_own_unit(couplings_of(problem, point, targets))
             rows /= norms[..., tf.newaxis, :]
-            step = gauss_newton.direction(J, point.residual, mu, rows)
+            step = steps.direction(J, point.residual, mu, rows)
             return select(clustered, step, plain)
 
         return where_any(clustered, with_clusters, plain)
@@ -330,7 +328,7 @@ class Alternating(AbstractMethod):
         table = tf.constant(self._moves(state.start.shape[-1]), state.start.dtype)
         # A state that comes from outside may hold any number.
         moves = tf.gather(table, tf.clip_by_value(burst, 0, self.num_bursts - 1))
-        moves *= state.reach[..., tf.newaxis] / gauss_newton.roots(state.unit)
+        moves *= state.reach[..., tf.newaxis] / steps.roots(state.unit)
         base = select(around_start, state.start, state.point.parameters)
         return base + moves
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.projection import IsospectralProjection
-from eigenfit.problem import Problem
+from eigenfit.problem.problem import Problem
 from eigenfit.structures import AbstractFullStructure
 
 

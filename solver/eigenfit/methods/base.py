@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.problem.problem import Evaluation, Point, Problem
 
 
 class AbstractState(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.methods import gauss_newton, proposal
+from eigenfit.methods import proposal, steps
 from eigenfit.methods.proposal import Proposal
 from eigenfit.methods.undamped import AbstractUndamped
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 
 
 class ClusterNewton(AbstractUndamped):
@@ -53,13 +53,13 @@ class ClusterNewton(AbstractUndamped):
         memory: tf.Tensor,
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
-        scale, norms, J, half_gradient = gauss_newton.scaled_at(problem, point, memory)
+        scale, norms, J, half_gradient = steps.scaled_at(problem, point, memory)
         # In the basis of the eigenvectors the blocks are diagonal already.
         couplings = problem.in_own_unit(couplings_of(problem, point, targets))
         couplings /= norms[..., tf.newaxis, :]
         none = tf.zeros_like(point.loss)
         return Proposal(
-            step=gauss_newton.direction(J, point.residual, none, couplings),
+            step=steps.direction(J, point.residual, none, couplings),
             half_gradient=half_gradient,
             norms=norms,
             memory=scale,

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, flatness, gauss_newton
+from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.options import positive
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
+from eigenfit.tensors.batching import select
 
 _LONGEST = 100.0
 """Longest step, in scaled parameters or in norms of the residual."""
@@ -32,7 +32,7 @@ class AbstractDamped(AbstractMethod):
     """Minimises a quadratic model of the loss plus `mu |D d|^2` in each step.
 
     The damping mu follows H. B. Nielsen (1999); D scales the parameters, so that
-    their units do not matter (see `gauss_newton.initial_scale`). A step that does not
+    their units do not matter (see `steps.initial_scale`). A step that does not
     lower the loss is refused, and counts as a step.
 
     A member ends `stationary` when the residual is orthogonal to the scaled columns
@@ -101,10 +101,8 @@ class AbstractDamped(AbstractMethod):
         """Evaluates the start; see the base class."""
         point = problem.evaluate(parameters, targets)
         J = problem.jacobian_at(point)
-        scale = gauss_newton.initial_scale(problem, J, point)
-        columns = gauss_newton.squared_columns(
-            J / gauss_newton.roots(scale)[..., tf.newaxis, :]
-        )
+        scale = steps.initial_scale(problem, J, point)
+        columns = steps.squared_columns(J / steps.roots(scale)[..., tf.newaxis, :])
         largest = tf.reduce_max(columns, axis=-1)
         return DampedState(
             point=point,
@@ -118,13 +116,11 @@ class AbstractDamped(AbstractMethod):
     ) -> DampedState:
         """Tries one step and keeps it if the loss falls; see the base class."""
         point = state.point
-        scale, norms, J, half_gradient = gauss_newton.scaled_at(
-            problem, point, state.scale
-        )
+        scale, norms, J, half_gradient = steps.scaled_at(problem, point, state.scale)
         mu = state.damping.mu
         scaled = self.direction(problem, point, targets, J, norms, mu)
-        longest = gauss_newton.longest_step(norms, point, _LONGEST)
-        scaled = gauss_newton.shortened(scaled, longest)
+        longest = steps.longest_step(norms, point, _LONGEST)
+        scaled = steps.shortened(scaled, longest)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.batching import select
-from eigenfit.methods import damping, gauss_newton
+from eigenfit.methods import damping, steps
 from eigenfit.methods.alternating import (
     FALL,
     INITIAL_DAMPING,
@@ -20,8 +19,9 @@ from eigenfit.methods.alternating import (
     AlternatingState,
     has_diverged,
 )
-from eigenfit.problem import Evaluation, Point, Problem, answer_at
+from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
+from eigenfit.tensors.batching import select
 
 
 class Origin(NamedTuple):
@@ -59,10 +59,10 @@ def step(
 ) -> FirstBurst:
     """Makes the step that `Alternating` would make, whatever comes of it."""
     point = burst.after
-    scale, norms, J, half_gradient = gauss_newton.scaled_at(problem, point, burst.scale)
+    scale, norms, J, half_gradient = steps.scaled_at(problem, point, burst.scale)
     mu = tf.zeros_like(origin.reach)
     scaled = method.direction(problem, point, targets, J, norms, mu)
-    scaled = gauss_newton.shortened(scaled, LONGEST * origin.reach)
+    scaled = steps.shortened(scaled, LONGEST * origin.reach)
     moved = problem.limit(point.parameters + scaled / norms)
     return FirstBurst(
         before=point,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.problem import Evaluation, Point, Problem
+from eigenfit.problem.problem import Evaluation, Point, Problem
 
 
 def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:

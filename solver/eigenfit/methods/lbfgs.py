@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.eigen import epsilon
-from eigenfit.methods import gauss_newton, proposal
+from eigenfit.methods import proposal, steps
 from eigenfit.methods.line_search import AbstractLineSearch
 from eigenfit.methods.proposal import Proposal
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.structures.base import positive_int
+from eigenfit.tensors.batching import select
 
 
 class History(NamedTuple):
@@ -63,7 +63,7 @@ class LBFGS(AbstractLineSearch):
     def first_memory(self, problem: Problem, point: Evaluation) -> History:
         """Starts without pairs; see the base class."""
         scale = proposal.scale_of(problem, point)
-        half_gradient = _half_gradient(problem, point, gauss_newton.roots(scale))
+        half_gradient = _half_gradient(problem, point, steps.roots(scale))
         none = tf.zeros_like(tf.stack([half_gradient] * self.memory, axis=-2))
         return History(
             half_gradient=half_gradient,
@@ -87,7 +87,7 @@ class LBFGS(AbstractLineSearch):
         return Proposal(
             step=-_times_inverse_hessian(memory, memory.half_gradient),
             half_gradient=memory.half_gradient,
-            norms=gauss_newton.roots(memory.scale),
+            norms=steps.roots(memory.scale),
             memory=memory,
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from eigenfit.methods import gauss_newton
+from eigenfit.methods import steps
 from eigenfit.methods.damped import AbstractDamped
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 
 
 class LevenbergMarquardt(AbstractDamped):
@@ -36,4 +36,4 @@ class LevenbergMarquardt(AbstractDamped):
     ) -> tf.Tensor:
         """Solves the damped normal equations; see the base class."""
         del problem, targets, norms
-        return gauss_newton.direction(J, point.residual, mu)
+        return steps.direction(J, point.residual, mu)

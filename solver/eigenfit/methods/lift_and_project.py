@@ -11,7 +11,7 @@ from eigenfit.eigen import epsilon, from_spectrum
 from eigenfit.methods.options import number
 from eigenfit.methods.proposal import Proposal
 from eigenfit.methods.undamped import AbstractUndamped
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.structures.base import AbstractStructure
 
 _BLOCK = 2**22

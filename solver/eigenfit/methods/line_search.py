@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.methods import proposal
 from eigenfit.methods.flatness import is_level
 from eigenfit.methods.proposal import AbstractProposing, Proposal
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
+from eigenfit.tensors.batching import select
 
 _ARMIJO = 1e-4
 """Part of the fall that the slope promises which a step must bring."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.methods import gauss_newton
+from eigenfit.methods import steps
 from eigenfit.methods.damped import AbstractDamped
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 
 
 class LoewnerNewton(AbstractDamped):
@@ -59,8 +59,8 @@ class LoewnerNewton(AbstractDamped):
         """Solves `(H / 2 + mu) d = -J^T residual`; see the base class."""
         H = problem.hessian_at(point, targets, positive=True)
         H /= 2 * norms[..., :, tf.newaxis] * norms[..., tf.newaxis, :]
-        g = gauss_newton.gradient(J, point.residual)
-        H, g, _ = gauss_newton.finite_system(H, g)
+        g = steps.gradient(J, point.residual)
+        H, g, _ = steps.finite_system(H, g)
         if problem.structure.is_linear:
             return _solved(H, g, mu)
         return _solved_absolute(H, g, mu)

@@ -8,7 +8,7 @@ from eigenfit.methods.adam import Adam
 from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.cluster_newton import ClusterNewton
-from eigenfit.methods.gauss_newton_method import GaussNewton
+from eigenfit.methods.gauss_newton import GaussNewton
 from eigenfit.methods.lbfgs import LBFGS
 from eigenfit.methods.levenberg_marquardt import LevenbergMarquardt
 from eigenfit.methods.lift_and_project import LiftAndProject

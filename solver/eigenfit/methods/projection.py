@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.batching import select
 from eigenfit.eigen import from_spectrum
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures import AbstractFullStructure
+from eigenfit.tensors.batching import select
 
 
 class IsospectralProjectionState(NamedTuple):

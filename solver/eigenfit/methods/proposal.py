@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods import gauss_newton
+from eigenfit.methods import steps
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.flatness import orthogonal
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 
 
@@ -44,7 +44,7 @@ class AbstractProposing(AbstractMethod):
 
 def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
     """Gives the squares of the scales D at a start, `[..., p]`."""
-    return gauss_newton.initial_scale(problem, problem.jacobian_at(point), point)
+    return steps.initial_scale(problem, problem.jacobian_at(point), point)
 
 
 class AbstractGaussNewton(AbstractProposing):
@@ -63,10 +63,10 @@ class AbstractGaussNewton(AbstractProposing):
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
         del targets
-        scaled = gauss_newton.scaled_at(problem, point, memory)
+        scaled = steps.scaled_at(problem, point, memory)
         mu = tf.zeros_like(point.loss)
         return Proposal(
-            step=gauss_newton.direction(scaled.J, point.residual, mu),
+            step=steps.direction(scaled.J, point.residual, mu),
             half_gradient=scaled.half_gradient,
             norms=scaled.norms,
             memory=scaled.squares,

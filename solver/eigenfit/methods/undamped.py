@@ -9,7 +9,7 @@ import tensorflow as tf
 from eigenfit.methods import proposal
 from eigenfit.methods.flatness import is_level
 from eigenfit.methods.proposal import AbstractProposing
-from eigenfit.problem import Evaluation, Problem
+from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
 
 

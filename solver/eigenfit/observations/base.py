@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import cluster_width, epsilon
 from eigenfit.structures import AbstractStructure
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Spectrum:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit.observations.base import AbstractCombination, integers, position
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Differences(AbstractCombination):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from eigenfit.observations.base import AbstractObservation, Spectrum
 from eigenfit.observations.levels import Levels
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Frequencies(AbstractObservation):

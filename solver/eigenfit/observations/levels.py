@@ -14,7 +14,7 @@ from eigenfit.observations.base import (
     integers,
     position,
 )
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Levels(AbstractObservation):

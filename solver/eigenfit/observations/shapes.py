@@ -9,13 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen.clusters import check_tolerances
-from eigenfit.observations.base import (
-    AbstractObservation,
-    Spectrum,
-    integers,
-    position,
-)
-from eigenfit.types import TensorLike
+from eigenfit.observations.base import AbstractObservation, Spectrum, integers, position
+from eigenfit.tensors.types import TensorLike
 
 Normalisation = Literal["max", "unit", "mass"]
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.matrices import as_matrix, hermitian
-from eigenfit.types import DTypeLike, TensorLike
+from eigenfit.tensors.types import DTypeLike, TensorLike
 
 
 class Additive(AbstractLinearStructure):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from eigenfit.structures.base import AbstractLinearStructure, as_entries
 from eigenfit.structures.level_forms import LevelForms
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
-from eigenfit.types import DTypeLike, TensorLike
+from eigenfit.tensors.types import DTypeLike, TensorLike
 
 
 class Affine(AbstractLinearStructure):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array, as_matrix, hermitian
-from eigenfit.types import DTypeLike, TensorLike
+from eigenfit.tensors.types import DTypeLike, TensorLike
 
 _DENSE = 2**14
 """Numbers in a map up to which it is stored as a dense matrix."""

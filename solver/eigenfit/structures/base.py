@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.types import DTypeLike
+from eigenfit.tensors.types import DTypeLike
 
 _LARGE = 64
 """Order from which few parameters are differentiated forwards."""

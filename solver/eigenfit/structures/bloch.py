@@ -8,7 +8,7 @@ import numpy as np
 
 from eigenfit.structures.affine import Affine
 from eigenfit.structures.matrices import as_array, check_hermitian, real_array
-from eigenfit.types import DTypeLike, TensorLike
+from eigenfit.tensors.types import DTypeLike, TensorLike
 
 _ROWS = 2**10
 """Vectors that are compared with all others at a time."""

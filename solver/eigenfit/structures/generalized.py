@@ -10,7 +10,7 @@ import tensorflow as tf
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.structures.base import AbstractStructure, as_entries, quadratic
 from eigenfit.structures.matrices import as_array, hermitian
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Generalized(AbstractStructure):

@@ -11,7 +11,7 @@ from eigenfit.structures.base import (
     float_dtype,
     positive_int,
 )
-from eigenfit.types import DTypeLike
+from eigenfit.tensors.types import DTypeLike
 
 
 class Hermitian(AbstractLinearStructure, AbstractFullStructure):

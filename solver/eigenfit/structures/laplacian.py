@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractLinearStructure
 from eigenfit.structures.matrices import as_array
-from eigenfit.types import DTypeLike, TensorLike
+from eigenfit.tensors.types import DTypeLike, TensorLike
 
 
 class Laplacian(AbstractLinearStructure):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from eigenfit.structures.base import AbstractStructure
-from eigenfit.types import DTypeLike
+from eigenfit.tensors.types import DTypeLike
 
 
 class Parametric(AbstractStructure):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractStructure
 from eigenfit.structures.matrices import real_array
-from eigenfit.types import TensorLike
+from eigenfit.tensors.types import TensorLike
 
 
 class Reparametrized(AbstractStructure):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from eigenfit.structures.base import AbstractFullStructure, positive_int
 from eigenfit.structures.packed import AbstractPacked
-from eigenfit.types import DTypeLike
+from eigenfit.tensors.types import DTypeLike
 
 
 class Symmetric(AbstractPacked, AbstractFullStructure):

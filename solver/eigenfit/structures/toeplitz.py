@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import (
-    AbstractLinearStructure,
-    positive_int,
-    real_dtype,
-)
-from eigenfit.types import DTypeLike
+from eigenfit.structures.base import AbstractLinearStructure, positive_int, real_dtype
+from eigenfit.tensors.types import DTypeLike
 
 
 class Toeplitz(AbstractLinearStructure):

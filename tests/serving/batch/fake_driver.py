@@ -4,7 +4,8 @@ import sys
 
 from tests.serving.batch import fake_worker
 
-from eigenfit_serving.batch import local, run_batch
+from eigenfit_serving.batch import run_batch
+from eigenfit_serving.batch.engines import local
 
 if __name__ == "__main__":
     local.load_kernel = fake_worker.load_kernel

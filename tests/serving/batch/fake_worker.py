@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 
-from eigenfit_serving.batch import output
-from eigenfit_serving.batch.fitting import Fits
-from eigenfit_serving.batch.kernel import Kernel
+from eigenfit_serving.batch.answers import output
+from eigenfit_serving.batch.engines.kernel import Kernel
+from eigenfit_serving.batch.solving.fitting import Fits
 
 DEADLY = -12345.0
 

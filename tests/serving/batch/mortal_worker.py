@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from eigenfit_serving.batch import worker
+from eigenfit_serving.batch.engines import worker
 
 DIED = "EIGENFIT_TEST_DIED"
 """Environment variable: the file that the worker which dies leaves behind."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eigenfit_serving.batch.columns import normalised, rows_schema, written_type
+from eigenfit_serving.batch.tables.columns import normalised, rows_schema, written_type
 
 MALFORMED = (
     (None, "`targets` is null"),

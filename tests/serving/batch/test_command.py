@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eigenfit_serving.batch import progress, run
-from eigenfit_serving.batch.progress import shown
-from eigenfit_serving.batch.report import BatchReport
-from eigenfit_serving.cli import app
+from eigenfit_serving.batch import run
+from eigenfit_serving.batch.answers import progress
+from eigenfit_serving.batch.answers.progress import shown
+from eigenfit_serving.batch.answers.report import BatchReport
+from eigenfit_serving.cli.app import app
 
 REPORT = BatchReport(
     model="m",

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import csv_text
+from eigenfit_serving.batch.tables import csv_text
 
 GOOD = "-2.5 2.5"
 TORN = csv_text.TORN

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from eigenfit_serving import launch_kinds
 from eigenfit_serving.batch.processes import quiet_environment
-from eigenfit_serving.launch_models import find_models
-from eigenfit_serving.launch_options import LaunchOptions
-from eigenfit_serving.module_command import module_command
+from eigenfit_serving.launch import kinds as launch_kinds
+from eigenfit_serving.launch.module_command import module_command
+from eigenfit_serving.launch.options import LaunchOptions
+from eigenfit_serving.model_folders import find_models
 
 # Of Python, of a package that workers need, and of what only TensorFlow imports.
 NAMES = ("queue", "random", "pyarrow", "gast")
@@ -32,7 +32,9 @@ def folder(tmp_path):
 
 def batch(folder, *arguments):
     """Runs the command where the files are, as its script does."""
-    code = "import sys; del sys.path[0]; from eigenfit_serving.cli import main; main()"
+    code = (
+        "import sys; del sys.path[0]; from eigenfit_serving.cli.app import main; main()"
+    )
     environment = quiet_environment(1, None)
     return subprocess.run(
         [sys.executable, "-c", code, "batch", *map(str, arguments), "--workers", "1"],

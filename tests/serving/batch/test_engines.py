@@ -17,12 +17,13 @@ from tests.serving.batch.fake_worker import DEADLY
 from tests.serving.batch.processes import workers_of
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import local, ray_engine, run_batch, worker
+from eigenfit_serving.batch import run_batch
+from eigenfit_serving.batch.engines import local, ray_engine, worker
+from eigenfit_serving.batch.engines.ray_engine import PartActor, RayEngine
 from eigenfit_serving.batch.model import read_facts
-from eigenfit_serving.batch.parts import Part
-from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.plan.parts import Part
+from eigenfit_serving.batch.plan.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
-from eigenfit_serving.batch.ray_engine import PartActor, RayEngine
 from eigenfit_serving.batch.settings import Job, Settings
 
 

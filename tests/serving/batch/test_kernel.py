@@ -6,10 +6,10 @@ import pytest
 from tests.serving.batch import tables
 
 import eigenfit as ef
-from eigenfit_serving.batch.fitting import Fitter
-from eigenfit_serving.batch.kernel import Kernel
+from eigenfit_serving.batch.engines.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.solving.fitting import Fitter
 
 
 def solve(fitter, table, first=0, **settings):

@@ -13,9 +13,9 @@ from tests.serving.batch import tables
 from tests.serving.batch.processes import processes, workers_of
 
 from eigenfit_serving.batch import run_batch
-from eigenfit_serving.batch.places import Places
+from eigenfit_serving.batch.answers.report import BatchReport
+from eigenfit_serving.batch.plan.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
-from eigenfit_serving.batch.report import BatchReport
 
 RAY_ACTOR = "PartActor"
 LOCAL_WORKER = "local worker"

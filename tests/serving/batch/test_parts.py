@@ -8,11 +8,11 @@ import pytest
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch.choosing import distinct
-from eigenfit_serving.batch.parts import remaining
-from eigenfit_serving.batch.places import Places
-from eigenfit_serving.batch.reading import Reader
-from eigenfit_serving.batch.source import Table
+from eigenfit_serving.batch.plan.parts import remaining
+from eigenfit_serving.batch.plan.places import Places
+from eigenfit_serving.batch.plan.source import Table
+from eigenfit_serving.batch.solving.choosing import distinct
+from eigenfit_serving.batch.tables.reading import Reader
 
 ROWS = 1000
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch import run, writing
-from eigenfit_serving.batch.parts import Part
-from eigenfit_serving.batch.places import Places, claimed
+from eigenfit_serving.batch import run
+from eigenfit_serving.batch.plan.parts import Part
+from eigenfit_serving.batch.plan.places import Places, claimed
+from eigenfit_serving.batch.tables import writing
 
 
 def test_one_file(inline, mixed_file, expected, tmp_path):

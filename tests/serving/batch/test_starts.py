@@ -14,11 +14,11 @@ import eigenfit as ef
 from eigenfit_export import Start, export_solver, load_model, save_model
 from eigenfit_serving import read_problem
 from eigenfit_serving.batch import run_batch
-from eigenfit_serving.batch.fitting import Fitter
-from eigenfit_serving.batch.kernel import Kernel
+from eigenfit_serving.batch.engines.kernel import Kernel
 from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.settings import Settings
-from eigenfit_serving.cli import app
+from eigenfit_serving.batch.solving.fitting import Fitter
+from eigenfit_serving.cli.app import app
 
 # Three unit masses in a row between walls; the last spring is known. The levels 1, 4
 # and 8 belong to two sets of springs, and (2, 2, 2) leads to the first.

@@ -20,7 +20,7 @@ from eigenfit_serving.client.calls import (
 )
 from eigenfit_serving.client.errors import ServerError
 from eigenfit_serving.protocol import grpc_api, messages, tensors
-from eigenfit_serving.server.status import HTTP_STATUS
+from eigenfit_serving.protocol.status import HTTP_STATUS
 
 NUMBERS = {"f8": "DT_DOUBLE", "f4": "DT_FLOAT", "i4": "DT_INT32"}
 

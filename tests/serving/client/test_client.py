@@ -24,7 +24,7 @@ from eigenfit_serving.client import (
 from eigenfit_serving.client.calls import GetMetadata, Predict, Target
 from eigenfit_serving.client.errors import DeadlineExceeded, Overloaded
 from eigenfit_serving.client.operations import NO_LIMIT
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 DRAINING = Unavailable(Code.UNAVAILABLE, "draining")
 NO_PAUSE = Retries(3, first=0.0)

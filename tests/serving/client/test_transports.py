@@ -20,7 +20,7 @@ from eigenfit_serving.client import (
     Unavailable,
     Unsupported,
 )
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 SERVED = {"grpc": grpc_served, "http": http_served}
 

@@ -3,8 +3,8 @@
 import contextlib
 import threading
 
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import ModelSpec, RequestContext, VersionStatus
-from eigenfit_serving.server.status import Code, ServingError
 
 
 class Models:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import RequestContext
-from eigenfit_serving.server.status import Code, ServingError
 
 
 class FakeServable:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.running.executor import SavedModel
 
 v1 = tf.compat.v1
 

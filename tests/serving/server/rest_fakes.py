@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eigenfit_serving.protocol.messages import DataType, SignatureDef
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import VersionStatus
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_server import RestServer
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.rest.server import RestServer
 
 
 def signature(inputs, outputs=None):

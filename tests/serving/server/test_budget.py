@@ -1,8 +1,8 @@
 import pytest
 
+from eigenfit_serving.protocol.status import Code, RefusedError
 from eigenfit_serving.server import budget
 from eigenfit_serving.server.budget import Budget, Held
-from eigenfit_serving.server.status import Code, RefusedError
 
 MEGABYTE = 1 << 20
 

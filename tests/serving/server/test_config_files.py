@@ -1,13 +1,13 @@
 import pytest
 
 from eigenfit_serving.protocol.messages import ModelServerConfig, MonitoringConfig
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.config_files import (
     ConfigPoller,
     model_config,
     read_message,
 )
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
 
 
 def models_file(path, *names):

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from tests.serving.server import grpc_models
 
-from eigenfit_serving.server.executor import SavedModel
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.running.executor import SavedModel
 
 
 def context(seconds=None):

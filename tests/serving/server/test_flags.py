@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import pytest
 
-from eigenfit_serving.server.flags import FlagError, help_text, parse_flags
-from eigenfit_serving.server.main import main
 from eigenfit_serving.server.options import WITHOUT_EFFECT, Options
+from eigenfit_serving.server.process.flags import FlagError, help_text, parse_flags
+from eigenfit_serving.server.process.main import main
 
 
 def test_no_flags_give_the_defaults():
@@ -126,7 +126,7 @@ def test_grpc_has_a_port_unless_it_is_0():
 def test_help_and_version_need_no_tensorflow():
     program = (
         "import sys\n"
-        "from eigenfit_serving.server.main import main\n"
+        "from eigenfit_serving.server.process.main import main\n"
         "codes = [main(['--help']), main(['--version']), main(['-h'])]\n"
         "heavy = {'tensorflow', 'grpc', 'httptools', 'prometheus_client'}\n"
         "sys.exit(any(codes) or bool(heavy & set(sys.modules)))"

@@ -5,10 +5,10 @@ import threading
 import pytest
 from tests.serving.server.fakes_life import context
 
-from eigenfit_serving.server.access_log import AccessLog
-from eigenfit_serving.server.gate import RequestGate
-from eigenfit_serving.server.metrics import Metrics
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.watching.access_log import AccessLog
+from eigenfit_serving.server.watching.gate import RequestGate
+from eigenfit_serving.server.watching.metrics import Metrics
 
 
 class Lines:
@@ -135,7 +135,7 @@ def test_names_in_the_log_are_cut():
 
 
 def test_a_reader_that_does_not_read_stops_no_request(monkeypatch):
-    monkeypatch.setattr("eigenfit_serving.server.access_log._CAPACITY", 2)
+    monkeypatch.setattr("eigenfit_serving.server.watching.access_log._CAPACITY", 2)
     go, lines = threading.Event(), []
 
     class Slow(io.StringIO):

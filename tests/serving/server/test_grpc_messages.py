@@ -21,7 +21,7 @@ from tensorflow_serving.apis import (
 from tests.serving.server.fakes_grpc import Gate, Models
 from tests.serving.server.grpc_models import loaded
 
-from eigenfit_serving.server.grpc_server import GrpcServer
+from eigenfit_serving.server.grpc.server import GrpcServer
 from eigenfit_serving.server.options import Options
 
 

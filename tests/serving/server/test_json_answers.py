@@ -5,12 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eigenfit_serving.server.json_answers import (
-    columns,
-    predictions,
-)
-from eigenfit_serving.server.rest_messages import failure
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.rest.json.answers import columns, predictions
+from eigenfit_serving.server.rest.messages import failure
 
 NAN, INF = np.nan, np.inf
 

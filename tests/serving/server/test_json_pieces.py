@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from eigenfit_serving.server import json_answers
+from eigenfit_serving.server.rest.json import answers as json_answers
 
 SHAPES = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=7)
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.serving.server.rest_fakes import outcome
 
 from eigenfit_serving.protocol.messages import DataType
-from eigenfit_serving.server.json_dtypes import ELEMENTS, WRITABLE
-from eigenfit_serving.server.json_tensors import predict_inputs, signature_name_of
-from eigenfit_serving.server.json_text import parse_object
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.rest.json.tensors import predict_inputs, signature_name_of
+from eigenfit_serving.server.rest.json.text import parse_object
+from eigenfit_serving.server.running.dtypes import ELEMENTS, WRITABLE
 
 NUMBERS = {name[3:].lower(): number for name, number in DataType.items()}
 TYPES = (

@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.serving.server.rest_fakes import outcome
 
-from eigenfit_serving.server.json_text import parse_object
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.rest.json.text import parse_object
 
 INF = math.inf
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tests.serving.server.rest_fakes import FakeServable, signature
 
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import WARMUP, RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.predict import predict
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.running.predict import predict
 
 INPUTS = {"matrix": "DT_DOUBLE", "max_steps": "DT_INT32"}
 

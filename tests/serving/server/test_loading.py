@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from tests.serving.server.fakes_life import FakeServable, context, not_found
 
-from eigenfit_serving.server.loading import load_version
-from eigenfit_serving.server.metrics import Metrics
+from eigenfit_serving.protocol.status import ServingError
+from eigenfit_serving.server.models.loading import load_version
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import ServingError
+from eigenfit_serving.server.watching.metrics import Metrics
 
 
 class World:

@@ -12,11 +12,11 @@ from tests.serving.server.fakes_life import (
     write_version,
 )
 
-from eigenfit_serving.server.application import Application, say
-from eigenfit_serving.server.flags import parse_flags
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.main import main
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.process.application import Application, say
+from eigenfit_serving.server.process.flags import parse_flags
+from eigenfit_serving.server.process.main import main
 
 FLAGS = ("--file_system_poll_wait_seconds=1", "--access_log=false", "--port=1")
 
@@ -68,7 +68,7 @@ class Running:
 
 @pytest.fixture(autouse=True)
 def files_rest_at_once(monkeypatch):
-    monkeypatch.setattr("eigenfit_serving.server.polling.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("eigenfit_serving.server.models.polling.SETTLED_SECONDS", -1.0)
 
 
 @pytest.fixture

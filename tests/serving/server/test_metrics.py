@@ -5,8 +5,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.server.fakes_life import context
 
-from eigenfit_serving.server.metrics import Metrics
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
+from eigenfit_serving.server.watching.metrics import Metrics
 
 
 @pytest.fixture

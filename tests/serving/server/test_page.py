@@ -18,9 +18,9 @@ from tests.serving.server.rest_fakes import (
 )
 
 from eigenfit import Result
+from eigenfit_serving.protocol.status import Code
 from eigenfit_serving.server.interfaces import RequestContext
-from eigenfit_serving.server.metrics import Metrics
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.server.watching.metrics import Metrics
 
 FILES = (
     "/",

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tests.serving.server.fakes_life import Clock, write_version
 
-from eigenfit_serving.server.polling import Watcher, is_complete
+from eigenfit_serving.server.models.polling import Watcher, is_complete
 
 OLD = 10.0
 ABANDONED = 100.0

@@ -12,11 +12,11 @@ from tests.serving.server.fakes_life import (
 )
 
 from eigenfit_serving.protocol.messages import ModelServerConfig
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import ModelSpec
-from eigenfit_serving.server.manager import Manager
+from eigenfit_serving.server.models.manager import Manager
+from eigenfit_serving.server.models.registry import Registry
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.registry import Registry
-from eigenfit_serving.server.status import Code, ServingError
 
 
 class World:

@@ -5,7 +5,7 @@ from tests.serving.server.fakes_life import Later, not_found, write_version
 from tests.serving.server.test_registry import World, refusal
 
 from eigenfit_serving.protocol.messages import ModelServerConfig
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.protocol.status import Code
 
 
 @pytest.fixture

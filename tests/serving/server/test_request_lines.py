@@ -12,9 +12,9 @@ from tests.serving.server import fakes_grpc
 from tests.serving.server.grpc_models import loaded
 from tests.serving.server.rest_fakes import FakeGate, running
 
-from eigenfit_serving.server.grpc_server import GrpcServer
+from eigenfit_serving.protocol.status import Code
+from eigenfit_serving.server.grpc.server import GrpcServer
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code
 
 PREDICT = "/v1/models/float:predict"
 

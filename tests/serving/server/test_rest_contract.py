@@ -13,7 +13,7 @@ from tests.serving.server.rest_fakes import (
     running,
 )
 
-from eigenfit_serving.server.status import HTTP_STATUS, Code, ServingError
+from eigenfit_serving.protocol.status import HTTP_STATUS, Code, ServingError
 
 
 @pytest.fixture(scope="module")

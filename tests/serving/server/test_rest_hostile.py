@@ -16,13 +16,13 @@ from tests.serving.server.rest_fakes import (
     running,
 )
 
+from eigenfit_serving.protocol.status import Code
 from eigenfit_serving.server.budget import Budget, Held
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_app import inflate
-from eigenfit_serving.server.rest_handlers import RestHandlers
-from eigenfit_serving.server.rest_paths import route
-from eigenfit_serving.server.status import Code
+from eigenfit_serving.server.rest.app import inflate
+from eigenfit_serving.server.rest.handlers import RestHandlers
+from eigenfit_serving.server.rest.paths import route
 
 FREE = Held(Budget(0))
 HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options())

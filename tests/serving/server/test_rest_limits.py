@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tests.serving.server.rest_fakes import FakeGate, FakeRunner, running
 
-from eigenfit_serving.server.rest_app import inflate
-from eigenfit_serving.server.status import Code, RefusedError, ServingError
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.server.rest.app import inflate
 
 PREDICT = ("POST", "/v1/models/float:predict")
 GOOD = '{"inputs": 1}'

@@ -9,9 +9,9 @@ from tests.export import chromium
 from tests.export.conftest import gallery_solver
 from tests.serving.server.rest_fakes import FakeModels, running
 
-from eigenfit_serving.server.executor import SavedModel
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.predict import predict
+from eigenfit_serving.server.running.executor import SavedModel
+from eigenfit_serving.server.running.predict import predict
 
 
 class Plain(tf.Module):

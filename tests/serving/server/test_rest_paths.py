@@ -1,7 +1,7 @@
 import pytest
 
-from eigenfit_serving.server.rest_paths import is_api, route
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.rest.paths import is_api, route
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import subprocess
 import pytest
 from tests.serving.server.rest_fakes import FakeGate, running
 
+from eigenfit_serving.protocol.status import ServingError
 from eigenfit_serving.server.keys import Keys
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest_server import RestServer
-from eigenfit_serving.server.status import ServingError
+from eigenfit_serving.server.rest.server import RestServer
 
 PREDICT = ("POST", "/v1/models/float:predict", '{"inputs": 1}')
 

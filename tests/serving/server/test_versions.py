@@ -1,12 +1,9 @@
 import pytest
 
 from eigenfit_serving.protocol.messages import ModelServerConfig
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.protocol.text import parse_text
-from eigenfit_serving.server.status import Code, ServingError
-from eigenfit_serving.server.versions import (
-    parse_version,
-    read_models,
-)
+from eigenfit_serving.server.versions import parse_version, read_models
 
 MODEL = 'config {{ name: "{0}" base_path: "/m/{0}" model_platform: "tensorflow" {1} }}'
 

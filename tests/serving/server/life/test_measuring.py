@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from tests.serving.server.fakes_life import FakeServable, context
 
-from eigenfit_serving.server.executor import SavedModel
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import WARMUP
-from eigenfit_serving.server.loading import MeasuredServable
-from eigenfit_serving.server.metrics import Metrics
+from eigenfit_serving.server.models.loading import MeasuredServable
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.running.executor import SavedModel
+from eigenfit_serving.server.watching.metrics import Metrics
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,7 @@ from tests.serving.server.life.test_process import (
     wait_for,
 )
 
-from eigenfit_serving.protocol.messages import (
-    ReloadConfigRequest,
-    ReloadConfigResponse,
-)
+from eigenfit_serving.protocol.messages import ReloadConfigRequest, ReloadConfigResponse
 
 RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 

@@ -4,9 +4,9 @@ import tensorflow as tf
 from tests.serving.server.fakes_life import FakeServable
 
 from eigenfit_serving.protocol.messages import PredictionLog
-from eigenfit_serving.server.loading import WARMUP_FILE, read_logs, run_warmup
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.models.loading import WARMUP_FILE, read_logs, run_warmup
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
 
 
 def log_of(signature):
@@ -37,7 +37,7 @@ class Runs:
 @pytest.fixture
 def runs(monkeypatch):
     runs = Runs()
-    monkeypatch.setattr("eigenfit_serving.server.loading.execute_log", runs)
+    monkeypatch.setattr("eigenfit_serving.server.models.loading.execute_log", runs)
     return runs
 
 

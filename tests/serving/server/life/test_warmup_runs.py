@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from eigenfit_serving.protocol.messages import PredictionLog
+from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.protocol.tensors import from_array
-from eigenfit_serving.server.executor import SavedModel
-from eigenfit_serving.server.loading import WARMUP_FILE, load_version
-from eigenfit_serving.server.metrics import Metrics
+from eigenfit_serving.server.models.loading import WARMUP_FILE, load_version
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.status import Code, ServingError
+from eigenfit_serving.server.running.executor import SavedModel
+from eigenfit_serving.server.watching.metrics import Metrics
 
 
 class Twice(tf.Module):

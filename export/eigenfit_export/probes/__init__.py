@@ -1,0 +1,1 @@
+"""Inputs with known answers, and how exactly these must be met."""

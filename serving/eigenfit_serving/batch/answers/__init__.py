@@ -1,0 +1,1 @@
+"""The columns of the answer, progress, and the report."""

@@ -1,0 +1,189 @@
+"""The columns of an output table.
+
+- `id`: of the input; `row`: its number there, from 0 on;
+- with several starts `solution`, 0 for the best one of the row, and `count`, the
+  number of starts that led there (of all that converged, where only the best is kept);
+- `parameters`, `eigenvalues`: lists; `loss`; all null where nothing was computed;
+- `steps`, `result`: a code, and `text`, what it means;
+- `message`: what is wrong with a malformed row, null for others;
+- `worker`: who computed it, and `seconds`: its share of the time of its batch.
+
+Codes are those of `eigenfit.Result`: 0 converged, 1 stationary, 2 max_steps, 3 stalled,
+4 nonfinite, 5 invalid_input, 6 minimum; and -1, worker_died, which is no result of a
+fit. Converged and minimum are successes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from eigenfit_serving.protocol.results import Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from eigenfit_serving.batch.model import ModelFacts
+    from eigenfit_serving.batch.solving.choosing import Chosen
+    from eigenfit_serving.batch.solving.fitting import Fits
+
+CONVERGED, INVALID, MINIMUM, WORKER_DIED = 0, 5, 6, -1
+
+CODE_NAMES = (*(result.name for result in Result), "worker_died")
+"""By code; the last one is that of -1."""
+
+SUCCESSES = tuple(result.name for result in Result if result.is_success)
+
+MALFORMED_TEXT = "The row was not fitted: see the message. Correct its input."
+DIED_TEXT = (
+    "The row was not fitted: the process that worked on it died each time, usually "
+    "for lack of memory. Try it alone, or fewer starts."
+)
+
+
+class Answers(NamedTuple):
+    """Rows of the output."""
+
+    table: pa.RecordBatch
+    counts: np.ndarray  # [8] int, rows of the input by code, in the order of CODE_NAMES
+
+
+def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.Schema:
+    """Gives names and types of the columns.
+
+    Args:
+        id_type: Of `id`.
+        facts: Of the model.
+        several: Whether rows have several starts.
+    """
+    import pyarrow as pa
+
+    real = pa.float32() if facts.dtype == "float32" else pa.float64()
+    name = pa.dictionary(pa.int8(), pa.string())
+    fields = [
+        ("id", id_type),
+        ("row", pa.int64()),
+        *([("solution", pa.int32()), ("count", pa.int32())] if several else []),
+        ("parameters", pa.list_(real)),
+        ("eigenvalues", pa.list_(real)),
+        ("loss", real),
+        ("steps", pa.int32()),
+        ("result", pa.int32()),
+        ("text", name),
+        ("message", pa.string()),
+        ("worker", name),
+        ("seconds", pa.float32()),
+    ]
+    return pa.schema(fields)
+
+
+def build_answers(
+    schema: pa.Schema,
+    ids: pa.Array,
+    first: int,
+    chosen: Chosen,
+    fits: Fits,
+    texts: list[str | None] | None,
+    bad_code: int,
+    worker: str,
+    seconds: float,
+) -> Answers:
+    """Puts the rows of a batch together.
+
+    Args:
+        schema: See `output_schema`.
+        ids: `[b]`.
+        first: Number of the first row.
+        chosen: `s` solutions; `row` counts within the batch. Other rows are bad.
+        fits: `s` fits.
+        texts: `[b]`, what is wrong with a row; None for nothing at all.
+        bad_code: Result of bad rows.
+        worker: Name.
+        seconds: Time of a row.
+    """
+    import pyarrow as pa
+
+    b, s = len(ids), len(chosen.row)
+    is_bad = np.ones(b, bool)
+    is_bad[chosen.row] = False
+    bad = np.flatnonzero(is_bad)
+    row = np.concatenate([chosen.row, bad])
+    # Where each row of the output comes from: a solution, or s for none.
+    source = np.concatenate([np.arange(s), np.full(len(bad), s)])
+    if len(bad):
+        order = np.argsort(row, kind="stable")
+        row, source = row[order], source[order]
+    none = source == s
+    code = np.append(fits.result, bad_code)[source].astype(np.int32)
+    number = len(row)
+    # There is one row for each: the common case.
+    ids = ids if number == b and not chosen.solution.any() else ids.take(pa.array(row))
+    columns = {
+        "id": ids,
+        "row": pa.array(row + first),
+        "solution": pa.array(np.append(chosen.solution, 0)[source].astype(np.int32)),
+        "count": pa.array(np.append(chosen.starts, 0)[source].astype(np.int32)),
+        "parameters": _lists(fits.parameters, none),
+        "eigenvalues": _lists(fits.eigenvalues, none),
+        "loss": pa.array(np.append(fits.loss, np.nan)[source], mask=none),
+        "steps": pa.array(np.append(fits.num_steps, 0)[source].astype(np.int32)),
+        "result": pa.array(code),
+        "text": _named(code % len(CODE_NAMES), _code_texts()),
+        "message": pa.nulls(number, pa.string())
+        if texts is None
+        else pa.array(texts, pa.string()).take(pa.array(row)),
+        "worker": _named(np.zeros(number, int), [worker]),
+        "seconds": pa.array(np.full(number, seconds, np.float32)),
+    }
+    arrays = [columns[name].cast(schema.field(name).type) for name in schema.names]
+    leads = np.append(chosen.solution, 0)[source] == 0
+    counts = np.bincount(code[leads] % len(CODE_NAMES), minlength=len(CODE_NAMES))
+    return Answers(pa.record_batch(arrays, schema=schema), counts)
+
+
+def _lists(values: np.ndarray, none: np.ndarray) -> pa.Array:
+    # Lists of the same length, and null where there is none.
+    import pyarrow as pa
+
+    width = values.shape[1]
+    ends = np.cumsum(np.where(none, 0, width))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    mask = pa.array(none) if none.any() else None
+    flat = pa.array(np.ascontiguousarray(values).ravel())
+    return pa.ListArray.from_arrays(offsets, flat, mask=mask)
+
+
+def _named(index: np.ndarray, names: list[str]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(
+        pa.array(index.astype(np.int8)), pa.array(names)
+    )
+
+
+def _code_texts() -> list[str]:
+    texts = [result.text for result in Result]
+    texts[INVALID] = MALFORMED_TEXT
+    return [*texts, DIED_TEXT]
+
+
+def named_counts(counts: list[int]) -> dict[str, int]:
+    """Names counts by code, leaving zeros out.
+
+    Example:
+        >>> named_counts([3, 0, 1])
+        {'converged': 3, 'max_steps': 1}
+    """
+    return {k: n for k, n in zip(CODE_NAMES, counts, strict=False) if n}
+
+
+def added(counts: Iterable[Sequence[int]]) -> list[int]:
+    """Adds counts by code.
+
+    Example:
+        >>> added([[1, 0, 0, 0, 0, 0, 0, 2], [0, 3, 0, 0, 0, 0, 0, 0]])
+        [1, 3, 0, 0, 0, 0, 0, 2]
+    """
+    return np.sum([[0] * len(CODE_NAMES), *counts], axis=0).tolist()

@@ -1,0 +1,79 @@
+"""The progress bar of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from eigenfit_serving.batch.answers.output import SUCCESSES, named_counts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+SECONDS = 60.0
+"""Between lines where there is no terminal."""
+
+Update = Callable[[list[int], float], None]
+"""Shows how far the run is: rows by code, those of earlier runs included, and rows a
+second."""
+
+
+@contextlib.contextmanager
+def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
+    """Shows rows, their rate, the time that is left and how many failed.
+
+    Args:
+        console: Where: a bar on a terminal, else a line now and then; None for nothing.
+        total: Rows of the input.
+        before: Rows that an earlier run has done.
+    """
+    if console is None:
+        yield lambda counts, rate: None
+        return
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def say(counts: list[int], rate: float) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SECONDS:
+                last = time.monotonic()
+                line = f"{sum(counts):,} of {total:,} rows, {rate:,.0f} rows/s, "
+                line += _told(counts)
+                console.print(line, highlight=False, soft_wrap=True)
+
+        yield say
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("starting workers", total=total, completed=before, rate=0.0)
+        yield lambda counts, rate: bar.update(
+            task, completed=sum(counts), description=_told(counts), rate=rate
+        )
+
+
+def _told(counts: list[int]) -> str:
+    named = named_counts(counts)
+    good = {name: named.get(name, 0) for name in SUCCESSES}
+    told = [f"{n:,} {name}" for name, n in good.items() if n or name == "converged"]
+    return ", ".join([*told, f"{sum(counts) - sum(good.values()):,} failed"])

@@ -1,0 +1,1 @@
+"""Workers: processes of this machine, or Ray's."""

@@ -1,0 +1,247 @@
+"""The engine of clusters: Ray Data, with an actor for each GPU or share of the cores.
+
+The data set is the list of parts. Each actor reads its parts and writes the answers
+itself, so that rows never pass through the driver or the object store; all machines
+must see model, input and output under the same paths.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from eigenfit_serving.batch.answers.output import CODE_NAMES
+from eigenfit_serving.batch.engines.interface import EngineError, Event
+from eigenfit_serving.batch.engines.worker import Worker
+from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
+from eigenfit_serving.batch.processes import module_path
+from eigenfit_serving.batch.settings import Job
+from eigenfit_serving.batch.tables.writing import writable
+from eigenfit_serving.errors import InputError
+
+_NONE = [0] * len(CODE_NAMES)
+
+
+class RayEngine:
+    """Has parts done by actors.
+
+    Args:
+        workers: Number of actors; None for as many as the cluster has shares.
+        gpus: Number of GPUs that they share; 0 for none.
+        cores: Of each actor.
+        address: Of a cluster, "auto" or "host:6379"; None begins a local one, which
+            ends with the run.
+    """
+
+    name = "ray"
+
+    def __init__(
+        self,
+        workers: int | None,
+        gpus: int = 0,
+        cores: int = 1,
+        address: str | None = None,
+    ) -> None:
+        self.workers, self.cores = workers, cores
+        self._gpus, self._address = gpus, address
+
+    def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
+        """Has all parts done; see `Engine.run`."""
+        ray = _imported()
+        begins = not ray.is_initialized()
+        try:
+            with self._started(ray) if begins else contextlib.nullcontext():
+                yield from self._run(ray, job, pending)
+        except ray.exceptions.RayError as error:
+            raise EngineError(
+                f"engine = ray: failed; go on with --resume. Its last words: "
+                f"{_last_line(str(error))}"
+            ) from error
+
+    def _run(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
+        self._claim(ray.cluster_resources())
+        yield Event(ready=True)
+        # Another pass for parts that killed their actors.
+        while pending.waiting:
+            parts = {part.first: part for part in pending.waiting}
+            pending.waiting.clear()
+            for first, deaths, counts in self._pass(ray, job, list(parts.values())):
+                if any(counts):
+                    pending.deaths += deaths
+                    yield Event(parts[first], counts)
+                else:
+                    pending.lost(parts[first], deaths)
+
+    def _claim(self, found: dict[str, float]) -> None:
+        # Ray would wait for what is not there.
+        number = int(found.get("CPU", 0)) // self.cores
+        if self._gpus > found.get("GPU", 0):
+            raise InputError(
+                f"gpus = {self._gpus}: the cluster has {found.get('GPU', 0):g}. Give "
+                f"fewer, or start its machines first."
+            )
+        if self.workers is None:
+            self.workers = max(1, number)
+        if self.workers > number:
+            raise InputError(
+                f"workers = {self.workers}: the cluster has {found.get('CPU', 0):g} "
+                f"cores, enough for {number} workers. Give fewer, or start its "
+                f"machines first."
+            )
+
+    @contextlib.contextmanager
+    def _started(self, ray: Any) -> Iterator[None]:
+        local: dict[str, Any] = {
+            "num_cpus": max(1, (self.workers or 1) * self.cores),
+            "num_gpus": self._gpus or None,
+            "include_dashboard": False,
+        }
+        with tempfile.TemporaryDirectory() as empty:
+            # Ray would have actors look for modules in the folder where we are.
+            environment: dict[str, Any] = {"working_dir": empty}
+            if not self._address:
+                environment["env_vars"] = {"PYTHONPATH": module_path()}
+            try:
+                ray.init(
+                    address=self._address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                    runtime_env=environment,
+                    **({} if self._address else local),
+                )
+            except Exception as error:
+                where = self._address or "this machine"
+                text = " ".join(str(error).split())[:300]
+                raise EngineError(
+                    f"engine = ray: cannot use {where}: {text}"
+                ) from error
+            try:
+                yield
+            finally:
+                ray.shutdown()
+
+    def _pass(
+        self, ray: Any, job: Job, parts: list[Part]
+    ) -> Iterator[tuple[int, int, list[int]]]:
+        from ray.data import ActorPoolStrategy, DataContext
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        workers = self.workers or 1
+        items = [asdict(part) for part in parts]
+        rows = ray.data.from_items(items, override_num_blocks=len(items))
+        answers = rows.map_batches(
+            PartActor,
+            fn_constructor_args=[job],
+            batch_size=1,
+            batch_format="numpy",
+            # Ray replaces actors that die, and repeats what they were doing.
+            compute=ActorPoolStrategy(
+                size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=self.cores,
+            num_gpus=self._gpus / workers if self._gpus else None,
+            runtime_env={"env_vars": _environment(job)},
+        )
+        for answer in answers.iter_rows():
+            if answer["fault"]:
+                raise InputError(answer["fault"])
+            yield answer["first"], answer["deaths"], list(map(int, answer["counts"]))
+
+
+class PartActor:
+    """A worker that Ray keeps.
+
+    Args:
+        job: What is to be done.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._worker, self._fault = job, None, ""
+        try:
+            self._worker = Worker(job, f"{platform.node()}/{os.getpid()}")
+        except InputError as error:
+            # Ray would begin actors that fail again and again.
+            self._fault = str(error)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Works on the part of a batch.
+
+        Returns:
+            Its `first` row, `counts` by code (all 0 if it killed too many), `deaths`
+            of actors before, and a `fault` for which the run must end; one of each.
+        """
+        part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
+        deaths, counts, fault = 0, _NONE, self._fault
+        if self._worker is not None:
+            try:
+                deaths, counts = self._work(self._worker, part)
+            except InputError as error:
+                fault = str(error)
+        return {
+            "first": [part.first],
+            "counts": [counts],
+            "deaths": [deaths],
+            "fault": [fault],
+        }
+
+    def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
+        # Ray repeats what killed an actor without end: each try leaves a mark.
+        marks = Path(self._job.drafts, f"{part.name}.tries")
+        with writable(Path(self._job.parts)):
+            with marks.open("ab") as file:
+                file.write(b".")
+                deaths = file.tell() - 1
+            counts = _NONE if deaths == TRIES else worker.work(part)
+            marks.unlink(missing_ok=True)
+        return deaths, counts
+
+
+def _last_line(text: str) -> str:
+    # Of a traceback; below some lines of it are marks.
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line.strip("^~ ")]
+    return lines[-1][:300] if lines else "none"
+
+
+def _environment(job: Job) -> dict[str, str]:
+    # Of the actors; Ray itself says which GPUs they see.
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": str(job.threads),
+        "OPENBLAS_NUM_THREADS": str(job.threads),
+        **({} if job.gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
+    }
+
+
+def _imported() -> Any:
+    # Before Ray is imported: it sends nothing anywhere, neither figures about its use
+    # nor the working folder.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Of a cluster that we begin; at Ray's 15 a busy neighbour leaves workers 5 % of a
+    # core.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineError(
+            f"engine = ray: needs Ray ({error}). Install it: "
+            f'pip install "eigenfit[batch]"'
+        ) from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return ray

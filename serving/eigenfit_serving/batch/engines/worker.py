@@ -1,0 +1,125 @@
+"""What workers of both engines do: load the model once, then part after part."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from eigenfit_serving.batch.answers.output import CODE_NAMES
+from eigenfit_serving.batch.engines.interface import EngineError
+from eigenfit_serving.batch.plan.parts import Part
+from eigenfit_serving.batch.settings import Job
+from eigenfit_serving.batch.tables.reading import Reader
+from eigenfit_serving.batch.tables.writing import write_part
+from eigenfit_serving.errors import InputError
+
+if TYPE_CHECKING:
+    from eigenfit_serving.batch.engines.kernel import Kernel
+
+T = TypeVar("T")
+
+
+def load_kernel(job: Job, name: str) -> Kernel:
+    """Loads TensorFlow and the model, and makes a fit, so that the next are fast.
+
+    Args:
+        job: What is to be done.
+        name: Of this worker, for the answers.
+
+    Raises:
+        InputError: If it shall compute on a GPU and there is none.
+    """
+    import tensorflow as tf
+
+    from eigenfit_serving.batch.engines.kernel import Kernel
+    from eigenfit_serving.batch.solving.fitting import Fitter
+
+    devices = tf.config.list_physical_devices("GPU")
+    if job.gpu and not devices:
+        raise InputError(
+            f"gpus: TensorFlow finds no GPU for a worker on {platform.node()}. Give "
+            f"gpus = 0, or install what it lacks: a driver, tensorflow[and-cuda]."
+        )
+    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for device in devices:
+        tf.config.experimental.set_memory_growth(device, True)
+    tf.get_logger().setLevel("ERROR")
+    fitter = Fitter(job.model, job.batch_size)
+    fitter.warm_up()
+    return Kernel(fitter, job.settings, name)
+
+
+class Worker:
+    """Works on parts.
+
+    Args:
+        job: What is to be done.
+        name: Of this worker, for the answers.
+        load: Makes its kernel.
+        tell: Told the rows by code that have been solved of the part so far.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        name: str,
+        load: Callable[[Job, str], Kernel] = load_kernel,
+        tell: Callable[[np.ndarray], None] = lambda counts: None,
+    ) -> None:
+        self._job, self._tell = job, tell
+        self._kernel = _explained(lambda: load(job, name))
+        self._reader = Reader(job.inputs, job.schema)
+
+    def work(self, part: Part) -> list[int]:
+        """Solves the rows of a part and writes the file of their solutions.
+
+        Returns:
+            Its rows by code.
+
+        Raises:
+            InputError: If the input cannot be read or the output not be written.
+        """
+        return _explained(lambda: self._work(part))
+
+    def _work(self, part: Part) -> list[int]:
+        import pyarrow as pa
+
+        tables, first = [], part.first
+        counts = np.zeros(len(CODE_NAMES), int)
+        size = self._kernel.rows_per_batch
+        for batch in self._reader.read(part.first, part.rows, size):
+            answers = self._kernel.solve(batch, first, part.give_up)
+            tables.append(answers.table)
+            first += batch.num_rows
+            counts += answers.counts
+            self._tell(counts)
+        table: pa.Table = pa.Table.from_batches(tables)
+        found, job = counts.tolist(), self._job
+        write_part(table, found, Path(job.parts, part.name), Path(job.drafts))
+        return found
+
+
+def _explained(call: Callable[[], T]) -> T:
+    # Errors that nobody foresaw become one line.
+    try:
+        return call()
+    except InputError:
+        raise
+    except Exception as error:
+        # A smaller part may have enough memory. TensorFlow has its own class for this.
+        if (
+            isinstance(error, MemoryError)
+            or "ResourceExhausted" in type(error).__name__
+        ):
+            os._exit(3)
+        text = " ".join(str(error).split())[:500]
+        raise EngineError(f"a worker failed: {type(error).__name__}: {text}") from None

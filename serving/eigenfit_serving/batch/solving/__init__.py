@@ -1,0 +1,1 @@
+"""Fits of many rows, and the choice among their solutions."""

@@ -1,0 +1,139 @@
+"""Inputs that are no Parquet become one Parquet file of the run, once.
+
+So there is one way to read rows, from any row on, whatever the format they came in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eigenfit_serving.batch.tables.columns import COLUMNS, normalised
+from eigenfit_serving.batch.tables.csv_text import CSVFile
+from eigenfit_serving.batch.tables.writing import whole_file
+from eigenfit_serving.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 2**16
+"""Of a row group, about."""
+
+
+class ArrowFile:
+    """An Arrow IPC file or stream.
+
+    Args:
+        path: Of it.
+    """
+
+    quoted_lines = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of columns."""
+        return self._reader().schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Reads all rows."""
+        names = self.schema.names
+        reader = self._reader([k for k, name in enumerate(names) if name in COLUMNS])
+        if hasattr(reader, "get_batch"):
+            yield from map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            yield from reader
+
+    def _reader(self, fields: Sequence[int] = ()) -> Any:
+        import pyarrow as pa
+
+        source = pa.memory_map(str(self._path))
+        options = pa.ipc.IpcReadOptions(included_fields=list(fields))
+        try:
+            return pa.ipc.open_file(source, options=options)
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_stream(source, options=options)
+
+
+CONVERTED: dict[str, type[CSVFile] | type[ArrowFile]] = {
+    **dict.fromkeys((".csv", ".tsv"), CSVFile),
+    **dict.fromkeys((".arrow", ".feather", ".ipc", ".arrows"), ArrowFile),
+}
+"""Readers of other formats, by suffix."""
+
+
+def convert(
+    files: Sequence[Path], schema: pa.Schema, path: Path, draft: Path, limit: int | None
+) -> int:
+    """Writes the rows of files to one Parquet file, which is there whole or not at all.
+
+    Args:
+        files: In the order of their rows; each has a suffix of `CONVERTED`.
+        schema: Of what is written; see `rows_schema`.
+        path: Of the file.
+        draft: The file until it is whole, on the same disk.
+        limit: Rows at most, about.
+
+    Returns:
+        Lines of CSV that belong to rows which began in other ones.
+
+    Raises:
+        InputError: If a file cannot be read.
+        OutputError: If the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    waiting: list[pa.RecordBatch] = []
+    quoted: list[int] = []
+    number = total = 0
+    with whole_file(path, draft) as file, pq.ParquetWriter(file, schema) as writer:
+        for batch in _batches(files, quoted):
+            for k in range(0, batch.num_rows, _ROWS):
+                waiting.append(normalised(batch.slice(k, _ROWS), schema))
+                number += waiting[-1].num_rows
+                if number >= _ROWS:
+                    writer.write_table(pa.Table.from_batches(waiting))
+                    waiting, total, number = [], total + number, 0
+            if limit is not None and total + number >= limit:
+                break
+        writer.write_table(pa.Table.from_batches(waiting, schema))
+    return sum(quoted)
+
+
+def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatch]:
+    for path in files:
+        with readable(path):
+            reader = CONVERTED[path.suffix.lower()](path)
+            yield from reader.batches()
+            quoted.append(reader.quoted_lines)
+
+
+@contextlib.contextmanager
+def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
+    """Says where an error ends it that a file cannot be read.
+
+    Args:
+        path: Of the file.
+        argument: Whose value it is.
+
+    Raises:
+        InputError: If one does.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        is_there = not isinstance(error, OSError)
+        remedy = "Write it again" if is_there else "Give another path, or rights"
+        raise InputError(
+            f"{argument} = {path}: cannot be read ({str(reason).rstrip('.')}). "
+            f"{remedy}."
+        ) from error

@@ -1,0 +1,1 @@
+"""The command `eigenfit`, one file for each of its commands."""

@@ -1,0 +1,137 @@
+"""The command `eigenfit batch`: a table of problems in, a table of solutions out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = (
+    "Example:  eigenfit batch models/identity problems.parquet solutions.parquet "
+    "--workers 2"
+)
+
+_INTEGER = "INTEGER"
+
+
+def batch(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL_OR_PROBLEM",
+            help="The folder of an exported model, or a problem file.",
+        ),
+    ],
+    input: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="Parquet, CSV or Arrow: a file, or a folder of them."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="A file (.parquet, .csv, .arrow), or a folder of Parquet files.",
+        ),
+    ],
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="local: processes of this machine; ray: a cluster, or this machine.",
+        ),
+    ] = "local",
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar=_INTEGER, help="Fits in one call; by the model's size if not given."
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(metavar=_INTEGER, help="Processes; one for each core or GPU."),
+    ] = None,
+    gpus: Annotated[
+        str, typer.Option(metavar=_INTEGER, help="Number of GPUs to use.")
+    ] = "0",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that ended early.")
+    ] = False,
+    limit: Annotated[
+        str | None, typer.Option(metavar=_INTEGER, help="Solve the first rows only.")
+    ] = None,
+    starts: Annotated[
+        str | None,
+        typer.Option(metavar=_INTEGER, help="Fit each row from so many starts."),
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="With --starts: best or all (distinct solutions)."
+        ),
+    ] = "best",
+    seed: Annotated[
+        str | None, typer.Option(metavar=_INTEGER, help="Of the random starts.")
+    ] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="The loss at which a row without its own has converged; by default "
+            "residuals of 1e-10 of its targets.",
+        ),
+    ] = None,
+    max_steps: Annotated[
+        str | None,
+        typer.Option(metavar=_INTEGER, help="Of rows without their own."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --engine ray: auto, or host:6379 of the head; a local Ray if "
+            "not given.",
+        ),
+    ] = None,
+) -> None:
+    """Solve a table of problems of any size.
+
+    INPUT has the columns id and targets (a list of numbers) and, where wanted, initial
+    (a list), tolerance, max_steps and, with a problem file, weights (a list). OUTPUT
+    has a row for each, with parameters, eigenvalues, loss, steps, a result code and
+    its text. A report in JSON is written beside it.
+
+    Exit code 0: every row has its answer, whatever it is; 2: bad input, or the output
+    cannot be written: go on with --resume; 130: stopped by Ctrl-C, likewise.
+    """
+    from rich.console import Console
+
+    from eigenfit_serving.batch.run import run_batch
+    from eigenfit_serving.cli.shared import number
+
+    try:
+        report = run_batch(
+            model,
+            input,
+            output,
+            engine=engine,  # type: ignore[arg-type]
+            batch_size=number(batch_size),  # type: ignore[arg-type]
+            workers=number(workers),  # type: ignore[arg-type]
+            gpus=number(gpus),  # type: ignore[arg-type]
+            resume=resume,
+            limit=number(limit),  # type: ignore[arg-type]
+            starts=number(starts),  # type: ignore[arg-type]
+            keep=keep,  # type: ignore[arg-type]
+            seed=number(seed),  # type: ignore[arg-type]
+            tolerance=number(tolerance),  # type: ignore[arg-type]
+            max_steps=number(max_steps),  # type: ignore[arg-type]
+            address=address,
+            console=Console(stderr=True),
+        )
+    except KeyboardInterrupt:
+        typer.echo("eigenfit: stopped. Go on with --resume.", err=True)
+        sys.exit(130)
+    report.print(Console())

@@ -1,0 +1,145 @@
+"""The command `eigenfit fit`: a problem file in, its answer out."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eigenfit_serving.cli.shared import (
+    NOT_CONVERGED,
+    DtypeOption,
+    MethodOption,
+    ProblemArgument,
+    fail,
+    input_errors,
+    number,
+    require_matplotlib,
+    solver_of,
+)
+
+EPILOG = "Example:  eigenfit fit examples/identity.toml --starts 8 --output result.json"
+
+
+def fit(
+    problem: ProblemArgument,
+    method: MethodOption = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="The loss at which a fit has converged; by default residuals of "
+            "1e-10 of the targets.",
+        ),
+    ] = None,
+    max_steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER", help="Steps at most; the method's own by default."
+        ),
+    ] = None,
+    starts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER", help="Number of random starts, fitted together."
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="Of the random starts.")
+    ] = None,
+    dtype: DtypeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all results: .json or .npz."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the convergence: .png, .svg or .pdf."),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Fit there: grpc://host:8500 or http://host:8501, see eigenfit serve.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of the server's model; that of the file by default."
+        ),
+    ] = None,
+) -> None:
+    """Fit a problem and print the answer.
+
+    Options take precedence over the file. Exit code 0: the best start met the
+    targets, or found a least-squares minimum of more data than unknowns or of data
+    with errors; 2: bad input; 3: neither, the best answer is printed all the same.
+    """
+    from rich.console import Console
+
+    from eigenfit_serving.cli.report import print_outcome
+    from eigenfit_serving.cli.terminal import fit_progress
+    from eigenfit_serving.files import check_writable, replacing
+    from eigenfit_serving.fitting.outcome import observed_levels, run_fit
+    from eigenfit_serving.fitting.remote import RemoteFit, connect
+    from eigenfit_serving.fitting.result_files import WRITERS
+    from eigenfit_serving.problem_file.reading import read_problem
+
+    content = read_problem(
+        problem,
+        method=method,
+        tolerance=number(tolerance),
+        max_steps=number(max_steps),
+        starts=number(starts),
+        seed=number(seed),
+        dtype=dtype,
+    )
+    if output:
+        check_writable("--output", output, WRITERS)
+    if plot:
+        check_writable("--plot", plot, (".png", ".svg", ".pdf"))
+        require_matplotlib()
+    if server and plot:
+        fail("--plot: a server keeps no history. Leave out --server or --plot.")
+    if model and not server:
+        fail("--model: needs --server.")
+    client = connect(server, model, problem.stem) if server else None
+    with input_errors(problem), client or contextlib.nullcontext():
+        solver = solver_of(content)
+        remote = RemoteFit(client, solver, str(server)) if client else None
+        with fit_progress(Console(stderr=True)) as progress:
+            outcome = run_fit(
+                content,
+                solver,
+                record_every=1 if plot else 0,
+                progress=progress,
+                remote=remote,
+            )
+
+    # Before printing, which may end early: `eigenfit fit ... | head`.
+    if output:
+        with replacing("--output", output) as path:
+            WRITERS[output.suffix.lower()](outcome, path)
+    if plot:
+        from eigenfit.plots import plot_convergence
+
+        with replacing("--plot", plot) as path:
+            indices, targets = observed_levels(content)
+            plot_convergence(
+                outcome.solution,
+                targets,
+                indices=indices,
+                tolerance=content.fit.tolerance,
+                title=content.title,
+                path=path,
+            )
+    print_outcome(outcome, Console())
+    written = [f"Wrote {file}" for file in (output, plot) if file]
+    if written:
+        typer.echo("\n" + "\n".join(written))
+    if not outcome.success:
+        typer.echo(f"\nTo look for reasons: eigenfit check {problem}")
+        raise typer.Exit(NOT_CONVERGED)

@@ -1,0 +1,134 @@
+"""`[[blocks]]`, and where the observations of a file stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from eigenfit_serving.errors import check_all
+from eigenfit_serving.problem_file.observations.differences import (
+    DifferencesSection,
+    FreeShiftSection,
+    ObservationSection,
+    only_differences,
+)
+from eigenfit_serving.problem_file.observations.levels import LevelsSection
+from eigenfit_serving.problem_file.section import Name, Section
+from eigenfit_serving.problem_file.structures.composed import StructureSection
+
+if TYPE_CHECKING:
+    import eigenfit as ef
+
+
+class BlockSection(Section):
+    """`[[blocks]]`: one matrix of several that share their parameters."""
+
+    label: Name | None = None
+    structure: Annotated[
+        StructureSection, Field(description='a table with kind = "affine" or another')
+    ]
+    observations: Annotated[
+        list[ObservationSection] | None,
+        Field(description="tables [[blocks.observations]]"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of the problem: of `[structure]`, or of a table of `[[blocks]]`."""
+
+    label: str
+    key: str  # of its structure
+    structure: StructureSection
+    observations: dict[str, ObservationSection]  # by key
+
+    def build(self, dtype: str) -> ef.Block:
+        """Makes the block."""
+        import eigenfit as ef
+
+        observations = [section.build() for section in self.observations.values()]
+        return ef.Block(self.structure.build(dtype), observations, self.label)
+
+
+@dataclass(frozen=True)
+class Term:
+    """An observation and the part of the targets that belongs to it."""
+
+    key: str  # of the observation
+    section: ObservationSection
+    matrix: Matrix | None  # None if it joins several
+    first: int
+    names: list[str]  # of its targets
+
+    @property
+    def part(self) -> slice:
+        """Which of the targets are its own."""
+        return slice(self.first, self.first + len(self.names))
+
+    @property
+    def targets_key(self) -> str:
+        """Key of targets that are given with the observation."""
+        inner = ".observation" * isinstance(self.section, FreeShiftSection)
+        return f"{self.key}{inner}.targets"
+
+    def own_targets(self) -> np.ndarray | None:
+        """Targets given with the observation; 1 for a MAC."""
+        given = self.section.targets
+        if given is None and self.section.kind == "mac":
+            return np.ones(len(self.names))
+        return None if given is None else given.ravel()
+
+
+def terms_of(
+    matrices: list[Matrix], joint: dict[str, ObservationSection]
+) -> Iterator[Term]:
+    """Checks all observations and puts them in the order of their targets.
+
+    Args:
+        matrices: Of the problem.
+        joint: Observations that join them, by key.
+
+    Raises:
+        BadValue: If an observation does not fit.
+        BadValues: If several do not.
+    """
+    orders = {matrix.label: matrix.structure.order for matrix in matrices}
+    check_all(
+        *(
+            partial(section.check, matrix.structure, key)
+            for matrix in matrices
+            for key, section in matrix.observations.items()
+        ),
+        *(
+            partial(_check_joint, section, orders, key)
+            for key, section in joint.items()
+        ),
+    )
+    first = 0
+    for matrix in matrices:
+        for key, section in matrix.observations.items():
+            names = section.names(matrix.structure.order)
+            if len(matrices) > 1:
+                names = [f"{matrix.label}: {name}" for name in names]
+            yield Term(key, section, matrix, first, names)
+            first += len(names)
+    for key, section in joint.items():
+        names = section.names(1)
+        yield Term(key, section, None, first, names)
+        first += len(names)
+
+
+def _check_joint(section: ObservationSection, orders: dict[str, int], key: str) -> None:
+    if not isinstance(section, (DifferencesSection, FreeShiftSection)):
+        raise only_differences(f"{key}.kind", section.kind)
+    section.check_joint(orders, key)
+
+
+def default_observations(key: str, is_alone: bool) -> dict[str, ObservationSection]:
+    """What is observed of a matrix of which nothing is said: all levels, or nothing."""
+    return {key: LevelsSection()} if is_alone else {}

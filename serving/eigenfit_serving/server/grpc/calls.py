@@ -1,0 +1,158 @@
+"""What all methods of the gRPC services have in common.
+
+Requests are parsed here and not by the gRPC library, which would report a malformed one
+as an error of the server.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, EncodeError
+
+from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE, Method
+from eigenfit_serving.protocol.status import (
+    Code,
+    RefusedError,
+    ServingError,
+    invalid,
+    not_served,
+)
+from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.interfaces import REQUEST_ID, RequestContext, request_id
+from eigenfit_serving.server.keys import MISSING, Keys
+from eigenfit_serving.server.watching.gate import RequestGate
+
+Work = Callable[[Any, RequestContext], Any]
+"""Answers a request."""
+
+_log = logging.getLogger(__name__)
+
+_COPIES = 3
+"""Of a message: its bytes, what is parsed of them, and arrays."""
+
+# Characters, as in TensorFlow Serving (grpc_status_util.cc).
+_LONGEST_MESSAGE = 1024
+_CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
+# What a client without a deadline seems to have: hundreds of years.
+_NO_DEADLINE = 1e9
+
+
+def unary_handler(
+    method: Method, api: str, work: Work, gate: RequestGate, budget: Budget
+) -> Any:
+    """Makes a handler of a method.
+
+    Args:
+        method: Gives the classes of the messages.
+        api: For metrics and logs.
+        work: Answers the request.
+        gate: Lets it in.
+        budget: Of memory.
+    """
+
+    def behave(data: bytes, call: grpc.ServicerContext) -> Any:
+        context, held = make_context(api, call), Held(budget)
+        call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
+        try:
+            with gate.admit(context):
+                held.grow(_COPIES * len(data))
+                request = parse(method.request, data)
+                del data
+                return work(request, context).SerializeToString()
+        except ServingError as error:
+            code, message = error.code, error.message
+            if isinstance(error, RefusedError):
+                gate.reject(error.reason)
+        except EncodeError as error:
+            code, message = Code.RESOURCE_EXHAUSTED, f"The answer is too large: {error}"
+        except Exception as error:
+            _log.exception("A request of %s failed.", method.path)
+            code, message = Code.INTERNAL, f"Internal error: {type(error).__name__}"
+        finally:
+            held.release()
+        if len(message) > _LONGEST_MESSAGE:
+            message = message[:_LONGEST_MESSAGE] + "...TRUNCATED"
+        call.abort(_CODES[code], message)
+
+    return grpc.unary_unary_rpc_method_handler(behave)
+
+
+def refusals(*names: str) -> dict[str, Any]:
+    """Makes handlers, by name, of methods that this server does not have."""
+
+    def refuse(name: str) -> Any:
+        def behave(data: bytes, call: grpc.ServicerContext) -> Any:
+            del data
+            call.abort(grpc.StatusCode.UNIMPLEMENTED, not_served(name))
+
+        return grpc.unary_unary_rpc_method_handler(behave)
+
+    return {name: refuse(name) for name in names}
+
+
+class KeyInterceptor(grpc.ServerInterceptor):
+    """Refuses calls without an API key, but for those of the health check.
+
+    Args:
+        keys: One of them is expected in `x-api-key`, or in `authorization` behind
+            `Bearer`.
+        gate: Counts what is refused.
+    """
+
+    def __init__(self, keys: Keys, gate: RequestGate) -> None:
+        self._keys, self._gate = keys, gate
+
+    def intercept_service(
+        self, continuation: Callable[[Any], Any], handler_call_details: Any
+    ) -> Any:
+        """Finds the handler of a call."""
+        details = handler_call_details
+        handler = continuation(details)
+        is_health = details.method.startswith(f"/{HEALTH_SERVICE}/")
+        if is_health or handler is None:
+            return handler
+        if self._keys.accept(details.invocation_metadata or ()):
+            return handler
+
+        def refuse(_: Any, call: grpc.ServicerContext) -> Any:
+            self._gate.reject("api_key")
+            context = make_context("", call)
+            context.extra = {"method": details.method}
+            call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
+            self._gate.note(context, Code.UNAUTHENTICATED)
+            call.abort(grpc.StatusCode.UNAUTHENTICATED, MISSING)
+
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
+    """Collects what accompanies a call; its end cancels what still runs for it."""
+    remaining = call.time_remaining()
+    deadline = None
+    if remaining is not None and remaining < _NO_DEADLINE:
+        deadline = time.monotonic() + max(0.0, remaining)
+    given = str(dict(call.invocation_metadata()).get(REQUEST_ID, ""))
+    context = RequestContext(api, "GRPC", request_id(given), deadline)
+    if not call.add_callback(context.cancel):
+        context.cancel()
+    return context
+
+
+def parse(message_class: Any, data: bytes) -> Any:
+    """Reads a message.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    try:
+        return message_class.FromString(data)
+    except DecodeError:
+        name = message_class.DESCRIPTOR.full_name
+        raise invalid(f"The request is no {name}: it cannot be parsed.") from None

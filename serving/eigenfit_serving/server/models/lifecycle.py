@@ -1,0 +1,197 @@
+"""The versions of one model: what state each is in, and what is to be done next.
+
+A state machine without threads, clocks or files. Versions go through START, LOADING,
+AVAILABLE, UNLOADING and END; one that cannot be loaded ends with an error. What is no
+longer wanted goes only when something that is wanted serves, or nothing is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.interfaces import VersionStatus
+from eigenfit_serving.server.models.polling import Version, Watcher
+from eigenfit_serving.server.versions import ModelSettings
+
+_MAX_ENDED = 100
+"""Versions that have ended and are still listed."""
+
+
+@dataclass(eq=False)
+class Record:
+    """A version and its state.
+
+    Attributes:
+        source: Its folder.
+        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
+        error: Why it ended; or why it could not be loaded so far.
+        is_wanted: Whether the policy asks for it.
+        is_busy: Whether it is being loaded at this moment.
+        failures: How often it could not be loaded.
+        retry_at: When to try again.
+        servable: Once it is loaded, until it is closed.
+        users: Requests that use it.
+    """
+
+    source: Version
+    state: str = "START"
+    error: ServingError | None = None
+    is_wanted: bool = True
+    is_busy: bool = False
+    failures: int = 0
+    retry_at: float = 0.0
+    servable: Any = None
+    users: int = 0
+
+    @property
+    def number(self) -> int:
+        """Number of the version."""
+        return self.source.number
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether loading was given up."""
+        return self.state == "END" and self.error is not None
+
+    def fail_load(self, error: ServingError, max_retries: int, retry_at: float) -> None:
+        """Notes that the version could not be loaded, and when to try again."""
+        self.is_busy, self.error, self.retry_at = False, error, retry_at
+        self.failures += 1
+        if self.failures > max_retries or not self.is_wanted:
+            self.state = "END"
+
+    def status(self) -> VersionStatus:
+        """Tells the state as callers see it."""
+        if self.has_failed and self.error is not None:
+            return VersionStatus(self.number, "END", self.error.code, str(self.error))
+        return VersionStatus(self.number, self.state)
+
+
+@dataclass
+class Model:
+    """A model, and all versions of it that there are or were.
+
+    Attributes:
+        settings: What is configured.
+        watcher: Of the folder.
+        is_seen: Whether somebody has looked for versions since the last change.
+        records: By number.
+    """
+
+    settings: ModelSettings
+    watcher: Watcher
+    is_seen: bool = False
+    records: dict[int, Record] = field(default_factory=dict)
+
+    def want(self, versions: Iterable[Version]) -> None:
+        """Says which versions are to be served, and no others."""
+        wanted = {version.number: version for version in versions}
+        for number, record in self.records.items():
+            record.is_wanted = number in wanted
+            is_waiting = record.state in ("START", "LOADING") and not record.is_busy
+            if is_waiting and not record.is_wanted:
+                record.state = "END"
+        for number, version in wanted.items():
+            old = self.records.get(number)
+            if old is None or (
+                # What failed is not tried again in the same folder.
+                old.state == "END"
+                and (not old.error or old.source.path != version.path)
+            ):
+                self.records[number] = Record(version)
+        ended = [
+            number
+            for number, record in sorted(self.records.items(), reverse=True)
+            if record.state == "END" and not record.is_wanted
+        ]
+        for number in ended[_MAX_ENDED:]:
+            del self.records[number]
+
+    @property
+    def wanted(self) -> list[Record]:
+        """The versions that are to be served."""
+        return [record for record in self.records.values() if record.is_wanted]
+
+    @property
+    def serving(self) -> dict[int, Record]:
+        """The versions that can be used, by number."""
+        return {n: x for n, x in self.records.items() if x.state == "AVAILABLE"}
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is not known yet if there are versions to be loaded."""
+        return not self.is_seen or (not self.wanted and self.watcher.is_waiting)
+
+    @property
+    def is_first_try(self) -> bool:
+        """Whether a version may still be loaded at the first try."""
+        return self.is_pending or not all(record.failures for record in self.wanted)
+
+    @property
+    def are_labels_settled(self) -> bool:
+        """Whether the versions with labels are loaded, or failed."""
+        labelled = self.settings.labels.values()
+        wanted = [x for x in self.wanted if x.number in labelled]
+        return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
+
+    def begin_loads(self, now: float) -> list[Record]:
+        """Marks as LOADING what is to be loaded now; highest version first."""
+        due = [
+            record
+            for record in self.wanted
+            if record.state in ("START", "LOADING")
+            and not record.is_busy
+            and record.retry_at <= now
+        ]
+        for record in due:
+            record.state, record.is_busy = "LOADING", True
+        return sorted(due, key=lambda record: -record.number)
+
+    def begin_unloads(self) -> list[Record]:
+        """Marks as UNLOADING what is to be unloaded now."""
+        wanted = self.wanted
+        if wanted and not any(record.state == "AVAILABLE" for record in wanted):
+            return []
+        due = [record for record in self.serving.values() if not record.is_wanted]
+        for record in due:
+            record.state = "UNLOADING"
+        return due
+
+    def failure(self) -> Record | None:
+        """Finds the highest version that was given up; None while there is hope."""
+        wanted = self.wanted
+        has_hope = not all(record.has_failed for record in wanted)
+        return None if has_hope else max(wanted, key=lambda x: x.number, default=None)
+
+    def statuses(self) -> list[VersionStatus]:
+        """Lists all versions, highest first."""
+        return [self.records[n].status() for n in sorted(self.records, reverse=True)]
+
+
+def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> ServingError:
+    """Makes the error of models that could not be loaded.
+
+    Args:
+        failed: Models and their versions.
+        what: `servable` at the start, `model` later.
+
+    Example:
+        >>> from pathlib import Path
+        >>> error = ServingError(Code.NOT_FOUND, "no graph")
+        >>> record = Record(Version(1, Path("m/1")), "END", error)
+        >>> print(describe_failures([("m", record)], "model").message)
+        1 model(s) did not become available: {{{name: m version: 1} due to error: \
+NOT_FOUND: no graph}, }
+    """
+    parts = []
+    for name, record in failed:
+        error = record.error or ServingError(Code.UNKNOWN, "")
+        parts.append(
+            f"{{{{name: {name} version: {record.number}}} due to error: "
+            f"{error.code.name}: {error.message}}}, "
+        )
+    text = f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}"
+    return ServingError(Code.UNKNOWN, text)

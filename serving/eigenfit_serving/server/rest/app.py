@@ -1,0 +1,313 @@
+"""What is done with requests of HTTP: which handler they get, and every reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import os
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from eigenfit_serving.protocol.messages import MonitoringConfig
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.config_files import read_message
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext
+from eigenfit_serving.server.keys import MISSING, Keys
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.rest.handlers import RestHandlers, Run
+from eigenfit_serving.server.rest.messages import (
+    Reply,
+    Request,
+    code_of,
+    failure,
+    html_page,
+)
+from eigenfit_serving.server.rest.page import PAGE_METRICS, load_page
+from eigenfit_serving.server.rest.paths import Route, is_api, route
+from eigenfit_serving.server.watching.gate import RequestGate
+
+_log = logging.getLogger(__name__)
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
+
+_METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type, Authorization, x-api-key"),
+)
+
+_SHOWN = 256
+"""Characters of a path that are logged."""
+
+_CHUNK = 1 << 20
+
+
+class RestApp:
+    """The REST API, and what we serve beside it; called in the thread of the loop.
+
+    Args:
+        models: Where requests find models.
+        gate: Lets requests in.
+        options: Of the server.
+        budget: Of memory.
+        run: Runs a signature.
+        loop: Whose thread calls this.
+
+    Attributes:
+        patience: Seconds for a header or a body to arrive, and for a client to take
+            some of its answer.
+        max_body_bytes: 0 for any number.
+        budget: Of memory.
+        threads: Run models.
+    """
+
+    def __init__(
+        self,
+        models: ModelSource,
+        gate: RequestGate,
+        options: Options,
+        budget: Budget,
+        run: Run,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.patience = options.body_timeout_seconds
+        self.max_body_bytes = options.max_body_bytes
+        self.budget = budget
+        workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
+        self.threads = ThreadPoolExecutor(workers, "rest")
+        self._gate, self._options, self._loop = gate, options, loop
+        self._handlers = RestHandlers(models, run, options)
+        self._keys = Keys(options.api_key_file)
+        self._page = load_page() if options.page else {}
+        self._metrics_path = metrics_path(options)
+        # Asked every few seconds, by machines.
+        self._quiet = {"/healthz", "/readyz", PAGE_METRICS, self._metrics_path}
+        self._date = (0, "")
+
+    def open(self, request: Request) -> Reply | None:
+        """Replies by the header alone; None if the body of the request is needed."""
+        try:
+            reply = self._beside(request)
+            if reply is None:
+                return self._look(request)
+        except ServingError as error:
+            return self.refuse(request, error)
+        except Exception as error:
+            return self._fault(error, request.request_id)
+        if request.path not in self._quiet:
+            self._gate.note(_context_of(request), code_of(reply.status))
+        return reply
+
+    async def run(self, request: Request, body: bytes, held: Held) -> Reply:
+        """Has a model run; being cancelled stops it.
+
+        Args:
+            request: That `open` did not reply to.
+            body: Of it.
+            held: Its memory, which is let go of here if nobody waits for the reply.
+        """
+        found = route(request.method, request.target)
+        context = self._context(request, found)
+        stack, answered = contextlib.ExitStack(), self._loop.create_future()
+        is_gzip = "gzip" in request.headers.get("content-encoding", "")
+
+        def answer() -> bytes:
+            data = body
+            with stack:
+                if is_gzip:
+                    data = inflate(data, self.max_body_bytes, held.grow)
+                return self._handlers.predict(found, data, context, held)
+
+        def finish(reply: Reply) -> None:
+            if answered.done():
+                held.release()
+            else:
+                answered.set_result(reply)
+
+        def work() -> None:
+            began = time.perf_counter()
+            reply = self._replied(answer, request)
+            took = 1000 * (time.perf_counter() - began)
+            timing = ("server-timing", f"total;dur={took:.3f}")
+            reply = replace(reply, headers=(*reply.headers, timing))
+            with contextlib.suppress(RuntimeError):  # of a loop that has ended
+                self._loop.call_soon_threadsafe(finish, reply)
+
+        try:
+            stack.enter_context(self._gate.admit(context))
+        except ServingError as error:
+            return failure(error)
+        timer = None
+        if (seconds := context.remaining()) is not None:
+            # Timers may be early.
+            timer = self._loop.call_later(seconds + 0.01, context.cancel)
+        self.threads.submit(work)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def refuse(self, request: Request, error: ServingError) -> Reply:
+        """Counts and notes a request that is not worked on."""
+        if isinstance(error, RefusedError):
+            self._gate.reject(error.reason)
+        self._gate.note(_context_of(request), error.code)
+        return failure(error)
+
+    def head(self, request: Request | None, reply: Reply) -> list[tuple[str, str]]:
+        """Lists the headers of a reply."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = now, email.utils.formatdate(now, usegmt=True)
+        headers = [("date", self._date[1]), ("content-length", str(len(reply.body)))]
+        if reply.content_type:
+            headers.append(("content-type", reply.content_type))
+        headers += reply.headers
+        if request is not None:
+            headers.append(("x-request-id", request.request_id))
+            if self._options.rest_api_enable_cors_support and is_api(request.target):
+                headers += _CORS
+        return headers
+
+    def _beside(self, request: Request) -> Reply | None:
+        """Replies to what is no request of the protocol."""
+        if request.method not in _METHODS:
+            return html_page(501)
+        if request.path == self._metrics_path:
+            self._check_key(request)
+            return self._metrics(request)
+        if self._page and request.target == PAGE_METRICS:
+            self._check_key(request)
+            return Reply(200, self._gate.render(), "text/plain")
+        if is_api(request.target):
+            if request.method != "OPTIONS":
+                return None
+            origin = request.headers.get("origin", "")
+            is_web = "http://" in origin or "https://" in origin
+            return Reply(200 if is_web else 400, content_type="")
+        if request.method in ("GET", "HEAD"):
+            if request.path == "/healthz":
+                return Reply(200, b'{"healthy": true}\n')
+            if request.path == "/readyz":
+                is_known = self._keys.accept(request.headers.items())
+                ready, text = self._handlers.readiness(self._gate.draining, is_known)
+                return Reply(200 if ready else 503, text)
+            if request.path in self._page:
+                return self._page[request.path]
+        return html_page(404)
+
+    def _look(self, request: Request) -> Reply | None:
+        self._check_key(request)
+        found = route(request.method, request.target)
+        if found.action == "predict":
+            return None
+        context = self._context(request, found)
+
+        def answer() -> bytes:
+            with self._gate.admit(context):
+                return self._handlers.look(found, context)
+
+        return self._replied(answer, request)
+
+    def _context(self, request: Request, found: Route) -> RequestContext:
+        milliseconds = self._options.rest_api_timeout_in_ms
+        deadline = time.monotonic() + milliseconds / 1000 if milliseconds else None
+        name = found.spec.name
+        return RequestContext(found.action, "REST", request.request_id, deadline, name)
+
+    def _replied(self, answer: Callable[[], bytes], request: Request) -> Reply:
+        try:
+            return Reply(200, answer())
+        except ServingError as error:
+            if isinstance(error, RefusedError):
+                self._gate.reject(error.reason)
+            return failure(error)
+        except Exception as error:
+            return self._fault(error, request.request_id)
+
+    def _fault(self, error: Exception, request_id: str) -> Reply:
+        _log.error("request %s failed", request_id, exc_info=error)
+        # What is closed at the end may fail in any way.
+        if self._gate.draining:
+            return STOPPING
+        text = f"Internal error; the log has more under {request_id}."
+        return failure(ServingError(Code.INTERNAL, text))
+
+    def _metrics(self, request: Request) -> Reply:
+        if request.target != self._metrics_path:
+            text = f"Unexpected path: {request.target}. Should be {self._metrics_path}"
+            return Reply(400, text.encode(), "text/plain")
+        return Reply(200, self._gate.render(), "text/plain")
+
+    def _check_key(self, request: Request) -> None:
+        if not self._keys.accept(request.headers.items()):
+            raise RefusedError(Code.UNAUTHENTICATED, MISSING, "api_key", 401)
+
+
+STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
+"""The reply to what is not answered when the server stops."""
+
+
+def metrics_path(options: Options) -> str | None:
+    """Finds where metrics are, if they are configured.
+
+    Raises:
+        ServingError: The file does not hold what it should.
+    """
+    if not options.monitoring_config_file:
+        return None
+    found = read_message(MonitoringConfig, options.monitoring_config_file)
+    config = found.prometheus_config
+    return (config.path or METRICS_PATH) if config.enable else None
+
+
+def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
+    """Decompresses gzip; what is not gzip becomes nothing, as in TensorFlow Serving.
+
+    Args:
+        body: Compressed.
+        limit: Bytes that may come of it; 0 for any number.
+        grow: Called with the number of bytes before they are kept.
+
+    Raises:
+        RefusedError: There would be more.
+    """
+    stream = zlib.decompressobj(wbits=31)
+    parts, size = [], 0
+    data = body
+    try:
+        while data and not stream.eof:
+            part = stream.decompress(data, _CHUNK)
+            size += len(part)
+            if limit and size > limit:
+                raise RefusedError(
+                    Code.INVALID_ARGUMENT,
+                    f"The request body inflates to more than the limit of {limit} "
+                    "bytes (--max_body_bytes).",
+                    "inflated_size",
+                    413,
+                )
+            grow(len(part))
+            parts.append(part)
+            data = stream.unconsumed_tail
+    except zlib.error:
+        return b""
+    return b"".join(parts) if stream.eof and not stream.unused_data else b""
+
+
+def _context_of(request: Request) -> RequestContext:
+    context = RequestContext("", "REST", request.request_id)
+    context.extra = {"method": request.method, "path": request.target[:_SHOWN]}
+    return context

@@ -1,0 +1,1 @@
+"""JSON in and out, as TensorFlow Serving reads and writes it."""

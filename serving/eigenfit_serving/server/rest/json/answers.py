@@ -1,0 +1,183 @@
+"""Arrays become JSON: rows under `predictions`, whole tensors under `outputs`.
+
+NaN and infinity are the bare tokens `NaN`, `Infinity` and `-Infinity`, which orjson
+does not write; pieces that hold one are written by the standard library. Both hold the
+lock of Python while they write: in pieces, so that other requests come to their turn.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from eigenfit_serving.protocol.dtypes import kind_of_dtype
+from eigenfit_serving.protocol.status import invalid
+from eigenfit_serving.server.running.dtypes import WRITABLE, name_of
+
+Write = Callable[[Mapping[str, np.ndarray]], bytes]
+
+_BYTES_SUFFIX = "_bytes"
+
+_PIECE = 1 << 14
+"""Elements that are written in one go."""
+
+
+def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """Writes outputs row by row: values if there is one output, objects if several.
+
+    Args:
+        outputs: By name, all of one first dimension.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, if they are not, or their dtype has no JSON.
+
+    Example:
+        >>> predictions({"y": np.array([[1.0], [np.inf]])})
+        b'{"predictions":[[1.0],[Infinity]]}'
+    """
+    _check_some(outputs)
+    size = None
+    for name, array in outputs.items():
+        if array.ndim == 0:
+            raise invalid(f"Tensor name: {name} has no shape information ")
+        if size is not None and len(array) != size:
+            raise invalid(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} "
+                f"expecting: {size}"
+            )
+        size = len(array)
+    if len(outputs) == 1:
+        rows = _columns(outputs)
+    else:
+        rows = _rows(dict(sorted(outputs.items())), _columns, _objects)
+    return b'{"predictions":' + rows + b"}"
+
+
+def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """Writes outputs as they are: the value if there is one, an object if several.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, if a dtype has no JSON.
+
+    Example:
+        >>> columns({"y": np.float64(2)})
+        b'{"outputs":2.0}'
+    """
+    _check_some(outputs)
+    arrays = {name: np.asarray(outputs[name]) for name in sorted(outputs)}
+    return b'{"outputs":' + _columns(arrays) + b"}"
+
+
+def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
+    if not outputs:
+        raise invalid("Cannot convert empty tensor map to JSON")
+    for array in outputs.values():
+        dtype = array.dtype
+        if dtype not in WRITABLE and dtype.kind not in "SU":
+            name = name_of(kind_of_dtype(dtype).number)
+            raise invalid(f"Failed to write JSON value for tensor type: {name}")
+
+
+def _columns(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes arrays under their names; one alone without."""
+    texts = [_array(name, x) for name, x in arrays.items()]
+    if len(texts) == 1:
+        return texts[0]
+    names = [_write(name, True) for name in arrays]
+    members = [b"%b:%b" % pair for pair in zip(names, texts, strict=True)]
+    return b"{%b}" % b",".join(members)
+
+
+def _array(name: str, array: np.ndarray) -> bytes:
+    if array.ndim == 0 or array.size <= _PIECE:
+        return _small_array({name: array})
+    return _rows({name: array}, _columns, _small_array)
+
+
+def _rows(
+    arrays: Mapping[str, np.ndarray], write_row: Write, write_few: Write
+) -> bytes:
+    """Writes the rows of arrays as a list, in pieces.
+
+    Args:
+        arrays: Of one first dimension.
+        write_row: Writes one row, if it is larger than a piece.
+        write_few: Writes a list of rows.
+    """
+    size = len(next(iter(arrays.values())))
+    elements = sum(x.size for x in arrays.values()) // max(1, size)
+    if elements > _PIECE:
+        rows = ({name: x[i, ...] for name, x in arrays.items()} for i in range(size))
+        return b"[%b]" % b",".join(map(write_row, rows))
+    step = max(1, _PIECE // max(elements, len(arrays)))
+    texts = [
+        write_few({name: x[i : i + step] for name, x in arrays.items()})[1:-1]
+        for i in range(0, size, step)
+    ]
+    return b"[%b]" % b",".join(texts)
+
+
+def _small_array(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes the only array."""
+    [(name, array)] = arrays.items()
+    finite = _all_finite([array])
+    if finite and array.ndim and array.dtype.kind != "O":
+        return _write(np.ascontiguousarray(array), finite)
+    return _write(_plain(name, array), finite)
+
+
+def _objects(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes rows of several arrays, each an object."""
+    finite = _all_finite(arrays.values())
+    columns = [
+        # orjson writes single precision as short as it is; `tolist` would widen it.
+        list(np.ascontiguousarray(x))
+        if finite and x.dtype == np.float32
+        else _plain(name, x)
+        for name, x in arrays.items()
+    ]
+    rows = [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=True)]
+    return _write(rows, finite)
+
+
+def _all_finite(arrays: Iterable[np.ndarray]) -> bool:
+    return all(x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays)
+
+
+def _plain(name: str, array: np.ndarray) -> Any:
+    if array.dtype == np.float32:
+        # By the shortest text, so that 0.1 does not become 0.10000000149011612.
+        return array.astype("U32").astype(np.float64).tolist()
+    if array.dtype.kind in "OSU":
+        return _strings(array.tolist(), name.endswith(_BYTES_SUFFIX))
+    return array.tolist()
+
+
+def _strings(value: Any, as_bytes: bool) -> Any:
+    if isinstance(value, list):
+        return [_strings(element, as_bytes) for element in value]
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    if as_bytes:
+        return {"b64": b64encode(raw).decode("ascii")}
+    # Bytes that are not UTF-8 pass through, as in TensorFlow Serving.
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _write(answer: Any, finite: bool) -> bytes:
+    if finite:
+        try:
+            return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError:  # Text that is not UTF-8.
+            pass
+    text = json.dumps(
+        answer,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=lambda x: _plain("", np.asarray(x)),
+    )
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,104 @@
+"""Reading JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
+
+What orjson takes is what almost every request is. Where it refuses, the parser of the
+standard library reads the bare tokens, or says what is wrong and where.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+from eigenfit_serving.protocol.status import ServingError, invalid
+from eigenfit_serving.server.rest.json.values import describe
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+# A string, which is left alone, or a token that the standard library does not know.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?!inity)|-NaN', re.DOTALL)
+_KNOWN = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
+
+_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
+_NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_DECODER = json.JSONDecoder()
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Reads the object at the start of a body; what follows it is ignored.
+
+    Bytes that are not UTF-8 become surrogates, as `errors="surrogateescape"` makes
+    them.
+
+    Args:
+        body: Of a request.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, with the reason and the offset in bytes.
+
+    Example:
+        >>> parse_object(b'{"inputs": [1, NaN, -Inf]} and more')
+        {'inputs': [1, nan, -inf]}
+    """
+    if not body:
+        raise invalid("JSON Parse error: The document is empty")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = _parse_leniently(body)
+    if not isinstance(value, dict):
+        raise invalid(f"JSON Value: {describe(value)} Is not object")
+    return value
+
+
+def _parse_leniently(body: bytes) -> Any:
+    start = len(_BOM) if body.startswith(_BOM) else 0
+    text = body[start:].decode("utf-8", "surrogateescape")
+    longer: list[tuple[int, int]] = []  # where a token was replaced, and by how much
+
+    def known(match: re.Match[str]) -> str:
+        token = match.group()
+        longer.append((match.end(), len(_KNOWN.get(token, token)) - len(token)))
+        return _KNOWN.get(token, token)
+
+    def fault(reason: str, at: int) -> ServingError:
+        for end, more in longer:
+            if end <= at:
+                at -= more
+        offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
+        return invalid(f"JSON Parse error: {reason} at offset: {offset}")
+
+    plain = text
+    if "Inf" in text or "-NaN" in text:
+        plain = _TOKENS.sub(known, text)
+    blank = _SPACE.match(plain)
+    first = blank.end() if blank else 0
+    try:
+        value, end = _DECODER.raw_decode(plain, first)
+    except json.JSONDecodeError as error:
+        raise fault(error.msg.removesuffix(" at"), error.pos) from None
+    except RecursionError:
+        raise fault("Nested too deep", first) from None
+    except ValueError:  # of a whole number with thousands of digits
+        value, end = None, len(plain)
+    if _LARGE.search(plain, first, end):
+        for match in _NUMBERS.finditer(plain, first, end):
+            if match[0][0] != '"' and math.isinf(float(match[0])):
+                raise fault("Number too big to be stored in double", match.start())
+    surrogate = _ESCAPED_SURROGATE.search(plain, first, end)
+    if surrogate is not None and _has_half_pair(value):
+        raise fault("Half of a surrogate pair", surrogate.start())
+    return value
+
+
+def _has_half_pair(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,108 @@
+"""Requests and replies as the handlers of HTTP see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from eigenfit_serving.protocol.status import (
+    HTTP_STATUS,
+    Code,
+    RefusedError,
+    ServingError,
+)
+from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the first lines of a request say.
+
+    Attributes:
+        method: In upper case.
+        target: As sent: path, and `?` with the query if there is one.
+        headers: By name in lower case; of repeated ones the last.
+        request_id: As the caller gave it, or a new one.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    request_id: str
+
+    @classmethod
+    def of(
+        cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> Request:
+        """Reads what the parser found."""
+        found = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in headers
+        }
+        return cls(
+            method,
+            target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
+            found,
+            request_id(found.get(REQUEST_ID, "")),
+        )
+
+    @property
+    def path(self) -> str:
+        """The target without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def declared_length(self) -> int | None:
+        """Length of the body by its header; None if it is not told."""
+        text = self.headers.get("content-length", "")
+        if text.isascii() and text.isdigit() and len(text) < 20:
+            return int(text)
+        return None if "transfer-encoding" in self.headers else 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back.
+
+    Attributes:
+        status: Of HTTP.
+        body: Bytes of the answer.
+        content_type: Empty for none.
+        headers: More of them.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def code_of(status: int) -> Code:
+    """Gives the code of a reply that was made without one, for the log."""
+    if status == 500:
+        return Code.INTERNAL
+    return next((code for code, x in HTTP_STATUS.items() if x == status), Code.UNKNOWN)
+
+
+def failure(error: ServingError) -> Reply:
+    """Makes the reply for an error."""
+    text = json.dumps(error.message, ensure_ascii=False)
+    body = f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
+    is_refusal = isinstance(error, RefusedError)
+    status = error.http_status if is_refusal else HTTP_STATUS[error.code]
+    challenge = (("www-authenticate", "Bearer"),) * (status == 401)
+    return Reply(status, body, headers=challenge)
+
+
+def html_page(status: int) -> Reply:
+    """Makes the page that the library under TensorFlow Serving sends by itself."""
+    reason = HTTPStatus(status).phrase
+    text = (
+        f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n"
+        f"<H1>{reason}</H1>\n</BODY></HTML>\n"
+    )
+    return Reply(status, text.encode(), "text/html", (("connection", "close"),))

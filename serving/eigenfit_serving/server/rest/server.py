@@ -1,0 +1,135 @@
+"""The REST server: an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from eigenfit_serving.server.budget import Budget
+from eigenfit_serving.server.interfaces import ModelSource
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.rest.app import STOPPING, RestApp
+from eigenfit_serving.server.rest.connection import Connection
+from eigenfit_serving.server.rest.handlers import Run
+from eigenfit_serving.server.running.predict import predict
+from eigenfit_serving.server.tls import read_context
+from eigenfit_serving.server.watching.gate import RequestGate
+
+_BACKLOG = 2048
+
+_FLUSH_SECONDS = 1.0
+"""For the last replies, after the requests were given up."""
+
+
+class RestServer:
+    """Serves models over HTTP until it is stopped.
+
+    Args:
+        models: Where requests find models.
+        gate: Lets requests in.
+        options: Of the server; `rest_api_port` 0 takes any free port.
+        budget: Of memory; one of its own if not given.
+        run: Runs a signature.
+
+    Raises:
+        ServingError: A file that the options name does not hold what it should.
+
+    Example:
+        A server on a free port, of models that a registry holds::
+
+            server = RestServer(registry, gate, options)
+            port = server.start()
+            ...
+            server.stop(grace=5.0)
+    """
+
+    def __init__(
+        self,
+        models: ModelSource,
+        gate: RequestGate,
+        options: Options,
+        budget: Budget | None = None,
+        run: Run = predict,
+    ) -> None:
+        file = options.rest_ssl_config_file
+        self._tls = read_context(file) if file else None
+        self._options, self._loop = options, _new_loop()
+        budget = budget or Budget(options.max_pending_body_bytes)
+        self._app = RestApp(models, gate, options, budget, run, self._loop)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="rest-loop", daemon=True
+        )
+
+    def start(self) -> int:
+        """Listens, and returns once requests are answered.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        listener = _listen(self._options.host, self._options.rest_api_port)
+        self._server = self._loop.run_until_complete(
+            self._loop.create_server(
+                lambda: Connection(self._app, self._connections),
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+            )
+        )
+        port = listener.getsockname()[1]
+        self._thread.start()
+        return port
+
+    def stop(self, grace: float) -> None:
+        """Stops listening, and waits for requests that are being answered.
+
+        Args:
+            grace: Seconds after which they are broken off.
+        """
+        if self._server is not None:
+            ended = asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
+            ended.result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._server = None
+        self._app.threads.shutdown(wait=False, cancel_futures=True)
+        self._loop.close()
+
+    async def _end(self, grace: float) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        await self._wait_closed(grace)
+        for connection in list(self._connections):
+            connection.give_up(STOPPING)
+        await self._wait_closed(_FLUSH_SECONDS)
+
+    async def _wait_closed(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while self._connections and self._loop.time() < end:
+            await asyncio.sleep(0.01)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,1 @@
+"""Runs the signatures of a SavedModel."""

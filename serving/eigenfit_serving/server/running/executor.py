@@ -1,0 +1,200 @@
+"""Loads a SavedModel and runs its signatures.
+
+Signatures are run by the name that the runtime knows their functions by, below the
+checks of `tf.function`: that takes half the time, and what does not fit is reported by
+the runtime, as in TensorFlow Serving. What TensorFlow 1 saved is wrapped by the loader.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import cancellation
+from tensorflow.python.eager import context as eager_context
+
+from eigenfit_serving.protocol.status import Code, ServingError, invalid
+from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.running.dtypes import name_of
+from eigenfit_serving.server.running.saved_graph import read_signatures
+
+TIMED_OUT = "Timed out waiting for notification"
+"""Of the runtime, when a deadline has passed."""
+
+_log = logging.getLogger(__name__)
+
+# What only eager execution adds, before and behind.
+_EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
+
+
+@dataclass(frozen=True)
+class _Program:
+    """The function of one signature.
+
+    Attributes:
+        function: Keeps it alive.
+        inputs: Names and types, in the order of the function.
+        outputs: Places of the outputs by name.
+    """
+
+    function: Any
+    inputs: Mapping[str, tf.DType]
+    outputs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, function: Any) -> _Program:
+        """Takes the function of a signature, as `tf.saved_model.load` gives it."""
+        names = function._arg_keywords
+        types = [tensor.dtype for tensor in function.inputs[: len(names)]]
+        outputs = sorted(function.structured_outputs)
+        places = dict(zip(outputs, range(len(outputs)), strict=True))
+        return cls(function, dict(zip(names, types, strict=True)), places)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
+        """Runs the function; gives all its outputs."""
+        tensors = [tf.constant(inputs[name]) for name in self.inputs]
+        function, context = self.function, cast(Any, eager_context.context())
+        return context.call_function(
+            function._inference_function.name,
+            [*tensors, *function.captured_inputs],
+            len(function.outputs),
+        )
+
+
+class SavedModel:
+    """A version of a model; a `Servable`, loaded at once.
+
+    Args:
+        path: Folder of the version.
+        name: Of the model.
+        version: Its number.
+        options: `saved_model_tags` and the numbers of threads are used.
+
+    Attributes:
+        compiled: Names of the signatures that XLA compiles.
+
+    Raises:
+        ServingError: With the code and text of the loader.
+    """
+
+    def __init__(self, path: str, name: str, version: int, options: Options) -> None:
+        set_parallelism(options)
+        self.name, self.version, self.path = name, version, path
+        given = options.saved_model_tags.split(",")
+        tags = tuple(tag.strip() for tag in given if tag.strip()) or ("serve",)
+        self.signatures = read_signatures(path, tags)
+        with _translated(f"{path}: ", OSError, RuntimeError, KeyError):
+            self._model: Any = tf.saved_model.load(path, tags=list(tags))
+            self._programs = {
+                key: _Program.of(function)
+                for key, function in self._model.signatures.items()
+            }
+            self.compiled = frozenset(
+                key for key, x in self._programs.items() if _is_compiled(x.function)
+            )
+
+    def run(
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
+        context: RequestContext,
+    ) -> list[np.ndarray]:
+        """Runs one signature; see `Servable.run`."""
+        context.check()
+        if self._model is None:
+            raise ServingError(Code.UNAVAILABLE, f"{self.name} is unloaded.")
+        program = self._programs.get(signature)
+        if program is None:
+            raise invalid(f"The signature {signature} cannot be run.")
+        _check_types(program, inputs)
+        manager = cancellation.CancellationManager()
+        context.on_cancel(manager.start_cancel)
+        start = time.perf_counter()
+        try:
+            with _translated(""):
+                with cancellation.CancellationManagerContext(manager):
+                    results = program.run(inputs)
+                return [_array(results[program.outputs[x]].numpy()) for x in outputs]
+        except ServingError as error:
+            if error.code is not Code.CANCELLED:
+                raise
+            if context.remaining() == 0.0:
+                raise ServingError(Code.DEADLINE_EXCEEDED, TIMED_OUT) from error
+            context.check()
+            raise
+        finally:
+            context.run_seconds += time.perf_counter() - start
+            context.on_cancel(None)
+
+    def close(self) -> None:
+        """Lets go of the functions and variables."""
+        self._model, self._programs = None, {}
+
+
+def set_parallelism(options: Options) -> None:
+    """Sets the numbers of threads, once, before TensorFlow has started any."""
+    both = options.tensorflow_session_parallelism
+    intra = options.tensorflow_intra_op_parallelism or both
+    inter = options.tensorflow_inter_op_parallelism or both
+    threading = tf.config.threading
+    try:
+        if intra and threading.get_intra_op_parallelism_threads() != intra:
+            threading.set_intra_op_parallelism_threads(intra)
+        if inter and threading.get_inter_op_parallelism_threads() != inter:
+            threading.set_inter_op_parallelism_threads(inter)
+    except RuntimeError:
+        _log.warning("TensorFlow runs already; its numbers of threads stay.")
+
+
+def _is_compiled(function: Any) -> bool:
+    """Tells whether XLA compiles a function, or one that it calls."""
+    graph = function.graph.as_graph_def()
+    marked = [*graph.node, *graph.library.function]
+    marked += [node for inner in graph.library.function for node in inner.node_def]
+    flag = "_XlaMustCompile"
+    return any(flag in x.attr and x.attr[flag].b for x in marked)
+
+
+def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
+    for index, (name, dtype) in enumerate(sorted(program.inputs.items())):
+        if inputs[name].dtype != dtype.as_numpy_dtype:
+            given = tf.as_dtype(inputs[name].dtype)
+            wanted, got = (name_of(x.as_datatype_enum) for x in (dtype, given))
+            raise invalid(f"Expects arg[{index}] to be {wanted} but {got} is provided")
+
+
+def _array(value: Any) -> np.ndarray:
+    r"""Makes an array of what a run gave.
+
+    A string tensor without dimensions comes as bytes, of which NumPy would drop zeros
+    at the end; other tensors without dimensions come as NumPy's scalars.
+
+    >>> _array(b"a\x00")
+    array(b'a\x00', dtype=object)
+    """
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
+
+
+@contextmanager
+def _translated(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Makes errors of the protocol of what is raised while a model loads or runs."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        known = error.error_code in set(Code)
+        code = Code(error.error_code) if known else Code.UNKNOWN
+        raise ServingError(code, _EAGER.sub("", error.message or "")) from error
+    except MemoryError as error:
+        text = f"{what}There is no memory for it."
+        raise ServingError(Code.RESOURCE_EXHAUSTED, text) from error
+    except (ValueError, TypeError, *kinds) as error:
+        raise invalid(f"{what}{error}") from error

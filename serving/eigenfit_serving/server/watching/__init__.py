@@ -1,0 +1,1 @@
+"""The gate of all requests, metrics and the access log."""

@@ -1,0 +1,101 @@
+"""The gate that every request goes through: counts, limits, logs, and closes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.watching.access_log import AccessLog
+from eigenfit_serving.server.watching.metrics import Metrics
+
+
+class RequestGate:
+    """Lets requests in, counts and logs them, until it is closed.
+
+    Args:
+        metrics: Where requests are counted.
+        log: Where requests are logged, if they are.
+        max_in_flight: Requests that are worked on at the same time.
+
+    Attributes:
+        draining: Whether the server is about to stop: it is not ready any more, but
+            may still let requests in.
+        in_flight: Number of requests that are being worked on.
+    """
+
+    def __init__(
+        self, metrics: Metrics, log: AccessLog | None = None, max_in_flight: int = 256
+    ) -> None:
+        self.draining, self.in_flight = False, 0
+        self.render = metrics.render
+        self.reject = metrics.reject
+        self._metrics, self._log, self._limit = metrics, log, max_in_flight
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def admit(self, context: RequestContext) -> Iterator[None]:
+        """Surrounds the work for a request.
+
+        Raises:
+            ServingError: UNAVAILABLE once it is closed, RESOURCE_EXHAUSTED if too many
+                are in flight.
+        """
+        self._enter(context)
+        start, code = time.monotonic(), Code.OK
+        try:
+            yield
+        except BaseException as error:
+            code = error.code if isinstance(error, ServingError) else Code.INTERNAL
+            raise
+        finally:
+            seconds = time.monotonic() - start
+            with self._changed:
+                self.in_flight -= 1
+                self._changed.notify_all()
+            self._metrics.end(context, code, seconds)
+            self.note(context, code, seconds)
+
+    def note(self, context: RequestContext, code: Code, seconds: float = 0.0) -> None:
+        """Writes the line of the access log of a request."""
+        if self._log is not None:
+            self._log.request(context, code, seconds)
+
+    def close(self) -> None:
+        """Lets no more requests in."""
+        with self._changed:
+            self.draining = self._is_closed = True
+
+    def wait_empty(self, timeout: float) -> bool:
+        """Waits until no request is being worked on.
+
+        Returns:
+            Whether that is so.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.in_flight, timeout)
+
+    def _enter(self, context: RequestContext) -> None:
+        refusal, reason = None, ""
+        with self._changed:
+            if self._is_closed:
+                reason, text = "draining", "The server is shutting down."
+                refusal = ServingError(Code.UNAVAILABLE, text)
+            elif self.in_flight >= self._limit:
+                reason = "in_flight"
+                refusal = ServingError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"{self.in_flight} requests are being worked on; at most "
+                    f"{self._limit} may (max_in_flight).",
+                )
+            else:
+                self.in_flight += 1
+        if refusal is not None:
+            self.reject(reason)
+            self.note(context, refusal.code)
+            raise refusal
+        self._metrics.begin()

@@ -1,0 +1,194 @@
+"""Ranks of the Jacobian: which unknowns the targets determine, which targets move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigenfit.observations import FreeShift
+from eigenfit.problem.problem import Problem
+
+_SMALL = 1e-9
+"""Relative size of singular values, values and derivatives that is rounding."""
+_MAX_NUMBERS = 2**20
+"""Numbers `m p` up to which a Jacobian is examined."""
+
+
+class _Point(NamedTuple):
+    x: np.ndarray  # [p]
+    values: np.ndarray  # [m]
+    J: np.ndarray  # [m + q, p], of the residual; q priors at the end
+
+
+def rank_findings(
+    problem: Problem, targets: np.ndarray, x: np.ndarray
+) -> tuple[list[tuple[Any, Any, str]], dict[int, float]]:
+    """Examines the Jacobian at the start and at two points beside it.
+
+    Returns:
+        Kind, severity and text of each finding, and the numbers of the targets that do
+        not depend on the unknowns, with what is calculated for them.
+    """
+    m, p = len(targets), problem.num_parameters
+    if m * p > _MAX_NUMBERS:
+        return [], {}
+    start = _point(problem, targets, x)
+    if not np.isfinite(start.J).all():
+        text = (
+            "The targets have no derivatives at the start: a level with a mode shape "
+            "coincides with another one there, or a frequency is zero. Start elsewhere "
+            "(start.parameters), or leave that target out."
+        )
+        return [("derivative", "warning", text)], {}
+    beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
+    points = [start, *(point for point in beside if np.isfinite(point.J).all())]
+    found, fixed = [], _fixed(problem, targets, points)
+    seen = [point.J for point in points]
+    ranks = [_rank(J) for J in seen]
+    here, generic = ranks[0], max(ranks)
+    names = problem.parameter_names
+    if generic < p and m >= p:
+        lost = _lost(seen[ranks.index(generic)], names)
+        text = (
+            f"The data determine only {generic} of {_count(p, 'unknown')}, though "
+            f"there are {_count(m, 'target')}. Not determined near the start: "
+            f"{lost}. Fix or tie parameters, give a prior, or observe more."
+        )
+        found.append(("rank", "warning", text))
+    elif generic < p:
+        size = _count(p - generic, "dimension")
+        family = f"a family of answers of {size} meets the targets"
+        if _has_equal(problem, targets):
+            # Levels that coincide leave fewer directions, which depends on the answer.
+            family = f"a family of answers of at most {size} may meet the targets"
+        text = (
+            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: "
+            f"{family}, and the start decides which one is found."
+        )
+        found.append(("rank", "note", text))
+    num_data = problem.num_data - getattr(problem, "num_priors", 0)
+    if num_data > p:
+        text = (
+            f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
+            f"they come from this very structure; otherwise the fit finds the "
+            f"least-squares minimum."
+        )
+        found.append(("overdetermined", "note", text))
+    kept = np.setdiff1d(np.arange(m), sorted(fixed))
+    moving = max(_rank(point.J[kept]) for point in points)
+    wanted = len(kept) - _num_shifts(problem)
+    if moving < wanted <= p and not _has_modes(problem):
+        text = (
+            f"Of {_count(len(kept), 'target')} only {moving} move independently: the "
+            f"others follow from them, and must fit to be met. Leave them out."
+        )
+        found.append(("relations", "warning", text))
+    if here < generic:
+        text = (
+            f"The start is a point of symmetry: to first order the targets see only "
+            f"{here} of {_count(generic, 'direction')} of the unknowns there, not "
+            f"{_lost(seen[0], names)}. A fit may be unable to leave it: start "
+            f"elsewhere (start.parameters)."
+        )
+        found.append(("start", "warning", text))
+    return found, fixed
+
+
+def _fixed(
+    problem: Problem, targets: np.ndarray, points: list[_Point]
+) -> dict[int, float]:
+    """Finds targets whose value is the same at all points, and that value."""
+    values = np.array([point.values for point in points])
+    sizes = np.abs([*values, targets]).max(axis=0)
+    sizes = _by_group(problem, sizes)
+    still = np.ptp(values, axis=0) <= _SMALL * sizes
+    flat = [~point.J[: len(targets)].any(axis=1) for point in points]
+    fixed = np.flatnonzero(still & np.all(flat, axis=0)).tolist()
+    small = np.abs(values[0]) <= _SMALL * sizes
+    return {i: 0.0 if small[i] else float(values[0, i]) for i in fixed}
+
+
+def _point(problem: Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
+    from eigenfit.analysis.sensitivity import sensitivity
+
+    values = np.asarray(problem.values(x, targets))
+    return _Point(x, values, sensitivity(problem, x, targets).jacobian)
+
+
+def _beside(problem: Problem, start: _Point, targets: np.ndarray) -> list[np.ndarray]:
+    """Two random points near the start, inside the bounds."""
+    point = problem.evaluate(start.x, targets)
+    columns = np.linalg.norm(np.asarray(problem.level_jacobian_at(point)), axis=0)
+    length = np.linalg.norm(np.asarray(point.eigenvalues)) / np.sqrt(len(start.x))
+    seen = columns > 1e-12 * columns.max()
+    natural = np.ones_like(columns)
+    if seen.any() and length > 0:
+        natural[seen] = length / columns[seen]
+        natural[~seen] = np.median(natural[seen])
+    step = 0.05 * np.maximum(np.abs(start.x), natural)
+    generator = np.random.default_rng(0)
+    points = [start.x + step * generator.normal(size=len(step)) for _ in range(2)]
+    if problem.bounds is None:
+        return points
+    low, high = (np.asarray(bound) for bound in problem.bounds)
+    # Reflected, not clipped: on a bound all points would meet.
+    points = [np.where(y < low, low + (low - y), y) for y in points]
+    points = [np.where(y > high, high - (y - high), y) for y in points]
+    return [np.clip(y, low, high) for y in points]
+
+
+def _groups(problem: Problem) -> list[slice]:
+    """The targets of each observation, which have one unit."""
+    terms = getattr(problem, "terms", None)
+    if terms is None:
+        return [slice(0, problem.num_targets)]
+    return [part for _, _, part in terms]
+
+
+def _by_group(problem: Problem, sizes: np.ndarray) -> np.ndarray:
+    """Largest of the sizes `[m]` of an observation, for each of its targets."""
+    result = sizes.copy()
+    for part in _groups(problem):
+        result[part] = max(sizes[part].max(), 1e-300)
+    return result
+
+
+def _has_equal(problem: Problem, targets: np.ndarray) -> bool:
+    return any(
+        len(np.unique(targets[part])) < part.stop - part.start
+        for part in _groups(problem)
+    )
+
+
+def _num_shifts(problem: Problem) -> int:
+
+    terms = getattr(problem, "terms", ())
+    return sum(isinstance(observation, FreeShift) for _, observation, _ in terms)
+
+
+def _has_modes(problem: Problem) -> bool:
+    # Shapes have lengths, and are orthogonal: they depend on each other.
+    return getattr(problem, "has_modes", False)
+
+
+def _rank(J: np.ndarray) -> int:
+    from eigenfit.analysis.undetermined import decomposed
+
+    if not J.size:
+        return 0
+    return int(decomposed(J, np.zeros(J.shape[1], bool), _SMALL).seen.sum())
+
+
+def _lost(J: np.ndarray, names: Sequence[str]) -> str:
+    """Writes the combinations of unknowns that a Jacobian `[m, p]` does not see."""
+    from eigenfit.analysis.undetermined import decomposed, listed, reduced, written
+
+    found = decomposed(J, np.zeros(J.shape[1], bool), _SMALL)
+    rows = reduced(found.directions[~found.seen], float(found.rounding))
+    return listed(written(rows, found.scales, names))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,209 @@
+"""First derivatives of a problem at a point, freed from what is only rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.eigen import epsilon
+from eigenfit.methods.cluster_newton import couplings_of
+from eigenfit.observations import AbstractObservation
+from eigenfit.problem.problem import Problem
+from eigenfit.tensors.graded import norms
+
+_MAX_NUMBERS = 2**24
+"""Numbers `p n^2` of derivatives of matrices that are held at a time."""
+
+
+class Sensitivity(NamedTuple):
+    """What `sensitivity` found, in NumPy float64."""
+
+    residual: np.ndarray  # [..., m + q], weighted; q priors at the end
+    loss: np.ndarray  # [...]
+    jacobian: np.ndarray  # [..., m + q + c, p] of the residual; c pairs of clusters
+    levels: np.ndarray  # [..., N, p], derivatives of all levels
+    columns: np.ndarray  # [..., p], norms that those of the jacobian may have
+    by_targets: np.ndarray | None  # [..., m + q, m], by targets over their sigma;
+    # None for minus the identity
+
+
+def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
+    """Differentiates residual and levels, with zero in place of rounding.
+
+    The derivative of level i by parameter k is an entry of `D_k = V^H (dA/dr_k) V`,
+    whose column i says how large it may be: whichever way rounding turns the mode,
+    the entry moves by a rounding of the norm of that column. What is below is no
+    number. Nor is a parameter seen by levels that it moves in second order only, such
+    as a coupling at 0: where all of its entries are below `5 sqrt(eps)` of their
+    columns, the shifts themselves are below a rounding of the levels.
+
+    Args:
+        problem: Whose derivatives are taken.
+        parameters: `[..., p]`.
+        targets: `[..., m]`, with the same batch dimensions.
+    """
+    r = tf.convert_to_tensor(parameters, problem.parameter_dtype)
+    t = tf.convert_to_tensor(targets, problem.parameter_dtype)
+    batch = r.shape[:-1].as_list()
+    r, t = tf.reshape(r, [-1, r.shape[-1]]), tf.reshape(t, [-1, t.shape[-1]])
+    together = max(1, _MAX_NUMBERS // _numbers(problem))
+    parts = [
+        _of_members(problem, r[k : k + together], t[k : k + together])
+        for k in range(0, max(len(r), 1), together)
+    ]
+    joined = []
+    for pieces in zip(*parts, strict=True):
+        if pieces[0] is None:
+            joined.append(None)
+            continue
+        whole = np.concatenate(_of_equal_rows(pieces))
+        joined.append(whole.reshape([*batch, *whole.shape[1:]]))
+    return Sensitivity(*joined)
+
+
+def _numbers(problem: Problem) -> int:
+    blocks = getattr(problem, "blocks", (problem,))
+    return sum(b.structure.num_parameters * b.structure.order**2 for b in blocks)
+
+
+def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
+    point = problem.evaluate(r, t)
+    J = _array(problem.jacobian_at(point))
+    levels = _array(problem.level_jacobian_at(point))
+    sizes = _sizes(problem, point)
+    eps = epsilon(problem.parameter_dtype)
+    noise, second_order = max(1e-12, 4 * eps), 5 * np.sqrt(eps)
+    w = point.eigenvalues
+    bounds, live = (
+        _of_values(problem, w, errors, t)
+        for errors in (sizes, np.where(np.abs(levels) > second_order * sizes, sizes, 0))
+    )
+    with np.errstate(invalid="ignore"):
+        own = J[:, : problem.num_targets]
+        own[np.abs(own) <= noise * bounds] = 0.0
+        blind = (own == 0) | ((bounds > 0) & (live == 0) & ~_has_modes(problem))
+        idle = blind.all(axis=-2) & (J[:, problem.num_targets :] == 0).all(axis=-2)
+        J = np.where(idle[:, np.newaxis], 0.0, J)
+        limit = np.where(idle[:, np.newaxis], second_order, noise) * sizes
+        levels = np.where(np.abs(levels) <= limit, 0.0, levels)
+    by_targets = None
+    if _depends_on_targets(problem):
+        by_targets = _array(problem.target_jacobian_at(point)) / problem.roots()
+    J = np.concatenate([J, coupling_rows(problem, point, t)], axis=-2)
+    columns = np.linalg.norm(bounds, axis=-2)
+    return Sensitivity(
+        _array(point.residual), _array(point.loss), J, levels, columns, by_targets
+    )
+
+
+def coupling_rows(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
+    """Differentiates what parts levels that coincide and should: `[b, c, p]`.
+
+    The derivatives of the levels alone depend on the basis there, and see only the
+    diagonal of the block of a cluster; these are of the rest of it.
+
+    Args:
+        problem: Other than of one matrix whose levels are observed it has none.
+        point: From its `evaluate`.
+        targets: `[b, m]`.
+    """
+    nothing = np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
+    if not problem.is_plain or problem.num_targets == 1:
+        return nothing
+    w = _array(problem.observation.measure(point.eigenvalues, None, targets))
+    t = _array(targets)
+    i, j = np.triu_indices(w.shape[-1], 1)
+    largest = np.abs(_array(point.eigenvalues)).max(axis=-1, keepdims=True)
+    near = np.abs(w[:, i] - w[:, j]) <= np.sqrt(epsilon(targets.dtype)) * largest
+    near &= t[:, i] == t[:, j]
+    used = near.any(axis=0)
+    if not used.any():
+        return nothing
+    rows = _array(couplings_of(problem, point, targets))
+    copies = rows.shape[-2] // len(i)  # two for complex matrices
+    near, used = np.tile(near, copies), np.tile(used, copies)
+    return np.where(near[..., np.newaxis], rows, 0.0)[:, used]
+
+
+def _of_equal_rows(pieces: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    # Jacobians of other members may have other numbers of pairs of clusters.
+    if pieces[0].ndim != 3:
+        return pieces
+    most = max(piece.shape[1] for piece in pieces)
+    return [
+        np.pad(piece, [(0, 0), (0, most - piece.shape[1]), (0, 0)]) for piece in pieces
+    ]
+
+
+def _sizes(problem: Problem, point: Any) -> np.ndarray:
+    # How large the derivatives of levels may be: [..., N, p], 0 where not known.
+    r, T = point.parameters, None
+    if not problem.is_plain:
+        r, T = problem.expand(r), problem.tie_matrix
+    found = []
+    blocks = getattr(problem, "blocks", (problem,))
+    for k, w in enumerate(problem.split(point.eigenvalues)):
+        structure = blocks[k].structure
+        if structure.num_parameters * structure.order**2 > 4 * _MAX_NUMBERS:
+            squares = structure.squared_norms()
+            most = np.zeros(structure.num_parameters)
+            if squares is not None:
+                most = np.sqrt(squares)
+            most = most if T is None else most @ np.abs(T)
+            found.append(np.zeros([*w.shape, 1]) + most)
+            continue
+        V = (
+            point.eigenvectors
+            if problem.is_plain
+            else problem.eigenvectors_of(k, point)
+        )  # type: ignore[attr-defined]
+        X = structure.modes(r, V)
+        D = structure.mode_derivatives(r, w, X)[0].numpy()
+        if T is not None:
+            D = np.moveaxis(np.tensordot(D, T, axes=((-3,), (0,))), -1, -3)
+        found.append(np.swapaxes(norms(np.abs(D).astype(np.float64), -2), -1, -2))
+    return np.concatenate(found, axis=-2)
+
+
+def _of_values(
+    problem: Problem, w: tf.Tensor, sizes: np.ndarray, targets: tf.Tensor
+) -> np.ndarray:
+    # The same for weighted values, [..., m, p], as their rounding follows from that
+    # of levels.
+    largest = [np.abs(x.numpy()).max(axis=-1)[:, np.newaxis] for x in problem.split(w)]
+    steps, start = [], 0
+    for own, levels in zip(largest, problem.split(w), strict=True):
+        most = sizes[:, start : start + levels.shape[-1]].max(axis=-2)
+        start += levels.shape[-1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps.append(np.where(most > 0, own / most, np.inf))
+    step = epsilon(w.dtype) * np.min(steps, axis=0)  # [..., p]
+    step = np.where(np.isfinite(step) & (step > 0), step, 1.0)[..., np.newaxis]
+    errors = tf.constant(np.swapaxes(sizes, -1, -2) * step, w.dtype)
+    w, t = (x[:, np.newaxis] + tf.zeros_like(errors[..., :1]) for x in (w, targets))
+    change = problem.value_errors(w, errors, t) - problem.value_errors(
+        w, tf.zeros_like(errors), t
+    )
+    return np.swapaxes(_array(change) / step, -1, -2)
+
+
+def _has_modes(problem: Problem) -> np.ndarray:
+    # Which targets are of mode shapes, [m, 1].
+    result = np.zeros([problem.num_targets, 1], bool)
+    for _, observation, part in getattr(problem, "terms", ()):
+        result[part] = observation.uses_modes
+    return result
+
+
+def _depends_on_targets(problem: Problem) -> bool:
+    base = AbstractObservation.differentiate_by_targets
+    return any(
+        type(x).differentiate_by_targets is not base for x in problem.observations
+    )
+
+
+def _array(x: tf.Tensor) -> np.ndarray:
+    return x.numpy().astype(np.float64)

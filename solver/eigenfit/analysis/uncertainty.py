@@ -1,0 +1,329 @@
+"""How well the data determine the parameters: errors, correlations, rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.analysis.covariance import (
+    common_size,
+    moved_directly,
+    solved,
+    without_sigma,
+)
+from eigenfit.analysis.sensitivity import Sensitivity, sensitivity
+from eigenfit.analysis.undetermined import (
+    Decomposition,
+    Fitted,
+    decomposed,
+    reduced,
+    sees,
+    written,
+)
+from eigenfit.eigen import epsilon
+from eigenfit.fitting.arguments import parameters_of, targets_of
+from eigenfit.problem.problem import Problem
+from eigenfit.results import Solution
+from eigenfit.tensors.graded import norms
+from eigenfit.tensors.types import TensorLike
+
+Scale = Literal["sigma", "residual"]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What `uncertainty` found, in NumPy float64; batch dimensions `...` first."""
+
+    names: tuple[str, ...]  # p unknowns
+    values: np.ndarray  # [..., p]
+    standard_errors: np.ndarray  # [..., p]; inf if undetermined, NaN on a bound
+    covariance: np.ndarray  # [..., p, p] of what is determined; 0 on a bound
+    correlation: np.ndarray  # [..., p, p]
+    all_names: tuple[str, ...]  # P parameters, fixed and tied ones included
+    all_values: np.ndarray  # [..., P]
+    all_standard_errors: np.ndarray  # [..., P]; 0 of a fixed one
+    level_errors: np.ndarray  # [..., N] of the levels; inf if undetermined
+    value_errors: np.ndarray  # [..., m] of what is compared with the targets
+    chi_square: np.ndarray  # [...] that of the covariance of the residual
+    degrees_of_freedom: np.ndarray  # [...] int
+    reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
+    rank: np.ndarray  # [...] int, of the Jacobian
+    num_undetermined: np.ndarray  # [...] int, dimension of the family of solutions
+    singular_values: np.ndarray  # [..., p] of the scaled Jacobian, descending
+    directions: np.ndarray  # [..., p, p] in rows, the undetermined ones last
+    scales: np.ndarray  # [..., p] sizes of the columns of the Jacobian, 1 for zero
+    rounding: np.ndarray  # [...] share in undetermined directions that is none
+    on_bounds: np.ndarray  # [..., p] -1 or 1 on the lower or upper bound
+    all_on_bounds: np.ndarray  # [..., P] the same, 1 for what follows from such
+    scale: Scale
+
+    def undetermined(self, member: tuple[int, ...] = ()) -> list[str]:
+        """Describes the combinations of parameters that the data do not determine.
+
+        Args:
+            member: Index in the batch.
+
+        Example:
+            >>> from eigenfit import Affine, Problem, uncertainty
+            >>> twice = Affine([np.diag([1.0, 0.0]), np.diag([2.0, 0.0])])
+            >>> uncertainty(Problem(twice), [1.0, 1.0], [0.0, 3.0]).undetermined()
+            ['r0 - 0.5 r1']
+        """
+        number = int(self.num_undetermined[member])
+        if not number:
+            return []
+        scales = self.scales[member]
+        rows = self.directions[member][-number:] * scales
+        rounding = float(self.rounding[member])
+        return written(reduced(rows, rounding), scales, self.names)
+
+    def table(self, member: tuple[int, ...] = ()) -> list[tuple[str, str]]:
+        """Lists name and `value(error)` of all parameters of a member.
+
+        Args:
+            member: Index in the batch.
+        """
+        return [
+            (name, with_error(value, error, bool(held)))
+            for name, value, error, held in zip(
+                self.all_names,
+                self.all_values[member],
+                self.all_standard_errors[member],
+                self.all_on_bounds[member],
+                strict=True,
+            )
+        ]
+
+
+def uncertainty(
+    problem: Problem,
+    solution: Solution,
+    targets: TensorLike,
+    *,
+    scale: Scale | None = None,
+    rtol: float | None = None,
+) -> Uncertainty:
+    """Estimates errors of fitted parameters by linearisation at the solution.
+
+    With the Jacobian J of the weighted residual, priors included, the covariance is
+    `(J^T J)^-1`: right where weights are `1 / sigma^2` (`scale="sigma"`). With
+    `scale="residual"` the data without standard deviations get a common one from what
+    they are missed by, which makes up for weights of unknown size: their share of the
+    covariance is multiplied by their reduced chi-square. What has standard deviations,
+    as priors have, keeps them, unless all targets have. Where the residual depends on
+    targets by more than -1, as that of shapes scaled by their largest target does, the
+    covariance is `K K^T` with the derivative `K = -J^+ D` of the solution by all
+    targets over their sigmas, and chi-square that of the covariance of the residual.
+    Errors of values contain what targets move by themselves, such as a free shift.
+
+    Degrees of freedom are the data (see `Problem.num_data`) less the rank of J.
+    Parameters on a bound count as held there: their errors are NaN, those of the
+    others are of the problem without them. Directions whose singular values are below
+    `rtol` of the largest, with rows and columns scaled to one size, are not
+    determined: they are left out of the covariance, and parameters, levels and values
+    that change along one have infinite errors. So has a coupling at 0, which moves
+    levels in second order only (see `sensitivity`), and a direction along which a
+    minimum that misses the data is an extremum of what they are compared with: there
+    J is 0 but for where the fit ended. Where levels
+    coincide whose targets are equal, the whole block of the cluster determines what
+    parts them, as in `ClusterNewton` (where `Levels` are the only observation). Errors
+    of levels are those of
+    `J_levels C J_levels^T`, their prediction band.
+
+    Args:
+        problem: That was fitted.
+        solution: A `Solution`, or parameters `[..., p]`.
+        targets: `[..., m]`.
+        scale: "sigma" or "residual"; by default "sigma" where all observations have
+            standard deviations.
+        rtol: Relative size of singular values that count as zero; 1e-10 by default,
+            1e-5 in single precision.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        TypeError: If an argument is not numeric.
+        ValueError: If a shape does not fit or `scale` is unknown.
+
+    Example:
+        One level measured to 0.1, its parameter with a factor of 2:
+
+        >>> from eigenfit import Affine, Levels, Problem
+        >>> problem = Problem(Affine([[[2.0]]]), Levels(sigma=0.1))
+        >>> uncertainty(problem, [1.0], [2.0]).standard_errors
+        array([0.05])
+    """
+    if scale is None:
+        scale = "sigma" if problem.has_sigma else "residual"
+    if scale not in ("sigma", "residual"):
+        raise ValueError(f'`scale` must be "sigma" or "residual", got {scale!r}.')
+    if isinstance(solution, Solution):
+        solution = solution.parameters
+    r = parameters_of(problem, "solution", solution)
+    t = targets_of(problem, targets)
+    batch = tf.broadcast_dynamic_shape(tf.shape(r)[:-1], tf.shape(t)[:-1])
+    r = tf.broadcast_to(r, tf.concat([batch, tf.shape(r)[-1:]], 0))
+    t = tf.broadcast_to(t, tf.concat([batch, tf.shape(t)[-1:]], 0))
+    if rtol is None:
+        rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
+
+    found = sensitivity(problem, r, t)
+    on_bounds = problem.on_bounds(r).numpy()
+    held = on_bounds != 0
+    finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
+    J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
+    parts = decomposed(
+        J,
+        held,
+        rtol,
+        50 * epsilon(problem.parameter_dtype),
+        _fitted(problem, r, t, found),
+    )
+    estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
+    by_rows = estimated is not None and not bool(estimated.all())
+    half, chi_square = solved(found, J, held, parts, by_rows)
+    rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
+    freedom = np.maximum(problem.num_data - rank, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
+    half[~finite] = np.nan
+    roots = problem.roots()[:, np.newaxis]
+    own = J[..., : problem.num_targets, :] / roots
+    direct = (
+        moved_directly(found, half.shape[-1])[..., : problem.num_targets, :] / roots
+    )
+    if estimated is not None:
+        size = np.sqrt(reduced_chi_square)[..., np.newaxis]
+        if by_rows:
+            size = common_size(found, J, half, estimated)[..., np.newaxis]
+            size = np.where(estimated, size, 1.0)
+        half *= size[..., np.newaxis, :]
+        direct = direct * size[..., np.newaxis, :]
+
+    identity = np.eye(problem.num_parameters)
+    T = identity if problem.tie_matrix is None else problem.tie_matrix
+    open_ends = _Open(parts, finite)
+    errors = open_ends.errors(identity, half)
+    C = half @ np.swapaxes(half, -1, -2)
+    size = norms(half, -1)[..., np.newaxis]
+    unit = half / np.where(size > 0, size, 1.0)
+    moved = (T != 0) @ (~held[..., np.newaxis]).astype(int)
+    follows = ((T != 0) @ held[..., np.newaxis].astype(int) > 0) & (moved == 0)
+    sides = np.sign(T @ on_bounds[..., np.newaxis])
+    sides = np.where(follows, np.where(sides == 0, 1, sides), 0)[..., 0].astype(int)
+    all_errors = np.where(sides != 0, np.nan, open_ends.errors(T, half))
+    return Uncertainty(
+        names=problem.parameter_names,
+        values=_decimals(r.numpy()),
+        standard_errors=np.where(held, np.nan, errors),
+        covariance=C,
+        correlation=unit @ np.swapaxes(unit, -1, -2),
+        all_names=problem.all_names,
+        all_values=_decimals(problem.expand(r).numpy()),
+        all_standard_errors=all_errors,
+        level_errors=open_ends.errors(found.levels, half),
+        value_errors=open_ends.errors(own, half, direct),
+        chi_square=chi_square,
+        degrees_of_freedom=freedom,
+        reduced_chi_square=reduced_chi_square,
+        rank=rank,
+        num_undetermined=np.where(finite, (~parts.seen).sum(axis=-1), 0),
+        singular_values=parts.singular_values,
+        directions=parts.directions / parts.scales[..., np.newaxis, :],
+        scales=parts.scales,
+        rounding=parts.rounding,
+        on_bounds=on_bounds,
+        all_on_bounds=sides,
+        scale=scale,
+    )
+
+
+def _decimals(x: np.ndarray) -> np.ndarray:
+    # In double precision, without the digits that single precision does not have: 0.7
+    # is not 0.69999999.
+    if x.dtype == np.float64:
+        return x
+    return np.array(x.astype(str), np.float64).reshape(x.shape)
+
+
+def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) -> Fitted:
+    more = found.jacobian.shape[-2] - found.residual.shape[-1]  # pairs of clusters
+    rows = np.zeros([*found.residual.shape[:-1], more])
+    residual = np.concatenate([np.nan_to_num(found.residual), rows], axis=-1)
+    size = np.linalg.norm(t.numpy() * problem.roots(), axis=-1)
+    return Fitted(r.numpy(), residual, size, np.nan_to_num(found.columns))
+
+
+class _Open:
+    """What changes along combinations that the data do not determine."""
+
+    def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
+        self._scales = parts.scales
+        self._rounding = parts.rounding
+        self._found = [
+            (
+                index,
+                reduced(
+                    parts.directions[index][~parts.seen[index]],
+                    float(parts.rounding[index]),
+                ),
+            )
+            for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
+        ]
+
+    def errors(
+        self, gradients: np.ndarray, half: np.ndarray, direct: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`.
+
+        Args:
+            gradients: By the parameters.
+            half: Of the covariance, as `_solved` gives it.
+            direct: What targets move at fixed parameters, `[..., N, *]`.
+        """
+        result = norms(gradients @ half + direct, -1)
+        gradients = gradients / self._scales[..., np.newaxis, :]
+        for index, combinations in self._found:
+            rounding = float(self._rounding[index])
+            open_ = sees(gradients[index], combinations, rounding)
+            result[index][open_] = np.inf
+        return result
+
+
+def with_error(value: float, error: float, at_bound: bool = False) -> str:
+    """Writes a value with its error in units of the last digits, three of them.
+
+    Args:
+        value: Of a parameter.
+        error: Its standard error; inf if it is not determined.
+        at_bound: Whether the value is that of a bound, and has no error.
+
+    Example:
+        >>> with_error(29172.654252, 0.00279)
+        '29172.65425(279)'
+        >>> with_error(1234.5, 678.0), with_error(2.0, 0.0)
+        ('1234(678)', '2')
+        >>> with_error(2.0, np.inf), with_error(1.5, np.nan, at_bound=True)
+        ('2 (not determined)', '1.5 (at bound)')
+    """
+    if at_bound:
+        return f"{value:.10g} (at bound)"
+    if np.isinf(error):
+        return f"{value:.6g} (not determined)"
+    if not error > 0 or not np.isfinite(value):
+        return f"{value:.10g}"
+    exponent = int(np.floor(np.log10(error)))
+    digits = 2 - exponent
+    if digits > 12 or abs(value) >= 1e15:
+        # The same digits, as many of them as a float has.
+        size = int(np.floor(np.log10(abs(value)))) if value else exponent
+        return f"{value:.{min(max(size + digits, 0), 16)}e} +- {error:.2e}"
+    if exponent >= 2:
+        return f"{value:.0f}({error:.0f})"
+    if round(error * 10**digits) == 1000:
+        digits -= 1
+    return f"{value:.{digits}f}({round(error * 10**digits)})"

@@ -1,0 +1,1 @@
+"""The compiled fit: programs, their loop, and the verdict on its answer."""

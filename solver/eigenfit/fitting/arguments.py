@@ -1,0 +1,130 @@
+"""Arguments of a fit: converted, checked, broadcast, with one batch dimension."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.problem.problem import Problem
+from eigenfit.tensors.batching import batch_rank, flatten
+from eigenfit.tensors.validation import (
+    as_array,
+    as_tensor,
+    broadcast_batch,
+    check_not_negative,
+    check_positive,
+    flat_batch,
+    is_array,
+)
+
+
+class FitArguments(NamedTuple):
+    """What the program of a fit takes."""
+
+    batch: tf.TensorShape | tf.Tensor  # the batch shape of the caller
+    # Initial, targets, tolerance, max_steps; with one batch dimension, or none for a
+    # batch shape of rank 0.
+    values: list[tf.Tensor]
+    followed: tf.Tensor | None  # the targets as a tape knows them, if it may
+    distinct: bool  # whether it is known that no member has equal targets
+
+    def flat(self) -> list[tf.Tensor]:
+        """Gives the values with one batch dimension."""
+        if batch_rank(self.batch):
+            return self.values
+        return [tf.expand_dims(x, 0) for x in self.values]
+
+
+def fit_arguments(
+    problem: Problem, initial: Any, targets: Any, tolerance: Any, max_steps: Any
+) -> FitArguments:
+    """Prepares the arguments of `Solver.fit`.
+
+    Whatever has a value now is checked and broadcast in NumPy: a handful of eager
+    operations would cost more than a small fit.
+
+    Raises:
+        TypeError: If an argument is not numeric or a tensor of another dtype.
+        ValueError: If a shape does not fit, targets do not ascend, or a limit is out
+            of range.
+    """
+    dtype = problem.parameter_dtype
+    given = targets
+    arrays = tf.executing_eagerly() or all(
+        map(is_array, (initial, targets, tolerance, max_steps))
+    )
+    convert = _as_known if arrays else as_tensor
+    initial = parameters_of(problem, "initial", initial, convert)
+    start = initial if arrays else getattr(initial, "numpy", lambda: None)()
+    if start is not None:
+        problem.check_parameters("initial", np.asarray(start))
+    targets = targets_of(problem, targets, convert)
+    if tolerance is None:
+        tolerance = convert("tolerance", 0.0, dtype, None)
+    else:
+        tolerance = convert("tolerance", tolerance, dtype, None)
+        check_positive("tolerance", tolerance)
+    max_steps = convert("max_steps", max_steps, tf.int32, None)
+    check_not_negative("max_steps", max_steps)
+    known = targets if arrays else getattr(targets, "numpy", lambda: None)()
+    distinct = False
+    if known is not None:
+        problem.check_targets(np.asarray(known))
+        distinct = _all_differ(np.asarray(known))
+    named: dict[str, tuple[Any, int]] = {
+        "initial": (initial, 1),
+        "targets": (targets, 1),
+        "tolerance": (tolerance, 0),
+        "max_steps": (max_steps, 0),
+    }
+    if arrays:
+        shape, values = flat_batch(**named)
+        followed = None
+        if not is_array(given):
+            followed = tf.convert_to_tensor(given)
+            if followed.shape != values[1].shape:
+                followed = tf.broadcast_to(followed, [*shape, problem.num_targets])
+                followed = flatten(followed, len(shape))
+        return FitArguments(tf.TensorShape(shape), values, followed, distinct)
+    batch, values = broadcast_batch(**named)
+    rank = batch_rank(batch)
+    values = flatten(values, rank) if rank else values
+    followed = None if is_array(given) else values[1]
+    return FitArguments(batch, values, followed, distinct)
+
+
+def _all_differ(targets: np.ndarray) -> bool:
+    # Of the members that can be fitted: what others hold changes nothing.
+    t = np.sort(targets, axis=-1)
+    equal = (t[..., 1:] == t[..., :-1]).any(axis=-1)
+    return not (equal & np.isfinite(t).all(axis=-1)).any()
+
+
+def _as_known(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.ndarray:
+    if is_array(value):
+        return as_array(name, value, dtype, last)
+    return as_tensor(name, value, dtype, last).numpy()
+
+
+def parameters_of(
+    problem: Problem, name: str, value: Any, convert: Any = as_tensor
+) -> Any:
+    """Converts parameters `[..., p]`; the error names the structure."""
+    try:
+        return convert(name, value, problem.parameter_dtype, problem.num_parameters)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} {problem!r} has {problem.num_parameters} parameters."
+        ) from None
+
+
+def targets_of(problem: Problem, value: Any, convert: Any = as_tensor) -> Any:
+    """Converts targets `[..., m]`; the error names the observation."""
+    try:
+        return convert("targets", value, problem.parameter_dtype, problem.num_targets)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} {problem!r} has {problem.num_targets} targets."
+        ) from None

@@ -1,0 +1,154 @@
+"""One function, compiled lazily in each of the ways it may run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from eigenfit.tensors.xla import inside_xla
+
+# Runs a program's operations one after the other on the calling thread. Handing the
+# small ones to other threads takes longer than they do.
+_ONE_THREAD = "SINGLE_THREADED_EXECUTOR"
+
+Mode = Literal["graph", "xla", "eager"]
+
+MODES: tuple[Mode, ...] = ("graph", "xla", "eager")
+
+
+class Compiled:
+    """A pure function with a fixed input signature, traced at most once per mode.
+
+    Args:
+        function: To compile.
+        signature: Nests of `tf.TensorSpec`, one for each argument.
+        small: Whether the operations are so small that one thread runs them faster.
+
+    Attributes:
+        signature: The same.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signature: list[Any],
+        *,
+        small: bool = False,
+    ) -> None:
+        self.signature = signature
+        self._function = function
+        self._small = small
+        self._concrete: dict[Mode, Any] = {}
+        self._direct: dict[Mode, Callable[[list[Any]], list[Any]] | None] = {}
+        self._num_traces = 0
+        self._lock = threading.RLock()
+
+    def variant(self, mode: Mode) -> Callable[..., Any]:
+        """Gives the function as it runs in a mode.
+
+        Inside a function that XLA compiles, "graph" becomes "xla" as well, so that
+        the eigensolver is the one made for it.
+        """
+        if mode == "eager":
+            return self._function
+        if inside_xla():
+            mode = "xla"
+        with self._lock:
+            return self._variant(mode)
+
+    def _variant(self, mode: Mode) -> Callable[..., Any]:
+        if mode not in self._concrete:
+            compiled = tf.function(
+                self._traced,
+                input_signature=self.signature,
+                jit_compile=mode == "xla",
+                autograph=False,
+            )
+            # The concrete function: a solver each for many problems is no retracing
+            # that TensorFlow should warn of.
+            with tf.experimental.function_executor_type(self._executor(mode)):
+                self._concrete[mode] = compiled.get_concrete_function()  # type: ignore[attr-defined]
+        return self._concrete[mode]
+
+    def call(self, mode: Mode, arguments: list[Any]) -> list[Any]:
+        """Calls a variant with little overhead.
+
+        A concrete function spends 0.1 ms on binding its arguments, a third of a small
+        fit, and a nest costs as much; here tensors go to the operation that runs it.
+        No gradient tape may watch them.
+
+        Args:
+            mode: Of the variant.
+            arguments: A tensor each, or where it is a nest the tuple of its tensors.
+
+        Returns:
+            The results in the same way.
+        """
+        if tf.executing_eagerly() and mode != "eager":
+            with self._lock:
+                if mode not in self._direct:
+                    self._direct[mode] = self._made_direct(mode)
+            if direct := self._direct[mode]:
+                return direct(arguments)
+        flat = tf.nest.flatten(arguments)
+        nests = tf.nest.pack_sequence_as(self.signature, flat)
+        return [_leaves(x) for x in self.variant(mode)(*nests)]
+
+    def _made_direct(self, mode: Mode) -> Callable[[list[Any]], list[Any]] | None:
+        function: Any = self.variant(mode)
+        # A tape would watch the variables, and ask this operation for its gradient.
+        if function.variables or tf.config.list_logical_devices("GPU"):
+            return None
+        executor = self._executor(mode)
+        leaves = [_leaves(x) for x in function.structured_outputs]
+        sizes = [len(x) if isinstance(x, tuple) else None for x in leaves]
+        if mode == "xla":
+            # What is to be compiled says so where it is called from a graph.
+            inner = function
+            function = tf.function(
+                lambda *x: inner(*x), input_signature=self.signature, autograph=False
+            ).get_concrete_function()
+        captured = function.captured_inputs
+        dtypes = [x.dtype for x in function.outputs]
+
+        def direct(arguments: list[Any]) -> list[Any]:
+            results = iter(
+                tf.raw_ops.StatefulPartitionedCall(
+                    args=[*tf.nest.flatten(arguments), *captured],
+                    Tout=dtypes,
+                    f=function,
+                    executor_type=executor,
+                )
+            )
+            return [
+                next(results) if size is None else tuple(islice(results, size))
+                for size in sizes
+            ]
+
+        return direct
+
+    def _executor(self, mode: Mode) -> str:
+        cpu = not tf.config.list_logical_devices("GPU")
+        return _ONE_THREAD if self._small and mode == "graph" and cpu else ""
+
+    def num_traces(self) -> int:
+        """Counts the traces made so far, over all modes."""
+        return self._num_traces
+
+    def output_specs(self) -> Any:
+        """Describes what the function returns: the same nest of `tf.TensorSpec`."""
+        traced: Any = next(iter(self._concrete.values()), None) or self.variant("graph")
+        outputs = traced.structured_outputs
+        return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+
+    def _traced(self, *arguments: Any) -> Any:
+        self._num_traces += 1
+        return self._function(*arguments)
+
+
+def _leaves(x: Any) -> Any:
+    return tuple(tf.nest.flatten(x)) if tf.nest.is_nested(x) else x

@@ -1,0 +1,396 @@
+"""The programs of a solver: pure functions and their signatures.
+
+Each takes and gives tensors with one batch dimension of unknown size, so that one
+trace serves every batch. What is compiled for Python is what is exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.fitting import loop, opening
+from eigenfit.fitting.compilation import Compiled, Mode
+from eigenfit.fitting.starting import start
+from eigenfit.fitting.verdicts import Ended, verdicts
+from eigenfit.methods import AbstractMethod
+from eigenfit.problem.problem import Point, Problem
+from eigenfit.results import RUNNING, Result
+from eigenfit.tensors.batching import select
+from eigenfit.tensors.xla import inside_xla
+
+_FEW_LEVELS = 64
+"""Number of levels up to which one thread runs the operations of a single fit."""
+
+
+_TRACED = 64
+"""Snapshots of a traced fit at most, besides its end; even."""
+
+MOST_TRACED = 144
+"""Parameters, or entries of a matrix, up to which a trace has them."""
+
+_HISTORY = ("loss", "eigenvalues")
+
+
+class Gradient(NamedTuple):
+    """What `Solver.gradient` returns."""
+
+    loss: tf.Tensor  # [...]
+    gradient: tf.Tensor  # [..., p] of the loss by the parameters
+    eigenvalues: tf.Tensor  # [..., n], ascending
+
+
+class Programs:
+    """Builds the programs of a problem and a method, each when it is first asked for.
+
+    Args:
+        problem: What is fitted.
+        method: How a step is made.
+    """
+
+    def __init__(self, problem: Problem, method: AbstractMethod) -> None:
+        self.problem = problem
+        self.method = method
+        dtype = problem.parameter_dtype
+        self._parameters = tf.TensorSpec(
+            [None, problem.num_parameters], dtype, "parameters"
+        )
+        self._initial = tf.TensorSpec([None, problem.num_parameters], dtype, "initial")
+        self._targets = tf.TensorSpec([None, problem.num_targets], dtype, "targets")
+        self._tolerance = tf.TensorSpec([None], dtype, "tolerance")
+        self._max_steps = tf.TensorSpec([None], tf.int32, "max_steps")
+        self._fit_signature = [
+            self._initial,
+            self._targets,
+            self._tolerance,
+            self._max_steps,
+        ]
+        self._chunked: dict[int, tuple[Compiled, Compiled, Compiled]] = {}
+
+    @cached_property
+    def distinct(self) -> Programs:
+        """Those for members without equal targets, or these; for calls from Python.
+
+        A branch in the body of a loop takes a seventh of the time of a small fit.
+        """
+        method = self.method.for_distinct_targets(self.problem)
+        same = method is self.method
+        return self if same else Programs(self.problem, method)
+
+    @cached_property
+    def fit(self) -> Compiled:
+        """Initial, targets, tolerance, max_steps -> fields of `Solution`."""
+
+        def fit(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            found = self.search.variant("eager")(initial, targets, tolerance, max_steps)
+            return self._judged(found, targets, tolerance)
+
+        return Compiled(fit, self._fit_signature)
+
+    @cached_property
+    def weighted_fit(self) -> Compiled:
+        """The same with weights `[b, m]` of each member, after its targets.
+
+        A member with a weight that is not positive is invalid.
+
+        Raises:
+            ValueError: If the method minimises no weighted squares.
+        """
+
+        def fit(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            weights: tf.Tensor,
+            *limits: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            usable = tf.math.is_finite(weights) & (weights > 0)
+            weights = tf.where(usable, weights, tf.ones_like(weights))
+            targets = tf.where(usable, targets, tf.cast(float("nan"), targets.dtype))
+            problem = self.problem.with_weights(weights)
+            self.method.check(problem)
+            own = Programs(problem, self.method)
+            return own.fit.variant("eager")(initial, targets, *limits)
+
+        initial, targets, *limits = self._fit_signature
+        weights = tf.TensorSpec(targets.shape, targets.dtype, "weights")
+        return Compiled(fit, [initial, targets, weights, *limits])
+
+    @cached_property
+    def trace(self) -> Compiled:
+        """The same -> fields of `Solution`, and snapshots by name, `[b, h, ...]` each.
+
+        These are evenly spaced up to the end of the member, which is repeated. Members
+        do not leave the loop while they are recorded, so that batches take longer.
+        """
+        few = self.problem.num_parameters <= MOST_TRACED
+        fields = Point._fields if few else _HISTORY
+
+        def trace(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor]]:
+            limits = loop.Limits(tolerance, max_steps)
+            run = loop.begin(
+                self.problem,
+                self.method,
+                initial,
+                targets,
+                limits,
+                tf.constant(1),
+                _TRACED,
+                fields,
+            )
+            run = loop.advance(
+                self.problem, self.method, run, targets, limits, tf.int32.max
+            )
+            steps, points = loop.snapshots(run)
+            answer = self._judged(self._answer(run, initial), targets, tolerance)
+            return answer, {"steps": steps, **points}
+
+        return Compiled(trace, self._fit_signature)
+
+    @cached_property
+    def search(self) -> Compiled:
+        """The same without the verdict, whose place its unit of residuals takes.
+
+        Tracing the verdict takes as long as the rest, and many fits need none: where
+        Python can look at the results, `verdict` is a program of its own.
+        """
+
+        def search(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            limits = loop.Limits(tolerance, max_steps)
+            run = loop.begin(self.problem, self.method, initial, targets, limits)
+            run = loop.advance(
+                self.problem, self.method, run, targets, limits, tf.int32.max
+            )
+            return self._answer(run, initial)
+
+        return Compiled(search, self._fit_signature)
+
+    @cached_property
+    def open_one(self) -> Compiled:
+        """The good steps that `search_one` begins with, where its method has some.
+
+        Fields of `Solution` and unit, then the run and what `resume_one` needs where
+        the result is `RUNNING`.
+        """
+
+        def open_one(*arguments: tf.Tensor) -> tuple[Any, ...]:
+            initial, targets, *limits = (tf.expand_dims(x, 0) for x in arguments)
+            run, opened = opening.advance(
+                self.problem, self.method, initial, targets, loop.Limits(*limits)
+            )
+            more = tf.nest.map_structure(tf.stop_gradient, (run, opened))
+            return (*self._answer_of_one(run, initial), *more)
+
+        return self._of_one(open_one)
+
+    @cached_property
+    def resume_one(self) -> Compiled:
+        """Arguments of `open_one`, run, what else it gave -> as `search_one`."""
+
+        def resume_one(*arguments: Any) -> tuple[tf.Tensor, ...]:
+            *given, run, opened = arguments
+            initial, targets, *limits = (tf.expand_dims(x, 0) for x in given)
+            run = opening.resume(run, opened)
+            run = loop.advance(
+                self.problem,
+                self.method,
+                run,
+                targets,
+                loop.Limits(*limits),
+                tf.int32.max,
+            )
+            return self._answer_of_one(run, initial)
+
+        return self._of_one(resume_one, self.open_one.output_specs()[-2:])
+
+    @cached_property
+    def search_one(self) -> Compiled:
+        """The same without a batch dimension.
+
+        That it is a batch of one is known when tracing, which halves the time of a
+        step in graph mode: no operation asks for a size, and no member leaves.
+        """
+
+        def search_one(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            batch = [tf.expand_dims(x, 0) for x in arguments]
+            answer = self.search.variant("eager")(*batch)
+            return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
+
+        return self._of_one(search_one)
+
+    def fit_one(self, mode: Mode, arguments: list[tf.Tensor]) -> list[Any]:
+        """Calls `search_one`, in two parts where the first is mostly enough."""
+        if not (tf.executing_eagerly() and opening.opens(self.method)):
+            return self.search_one.call(mode, arguments)
+        *fields, result, unit, run, opened = self.open_one.call(mode, arguments)
+        if result.numpy() == RUNNING:
+            return self.resume_one.call(mode, [*arguments, run, opened])
+        return [*fields, result, unit]
+
+    def _of_one(
+        self, function: Callable[..., Any], more: Sequence[Any] = ()
+    ) -> Compiled:
+        signature = [
+            tf.TensorSpec(x.shape[1:], x.dtype, x.name) for x in self._fit_signature
+        ]
+        small = self.problem.num_levels <= _FEW_LEVELS
+        return Compiled(function, [*signature, *more], small=small)
+
+    @cached_property
+    def verdict(self) -> Compiled:
+        """Parameters, targets, unit, tolerance, result -> result."""
+
+        def verdict(*arguments: tf.Tensor) -> tf.Tensor:
+            weights = self.problem.member_weights
+            return verdicts(self.problem, Ended(*arguments, weights=weights))
+
+        unit = tf.TensorSpec([None], self.problem.parameter_dtype, "unit")
+        result = tf.TensorSpec([None], tf.int32, "result")
+        return Compiled(
+            verdict, [self._parameters, self._targets, unit, self._tolerance, result]
+        )
+
+    @cached_property
+    def init(self) -> Compiled:
+        """Initial, targets -> state of the method."""
+
+        def init(initial: tf.Tensor, targets: tf.Tensor) -> Any:
+            return start(self.problem, self.method, initial, targets)[0]
+
+        return Compiled(init, [self._initial, self._targets])
+
+    @cached_property
+    def step(self) -> Compiled:
+        """State, targets -> state."""
+
+        def step(state: Any, targets: tf.Tensor) -> Any:
+            return self.method.step(self.problem, state, targets)
+
+        return Compiled(step, [self.init.output_specs(), self._targets])
+
+    @cached_property
+    def gradient(self) -> Compiled:
+        """Parameters, targets -> `Gradient`."""
+
+        def gradient(parameters: tf.Tensor, targets: tf.Tensor) -> Gradient:
+            point = self.problem.evaluate(parameters, targets)
+            return Gradient(
+                point.loss, self.problem.gradient_at(point), point.eigenvalues
+            )
+
+        return Compiled(gradient, [self._parameters, self._targets])
+
+    @cached_property
+    def loss(self) -> Compiled:
+        """Parameters, targets -> loss, differentiable twice."""
+        return Compiled(self.problem.loss, [self._parameters, self._targets])
+
+    @cached_property
+    def eigenvalues(self) -> Compiled:
+        """Parameters -> eigenvalues."""
+        return Compiled(self.problem.eigenvalues, [self._parameters])
+
+    def chunked(self, capacity: int) -> tuple[Compiled, Compiled, Compiled]:
+        """The fit in three programs: begin, advance, finish.
+
+        Args:
+            capacity: Number of snapshots, even; 0 for a fit without history.
+        """
+        if capacity in self._chunked:
+            return self._chunked[capacity]
+        problem, method = self.problem, self.method
+
+        def begin(
+            initial: tf.Tensor,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+            record_every: tf.Tensor,
+        ) -> loop.Run:
+            limits = loop.Limits(tolerance, max_steps)
+            every = record_every if capacity else None
+            return loop.begin(
+                problem, method, initial, targets, limits, every, capacity, _HISTORY
+            )
+
+        def advance(
+            run: loop.Run,
+            targets: tf.Tensor,
+            tolerance: tf.Tensor,
+            max_steps: tf.Tensor,
+            until: tf.Tensor,
+            enough: tf.Tensor,
+        ) -> loop.Run:
+            limits = loop.Limits(tolerance, max_steps)
+            return loop.advance(problem, method, run, targets, limits, until, enough)
+
+        count = tf.TensorSpec([], tf.int32)
+        first = Compiled(begin, [*self._fit_signature, count])
+        run = first.output_specs()
+        programs = (
+            first,
+            Compiled(advance, [run, *self._fit_signature[1:], count, count]),
+            Compiled(self._answer, [run, self._initial]),
+        )
+        self._chunked[capacity] = programs
+        return programs
+
+    def num_traces(self) -> int:
+        """Counts the traces made so far."""
+        own = [x for x in vars(self).values() if isinstance(x, Compiled)]
+        for programs in self._chunked.values():
+            own.extend(programs)
+        distinct = vars(self).get("distinct", self)
+        more = 0 if distinct is self else distinct.num_traces()
+        return more + sum(program.num_traces() for program in own)
+
+    def _answer_of_one(
+        self, run: loop.Run, initial: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        answer = self._answer(run, initial)
+        return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
+
+    def _judged(
+        self, found: Sequence[tf.Tensor], targets: tf.Tensor, tolerance: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Puts the verdict in the place of the unit that a search gives."""
+        *fields, result, unit = found
+        # One trace serves all programs in graph mode.
+        is_part = tf.executing_eagerly() or inside_xla()
+        program = self.verdict.variant("eager" if is_part else "graph")
+        return *fields, program(fields[0], targets, unit, tolerance, result)
+
+    def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.
+
+        The result is as the loop left it.
+        """
+        point, result = run.members.answer, run.members.result
+        matrix = self.problem.matrix(point.parameters)
+        computed = (matrix, point.eigenvalues, loop.losses(run))
+        nothing = tf.nest.map_structure(
+            lambda x: tf.fill(tf.shape(x), tf.cast(float("nan"), x.dtype)), computed
+        )
+        started = result != Result.invalid_input
+        matrix, eigenvalues, loss = select(started, computed, nothing)
+        parameters = select(started, point.parameters, initial)
+        fields = (parameters, matrix, eigenvalues, loss, run.members.num_steps, result)
+        # The loop has no derivative by its input: None is better than a wrong one.
+        return tf.nest.map_structure(tf.stop_gradient, (*fields, run.scales.unit))

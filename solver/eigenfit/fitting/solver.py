@@ -1,0 +1,327 @@
+"""The compiled functions that people call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.fitting.arguments import (
+    FitArguments,
+    fit_arguments,
+    parameters_of,
+    targets_of,
+)
+from eigenfit.fitting.chunks import history_of, run_in_buckets, run_in_chunks
+from eigenfit.fitting.compilation import MODES, Compiled, Mode
+from eigenfit.fitting.implicit import follow_targets
+from eigenfit.fitting.loop import WORTH_COMPACTING
+from eigenfit.fitting.programs import Gradient, Programs
+from eigenfit.fitting.verdicts import needs_verdict
+from eigenfit.methods import AbstractMethod, choose_method, method_named
+from eigenfit.problem.problem import Problem
+from eigenfit.results import Progress, Solution
+from eigenfit.tensors.batching import batch_rank, flatten, unflatten
+from eigenfit.tensors.types import TensorLike
+from eigenfit.tensors.validation import broadcast_batch
+
+
+class Solver(tf.Module):
+    """Fits the parameters of a problem to targets, in one compiled program.
+
+    Every function takes leading batch dimensions, which broadcast between its
+    arguments; inside they are one dimension of unknown size, so that nothing is
+    traced anew for another batch. Tensors must have the problem's
+    `parameter_dtype`; other numbers are converted to it.
+
+    Args:
+        problem: Structure and observation.
+        method: How a step is made, or the name of a method with default options, such
+            as `"levenberg-marquardt"`. `"auto"`: the closed form where there is one,
+            else `Alternating`, which descends first where there are fewer parameters
+            than targets.
+        compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
+            of order 8 or less with a method of many steps, graph mode otherwise. XLA
+            compiles for 1 to 4 s, anew for each batch size; ask for it where one
+            solver fits thousands of single matrices of order 8 or less, or hundreds
+            of batches of order 3 or 4.
+        name: Of the module.
+
+    Raises:
+        TypeError: If `problem` or `method` is something else.
+        ValueError: If the method cannot solve the problem, or `compile` is unknown.
+
+    Example:
+        >>> from eigenfit.structures import Symmetric
+        >>> solver = Solver(Problem(Symmetric(3)))
+        >>> solution = solver.fit([0.1, 0.9, 0.0, 0.2, 0.8, 0.5], [1.0, 1.0, 1.0])
+        >>> int(solution.num_steps), int(solution.result)
+        (1, 0)
+        >>> solution.eigenvalues.numpy().round(6)
+        array([1., 1., 1.])
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: AbstractMethod | str = "auto",
+        *,
+        compile: str = "auto",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if not isinstance(problem, Problem):
+            raise TypeError(
+                f"`problem` must be a Problem, such as Problem(Symmetric(3)), got "
+                f"{problem!r}."
+            )
+        if isinstance(method, str):
+            auto = method == "auto"
+            method = choose_method(problem) if auto else method_named(method)
+        if not isinstance(method, AbstractMethod):
+            raise TypeError(
+                f"`method` must be a name or a method such as Adam(), got {method!r}."
+            )
+        method.check(problem)
+        if compile not in ("auto", *MODES):
+            raise ValueError(
+                f'`compile` must be "auto", "graph", "xla" or "eager", got {compile!r}.'
+            )
+        self.problem = problem
+        self.method = method
+        self.compile = compile
+        self.programs = Programs(problem, method)
+
+    def __repr__(self) -> str:
+        return (
+            f"Solver({self.problem!r}, method={self.method!r}, "
+            f"compile={self.compile!r})"
+        )
+
+    def fit(
+        self,
+        initial: TensorLike,
+        targets: TensorLike,
+        *,
+        tolerance: TensorLike | None = None,
+        max_steps: TensorLike | None = None,
+        record_every: int = 0,
+        record_limit: int = 256,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Solution:
+        """Fits parameters to targets, from given starts.
+
+        Args:
+            initial: `[..., p]`, where to start.
+            targets: `[..., m]`, ascending with their levels.
+            tolerance: `[...]`, positive; a member has converged when its loss is at
+                or below it. By default when the residual of each observation is at
+                or below 1e-10 (1e-5 in single precision) of what it would be if each
+                value were wrong by the largest target, or what rounding of the levels
+                hides; with standard deviations or priors also at or below 1e-6 of
+                these. Targets that are all 0 must be met to rounding.
+            max_steps: `[...]` integer, limit for each member; the method's own by
+                default.
+            record_every: Steps between snapshots for `Solution.history`; 0 for none.
+            record_limit: Number of snapshots at most, besides the end of the fit;
+                when it is reached, every second one is dropped and the distance
+                doubled. A batch of size 0 has no history.
+            progress: Called between compiled chunks of about a quarter of a second.
+
+        Returns:
+            The solution. A member with NaN or infinite input gets
+            `Result.invalid_input` and leaves the others alone. Gradient tapes
+            differentiate it by `targets` given as a tensor (see
+            `implicit.follow_targets`), not by `initial`.
+
+        Raises:
+            TypeError: If an argument is not numeric or a tensor of another dtype.
+            ValueError: If a shape does not fit, targets do not ascend, or a limit is
+                out of range.
+        """
+        if max_steps is None:
+            max_steps = self.method.default_max_steps
+        if progress is not None and not callable(progress):
+            raise TypeError(f"`progress` must be callable, got {progress!r}.")
+        for name, value, least in (
+            ("record_every", record_every, 0),
+            ("record_limit", record_limit, 2),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"`{name}` must be an integer of at least {least}, got {value!r}."
+                )
+
+        given = fit_arguments(self.problem, initial, targets, tolerance, max_steps)
+        batch = given.batch
+        mode = self._mode(batch)
+        programs = self.programs.distinct if given.distinct else self.programs
+        if not record_every and not progress and batch_rank(batch) == 0:
+            found = programs.fit_one(mode, given.values)
+            answer = self._judged(mode, found, given.values)
+            return Solution._make((*self._followed(given, answer), None))
+        arguments = given.flat()
+        empty = isinstance(batch, tf.TensorShape) and batch.num_elements() == 0
+        if (record_every and not empty) or progress:
+            record_every = 0 if empty else record_every
+            # An even number of snapshots thins to evenly spaced ones.
+            capacity = record_limit // 2 * 2 if record_every else 0
+            run = run_in_chunks(
+                programs, mode, arguments, record_every, capacity, progress
+            )
+            finish = programs.chunked(capacity)[2].variant(mode)
+            found = finish(run, arguments[0])
+            history = history_of(run) if record_every else None
+            if history is not None:
+                history = history._replace(
+                    loss=unflatten(history.loss, batch),
+                    eigenvalues=unflatten(history.eigenvalues, batch),
+                )
+        elif self._in_buckets(mode, batch):
+            run = run_in_buckets(programs, mode, arguments)
+            finish = programs.chunked(0)[2].variant(mode)
+            found, history = finish(run, arguments[0]), None
+        else:
+            found = programs.search.variant(mode)(*arguments)
+            history = None
+        answer = self._judged(mode, found, arguments)
+        answer = unflatten(self._followed(given, answer), batch)
+        return Solution._make((*answer, history))
+
+    def init(self, initial: TensorLike, targets: TensorLike) -> Any:
+        """Starts the method: the state for `step`.
+
+        Args:
+            initial: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            The method's state, a NamedTuple; `state.point` has the parameters,
+            eigenvalues and loss.
+        """
+        return self._pointwise(self.programs.init, ("initial", initial), targets)
+
+    def step(self, state: Any, targets: TensorLike) -> Any:
+        """Makes one step of the method.
+
+        Args:
+            state: From `init` or `step`.
+            targets: `[..., m]`, which must broadcast to the batch of the state.
+
+        Returns:
+            The new state.
+        """
+        batch, (_, t) = broadcast_batch(
+            state=(state.point.loss, 0), targets=(targets_of(self.problem, targets), 1)
+        )
+        rank = batch_rank(batch)
+        own = state.point.loss.shape
+        if rank != own.rank or not own.is_compatible_with(t.shape[:-1]):
+            raise ValueError(
+                f"`targets` have the batch shape {t.shape[:-1]}, which does not "
+                f"broadcast to that of `state`, {own}. Give them to `init` already."
+            )
+        program = self.programs.step.variant(self._mode(batch))
+        return unflatten(program(flatten(state, rank), flatten(t, rank)), batch)
+
+    def gradient(self, parameters: TensorLike, targets: TensorLike) -> Gradient:
+        """Computes loss, gradient and eigenvalues by one decomposition.
+
+        Args:
+            parameters: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            The loss `[...]`, its gradient by the parameters `[..., p]`, and the
+            eigenvalues `[..., n]`; ready for an optimiser of `tf.keras.optimizers`.
+        """
+        return self._pointwise(
+            self.programs.gradient, ("parameters", parameters), targets
+        )
+
+    def loss(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
+        """Computes the loss `[...]`, which gradient tapes differentiate twice.
+
+        Args:
+            parameters: `[..., p]`.
+            targets: `[..., m]`.
+
+        Returns:
+            `sum_i weight_i (t_i - lambda_i)^2`, with derivatives that hold where
+            eigenvalues coincide.
+        """
+        return self._pointwise(self.programs.loss, ("parameters", parameters), targets)
+
+    def eigenvalues(self, parameters: TensorLike) -> tf.Tensor:
+        """Computes all eigenvalues `[..., n]` of A(r), ascending.
+
+        Args:
+            parameters: `[..., p]`.
+        """
+        parameters = parameters_of(self.problem, "parameters", parameters)
+        batch, (parameters,) = broadcast_batch(parameters=(parameters, 1))
+        program = self.programs.eigenvalues.variant(self._mode(batch))
+        return unflatten(program(flatten(parameters, batch_rank(batch))), batch)
+
+    def num_traces(self) -> int:
+        """Counts how often a program of this solver has been traced."""
+        return self.programs.num_traces()
+
+    def _pointwise(
+        self, program: Compiled, first: tuple[str, Any], targets: Any
+    ) -> Any:
+        name, value = first
+        batch, arguments = broadcast_batch(
+            **{
+                name: (parameters_of(self.problem, name, value), 1),
+                "targets": (targets_of(self.problem, targets), 1),
+            }
+        )
+        compiled = program.variant(self._mode(batch))
+        return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
+
+    def _judged(
+        self, mode: Mode, found: Sequence[tf.Tensor], arguments: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, ...]:
+        # What `search` found, with the verdict on it.
+        *fields, result, unit = found
+        _, targets, tolerance, _ = arguments
+        if tf.executing_eagerly():
+            codes = result.numpy()
+            asked = codes.any() and needs_verdict(
+                self.problem, np.asarray(tolerance), codes
+            )
+            if not np.any(asked):
+                return *fields, result
+        given = [fields[0], targets, unit, tolerance, result]
+        if result.shape.rank == 0:
+            given = [tf.expand_dims(x, 0) for x in given]
+        # Graph mode is soon compiled, and the matrices are decomposed once.
+        program = self.programs.verdict.variant("eager" if mode == "eager" else "graph")
+        return *fields, tf.reshape(program(*given), tf.shape(result))
+
+    def _followed(self, given: FitArguments, answer: Any) -> tuple[tf.Tensor, ...]:
+        if given.followed is None:
+            return tuple(answer)
+        initial = given.values[0]
+        return follow_targets(
+            self.problem, self.method, initial, given.followed, tuple(answer)
+        )
+
+    def _in_buckets(self, mode: Mode, batch: Any) -> bool:
+        large = (
+            isinstance(batch, tf.TensorShape)
+            and batch.is_fully_defined()
+            and batch.num_elements() >= WORTH_COMPACTING
+        )
+        eager = tf.executing_eagerly()
+        return mode == "xla" and large and eager and not self.method.is_direct
+
+    def _mode(self, batch: Any) -> Mode:
+        if self.compile != "auto":
+            return self.compile  # type: ignore[return-value]
+        single = isinstance(batch, tf.TensorShape) and batch.num_elements() == 1
+        small = self.problem.order <= 8
+        return "xla" if single and small and self.method.takes_many_steps else "graph"

@@ -1,0 +1,226 @@
+"""What a fit that can go no further has found."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.eigen import decompose, epsilon
+from eigenfit.eigen.pseudo_inverse import factor
+from eigenfit.fitting.loop import gather, relative_tolerance
+from eigenfit.methods import steps
+from eigenfit.problem.differenced import differenced_hessian
+from eigenfit.problem.problem import Problem
+from eigenfit.results import Result
+from eigenfit.tensors.batching import select
+from eigenfit.tensors.xla import inside_xla, where_any
+
+_NUMBERS = 2**23
+"""Numbers that the second derivatives of the members looked at together may take."""
+
+_PROMISE = 1e-8
+"""Part of the loss that a whole step may still promise at a minimum: a ten-thousandth
+of the residual."""
+
+
+_STATIONARY, _STALLED = int(Result.stationary), int(Result.stalled)
+
+
+class Ended(NamedTuple):
+    """Members whose fits have ended; only floats and codes, to be gathered as one."""
+
+    parameters: tf.Tensor  # [b, p], where they have ended
+    targets: tf.Tensor  # [b, m]
+    unit: tf.Tensor  # [b], of residuals
+    tolerance: tf.Tensor  # [b], 0 for the default
+    result: tf.Tensor  # [b] int32, as the loop left it
+    weights: tf.Tensor | tuple[()] = ()  # [b, m], where members have their own
+
+
+def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
+    """Judges the members that ended `stationary` or `stalled`.
+
+    - `converged`, if no tolerance was given and each observation is met to its size
+      or to the rounding of its levels;
+    - `minimum`, if data need not be met exactly (see `Problem.is_least_squares`), a
+      whole step promises to lower the loss by no more than its rounding or 1e-8 of
+      it, and no curvature is negative in the directions that bounds leave free. At a
+      kink of the loss, where there is no curvature, none is;
+    - `stationary`, if such a step promises no more but a curvature is negative;
+    - else `stalled`; what it was, where data should be met exactly, except that of
+      these too a member is `stationary` where a whole step promises no more.
+
+    Args:
+        problem: What was fitted.
+        ended: Its members.
+
+    Returns:
+        The results of all members, `[b]` int32.
+    """
+    result = ended.result
+    asked = needs_verdict(problem, ended.tolerance, result)
+    if inside_xla() or not _looks_for_minima(problem):
+        judged = where_any(asked, lambda: judge(problem, ended), result)
+        return tf.where(asked, judged, result)
+
+    def some() -> tf.Tensor:
+        index = tf.reshape(tf.where(asked), [-1])
+        # In parts of equal size, the last one filled up with a member of it.
+        number = tf.minimum(_members_at_once(problem), tf.size(index))
+        parts = -(-tf.size(index) // number)
+        more = tf.fill([parts * number - tf.size(index)], index[-1])
+        index = tf.concat([index, more], axis=0)
+        codes = tf.map_fn(
+            tf.autograph.experimental.do_not_convert(
+                lambda part: judge(problem, gather(ended, part))
+            ),
+            tf.reshape(index, [parts, number]),
+            fn_output_signature=tf.TensorSpec([None], tf.int32),
+            parallel_iterations=1,
+        )
+        return tf.tensor_scatter_nd_update(
+            result, index[:, tf.newaxis], tf.reshape(codes, [-1])
+        )
+
+    return where_any(asked, some, result)
+
+
+def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
+    """Says which results of the loop are for `verdicts` to judge: `[...]` bool."""
+    stalled = result == _STALLED
+    ended = (result == _STATIONARY) | stalled
+    if problem.is_least_squares:
+        return ended
+    ended &= tolerance == 0
+    return ended | stalled if _looks_for_minima(problem) else ended
+
+
+def _looks_for_minima(problem: Problem) -> bool:
+    # Where the scales of columns are those of the Jacobian a method cannot tell that
+    # all of it vanishes, as at the extremum of a difference.
+    return problem.is_least_squares or problem.squared_norms() is None
+
+
+def judge(problem: Problem, ended: Ended) -> tf.Tensor:
+    """Judges members that ended `stationary` or `stalled`: `[b]`; see `verdicts`."""
+    _, targets, unit, tolerance, result, weights = ended
+    problem = problem.in_unit(unit, weights)
+    point = problem.evaluate(ended.parameters, targets)
+    errors = problem.rounding_at(point, targets)
+    if _looks_for_minima(problem):
+        rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)
+        found = _minima(problem, point, targets, rounding, result)
+        if not problem.is_least_squares:
+            flat = (found == int(Result.minimum)) | (found == _STATIONARY)
+            found = tf.where(flat, _STATIONARY, result)
+        result = found
+    met = (tolerance == 0) & _is_met(problem, point, ended, errors)
+    return tf.where(met, int(Result.converged), result)
+
+
+def _is_met(problem: Problem, point: Any, ended: Ended, errors: tf.Tensor) -> tf.Tensor:
+    # Whether each observation is met by itself, and priors where there are some.
+    norms = problem.norms_of_parts(point.residual)
+    sizes = problem.sizes_of_parts(point.parameters, ended.targets)
+    enough = relative_tolerance(problem, sizes, ended.unit[:, tf.newaxis])
+    enough = tf.maximum(enough, problem.norms_of_parts(errors))
+    met = tf.reduce_all(norms <= enough, axis=-1)
+    if problem.num_priors:
+        rest = tf.norm(point.residual[..., problem.num_targets :], axis=-1)
+        met &= rest <= tf.reduce_max(enough, axis=-1)
+    return met
+
+
+def _minima(
+    problem: Problem,
+    point: Any,
+    targets: tf.Tensor,
+    rounding: tf.Tensor,
+    result: tf.Tensor,
+) -> tf.Tensor:
+    J = _without_noise(problem, point)
+    squares = steps.squared_columns(J)
+    held = _surely_held(problem, point, J, squares)
+    J = tf.where(held[:, tf.newaxis, :], tf.zeros_like(J), J)
+    H = _hessian(problem, point, targets) / 2
+    either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
+    H = tf.where(either, tf.zeros_like(H), H)
+    norms = steps.roots(tf.maximum(squares, tf.abs(tf.linalg.diag_part(H))))
+    H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
+    J /= norms[:, tf.newaxis, :]
+    w, V = decompose(H)
+    least = epsilon(w.dtype) ** 0.65 * tf.maximum(tf.abs(w[:, -1]), 1)
+    bends_down = w[:, 0] < -least  # False for NaN
+    promised = _promised(point, J, H, w, V, least)
+    flat = promised <= tf.maximum(_PROMISE * point.loss, 2 * rounding)
+    judged = tf.where(bends_down, int(Result.stationary), int(Result.minimum))
+    missed = tf.where(result == Result.stationary, int(Result.stalled), result)
+    return tf.where(flat, judged, missed)
+
+
+def _without_noise(problem: Problem, point: Any) -> tf.Tensor:
+    # The Jacobian with zeros for columns that are rounding.
+    J = problem.jacobian_at(point)
+    squares = steps.squared_columns(J)
+    scale = steps.initial_scale(problem, J, point)
+    real = squares > (steps.ROUNDING * epsilon(J.dtype)) ** 2 * scale
+    return tf.where(real[:, tf.newaxis, :], J, tf.zeros_like(J))
+
+
+def _surely_held(
+    problem: Problem, point: Any, J: tf.Tensor, squares: tf.Tensor
+) -> tf.Tensor:
+    # Parameters on a bound that the gradient holds there: [b, p]. One on which the
+    # loss does not depend in first order may leave its bound.
+    side = tf.cast(problem.on_bounds(point.parameters), J.dtype)
+    push = -side * steps.gradient(J, point.residual)
+    size = tf.sqrt(squares * point.loss[:, tf.newaxis])
+    return push > epsilon(J.dtype) ** 0.4 * size
+
+
+def _promised(
+    point: Any, J: tf.Tensor, H: tf.Tensor, w: tf.Tensor, V: tf.Tensor, least: tf.Tensor
+) -> tf.Tensor:
+    """Computes by how much a whole step may lower the loss: `[b]`.
+
+    A Newton step where curvatures are above rounding. Those of nearly collinear
+    columns are not: there the lengths of `J v` count, which do not suffer from the
+    squares. At a kink, where H is NaN, these are all there is.
+    """
+    g = steps.gradient(J, point.residual)
+    along = tf.linalg.matvec(V, g, transpose_a=True)
+    curved = w > least[:, tf.newaxis]
+    newton = along**2 / tf.where(curved, w, tf.ones_like(w))
+    newton = tf.reduce_sum(tf.where(curved, newton, tf.zeros_like(newton)), axis=-1)
+    factors = factor(J)
+    gain = tf.linalg.matvec(factors.C, point.residual, transpose_a=True) ** 2
+    second = H - tf.linalg.matmul(J, J, transpose_a=True)
+    second = tf.linalg.matmul(second, factors.V)
+    second = tf.reduce_sum(factors.V * second, axis=-2)
+    unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
+    second = tf.where(second > least[:, tf.newaxis], second, tf.zeros_like(second))
+    square = factors.sizes**2
+    gain *= tf.math.divide_no_nan(square, square + second)
+    largest = tf.reduce_max(factors.sizes, axis=-1, keepdims=True)
+    resolved = max(1e-12, 100 * epsilon(w.dtype)) * largest
+    gain = tf.where(factors.sizes > resolved, gain, tf.zeros_like(gain))
+    linear = tf.reduce_sum(gain, axis=-1)
+    return tf.where(unknown, linear, tf.maximum(newton, linear))
+
+
+def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
+    H = problem.hessian_at_solution(point, targets)
+    # Levels that coincide whatever the parameters are make no kink, though the formula
+    # cannot know.
+    unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
+    return where_any(
+        unknown,
+        lambda: select(unknown, differenced_hessian(problem, point, targets), H),
+        H,
+    )
+
+
+def _members_at_once(problem: Problem) -> int:
+    p, n = problem.num_parameters, problem.order
+    return max(1, _NUMBERS // (p * (n * n + p) + problem.num_levels**2))

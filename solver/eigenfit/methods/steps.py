@@ -1,0 +1,224 @@
+"""The algebra of steps: the Gauss-Newton direction with scaled columns.
+
+It is computed in the smaller of its two forms.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from eigenfit.eigen import epsilon
+from eigenfit.eigen.decompose import rounded
+from eigenfit.problem.problem import Evaluation, Problem
+
+ROUNDING = 2**10
+"""Norm of a column of rounding, in epsilons of the norm that it can have."""
+
+_LARGEST = 1e4
+"""Scale of a parameter at most, in norms of its column."""
+
+
+class Scaled(NamedTuple):
+    """A problem at a point, by scaled parameters `D r`."""
+
+    squares: tf.Tensor  # [..., p] of D
+    norms: tf.Tensor  # [..., p] D
+    J: tf.Tensor  # [..., m, p], its columns of norm 1 or less
+    half_gradient: tf.Tensor  # [..., p] of the loss
+
+
+def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
+    """Scales the parameters for the next step.
+
+    Args:
+        problem: What is fitted.
+        point: Where the step starts.
+        scale: `[..., p]`, the squares of D of the last one.
+    """
+    J = problem.jacobian_at(point)
+    squares = updated_scale(problem, scale, J)
+    norms = roots(squares)
+    J = hold(problem, point, J) / norms[..., tf.newaxis, :]
+    return Scaled(squares, norms, J, gradient(J, point.residual))
+
+
+def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Computes `J^T residual`, half the gradient of the loss: `[..., p]`."""
+    return tf.linalg.matvec(J, residual, transpose_a=True)
+
+
+def direction(
+    J: tf.Tensor,
+    residual: tf.Tensor,
+    mu: tf.Tensor,
+    couplings: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Minimises `|J d + residual|^2 + mu |d|^2 + |K d|^2`.
+
+    With m residuals and p parameters this solves `(J^T J + K^T K + mu) d = -J^T
+    residual` by Cholesky. Where there are more parameters than equations that is
+    singular but for the rounding level, and the null space has rounding noise: there
+    the dual `(J J^T + mu) y = -residual`, `d = J^T y`, is solved, which has none.
+
+    Args:
+        J: `[..., m, p]`, its columns scaled to norm 1 or less.
+        residual: `[..., m]`.
+        mu: `[...]`, not negative; raised to the rounding level of the matrix, so that
+            this is positive definite.
+        couplings: K `[..., k, p]`, whose rows may be zeros, in the same scale.
+
+    Returns:
+        `[..., p]`; zero for a member that is not finite.
+    """
+    m, p = J.shape[-2], J.shape[-1]
+    if couplings is None:
+        return _solved(J, residual, mu, dual=p > m)
+    rows = tf.concat([J, couplings], axis=-2)
+    residual = tf.concat([residual, tf.zeros_like(couplings[..., 0])], axis=-1)
+    step = _solved(rows, residual, mu, dual=False)
+    if p <= m:
+        return step
+    used = tf.reduce_any(couplings != 0, axis=-1)
+    few = m + tf.reduce_sum(tf.cast(used, tf.int32), axis=-1) <= p
+    dual = _solved(rows, residual, mu, dual=True)
+    return tf.where(few[..., tf.newaxis], dual, step)
+
+
+def _solved(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor, dual: bool) -> tf.Tensor:
+    S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
+    # Less than what is added to it below, so that it stays positive definite.
+    S = rounded(S, 0.25)
+    identity = tf.eye(S.shape[-1], dtype=S.dtype)
+    # The trace of S is at most p.
+    floor = 8 * J.shape[-1] * epsilon(S.dtype)
+    S += tf.maximum(mu, floor)[..., tf.newaxis, tf.newaxis] * identity
+    right = residual if dual else gradient(J, residual)
+    S, right, finite = finite_system(S, right)
+    solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(S), -right[..., tf.newaxis])
+    if dual:
+        J = tf.where(finite[..., tf.newaxis], J, tf.zeros_like(J))
+        return tf.linalg.matvec(J, solved[..., 0], transpose_a=True)
+    return solved[..., 0]
+
+
+def hold(problem: Problem, point: Evaluation, J: tf.Tensor) -> tf.Tensor:
+    """Zeroes the columns of parameters that descent would push over their bounds.
+
+    Without them a direction leaves those parameters where they are, and `gradient` is
+    the projected one, which vanishes at a solution on a bound.
+
+    Args:
+        problem: Whose bounds count.
+        point: Where the step starts.
+        J: `[..., m, p]`.
+    """
+    if problem.bounds is None:
+        return J
+    lower, upper = (tf.constant(x, J.dtype) for x in problem.bounds)
+    g, r = gradient(J, point.residual), point.parameters
+    held = ((r <= lower) & (g > 0)) | ((r >= upper) & (g < 0))
+    return tf.where(held[..., tf.newaxis, :], tf.zeros_like(J), J)
+
+
+def finite_system(
+    S: tf.Tensor, right: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Puts the identity and zeros in the place of systems that are not finite.
+
+    Cholesky raises for the whole batch when one member is not finite.
+
+    Args:
+        S: `[..., k, k]`.
+        right: `[..., k]`.
+
+    Returns:
+        Both, and `[..., 1]` bool, which members were finite.
+    """
+    total = tf.reduce_sum(S, axis=[-2, -1]) + tf.reduce_sum(right, axis=-1)
+    finite = tf.math.is_finite(total)[..., tf.newaxis]
+    identity = tf.eye(S.shape[-1], dtype=S.dtype)
+    S = tf.where(finite[..., tf.newaxis], S, identity)
+    return S, tf.where(finite, right, tf.zeros_like(right)), finite
+
+
+def initial_scale(
+    problem: Problem, J: tf.Tensor, point: Evaluation | None = None
+) -> tf.Tensor:
+    """Chooses the squares of the scales D of the columns: `[..., p]`.
+
+    `|dA/dr_k|^2` where it is constant and levels have no weights: it bounds the
+    squared column norms for every basis of eigenvectors, and makes the undamped step
+    the shortest one in the Frobenius norm of the matrix if the matrices dA/dr_k are
+    orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
+    Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)), or where
+    these are rounding, as at a point of symmetry, the squares of what they can be. NaN
+    where squares leave the range of the dtype.
+
+    Args:
+        problem: What is fitted.
+        J: `[..., m, p]`.
+        point: Where J was computed, to look for columns of rounding; None does not.
+    """
+    norms = problem.squared_norms()
+    if norms is None:
+        squares = squared_columns(J)
+        most = None if point is None else problem.most_squared(point.parameters)
+        if most is None:
+            return _in_range(squares, J)
+        idle = squares <= (ROUNDING * epsilon(J.dtype)) ** 2 * most
+        return _in_range(tf.where(idle, most, squares), J)
+    constant = tf.zeros_like(J[..., 0, :]) + tf.constant(norms, J.dtype)
+    return _in_range(problem.in_own_unit(constant, 2), J)
+
+
+def _in_range(squares: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
+    # NaN where squares leave the range of the dtype, since 0 would mean that a
+    # parameter has no influence: then no step is taken, and no gradient vanishes.
+    vanished = (squares == 0) & tf.reduce_any(J != 0, axis=-2)
+    lost = vanished | tf.math.is_inf(squares)
+    return tf.where(lost, tf.constant(math.nan, J.dtype), squares)
+
+
+def longest_step(norms: tf.Tensor, point: Evaluation, factor: float) -> tf.Tensor:
+    """Gives the length of a scaled step beyond which no model holds: `[...]`.
+
+    Args:
+        norms: `[..., p]`, D.
+        point: Where the step starts.
+        factor: Of the scaled parameters or of the residual, whichever is larger.
+    """
+    size = tf.norm(norms * point.parameters, axis=-1)
+    return factor * tf.maximum(size, tf.sqrt(point.loss))
+
+
+def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
+    """Cuts steps `[..., p]` to a length `[...]`, their direction kept."""
+    length = tf.norm(step, axis=-1)
+    return step * tf.minimum(tf.math.divide_no_nan(longest, length), 1)[..., tf.newaxis]
+
+
+def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
+    """Keeps the largest squared column norm so far, unless the scales are constant.
+
+    But none more than 1e4 times its column, which a start where it was much larger
+    leaves behind; columns of rounding keep theirs.
+    """
+    if problem.squared_norms() is not None:
+        return scale
+    squares = squared_columns(J)
+    real = squares > (ROUNDING * epsilon(J.dtype)) ** 2 * scale
+    most = tf.where(real, _LARGEST**2 * squares, scale)
+    return tf.maximum(tf.minimum(scale, most), squares)
+
+
+def squared_columns(J: tf.Tensor) -> tf.Tensor:
+    """Computes the squared norms of the columns: `[..., p]`."""
+    return tf.reduce_sum(J**2, axis=-2)
+
+
+def roots(scale: tf.Tensor) -> tf.Tensor:
+    """Computes D; 1 for a parameter without influence, which keeps its value."""
+    return tf.sqrt(tf.where(scale == 0, tf.ones_like(scale), scale))

@@ -1,0 +1,1 @@
+"""What is fitted: structures, what is observed of their spectra, what may vary."""

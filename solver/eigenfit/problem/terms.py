@@ -1,0 +1,261 @@
+"""Which observation looks at which levels, and where its targets stand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.observations import AbstractObservation, Levels, Spectrum
+from eigenfit.problem.blocks import Block
+
+
+class Term(NamedTuple):
+    """An observation of one block, or of the levels of all."""
+
+    observation: AbstractObservation
+    block: int | None  # None for all levels
+    order: int  # number of levels it looks at
+    targets: slice
+
+
+class Terms:
+    """The observations of a problem of several blocks, in the order of its targets.
+
+    Those of each block in turn, each in order, then the joint ones.
+
+    Args:
+        blocks: Of the problem.
+        labels: One for each.
+        joint: Observations of all levels, which name blocks by label.
+
+    Attributes:
+        num_targets: Number m of targets.
+        has_modes: Whether mode shapes are observed.
+        has_sigma: Whether all targets have standard deviations.
+        roots: Of the weights of all targets, `[m]`; see `with_weights`.
+
+    Raises:
+        TypeError: If a joint observation is none.
+        ValueError: If an observation does not fit its block, or there is none.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        labels: Sequence[str],
+        joint: Sequence[AbstractObservation] | AbstractObservation,
+    ) -> None:
+        self._labels = tuple(labels)
+        if isinstance(joint, AbstractObservation):
+            joint = [joint]
+        orders = [block.structure.order for block in blocks]
+        found: list[tuple[AbstractObservation, int | None, int]] = []
+        for k, block in enumerate(blocks):
+            own = block.observations
+            if own is None:
+                own = () if joint else (Levels(),)
+            for item in own:
+                if item.uses_modes and block.structure.dtype.is_complex:
+                    raise ValueError(
+                        f"{item!r} is for real matrices; block {labels[k]!r} is "
+                        f"complex."
+                    )
+                found.append((item, k, orders[k]))
+        starts = np.cumsum([0, *orders]).tolist()
+        places = dict(zip(labels, zip(starts, orders, strict=False), strict=True))
+        for item in joint:
+            if not isinstance(item, AbstractObservation):
+                raise TypeError(
+                    f"`observations` must be observations such as Differences(pairs), "
+                    f"got {item!r}."
+                )
+            found.append((item.located(places), None, starts[-1]))
+        if not found:
+            raise ValueError("No block has an observation: there are no targets.")
+        terms, start = [], 0
+        for item, block, order in found:
+            end = start + item.num_targets(order)
+            terms.append(Term(item, block, order, slice(start, end)))
+            start = end
+        self._terms = tuple(terms)
+        self.num_targets: int = start
+        self.has_modes = any(item.uses_modes for item, *_ in found)
+        self.has_sigma = all(item.has_sigma for item, *_ in found)
+        self.roots: Any = np.concatenate(
+            [item.roots(order) for item, _, order in found]
+        )
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._terms)
+
+    def with_weights(self, weights: tf.Tensor) -> Terms:
+        """Gives the same with weights `[b, m]`, others for each member."""
+        own = copy.copy(self)
+        own._terms = tuple(
+            term._replace(
+                observation=term.observation.with_weights(weights[..., term.targets])
+            )
+            for term in self
+        )
+        own.roots, own.has_sigma = tf.sqrt(weights), False
+        return own
+
+    def largest_root(self, block: int) -> Any:
+        """Gives the largest root of a weight of what a block is part of; 0 if none.
+
+        `[b, 1]` where members have weights of their own.
+        """
+        roots = [
+            self.roots[..., term.targets]
+            for term in self
+            if term.block is None or term.block == block
+        ]
+        if roots and tf.is_tensor(self.roots):
+            return tf.reduce_max(tf.concat(roots, axis=-1), axis=-1, keepdims=True)
+        return float(max((own.max() for own in roots), default=0.0))
+
+    def ordered(self, targets: tf.Tensor) -> tf.Tensor:
+        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        result = tf.ones(tf.shape(targets)[:-1], tf.bool)
+        for term in self:
+            own = targets[..., term.targets]
+            result &= term.observation.ordered(own, term.order)
+        return result
+
+    def check_targets(self, targets: np.ndarray) -> None:
+        """Refuses targets `[..., m]` that no spectrum can have.
+
+        Raises:
+            ValueError: Naming the block.
+        """
+        for term in self:
+            own = targets[..., term.targets]
+            try:
+                term.observation.check_targets(own, term.order)
+            except ValueError as error:
+                if len(self._terms) == 1:
+                    raise
+                where = "joint observations"
+                if term.block is not None:
+                    where = f"block {self._labels[term.block]!r}"
+                raise ValueError(
+                    f"In {where}, targets {term.targets.start} to "
+                    f"{term.targets.stop - 1}: {error}"
+                ) from None
+
+    def natural_sizes(
+        self, levels: Callable[[int | None], tf.Tensor], targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Gives the natural size of each value, `[..., m]`; see `Problem`.
+
+        Args:
+            levels: Gives those of a block, or all.
+            targets: `[..., m]`.
+        """
+        sizes = []
+        for term in self:
+            own = targets[..., term.targets]
+            size = term.observation.natural_size(own, levels(term.block))
+            sizes.append(tf.zeros_like(own) + size)
+        return tf.concat(sizes, axis=-1)
+
+    def rounding(
+        self,
+        levels: Callable[[int | None], tf.Tensor],
+        errors: Callable[[int | None], tf.Tensor],
+        targets: tf.Tensor,
+    ) -> tf.Tensor:
+        """Gives the rounding of the values, `[..., m]`; see `Problem.rounding`.
+
+        Args:
+            levels: Gives those of a block, or all.
+            errors: The same for their rounding errors.
+            targets: `[..., m]`.
+        """
+        rows = [
+            term.observation.rounding(
+                levels(term.block), errors(term.block), targets[..., term.targets]
+            )
+            for term in self
+        ]
+        return tf.concat(rows, axis=-1)
+
+    def measure(
+        self,
+        levels: Callable[[int | None], tf.Tensor],
+        modes: Callable[[int], tf.Tensor],
+        targets: tf.Tensor,
+    ) -> tf.Tensor:
+        """Computes the values to compare with targets, `[..., m]`.
+
+        Args:
+            levels: Gives those of a block, or all.
+            modes: Gives the mode shapes of a block.
+            targets: `[..., m]`, which decide on signs of mode shapes.
+        """
+        values = []
+        for term in self:
+            X = None
+            if term.block is not None and term.observation.uses_modes:
+                X = modes(term.block)
+            own = targets[..., term.targets]
+            values.append(term.observation.measure(levels(term.block), X, own))
+        return tf.concat(values, axis=-1)
+
+    def differentiate(
+        self, spectrum: Callable[[int | None], Spectrum], targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the derivatives of `measure`, `[..., m, p]`.
+
+        Args:
+            spectrum: Gives that of a block, or of all levels.
+            targets: `[..., m]`.
+        """
+        spectra: dict[Any, Spectrum] = {}
+        rows = []
+        for term in self:
+            if term.block not in spectra:
+                spectra[term.block] = spectrum(term.block)
+            own = targets[..., term.targets]
+            rows.append(term.observation.differentiate(spectra[term.block], own))
+        return tf.concat(rows, axis=-2)
+
+    def differentiate_by_targets(
+        self,
+        levels: Callable[[int | None], tf.Tensor],
+        modes: Callable[[int], tf.Tensor],
+        targets: tf.Tensor,
+    ) -> tf.Tensor | None:
+        """Computes the derivatives of `measure` by targets, `[..., m, m]`.
+
+        Args:
+            levels: As for `measure`.
+            modes: As for `measure`.
+            targets: `[..., m]`.
+
+        Returns:
+            None where no observation depends on its targets.
+        """
+        rows, found = [], False
+        for term in self:
+            X = None
+            if term.block is not None and term.observation.uses_modes:
+                X = modes(term.block)
+            own = targets[..., term.targets]
+            block = term.observation.differentiate_by_targets(
+                levels(term.block), X, own
+            )
+            found |= block is not None
+            if block is None:
+                block = tf.zeros_like(own)[..., tf.newaxis] * tf.zeros_like(
+                    own[..., tf.newaxis, :]
+                )
+            before = term.targets.start
+            after = self.num_targets - term.targets.stop
+            padding = [[0, 0]] * (block.shape.rank - 1) + [[before, after]]
+            rows.append(tf.pad(block, padding))
+        return tf.concat(rows, axis=-2) if found else None

@@ -1,0 +1,1 @@
+"""Several fits for one problem: all its solutions, or levels without an order."""

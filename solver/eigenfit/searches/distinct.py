@@ -1,0 +1,214 @@
+"""Which parameters are the same solution: signs, periods, and what data resolve."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from eigenfit.problem.problem import Problem
+from eigenfit.searches.mirrors import sign_symmetries, structure_symmetries
+from eigenfit.searches.starts import scale_of
+from eigenfit.structures import AbstractStructure
+
+_ZERO = 20.0
+"""Share of the largest scaled parameter up to which one has no sign, in roots of the
+machine epsilon: what changes sign without effect is not known better at 0."""
+
+
+class Freedom(NamedTuple):
+    """Changes of the unknowns that leave all that is observed as it is."""
+
+    generators: np.ndarray  # [g, p] bool, which may change sign together
+    periods: np.ndarray  # [p], infinite where there is none
+    centre: np.ndarray  # [p], of the period in which parameters are given; or NaN
+    scale: np.ndarray  # [p], what a unit of each parameter counts
+
+    def difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Computes `one - other` without whole periods: `[..., p]`."""
+        return self._wrapped(one - other, np.zeros(len(self.periods)))
+
+    def _wrapped(self, x: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        # From centre - T/2, excluded, to centre + T/2.
+        known = np.isfinite(self.periods) & np.isfinite(centre)
+        T = np.where(known, self.periods, 1.0)
+        middle = np.where(known, centre, 0.0)
+        turns = np.where(known, np.ceil((x - middle) / T - 0.5), 0.0)
+        return np.where(turns != 0, x - turns * T, x).astype(x.dtype)
+
+    def canonical(self, parameters: np.ndarray) -> np.ndarray:
+        """Chooses one of all that are the same, for each of `[k, p]`.
+
+        Periodic ones lie in (-T/2, T/2], or in the period next to a bound. Then signs
+        change so that, one after the other, each that still can is positive.
+        Parameters up to 1e-8 of the largest one, scaled, have no sign.
+        """
+        x = self._wrapped(parameters, self.centre)
+        for members, pivots in self._pivots(x):
+            own = x[members]
+            for k, flips in pivots:
+                negative = own[:, k] < 0
+                own = np.where(negative[:, np.newaxis] & flips, -own, own)
+            x[members] = self._wrapped(own, self.centre)
+        return x
+
+    def num_copies(self, parameters: np.ndarray) -> np.ndarray:
+        """Counts those that differ by signs, itself included: `[k]` int."""
+        number = np.ones(len(parameters), int)
+        for members, pivots in self._pivots(parameters):
+            number[members] = 2 ** min(len(pivots), 62)
+        return number
+
+    def copies(self, parameters: np.ndarray, most: int) -> np.ndarray:
+        """Lists up to `most` of those of one `[p]`, itself first: `[c, p]`."""
+        found = parameters[np.newaxis]
+        for _, pivots in self._pivots(found):
+            for _, flips in pivots:
+                if len(found) < most:
+                    found = np.concatenate([found, np.where(flips, -found, found)])
+        return found[:most]
+
+    def _pivots(
+        self, parameters: np.ndarray
+    ) -> list[tuple[np.ndarray, list[tuple[int, np.ndarray]]]]:
+        # For members with the same zeros: parameters whose sign can be chosen, with
+        # all that changes with it, and none of the earlier ones.
+        size = np.abs(parameters) * self.scale
+        least = _ZERO * float(np.finfo(parameters.dtype).eps) ** 0.5
+        nonzero = size > least * size.max(axis=1, initial=0, keepdims=True)
+        if not len(self.generators) or not len(parameters):
+            return []
+        patterns, which = np.unique(nonzero, axis=0, return_inverse=True)
+        result = []
+        for number, pattern in enumerate(patterns):
+            rest, pivots = self.generators.copy(), []
+            for k in np.flatnonzero(pattern):
+                able = np.flatnonzero(rest[:, k])
+                if not len(able):
+                    continue
+                flips = rest[able[0]].copy()
+                pivots.append((int(k), flips))
+                rest[able] ^= flips
+                if not rest.any():
+                    break
+            result.append((np.flatnonzero(which.ravel() == number), pivots))
+        return result
+
+
+def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
+    """Derives the freedom of a problem; see `eigenfit.searches.mirrors`.
+
+    Args:
+        problem: Whose unknowns may have copies.
+        scale: `[p]`, what a unit of each counts; that of `scale_of` by default.
+    """
+    p = problem.num_parameters
+    periods = np.full(p, np.inf) if problem.periods is None else problem.periods
+    centre = np.zeros(p)
+    if problem.bounds is not None:
+        low, high = problem.bounds
+        half = np.where(np.isfinite(periods), periods, 0.0) / 2
+        centre = np.where(np.isfinite(high), high - half, centre)
+        centre = np.where(np.isfinite(low), low + half, centre)
+        centre = np.where(low == -high, 0.0, centre)
+        # Where less than a period lies inside there is nothing to choose.
+        centre = np.where(high - low < 2 * half, np.nan, centre)
+    return Freedom(
+        sign_symmetries(problem),
+        periods,
+        centre,
+        scale_of(problem) if scale is None else scale,
+    )
+
+
+def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarray:
+    """Chooses one of the parameters that differ by signs without effect on levels.
+
+    Args:
+        structure: Whose parameters they are.
+        parameters: `[k, p]`.
+
+    Returns:
+        `[k, p]`; see `Freedom.canonical`.
+
+    Example:
+        >>> from eigenfit.structures import Tridiagonal
+        >>> canonical(Tridiagonal(2), np.array([[1.0, 2.0, -3.0]]))
+        array([[1., 2., 3.]])
+    """
+    p = structure.num_parameters
+    squares = structure.squared_norms()
+    scale = (
+        np.ones(p) if squares is None else np.sqrt(np.where(squares > 0, squares, 1))
+    )
+    generators = structure_symmetries(structure)
+    none = np.full(p, np.inf)
+    return Freedom(generators, none, np.zeros(p), scale).canonical(parameters)
+
+
+def column_norms(J: np.ndarray) -> np.ndarray:
+    """Computes the norms of columns without squares that overflow: `[..., p]`."""
+    largest = np.abs(J).max(axis=-2, initial=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    return largest * np.linalg.norm(J / unit[..., np.newaxis, :], axis=-2)
+
+
+class Points(NamedTuple):
+    """Where fits ended, in a common unit of the residuals."""
+
+    parameters: np.ndarray  # [k, p], canonical ones
+    jacobian: np.ndarray  # [k, m, p]
+    residual: np.ndarray  # [k], norms
+    met: np.ndarray  # [k] bool, whether the targets are
+    size: float  # what residuals are small against
+
+
+def clusters(
+    points: Points, freedom: Freedom, rtol: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Groups points: each belongs to the first earlier one that is the same.
+
+    Two are if the data do not resolve the difference: if it changes residuals, to
+    first order at either point, by no more than the fits left open. That is four times
+    their residuals where the targets are met, 1e-4 of them elsewhere, and rounding. A
+    thousand times as much is allowed if no parameter differs by more than `rtol` of
+    its own size (of its period, over 2 pi).
+
+    Args:
+        points: Best ones first.
+        freedom: Of the unknowns.
+        rtol: Relative distance of parameters that are the same.
+
+    Returns:
+        `[k]`, the group of each point, and `[s]`, the first point of each group.
+    """
+    x, J = points.parameters, points.jacobian
+    k = len(x)
+    label = np.full(k, -1)
+    columns = column_norms(J).max(axis=0, initial=0)
+    norm = np.linalg.norm(x * columns, axis=1)
+    least = np.where(points.met, 4.0, 1e-4) * points.residual
+    least += 100 * np.finfo(x.dtype).eps * points.size
+    # What data tell apart by far more is not the same, however alike.
+    most = 1e3 * least
+    leaders: list[int] = []
+    whole = np.isfinite(freedom.periods)
+    with np.errstate(over="ignore", invalid="ignore"):
+        while (label < 0).any():
+            j = int(np.argmax(label < 0))
+            difference = freedom.difference(x, x[j])
+            own = np.maximum(np.abs(x), np.abs(x[j]))
+            own = np.where(whole, freedom.periods / (2 * np.pi), own)
+            alike = (np.abs(difference) <= rtol * own).all(axis=1)
+            near = np.linalg.norm(difference * columns, axis=1)
+            near = near <= 0.1 * np.maximum(norm, norm[j])
+            here = np.linalg.norm(difference @ J[j].T, axis=1)
+            there = np.linalg.norm(np.einsum("kmp,kp->km", J, difference), axis=1)
+            change = np.maximum(here, there)
+            open_ = change <= least + least[j]
+            same = near & open_ & (points.met == points.met[j])
+            same |= alike & (change <= most + most[j])
+            same |= np.arange(k) == j
+            label[same & (label < 0)] = len(leaders)
+            leaders.append(j)
+    return label, np.array(leaders, int)

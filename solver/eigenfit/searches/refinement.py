@@ -1,0 +1,216 @@
+"""The ends of fits, looked at closely: nearer to their solutions, and whether alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.analysis.sensitivity import coupling_rows
+from eigenfit.eigen import epsilon
+from eigenfit.methods import steps
+from eigenfit.methods.cluster_newton import couplings_of
+from eigenfit.problem.lengths import lengths
+from eigenfit.problem.problem import Problem
+from eigenfit.searches.distinct import Points, column_norms
+
+_STEPS = 20
+"""Steps at most that bring members nearer to their solution."""
+_NULL = 1e-7
+"""Relative singular value of the Jacobian that may be zero."""
+_AWAY = 0.03
+"""How far along a family another member of it is looked for, relative to its size."""
+_CHECKED = 16
+"""Solutions, at most, of an underdetermined problem that are looked at one by one."""
+
+
+class Refinement:
+    """Gauss-Newton steps from the ends of fits, in a common unit of residuals.
+
+    Args:
+        problem: What was fitted.
+        targets: `[m]`.
+        parameters: `[k, p]`, which decide on the unit where all targets are 0.
+    """
+
+    def __init__(
+        self, problem: Problem, targets: np.ndarray, parameters: np.ndarray
+    ) -> None:
+        self._targets = tf.constant(targets, problem.parameter_dtype)
+        self._dtype = problem.parameter_dtype
+        units, sizes = problem.natural_size(*self._batch(parameters))
+        self._problem = problem.in_unit(tf.reduce_max(units, keepdims=True))
+        self.unit = float(tf.reduce_max(units))
+        self.size = float(tf.reduce_max(sizes))
+
+    def polish(
+        self, parameters: np.ndarray, clusters: bool = False
+    ) -> tuple[np.ndarray, ...]:
+        """Goes on until the loss falls no more: parameters, levels, residual norms.
+
+        So that it does not depend on where below a tolerance fits ended which of them
+        have the same solution.
+
+        Args:
+            parameters: `[k, p]`.
+            clusters: Whether steps keep levels together whose targets are equal.
+        """
+        r, problem = parameters.copy(), self._problem
+        point = problem.evaluate(*self._batch(r))
+        loss, levels = point.loss.numpy(), point.eigenvalues.numpy()
+        running = np.flatnonzero(np.isfinite(loss))
+        enough = (4 * float(epsilon(self._dtype)) * self.size) ** 2
+        for _ in range(_STEPS):
+            running = running[loss[running] > enough]
+            if not len(running):
+                break
+            own, targets = self._batch(r[running])
+            trial = problem.limit(own + self._step(own, targets, clusters))
+            point = problem.evaluate(trial, targets)
+            new = point.loss.numpy()
+            fell = new < loss[running]
+            better = running[fell]
+            much = new[fell] < loss[better] * (1 - 1e-6)
+            r[better], loss[better] = trial.numpy()[fell], new[fell]
+            levels[better] = point.eigenvalues.numpy()[fell]
+            running = better[much]
+        return r, levels, np.sqrt(loss)
+
+    def steps(self, parameters: np.ndarray) -> np.ndarray:
+        """Computes the Gauss-Newton steps, `[k, p]`."""
+        return self._step(*self._batch(parameters)).numpy()
+
+    def linearized(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Computes residuals `[k, m]` and their derivatives, `[k, m, p]`."""
+        point = self._problem.evaluate(*self._batch(parameters))
+        J = self._problem.jacobian_at(point)
+        return point.residual.numpy(), J.numpy()
+
+    def points(self, parameters: np.ndarray, met: np.ndarray) -> Points:
+        """Evaluates residuals and their derivatives."""
+        point = self._problem.evaluate(*self._batch(parameters))
+        J = self._problem.jacobian_at(point).numpy().astype(np.float64)
+        residual = np.sqrt(point.loss.numpy().astype(np.float64))
+        return Points(parameters, np.nan_to_num(J), residual, met, self.size)
+
+    def family_dimensions(self, points: Points) -> np.ndarray:
+        """Finds the dimension of the continuum that each point belongs to: `[k]` int.
+
+        It is 0 for an isolated one. Where the Jacobian, with the equations of levels
+        that coincide and should, has a null space, which may be due to a double root, a
+        step along it is made and corrected; if that leads to another point that is as
+        good, the dimension is that of the null space there. The step is short beside
+        what changes the spectrum: a close pair of levels has a small family.
+        """
+        x = points.parameters
+        J, rates = self._neighbourhood(x)
+        dimension = np.zeros(len(x), int)
+        J = J * ~self._held(x)[:, np.newaxis]
+        largest = column_norms(J).max(axis=0, initial=0)
+        # A parameter without influence on anything has no other unit.
+        spread = np.abs(x).max(axis=0, initial=0)
+        largest = np.where(largest > 0, largest, 1 / np.where(spread > 0, spread, 1.0))
+        u = x * largest
+        checked = np.arange(len(x))
+        number = (~self._held(x)).sum(axis=1)
+        if x.shape[1] > self._targets.shape[0]:
+            checked = checked[:_CHECKED]
+        candidates, ways = [], []
+        rng = np.random.default_rng(0)
+        for i in checked:
+            scaled = J[i] / largest
+            free = np.flatnonzero(~self._held(x[i : i + 1])[0])
+            direction = _null_vector(scaled[:, free], rng)
+            if direction is None:
+                continue
+            way = np.zeros(x.shape[1])
+            way[free] = direction
+            size = max(np.linalg.norm(u[i]), self.size * 1e-3)
+            candidates.append(i)
+            ways.append(way * _AWAY / (1 / size + np.abs(way / largest) @ rates[i]))
+        if not candidates:
+            return dimension
+        ways = np.array(ways)
+        for sign in (1, -1):
+            rest = np.flatnonzero(dimension[candidates] == 0)
+            if not len(rest):
+                break
+            index = np.array(candidates)[rest]
+            there = x[index] + sign * ways[rest] / largest
+            there = there.astype(x.dtype)
+            there = self._problem.limit(tf.constant(there)).numpy()
+            there, _, residual = self.polish(there, clusters=True)
+            moved = np.sum((there - x[index]) * largest * ways[rest] * sign, axis=1)
+            far = moved >= 0.5 * np.sum(ways[rest] ** 2, axis=1)
+            before = points.residual[index]
+            rounding = 1e3 * np.finfo(x.dtype).eps * self.size
+            allowed = np.where(points.met[index], 4 * before, before * (1 + 1e-6))
+            good = far & (residual <= allowed + rounding)
+            for i, own in zip(index[good], self._jacobian(there[good]), strict=True):
+                free = ~self._held(x[i : i + 1])[0]
+                dimension[i] = free.sum() - _rank(own[:, free] / largest[free])
+        if len(checked) < len(x) and dimension[checked].all():
+            dimension[len(checked) :] = np.maximum(
+                number[len(checked) :] - (number[0] - dimension[0]), 1
+            )
+        return dimension
+
+    def _batch(self, parameters: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+        r = tf.constant(parameters, self._dtype)
+        shape = [len(parameters), self._targets.shape[0]]
+        return r, tf.broadcast_to(self._targets, shape)
+
+    def _held(self, parameters: np.ndarray) -> np.ndarray:
+        return self._problem.on_bounds(parameters).numpy() != 0
+
+    def _neighbourhood(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # The Jacobian with the equations of clusters, [k, m + c, p], and one over the
+        # lengths over which the spectrum changes, [k, p].
+        length = lengths(
+            self._problem, self._problem.evaluate(*self._batch(parameters))
+        )
+        length = length.numpy().astype(np.float64)
+        moves = length > 0
+        rates = np.where(moves, 1 / np.where(moves, length, 1.0), 0.0)
+        return self._jacobian(parameters), rates
+
+    def _jacobian(self, parameters: np.ndarray) -> np.ndarray:
+        r, targets = self._batch(parameters)
+        point = self._problem.evaluate(r, targets)
+        J = self._problem.jacobian_at(point).numpy().astype(np.float64)
+        rows = coupling_rows(self._problem, point, targets) / self.unit
+        return np.nan_to_num(np.concatenate([J, rows], axis=1))
+
+    def _step(
+        self, parameters: tf.Tensor, targets: tf.Tensor, clusters: bool = False
+    ) -> tf.Tensor:
+        problem = self._problem
+        point = problem.evaluate(parameters, targets)
+        J = steps.hold(problem, point, problem.jacobian_at(point))
+        norms = tf.constant(column_norms(J.numpy()), J.dtype)
+        norms = tf.where(norms > 0, norms, tf.ones_like(norms))
+        scaled = J / norms[:, tf.newaxis, :]
+        zero, rows = tf.zeros_like(point.loss), None
+        if clusters and problem.is_plain and problem.num_targets > 1:
+            held = tf.reduce_all(J == 0, axis=-2, keepdims=True)
+            rows = problem.in_own_unit(couplings_of(problem, point, targets))
+            rows = tf.where(held, tf.zeros_like(rows), rows) / norms[:, tf.newaxis, :]
+        return steps.direction(scaled, point.residual, zero, rows) / norms
+
+
+def _null_vector(J: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    # A random unit vector that J maps to zero, within `_NULL`; None if there is none.
+    p = J.shape[1]
+    if not p:
+        return None
+    _, s, Vt = np.linalg.svd(J, full_matrices=False)
+    kept = s > _NULL * s.max(initial=0)
+    if kept.sum() == p:
+        return None
+    z = rng.standard_normal(p)
+    z -= Vt[kept].T @ (Vt[kept] @ z)
+    return z / np.linalg.norm(z)
+
+
+def _rank(J: np.ndarray) -> int:
+    s = np.linalg.svd(J, compute_uv=False)
+    return int((s > _NULL * s.max(initial=0)).sum())

@@ -1,0 +1,281 @@
+"""The distinct solutions that a batch of fits of the same targets found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from eigenfit.fitting.arguments import parameters_of, targets_of
+from eigenfit.fitting.solver import Solver
+from eigenfit.problem.problem import Problem
+from eigenfit.results import SUCCESSES, Result, Solution
+from eigenfit.searches.distinct import Freedom, clusters, column_norms, freedom_of
+from eigenfit.searches.refinement import Refinement
+from eigenfit.tensors.types import TensorLike
+
+Symmetries = Callable[[np.ndarray], Any] | Literal["auto", False] | None
+
+_SAME_LOSS = 1e-4
+"""Relative difference of the residuals of one continuum."""
+
+
+class DistinctSolutions(NamedTuple):
+    """The s distinct solutions of k fits, in NumPy."""
+
+    parameters: np.ndarray  # [s, p] canonical, best first
+    eigenvalues: np.ndarray  # [s, N], ascending
+    loss: np.ndarray  # [s]
+    result: np.ndarray  # [s] a Result
+    counts: np.ndarray  # [s] members that led there
+    family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
+    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+    labels: np.ndarray  # [k] the row of each member, -1 for none
+
+
+def distinct_solutions(
+    solver: Solver,
+    solution: Solution,
+    targets: TensorLike,
+    *,
+    starts: TensorLike | None = None,
+    rtol: float = 1e-4,
+    symmetries: Symmetries = "auto",
+) -> DistinctSolutions:
+    """Groups fits of the same targets by where they ended.
+
+    See `eigenfit.multistart` for what makes two ends the same solution, and for the
+    order of solutions.
+
+    Args:
+        solver: Has made the fits.
+        solution: Of k members, `[k, ...]`.
+        targets: `[m]`.
+        starts: `[k, p]`, where they began; of a continuum the member nearest to its
+            start is given, the smallest one without them.
+        rtol: Relative distance up to which solutions are the same.
+        symmetries: As for `eigenfit.multistart`.
+
+    Returns:
+        The distinct solutions; none if no member has a finite loss.
+
+    Raises:
+        ValueError: If a shape does not fit, or `symmetries` or a declared period
+            changes the spectrum.
+
+    Example:
+        >>> from eigenfit import Additive
+        >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+        >>> fits = solver.fit([[1.0, 3.0], [1.1, 3.2], [3.0, 1.0]], [1.0, 4.0])
+        >>> distinct_solutions(solver, fits, [1.0, 4.0]).counts
+        array([2, 1])
+    """
+    problem = solver.problem
+    target = np.asarray(targets_of(problem, targets))
+    codes = np.asarray(solution.result)
+    if codes.ndim != 1 or target.ndim != 1:
+        raise ValueError(
+            f"`solution` must be of one batch [k] of fits of one vector of targets, "
+            f"got shapes {list(codes.shape)} and {list(target.shape)}."
+        )
+    loss = np.asarray(solution.loss)
+    r = np.asarray(solution.parameters)
+    usable = np.isfinite(loss) & np.isfinite(r).all(axis=1)
+    proper = usable & np.isin(codes, SUCCESSES)
+    if not problem.is_least_squares:
+        # Else the gradient vanishes there at a saddle.
+        proper |= usable & (codes == Result.stationary)
+    member = np.flatnonzero(proper if proper.any() else usable)
+    if not len(member):
+        return _nothing(solution)
+    codes = codes[member]
+    met = codes == Result.converged
+    close = Refinement(problem, target, r[member])
+    x, levels, residual = close.polish(r[member])
+    order = np.lexsort([residual, ~met])
+    member, codes, met = member[order], codes[order], met[order]
+    x, levels, residual = x[order], levels[order], residual[order]
+    points = close.points(x, met)
+    freedom = freedom_of(problem, _scales(points.jacobian))
+    if symmetries is False:
+        freedom = freedom._replace(generators=freedom.generators[:0])
+    images = freedom.canonical(x)
+    if np.isfinite(freedom.periods).any():
+        _check_spectrum(solver, images, levels, "`period` must be that of all levels")
+    if callable(symmetries):
+        images = _given(problem, symmetries(images.copy()), images)
+        _check_spectrum(solver, images, levels, "`symmetries` must not change levels")
+    if (images != x).any():
+        points = close.points(images, met)
+    label, leaders = clusters(points, freedom, rtol)
+    if not proper.any():
+        leaders = leaders[:1]
+        label = np.where(label == 0, 0, -1)
+    chosen = points._replace(
+        parameters=images[leaders],
+        jacobian=points.jacobian[leaders],
+        residual=residual[leaders],
+        met=met[leaders],
+    )
+    dimension = close.family_dimensions(chosen)
+    begin = None if starts is None else np.asarray(starts, np.float64)[member]
+    scaled = column_norms(points.jacobian).max(axis=0)
+    away = (images if begin is None else x - begin) * scaled
+    label, leaders, dimension = _joined(
+        label, leaders, dimension, met, residual, np.linalg.norm(away, axis=1)
+    )
+    counts = np.bincount(label[label >= 0], minlength=len(leaders))
+    rows = _ordered(images[leaders], residual[leaders], met[leaders], counts, freedom)
+    place = np.full(len(rows) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    labels = np.full(len(loss), -1)
+    labels[member] = place[label]
+    leaders = leaders[rows]
+    final = np.minimum(
+        np.asarray(solution.loss)[member[leaders]],
+        (residual[leaders] * close.unit * residual.dtype.type(1)) ** 2,
+    )
+    return DistinctSolutions(
+        parameters=images[leaders],
+        eigenvalues=levels[leaders],
+        loss=final.astype(loss.dtype),
+        result=codes[leaders],
+        counts=counts[rows],
+        family_dimension=dimension[rows],
+        copies=freedom.num_copies(images[leaders]),
+        labels=labels,
+    )
+
+
+def describe(
+    result: np.ndarray, family_dimension: np.ndarray, copies: np.ndarray
+) -> list[str]:
+    """Says in words what solutions are.
+
+    Args:
+        result: `[s]`.
+        family_dimension: `[s]`.
+        copies: `[s]`.
+
+    Example:
+        >>> describe(np.array([0]), np.array([2]), np.array([1]))
+        ['targets met; one of a continuum of 2 dimensions']
+    """
+    texts = []
+    for code, dimension, number in zip(result, family_dimension, copies, strict=True):
+        text = _WORDS[Result(int(code))]
+        if dimension:
+            many = "s" if dimension > 1 else ""
+            text += f"; one of a continuum of {dimension} dimension{many}"
+        elif number > 1:
+            text += f"; {number} copies by signs"
+        texts.append(text)
+    return texts
+
+
+_WORDS = {
+    Result.converged: "targets met",
+    Result.minimum: "least-squares minimum",
+    Result.stationary: "stationary point that misses the targets",
+    Result.max_steps: "where a fit ended at its limit of steps",
+    Result.stalled: "where a fit stalled",
+    Result.nonfinite: "where a fit left the domain",
+    Result.invalid_input: "input that was not fitted",
+}
+
+
+def _scales(J: np.ndarray) -> np.ndarray:
+    columns = column_norms(J).max(axis=0, initial=0)
+    return np.where(columns > 0, columns, 1.0)
+
+
+def _joined(
+    label: np.ndarray,
+    leaders: np.ndarray,
+    dimension: np.ndarray,
+    met: np.ndarray,
+    residual: np.ndarray,
+    away: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Groups of one continuum become one, led by the member that went least far. All
+    # of it have the same loss.
+    kinds: dict[tuple[int, int], int] = {}
+    losses: list[float] = []
+    new = np.empty(len(leaders), int)
+    rows: list[int] = []
+    for i, leader in enumerate(leaders):
+        own, level = float(residual[leader]), -1
+        if not met[leader]:
+            alike = [k for k, x in enumerate(losses) if abs(own - x) <= _SAME_LOSS * x]
+            level = alike[0] if alike else len(losses)
+            losses += [] if alike else [own]
+        key = (int(dimension[i]), level)
+        if key[0] and key in kinds:
+            new[i] = kinds[key]
+            continue
+        new[i] = len(rows)
+        kinds[key] = new[i]
+        rows.append(i)
+    label = np.where(label >= 0, new[label], -1)
+    chosen = leaders[rows].copy()
+    for i, row in enumerate(rows):
+        if dimension[row]:
+            own = np.flatnonzero(label == i)
+            chosen[i] = own[np.argmin(away[own])]
+    return label, chosen, dimension[rows]
+
+
+def _ordered(
+    images: np.ndarray,
+    residual: np.ndarray,
+    met: np.ndarray,
+    counts: np.ndarray,
+    freedom: Freedom,
+) -> np.ndarray:
+    # By loss, where all that are met are equal; then counts, then parameters, rounded
+    # so that it is not noise that decides.
+    by_loss = np.lexsort([residual, ~met])
+    rank, previous = np.zeros(len(images), int), None
+    for place, i in enumerate(by_loss):
+        if previous is not None:
+            both = met[i] and met[previous]
+            alike = met[i] == met[previous]
+            alike &= residual[i] <= residual[previous] * (1 + 1e-6)
+            rank[i] = rank[previous] if both or alike else place
+        previous = i
+    scaled = images.astype(np.float64) * freedom.scale
+    size = 1e-4 * np.abs(scaled).max(initial=0)
+    rounded = np.round(scaled / size) if size > 0 else scaled
+    return np.lexsort([*rounded.T[::-1], -counts, rank])
+
+
+def _check_spectrum(
+    solver: Solver, images: np.ndarray, levels: np.ndarray, what: str
+) -> None:
+    moved = np.abs(solver.eigenvalues(images).numpy() - levels).max(axis=1, initial=0)
+    allowed = np.sqrt(np.finfo(levels.dtype).eps) * np.abs(levels).max(initial=0)
+    if (moved > allowed).any():
+        raise ValueError(
+            f"{what}, but it moves one by {moved.max():.3g}, where the largest is "
+            f"{np.abs(levels).max():.3g}. Parameters must be those of a matrix with "
+            f"the same levels."
+        )
+
+
+def _given(problem: Problem, value: Any, images: np.ndarray) -> np.ndarray:
+    array = np.asarray(parameters_of(problem, "symmetries", value))
+    if array.shape != images.shape:
+        raise ValueError(
+            f"`symmetries` must give shape {list(images.shape)}, a row of parameters "
+            f"for each that it gets, got {list(array.shape)}."
+        )
+    return array
+
+
+def _nothing(solution: Solution) -> DistinctSolutions:
+    r, w = np.asarray(solution.parameters), np.asarray(solution.eigenvalues)
+    none = np.zeros(0, int)
+    labels = np.full(len(r), -1)
+    loss = np.asarray(solution.loss)[:0]
+    return DistinctSolutions(r[:0], w[:0], loss, none, none, none, none, labels)

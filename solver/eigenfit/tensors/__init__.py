@@ -1,0 +1,1 @@
+"""Small tools for tensors that know nothing of eigenvalues."""
