@@ -549,3 +549,16 @@ def test_derivatives_of_modes_solve_the_differentiated_pencil(pencil, seed):
         rest = (K - w[i] * M) @ dx + (dK - dw * M - w[i] * dM) @ x
         np.testing.assert_allclose(rest, 0, atol=size)
         np.testing.assert_allclose(2 * x @ M @ dx + x @ dM @ x, 0, atol=size)
+
+
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+def test_a_batch_is_fitted_under_xla(method):
+    structure = PENCILS["M(r)"].make(tf.float64)
+    problem = ef.Problem(structure, ef.Levels(range(structure.num_parameters)))
+    goal = start(structure)
+    targets = problem.values(goal, np.zeros(problem.num_targets))
+    starts = goal + 0.02 * np.arange(1, 3)[:, np.newaxis]
+    found = ef.Solver(problem, method, compile="xla").fit(starts, targets)
+    np.testing.assert_array_equal(found.result, ef.Result.converged)
+    expected = ef.Solver(problem, method, compile="graph").fit(starts, targets)
+    np.testing.assert_allclose(found.parameters, expected.parameters, rtol=1e-8)

@@ -84,10 +84,7 @@ class Generalized(AbstractStructure):
         K = self.stiffness.assemble(parameters)
         if self.mass is None:
             return self._reduced(K)
-        L = _cholesky(self.mass.assemble(parameters))
-        half = tf.linalg.triangular_solve(L, K)
-        C = tf.linalg.triangular_solve(L, tf.linalg.adjoint(half))
-        return (C + tf.linalg.adjoint(C)) / 2
+        return _between(_cholesky(self.mass.assemble(parameters)), K)
 
     def modes(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
         """Computes `X = L^-H V`; see the base class."""
@@ -113,10 +110,20 @@ class Generalized(AbstractStructure):
         return J - w[..., tf.newaxis] * self.mass.level_jacobian(parameters, X)
 
     def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        """Computes `L^-1 (sum_k vector_k K_k) L^-H`; see the base class."""
-        if self.mass is not None:
-            return super().pushforward(parameters, vector)
-        return self._reduced(self.stiffness.pushforward(parameters, vector))
+        """Computes `L^-1 dK L^-H - P C - C P^H`; see the base class.
+
+        Here dK and dM are the derivatives of both matrices, and P, the lower triangle
+        of `L^-1 dM L^-H` with half its diagonal, is `L^-1 dL`.
+        """
+        dK = self.stiffness.pushforward(parameters, vector)
+        if self.mass is None:
+            return self._reduced(dK)
+        L = _cholesky(self.mass.assemble(parameters))
+        S = _between(L, self.mass.pushforward(parameters, vector))
+        lower = tf.linalg.band_part(S, -1, 0)
+        P = lower - tf.linalg.band_part(S, 0, 0) / 2
+        PC = tf.linalg.matmul(P, _between(L, self.stiffness.assemble(parameters)))
+        return _between(L, dK) - PC - tf.linalg.adjoint(PC)
 
     def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
         """Computes `X^H K_k X` where M is fixed; see the base class."""
@@ -238,6 +245,13 @@ class Generalized(AbstractStructure):
             change = self.pushforward(zero, tf.constant(direction, zero.dtype))
             norms.append(np.sum(np.abs(change.numpy()) ** 2))
         return np.array(norms)
+
+
+def _between(L: tf.Tensor, A: tf.Tensor) -> tf.Tensor:
+    # `L^-1 A L^-H` of a Hermitian A.
+    half = tf.linalg.triangular_solve(L, A)
+    C = tf.linalg.triangular_solve(L, tf.linalg.adjoint(half))
+    return (C + tf.linalg.adjoint(C)) / 2
 
 
 def _cholesky(M: tf.Tensor) -> tf.Tensor:
