@@ -693,7 +693,7 @@ def test_paragraphs_of_help_texts_are_wrapped_once(width):
 def test_help_and_the_gallery_load_neither_tensorflow_nor_matplotlib():
     script = """
 import sys
-from eigenfit_serving.cli import main
+from eigenfit_serving.cli.app import main
 for arguments in (["fit", "--help"], ["gallery"], ["gallery", "gass-bands"]):
     sys.argv = ["eigenfit", *arguments]
     try:

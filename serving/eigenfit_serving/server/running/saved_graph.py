@@ -45,9 +45,11 @@ def _parse(path: str) -> Any:
 
     try:
         return parse_saved_model(path)
-    except (OSError, DecodeError, UnicodeDecodeError) as error:
-        if any(Path(path, name).is_file() for name in MODEL_FILES):
-            raise ServingError(Code.DATA_LOSS, str(error)) from None
+    except (OSError, DecodeError, UnicodeDecodeError):
+        for file in (Path(path, name) for name in MODEL_FILES):
+            if file.is_file():
+                text = f"Can't parse {file} as binary proto"
+                raise ServingError(Code.DATA_LOSS, text) from None
         raise not_found(
             "Could not find SavedModel .pb or .pbtxt at supplied export directory "
             f"path: {path}. Check that the directory exists and that you have the "
