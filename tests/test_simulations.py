@@ -28,7 +28,7 @@ def simulate(problem, truth, seed):
 def reference(problem, truth):
     """Shapes in scale "max" follow targets: those whose largest component is 1."""
     targets = np.ones(problem.num_targets)
-    for label, observation, part in getattr(problem, "terms", ()):
+    for label, observation, part in problem.terms:
         if isinstance(observation, ef.ModeShapes):
             block = problem.labels.index(label)
             X = problem.modes(truth)[block].numpy()

@@ -89,8 +89,6 @@ def write_manifest(
     """
     problem = solver.problem
     freedom = freedom_of(problem)
-    blocks = getattr(problem, "blocks", (problem,))
-    labels = getattr(problem, "labels", ("",))
     content = {
         "format": FORMAT,
         "eigenfit": eigenfit.__version__,
@@ -107,7 +105,7 @@ def write_manifest(
                 "matrix": name,
             }
             for block, label, name in zip(
-                blocks, labels, matrix_names(problem), strict=True
+                problem.blocks, problem.labels, matrix_names(problem), strict=True
             )
         ],
         "observations": [repr(x) for x in problem.observations],

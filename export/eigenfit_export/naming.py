@@ -33,7 +33,7 @@ def matrix_names(problem: Problem) -> list[str]:
         >>> matrix_names(ef.Problem(blocks))
         ['matrix_k_0', 'matrix_k_0_1', 'matrix_2']
     """
-    labels = getattr(problem, "labels", ("",))
+    labels = problem.labels
     if len(labels) == 1:
         return ["matrix"]
     names: list[str] = []

@@ -159,7 +159,7 @@ def signatures_of(
         Signature("step", (*own.state_specs, targets), own.step),
         Signature(FIT_TRACE, fit, own.fit_trace),
     ]
-    if getattr(problem, "has_modes", False):
+    if problem.has_modes:
         pointwise = [x for x in pointwise if x.name != "hessian_vector_product"]
     default = Signature(SERVING_DEFAULT, fit, pointwise[0].function)
     compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
@@ -185,7 +185,7 @@ class _Functions:
         self._programs, self._problem = solver.programs, solver.problem
         self._limit = max_steps_limit
         self._mode: Mode = mode
-        blocks = getattr(solver.problem, "blocks", (solver.problem,))
+        blocks = solver.problem.blocks
         self.is_complex = any(b.structure.dtype.is_complex for b in blocks)
         self._matrices = matrix_names(solver.problem)
         self._draw = drawing(solver.problem, start)

@@ -42,7 +42,7 @@ def test_an_export_verifies_or_is_refused(tmp_path, name, kind):
     if kind == "onnx":
         pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
     solver, start = made(name)
-    blocks = getattr(solver.problem, "blocks", (solver.problem,))
+    blocks = solver.problem.blocks
     is_complex = any(x.structure.dtype.is_complex for x in blocks)
     is_joint = isinstance(solver.problem, JointProblem)
     if kind == "onnx" and (is_complex or is_joint):

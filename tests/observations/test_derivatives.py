@@ -172,7 +172,7 @@ def test_jacobian_and_gradient_agree_with_finite_differences(name):
 
 def test_hessian(name):
     problem, residual, t = case(name)
-    if getattr(problem, "has_modes", False):
+    if problem.has_modes:
         with pytest.raises(ValueError, match="mode shapes are not computed"):
             problem.hessian(R, t)
         # Exact where the targets are met.

@@ -130,7 +130,7 @@ def programs_of(
 ) -> list[Program]:
     """Lists what `save_onnx` writes; see there."""
     problem = solver.problem
-    blocks = getattr(problem, "blocks", (problem,))
+    blocks = problem.blocks
     if any(block.structure.dtype.is_complex for block in blocks):
         raise ValueError(
             "ONNX has no complex numbers. Export problems of complex matrices as a "

@@ -68,7 +68,7 @@ def rank_findings(
             f"{family}, and the start decides which one is found."
         )
         found.append(("rank", "note", text))
-    num_data = problem.num_data - getattr(problem, "num_priors", 0)
+    num_data = problem.num_data - problem.num_priors
     if num_data > p:
         text = (
             f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
@@ -79,7 +79,8 @@ def rank_findings(
     kept = np.setdiff1d(np.arange(m), sorted(fixed))
     moving = max(_rank(point.J[kept]) for point in points)
     wanted = len(kept) - _num_shifts(problem)
-    if moving < wanted <= p and not _has_modes(problem):
+    # Shapes have lengths, and are orthogonal: they depend on each other.
+    if moving < wanted <= p and not problem.has_modes:
         text = (
             f"Of {_count(len(kept), 'target')} only {moving} move independently: the "
             f"others follow from them, and must fit to be met. Leave them out."
@@ -141,10 +142,7 @@ def _beside(problem: Problem, start: _Point, targets: np.ndarray) -> list[np.nda
 
 def _groups(problem: Problem) -> list[slice]:
     """The targets of each observation, which have one unit."""
-    terms = getattr(problem, "terms", None)
-    if terms is None:
-        return [slice(0, problem.num_targets)]
-    return [part for _, _, part in terms]
+    return list(problem.parts)
 
 
 def _by_group(problem: Problem, sizes: np.ndarray) -> np.ndarray:
@@ -163,14 +161,7 @@ def _has_equal(problem: Problem, targets: np.ndarray) -> bool:
 
 
 def _num_shifts(problem: Problem) -> int:
-
-    terms = getattr(problem, "terms", ())
-    return sum(isinstance(observation, FreeShift) for _, observation, _ in terms)
-
-
-def _has_modes(problem: Problem) -> bool:
-    # Shapes have lengths, and are orthogonal: they depend on each other.
-    return getattr(problem, "has_modes", False)
+    return sum(isinstance(x, FreeShift) for x in problem.observations)
 
 
 def _rank(J: np.ndarray) -> int:

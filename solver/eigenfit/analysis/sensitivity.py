@@ -65,8 +65,8 @@ def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
 
 
 def _numbers(problem: Problem) -> int:
-    blocks = getattr(problem, "blocks", (problem,))
-    return sum(b.structure.num_parameters * b.structure.order**2 for b in blocks)
+    structures = [block.structure for block in problem.blocks]
+    return sum(s.num_parameters * s.order**2 for s in structures)
 
 
 def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
@@ -140,13 +140,10 @@ def _of_equal_rows(pieces: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 def _sizes(problem: Problem, point: Any) -> np.ndarray:
     # How large the derivatives of levels may be: [..., N, p], 0 where not known.
-    r, T = point.parameters, None
-    if not problem.is_plain:
-        r, T = problem.expand(r), problem.tie_matrix
+    r, T = problem.of_blocks(point.parameters), problem.block_ties
     found = []
-    blocks = getattr(problem, "blocks", (problem,))
     for k, w in enumerate(problem.split(point.eigenvalues)):
-        structure = blocks[k].structure
+        structure = problem.blocks[k].structure
         if structure.num_parameters * structure.order**2 > 4 * _MAX_NUMBERS:
             squares = structure.squared_norms()
             most = np.zeros(structure.num_parameters)
@@ -155,12 +152,7 @@ def _sizes(problem: Problem, point: Any) -> np.ndarray:
             most = most if T is None else most @ np.abs(T)
             found.append(np.zeros([*w.shape, 1]) + most)
             continue
-        V = (
-            point.eigenvectors
-            if problem.is_plain
-            else problem.eigenvectors_of(k, point)
-        )  # type: ignore[attr-defined]
-        X = structure.modes(r, V)
+        X = structure.modes(r, problem.eigenvectors_of(k, point))
         D = structure.mode_derivatives(r, w, X)[0].numpy()
         if T is not None:
             D = np.moveaxis(np.tensordot(D, T, axes=((-3,), (0,))), -1, -3)
@@ -193,7 +185,7 @@ def _of_values(
 def _has_modes(problem: Problem) -> np.ndarray:
     # Which targets are of mode shapes, [m, 1].
     result = np.zeros([problem.num_targets, 1], bool)
-    for _, observation, part in getattr(problem, "terms", ()):
+    for _, observation, part in problem.terms:
         result[part] = observation.uses_modes
     return result
 

@@ -61,7 +61,7 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
         return
     orders = [block.structure.order for block in problem.blocks]
     starts = np.cumsum([0, *orders])
-    for label, observation, place in terms_of(problem):
+    for label, observation, place in problem.terms:
         n = starts[-1] if label is None else orders[problem.labels.index(label)]
         if isinstance(observation, Differences):
             pairs = np.array(observation.pairs) % n
@@ -92,7 +92,7 @@ def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str
     """
     ratios = [
         ratio
-        for label, observation, place in terms_of(problem)
+        for label, observation, place in problem.terms
         for ratio in _ratio(problem, label, observation, targets[place], values[place])
     ]
     found = []
@@ -115,13 +115,6 @@ def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str
                 f"{other.name}, near the factor {name}. Give all in the same units."
             )
     return found[:3]
-
-
-def terms_of(problem: Any) -> list[tuple[str | None, Any, slice]]:
-    """Label of the block, observation and targets of each; see `JointProblem.terms`."""
-    if problem.is_plain:
-        return [("0", problem.observation, slice(0, problem.num_targets))]
-    return list(problem.terms)
 
 
 def _ratio(
@@ -147,7 +140,7 @@ def _ratio(
     if scatter > _SCATTER:
         return
     kind = type(observation).__name__
-    several = len(terms_of(problem)) > 1
+    several = len(problem.terms) > 1
     where = "" if label is None or not several else f" of block {label}"
     yield _Ratio(f"{kind}{where}", centre, scatter, len(ratio))
 

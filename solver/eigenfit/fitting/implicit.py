@@ -229,7 +229,7 @@ class _Solution:
         H /= self.norms[:, tf.newaxis, :] * self.norms[:, :, tf.newaxis]
         free = tf.cast(self.free, H.dtype)
         H *= free[:, tf.newaxis, :] * free[:, :, tf.newaxis]
-        differenced = not self.problem.is_plain and self.problem.has_modes
+        differenced = self.problem.has_modes
         least = epsilon(H.dtype) ** (0.4 if differenced else 0.6)
         # What J does not see is a family of solutions, unless it does nearby.
         flat = ~factors.inside & ~rises[:, tf.newaxis]

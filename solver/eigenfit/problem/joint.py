@@ -79,7 +79,7 @@ class JointProblem(Problem):
                 "`observation` is of a single structure. Give each Block its own, and "
                 "joint ones as `observations=[...]`."
             )
-        self.blocks = checked_blocks(structure)
+        self.blocks = tuple(checked_blocks(structure))
         structures = [block.structure for block in self.blocks]
         self.labels = labels_of(self.blocks)
         self.groups, self._places = group(structures)
@@ -90,6 +90,7 @@ class JointProblem(Problem):
         self._terms = Terms(self.blocks, self.labels, observations or ())
         self.num_targets = self._terms.num_targets
         self.has_modes = self._terms.has_modes
+        self.block_ties = self.tie_matrix
 
     def __repr__(self) -> str:
         blocks = ", ".join(map(repr, self.blocks[:3]))
@@ -390,6 +391,10 @@ class JointProblem(Problem):
             roots = over(roots, values.shape.rank)
         residual = self.in_own_unit(roots * (values - targets))
         return tf.reduce_sum(tf.square(residual), axis=-1)
+
+    def of_blocks(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Adds fixed and tied parameters; see the base class."""
+        return self.expand(parameters)
 
     def eigenvectors_of(self, block: int, point: JointEvaluation) -> tf.Tensor:
         """Gives the eigenvectors of a block, `[..., n, n]` in columns."""

@@ -33,8 +33,7 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
         `[..., p]`; 0 for a parameter on which no matrix depends.
     """
     rng = np.random.default_rng(0)
-    # A plain problem has its ties in the structure.
-    r = point.parameters if problem.is_plain else problem.expand(point.parameters)
+    r = problem.of_blocks(point.parameters)
     r = tf.repeat(r[..., tf.newaxis, :], _PROBES, axis=-2)
     rates = []
     for structure, w, V in matrices_at(problem, point):
@@ -58,8 +57,6 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
 
 def matrices_at(problem: Any, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tensor]]:
     """Gives structure, levels `[..., n]` and eigenvectors of each matrix."""
-    if problem.is_plain:
-        return [(problem.structure, point.eigenvalues, point.eigenvectors)]
     levels = problem.split(point.eigenvalues)
     return [
         (block.structure, levels[k], problem.eigenvectors_of(k, point))
@@ -68,9 +65,9 @@ def matrices_at(problem: Any, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tenso
 
 
 def _by_unknowns(problem: Any, x: tf.Tensor) -> tf.Tensor:
-    if problem.is_plain or problem.tie_matrix is None:
+    if problem.block_ties is None:
         return x
-    return tf.tensordot(x, tf.constant(problem.tie_matrix, x.dtype), axes=1)
+    return tf.tensordot(x, tf.constant(problem.block_ties, x.dtype), axes=1)
 
 
 def _inverse_gaps(w: tf.Tensor) -> tf.Tensor:

@@ -22,9 +22,11 @@ from eigenfit.eigen import (
     unrotate,
 )
 from eigenfit.observations import AbstractObservation, Levels, Spectrum
+from eigenfit.problem.blocks import Block
 from eigenfit.problem.evaluations import Evaluation, Point, answer_at
 from eigenfit.problem.lengths import matrices_at
 from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.priors import PriorRows
 from eigenfit.problem.unknowns import Unknowns
 from eigenfit.structures import AbstractStructure, Reparametrized
 
@@ -57,6 +59,12 @@ class Problem(Unknowns):
     Attributes:
         num_targets: Number m of targets.
         is_plain: Whether it is of one matrix whose levels are observed.
+        blocks: The matrices, each with its observations.
+        labels: One for each block.
+        block_ties: `[P, p]`, the parameters of the blocks by the unknowns; None if they
+            are the same. A single structure has its ties built in.
+        prior: What is known of the unknowns beforehand, or None.
+        has_modes: Whether mode shapes are observed.
         unit: `[...]`, in which residuals are measured; None for 1. See `in_unit`.
         member_weights: `[b, m]`, of the squared deviations; () where those of the
             observations hold. See `with_weights`.
@@ -74,6 +82,9 @@ class Problem(Unknowns):
     """
 
     is_plain = True
+    has_modes = False
+    prior: PriorRows | None = None
+    block_ties: np.ndarray | None = None
     unit: tf.Tensor | None = None
     member_weights: tf.Tensor | tuple[()] = ()
     _units: tuple[tf.Tensor, ...]  # the unit, with 0, 1 and 2 more dimensions
@@ -128,6 +139,8 @@ class Problem(Unknowns):
         self.structure = structure
         self.observation = observation
         self.num_targets = observation.num_targets(structure.order)
+        self.blocks: tuple[Block, ...] = (Block(structure, observation),)
+        self.labels: tuple[str, ...] = ("",)
 
     def __repr__(self) -> str:
         return f"Problem({self.structure!r}, {self.observation!r})"
@@ -151,6 +164,11 @@ class Problem(Unknowns):
     def observations(self) -> tuple[AbstractObservation, ...]:
         """The o observations, in the order of their targets."""
         return (self.observation,)
+
+    @property
+    def terms(self) -> tuple[tuple[str | None, AbstractObservation, slice], ...]:
+        """Label of the block (None: joint), observation and targets of each."""
+        return (("", self.observation, slice(0, self.num_targets)),)
 
     @property
     def parts(self) -> tuple[slice, ...]:
@@ -367,6 +385,15 @@ class Problem(Unknowns):
         """Computes the derivatives of all levels, `[..., N, p]`."""
         return self.structure.level_jacobian(point.parameters, point.eigenvectors)
 
+    def of_blocks(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Gives the parameters of the blocks, `[..., P]`, for unknowns `[..., p]`."""
+        return parameters
+
+    def eigenvectors_of(self, block: int, point: Any) -> tf.Tensor:
+        """Gives the eigenvectors of a block, `[..., n, n]` in columns."""
+        del block
+        return point.eigenvectors
+
     def modes(self, parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Computes the mode shapes of each matrix, `[..., n, n]` in columns."""
         r = tf.convert_to_tensor(parameters, self.parameter_dtype)
@@ -396,7 +423,7 @@ class Problem(Unknowns):
             point: What `evaluate` gave for the same targets.
             targets: `[..., m]`.
         """
-        r = point.parameters if self.is_plain else self.expand(point.parameters)
+        r = self.of_blocks(point.parameters)
         errors = [
             Spectrum(structure, r, w, V, w).backward_errors
             for structure, w, V in matrices_at(self, point)

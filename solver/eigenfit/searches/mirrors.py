@@ -54,19 +54,18 @@ def sign_symmetries(problem: Problem) -> np.ndarray:
         [[False, True]]
     """
     p = problem.num_parameters
-    blocks = getattr(problem, "blocks", None)
-    structures = (
-        [problem.structure] if blocks is None else [b.structure for b in blocks]
-    )
+    structures = [block.structure for block in problem.blocks]
     T, c = np.eye(p), np.zeros(p)
-    if blocks is not None and problem.tie_matrix is not None:
-        T, c = problem.tie_matrix, problem.tie_offset
+    if problem.block_ties is not None:
+        T, c = problem.block_ties, problem.tie_offset
     seen: list[list[int]] = [[] for _ in structures]
-    for term in getattr(problem, "_terms", ()):
-        if term.observation.uses_modes:
-            known = isinstance(term.observation, AbstractShapes)
-            rows = term.observation.places(term.order)[1] if known else None
-            seen[term.block] += range(term.order) if rows is None else rows.tolist()
+    for label, observation, _ in problem.terms:
+        if observation.uses_modes:
+            block = problem.labels.index(label)
+            order = structures[block].order
+            known = isinstance(observation, AbstractShapes)
+            rows = observation.places(order)[1] if known else None
+            seen[block] += range(order) if rows is None else rows.tolist()
     return _generators(structures, T, c, seen, _fixed_signs(problem))
 
 
@@ -181,8 +180,7 @@ def _fixed_signs(problem: Problem) -> list[list[int]]:
         rows += [
             [int(k)] for k in np.flatnonzero(problem.bounds[0] != -problem.bounds[1])
         ]
-    prior = getattr(problem, "prior", None)
-    if prior is not None:
+    if (prior := problem.prior) is not None:
         p = problem.num_parameters
         zero = tf.zeros([p], problem.parameter_dtype)
         J = prior.extend_jacobian(tf.zeros([0, p], zero.dtype)).numpy()

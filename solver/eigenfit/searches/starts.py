@@ -79,20 +79,17 @@ def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
         `[p]`, and which targets are in the unit of levels, `[m]` bool; None if the
         structures are not linear or no target is.
     """
-    blocks = getattr(problem, "blocks", (problem,))
     m, p = problem.num_targets, problem.num_parameters
-    known = np.ones(m, bool)
-    if not problem.is_plain:
-        known = np.zeros(m, bool)
-        for _, observation, places in problem.terms:
-            while isinstance(observation, FreeShift):
-                observation = observation.observation
-            known[places] = isinstance(observation, Levels | AbstractCombination)
+    known = np.zeros(m, bool)
+    for _, observation, places in problem.terms:
+        while isinstance(observation, FreeShift):
+            observation = observation.observation
+        known[places] = isinstance(observation, Levels | AbstractCombination)
     squares = np.zeros(p)
-    for block in blocks:
+    for block in problem.blocks:
         structure = block.structure
-        if not problem.is_plain and problem.tie_matrix is not None:
-            structure = Reparametrized(structure, problem.tie_matrix)
+        if problem.block_ties is not None:
+            structure = Reparametrized(structure, problem.block_ties)
         own = structure.squared_norms() if structure.is_linear else None
         if own is None or not known.any():
             return None
