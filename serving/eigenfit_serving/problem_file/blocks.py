@@ -67,17 +67,17 @@ class Term:
 
     @property
     def part(self) -> slice:
-        """Which of the targets are its own."""
+        """The slice of all targets that belongs to the observation."""
         return slice(self.first, self.first + len(self.names))
 
     @property
     def targets_key(self) -> str:
-        """Key of targets that are given with the observation."""
+        """Key of the targets that are given with the observation."""
         inner = ".observation" * isinstance(self.section, FreeShiftSection)
         return f"{self.key}{inner}.targets"
 
     def own_targets(self) -> np.ndarray | None:
-        """Targets given with the observation; 1 for a MAC."""
+        """Returns the targets given with the observation, if any; 1 for a MAC."""
         given = self.section.targets
         if given is None and self.section.kind == "mac":
             return np.ones(len(self.names))
@@ -90,8 +90,8 @@ def terms_of(
     """Checks all observations and puts them in the order of their targets.
 
     Args:
-        matrices: Of the problem.
-        joint: Observations that join them, by key.
+        matrices: Matrices of the problem.
+        joint: Observations that join several of them, by key.
 
     Raises:
         BadValue: If an observation does not fit.
@@ -130,5 +130,5 @@ def _check_joint(section: ObservationSection, orders: dict[str, int], key: str) 
 
 
 def default_observations(key: str, is_alone: bool) -> dict[str, ObservationSection]:
-    """What is observed of a matrix of which nothing is said: all levels, or nothing."""
+    """Returns a matrix's default observations: all levels if alone, otherwise none."""
     return {key: LevelsSection()} if is_alone else {}

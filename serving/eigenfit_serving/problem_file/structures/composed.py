@@ -83,7 +83,7 @@ class BlochSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Always."""
+        """True: a Bloch matrix is complex."""
         return True
 
     @property
@@ -171,7 +171,7 @@ class GeneralizedSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the stiffness is."""
+        """Whether the stiffness is complex."""
         return self.stiffness.is_complex
 
     @property
@@ -217,7 +217,7 @@ class ReparametrizedSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the structure is."""
+        """Whether the inner structure is complex."""
         return self.structure.is_complex
 
     @property

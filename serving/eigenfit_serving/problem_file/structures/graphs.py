@@ -153,7 +153,7 @@ class AssemblySection(AbstractStructureSection):
 def _check_range(
     indices: list[int], size: int, key: str, what: str, least: int
 ) -> None:
-    """Raises `BadValue` unless indices are 0 to `size` - 1; `least` is that of all."""
+    """Raises `BadValue` unless indices are 0 to `size` - 1; `least` is the smallest."""
     for i, k in enumerate(indices):
         if not 0 <= k < size:
             raise BadValue(

@@ -1,4 +1,4 @@
-"""`[structure]` of a matrix whose entries depend on the parameters: what may vary."""
+"""`[structure]` of a matrix whose entries depend on the parameters directly."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class AbstractStructureSection(Section):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the matrix is complex: an array of the table is."""
+        """Whether the matrix is complex, as it is if any array of the table is."""
         return any(np.iscomplexobj(array) for _, array in self.arrays(""))
 
     def dtype(self, real: str) -> str:
-        """The dtype of the matrix for a real dtype of the parameters."""
+        """Returns the dtype of the matrix for a real dtype of the parameters."""
         complex_ = {"float32": "complex64", "float64": "complex128"}
         return complex_[real] if self.is_complex else real
 
@@ -80,7 +80,7 @@ class HermitianSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Always."""
+        """True: the matrix is complex."""
         return True
 
     @property
