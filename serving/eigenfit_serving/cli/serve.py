@@ -78,7 +78,10 @@ def serve(
     ] = None,
     tls_ca: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CA that must have signed clients, in PEM."),
+        typer.Option(
+            metavar="FILE",
+            help="CA certificates in PEM, one of which must sign clients'.",
+        ),
     ] = None,
     api_key_file: Annotated[
         Path | None,

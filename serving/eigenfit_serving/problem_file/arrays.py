@@ -135,7 +135,7 @@ class _Reader:
             if array.ndim == 2 and max(ranks) == 1 and 1 not in array.shape:
                 raise _no_list(array, path)
         if array.ndim == 2 and 1 in ranks and 1 in array.shape:
-            # Files of text know only rows: a single column is a vector.
+            # Text files hold only rows: a single column is a vector.
             is_column = array.shape[1] == 1 and path.suffix.lower() in (".csv", ".mtx")
             if is_column or 2 not in ranks:
                 array = array.ravel()

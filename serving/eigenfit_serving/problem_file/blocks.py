@@ -43,9 +43,9 @@ class Matrix:
     """A matrix of the problem: of `[structure]`, or of a table of `[[blocks]]`."""
 
     label: str
-    key: str  # of its structure
+    key: str  # key of its structure in the file
     structure: StructureSection
-    observations: dict[str, ObservationSection]  # by key
+    observations: dict[str, ObservationSection]  # by key in the file
 
     def build(self, dtype: str) -> ef.Block:
         """Makes the block."""
@@ -59,11 +59,11 @@ class Matrix:
 class Term:
     """An observation and the part of the targets that belongs to it."""
 
-    key: str  # of the observation
+    key: str  # key of the observation in the file
     section: ObservationSection
     matrix: Matrix | None  # None if it joins several
-    first: int
-    names: list[str]  # of its targets
+    first: int  # index of its first target
+    names: list[str]  # names of its targets
 
     @property
     def part(self) -> slice:

@@ -70,8 +70,8 @@ class Cells(NamedTuple):
     """Cells of a .csv file as text."""
 
     rows: list[list[str]]
-    names: list[str] | None  # of the columns, if there is a header
-    lines: list[int]  # of the file, from 1, for each row
+    names: list[str] | None  # names of the columns, if there is a header
+    lines: list[int]  # number of each row's line in the file, from 1
 
     def place(self, i: int, j: int) -> str:
         """Describes where a cell stands: line, column and name."""

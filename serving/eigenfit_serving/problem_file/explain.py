@@ -125,7 +125,7 @@ class _Place:
         """Follows one part: the next place, and whether the part is a key."""
         choices = _choices(self.annotation)
         if part in choices:
-            # The tag of a union is no key of the file.
+            # The tag of a union is not a key of the file.
             return _Place(choices[str(part)], self.description), False
         arguments = typing.get_args(self.annotation)
         if isinstance(self.annotation, type) and issubclass(self.annotation, BaseModel):

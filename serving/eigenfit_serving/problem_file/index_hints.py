@@ -24,7 +24,7 @@ from eigenfit_serving.problem_file.structures.graphs import (
 )
 
 _ZERO = 1e-9
-"""Relative to the largest, the size up to which a level counts as always zero."""
+"""Size, relative to the largest level, up to which a level counts as always zero."""
 
 
 def index_findings(content: ProblemFile, levels: Sequence[np.ndarray]) -> list[Finding]:

@@ -49,8 +49,8 @@ class StartSection(Section):
     Each of these is a number for all unknowns or a list. With `low` or `high` the kind
     is uniform, with `sigma` normal, unless it is given.
 
-    Of several given starts (`parameters` with a row for each) an exported model begins
-    at the first; `eigenfit batch --starts` begins at all, and draws what more it needs.
+    Of several given starts (`parameters` with a row for each), an exported model uses
+    the first; `eigenfit batch --starts` uses all, and draws what more it needs.
     """
 
     kind: Annotated[

@@ -198,7 +198,7 @@ def _name(end: End, order: int) -> str:
 
 
 class FreeShiftSection(Section):
-    """Another observation, up to one number added to all of its values."""
+    """Another observation, up to a constant added to all of its values."""
 
     kind: Literal["free-shift"]
     observation: ShiftedSection

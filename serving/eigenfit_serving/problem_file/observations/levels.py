@@ -188,7 +188,7 @@ class ClusterMeansSection(AbstractObservationSection):
 
 
 class RelativeToSection(AbstractObservationSection):
-    """Levels measured from one of them."""
+    """Levels measured relative to one of them."""
 
     kind: Literal["relative-to"]
     level: Annotated[int, Field(description="an integer, e.g. 0 for the lowest")]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class BlochSection(AbstractStructureSection):
     """`[structure]` of a lattice at a wave vector: `sum_R H_R e^{ik.R}`.
 
-    The hopping to -R is the conjugate of that to R and is added by itself.
+    The hopping to -R is the conjugate of that to R and is added automatically.
     """
 
     kind: Literal["bloch"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LaplacianSection(AbstractStructureSection):
-    """`[structure]` of a weighted graph: a parameter an edge."""
+    """`[structure]` of a weighted graph: one parameter per edge."""
 
     kind: Literal["laplacian"]
     edges: Annotated[np.ndarray, integers_of(2)]

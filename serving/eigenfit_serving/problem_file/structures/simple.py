@@ -37,7 +37,7 @@ class Sized(Protocol):
 
 
 class AbstractStructureSection(Section):
-    """A structure: see `Sized`.
+    """A structure; see `Sized`.
 
     Sections of structures have a `kind` as well, and `build(dtype)`, where dtype is
     "float32" or "float64".
@@ -55,7 +55,7 @@ class AbstractStructureSection(Section):
 
 
 class SymmetricSection(AbstractStructureSection):
-    """`[structure]` of every symmetric matrix of an order."""
+    """`[structure]` of any symmetric matrix of an order."""
 
     kind: Literal["symmetric"]
     order: Order
@@ -73,7 +73,7 @@ class SymmetricSection(AbstractStructureSection):
 
 
 class HermitianSection(AbstractStructureSection):
-    """`[structure]` of every complex Hermitian matrix of an order."""
+    """`[structure]` of any complex Hermitian matrix of an order."""
 
     kind: Literal["hermitian"]
     order: Order
@@ -164,7 +164,7 @@ class AdditiveSection(AbstractStructureSection):
 
 
 class TridiagonalSection(AbstractStructureSection):
-    """`[structure]` of every symmetric tridiagonal matrix: diagonal, then beside it."""
+    """`[structure]` of a symmetric tridiagonal matrix: diagonal, then off-diagonal."""
 
     kind: Literal["tridiagonal"]
     order: Order
@@ -182,7 +182,7 @@ class TridiagonalSection(AbstractStructureSection):
 
 
 class BandedSection(AbstractStructureSection):
-    """`[structure]` of every symmetric band matrix, by diagonals outwards."""
+    """`[structure]` of any symmetric band matrix, by diagonals from the main one."""
 
     kind: Literal["banded"]
     order: Order
@@ -214,7 +214,7 @@ class BandedSection(AbstractStructureSection):
 
 
 class ToeplitzSection(AbstractStructureSection):
-    """`[structure]` of every symmetric Toeplitz matrix: a parameter a diagonal."""
+    """`[structure]` of any symmetric Toeplitz matrix: one parameter per diagonal."""
 
     kind: Literal["toeplitz"]
     order: Order

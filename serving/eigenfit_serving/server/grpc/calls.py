@@ -38,7 +38,7 @@ _COPIES = 3
 # Characters, as in TensorFlow Serving (grpc_status_util.cc).
 _LONGEST_MESSAGE = 1024
 _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
-# Clients without a deadline seem to have one in hundreds of years.
+# Clients without a deadline appear to have one in hundreds of years.
 _NO_DEADLINE = 1e9
 
 

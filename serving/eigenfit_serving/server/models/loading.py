@@ -43,7 +43,7 @@ RawLoad = Callable[[str, str, int, Options], Any]
 
 
 def load_saved_model(path: str, name: str, version: int, options: Options) -> Any:
-    """Loads a SavedModel by TensorFlow, which is imported with the first one."""
+    """Loads a SavedModel with TensorFlow, which the first call imports."""
     from eigenfit_serving.server.running.executor import SavedModel
 
     return SavedModel(path, name, version, options)

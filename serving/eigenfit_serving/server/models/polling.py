@@ -15,10 +15,10 @@ from eigenfit_serving.server.versions import parse_version
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 2.0
-"""Seconds without a change after which files are not being written any more."""
+"""Seconds without a change after which files count as completely written."""
 
 ABANDONED_SECONDS = 30.0
-"""Seconds without a change after which a version will not be completed any more."""
+"""Seconds without a change after which a version counts as never to be completed."""
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 

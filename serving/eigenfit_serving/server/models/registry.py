@@ -147,7 +147,7 @@ class Registry:
                 self._assign_labels()
 
     def close(self) -> None:
-        """Closes every version; one that is in use, when it no longer is."""
+        """Closes every version; one in use is closed once it no longer is."""
         self.manager.close()
 
     def _find(self, spec: ModelSpec) -> Record:

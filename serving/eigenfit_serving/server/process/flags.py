@@ -60,7 +60,7 @@ class Command:
         return bool(self.options.port) or self.options.free_ports
 
     def warnings(self) -> list[str]:
-        """Lists warnings of arguments that are unknown or have no effect."""
+        """Lists warnings about arguments that are unknown or have no effect."""
         found = [f"unknown argument: {argument}" for argument in self.unknown]
         if self.idle:
             reasons = [f"--{name} ({WITHOUT_EFFECT[name]})" for name in self.idle]

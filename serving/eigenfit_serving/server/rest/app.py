@@ -182,7 +182,7 @@ class RestApp:
         return headers
 
     def _beside(self, request: Request) -> Reply | None:
-        """Replies to requests outside the protocol; None for those of it."""
+        """Replies to requests outside the protocol; None for others."""
         if request.method not in _METHODS:
             return html_page(501)
         if request.path == self._metrics_path:

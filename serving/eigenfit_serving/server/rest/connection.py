@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._task.cancel()
 
     def pause_writing(self) -> None:
-        """Notes that the client does not take all of its answer at once."""
+        """Records that the client does not take all of its answer at once."""
         self._is_full = True
 
     def resume_writing(self) -> None:
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
     # What the server calls when it stops.
 
     def drain(self) -> None:
-        """Closes the connection once the request that has begun is answered."""
+        """Closes the connection once the request in progress is answered."""
         self._is_stopping = True
         if not self._is_busy and not self._parser.events:
             self._transport.close()

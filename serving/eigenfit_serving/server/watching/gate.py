@@ -61,7 +61,7 @@ class RequestGate:
             self.note(context, code, seconds)
 
     def note(self, context: RequestContext, code: Code, seconds: float = 0.0) -> None:
-        """Writes the line of the access log of a request."""
+        """Writes a request's line to the access log."""
         if self._log is not None:
             self._log.request(context, code, seconds)
 

@@ -1,4 +1,4 @@
-"""Reading JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
+"""Reads JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
 
 orjson parses almost every request. Where it refuses, the parser of the standard library
 reads the bare tokens, or says what is wrong and where.
