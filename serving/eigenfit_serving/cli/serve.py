@@ -80,12 +80,12 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="CA certificates in PEM, one of which must sign clients'.",
+            help="CA certificates in PEM; one must have signed each client's.",
         ),
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File of the key that callers must send."),
+        typer.Option(metavar="FILE", help="File with the key callers must send."),
     ] = None,
     image: Annotated[
         str, typer.Option(metavar="NAME", help="Image for --kind docker.")
