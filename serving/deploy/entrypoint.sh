@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the server in the image; where nothing is mounted, says what to mount.
+# Starts the server in the image; if nothing is mounted, says what to mount.
 set -eu
 
 config=${CONFIG:-/config}

@@ -1,7 +1,7 @@
-"""The command line of eigenfit, its server, and the client for it.
+"""The command line of eigenfit, its server, and the client of that server.
 
 Names are imported when they are first used: the client needs neither TensorFlow nor
-what the command line needs.
+the requirements of the command line.
 
 Example:
     >>> import eigenfit_serving

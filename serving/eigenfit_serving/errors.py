@@ -1,7 +1,7 @@
-"""What the command line says when its input cannot be used.
+"""Errors that the command line reports when its input cannot be used.
 
 ValueError
-+-- InputError      a line for each error: place, key, value, remedy
++-- InputError      one line per error: place, key, value, remedy
 +-- BadValue        raised by validators; `problem_file` turns it into an InputError
 +-- BadValues       several of them
 """
@@ -14,10 +14,10 @@ from typing import Any
 
 
 class InputError(ValueError):
-    r"""Bad input of a command; its text is a line that says how to correct it.
+    r"""Bad input to a command; its text says in one line per error how to correct it.
 
     Args:
-        *texts: One for each error; each becomes a line.
+        *texts: Messages, one for each error; each becomes a line.
 
     Example:
         >>> str(InputError("a.toml: fit.tolerance = -1: must be\n positive."))
@@ -33,10 +33,10 @@ class BadValue(ValueError):  # noqa: N818  (it never reaches a user under this n
     """A value that a validator refuses.
 
     Args:
-        text: What is wrong and what to do, a sentence or two.
-        key: Of the value, relative to the field being validated: "[2]", or from the
-            top of the file: "start.parameters".
-        value: The value, if it is worth showing.
+        text: What is wrong and what to do, in a sentence or two.
+        key: Key of the value, relative to the field being validated, "[2]", or from the
+            top of the file, "start.parameters".
+        value: The rejected value, if it is worth showing; None otherwise.
     """
 
     def __init__(self, text: str, key: str = "", value: Any = None) -> None:
@@ -49,7 +49,7 @@ class BadValues(ValueError):  # noqa: N818  (as `BadValue`)
     """Several values that validators refuse.
 
     Args:
-        errors: At least two.
+        errors: The single errors, at least two.
     """
 
     def __init__(self, errors: Sequence[BadValue]) -> None:
@@ -58,7 +58,7 @@ class BadValues(ValueError):  # noqa: N818  (as `BadValue`)
 
 
 def check_all(*checks: Callable[[], Any]) -> None:
-    """Runs all checks, and raises together what they raise.
+    """Runs all checks and raises their errors together.
 
     Raises:
         BadValue: If there is one error.
@@ -87,7 +87,7 @@ def check_all(*checks: Callable[[], Any]) -> None:
 
 
 def show(value: Any, width: int = 48) -> str:
-    """Writes a value as in a TOML file, shortened.
+    """Writes a value as in a TOML file, cut to `width` characters.
 
     Example:
         >>> show(True), show("a"), show([1, 2.5]), show(range(10**6), width=9)

@@ -14,12 +14,12 @@ def check_writable(option: str, path: Path, suffixes: Collection[str]) -> None:
     """Checks that a file can be written, before the work that fills it.
 
     Args:
-        option: Named in messages, e.g. "--output".
-        path: Of the file, which may exist.
-        suffixes: Allowed ones.
+        option: Option named in messages, e.g. "--output".
+        path: Path of the file, which may exist.
+        suffixes: Allowed suffixes in lower case, e.g. ".json".
 
     Raises:
-        InputError: If it cannot, or its suffix says no known format.
+        InputError: If it cannot be written, or its suffix is not allowed.
     """
     if path.suffix.lower() not in suffixes:
         raise InputError(
@@ -46,7 +46,7 @@ def check_folder(option: str, path: Path) -> None:
     """Checks that a folder exists or can be made, before the work that fills it.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If it cannot be made or written to.
     """
     existing = path.absolute()
     try:
@@ -70,9 +70,9 @@ def check_folder(option: str, path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(option: str, path: Path) -> Iterator[Path]:
-    """Gives a path to write to, and moves the file to `path` when all went well.
+    """Yields a path to write to, and moves the file to `path` on success.
 
-    Whoever reads `path` sees the old file or the new one, never a part of it.
+    Readers of `path` see the old file or the new one, never a part of it.
 
     Raises:
         InputError: If writing fails.

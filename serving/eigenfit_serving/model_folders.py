@@ -1,4 +1,4 @@
-"""What a path given to `serve` holds: models, and the file that lists them."""
+"""Finds the models, or the file that lists them, at a path given to `serve`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Model:
     """A model to serve.
 
     Attributes:
-        name: Under which it is served.
+        name: Name under which it is served.
         base: Folder of its versions.
-        version: The only one to serve; None for the newest.
-        folder: Of a model without a version number, which becomes version 1; None if
-            `base` has version folders.
+        version: Number of the only version to serve; None for the newest.
+        folder: Folder of a model without a version number, which becomes version 1;
+            None if `base` has version folders.
     """
 
     name: str
@@ -44,21 +44,21 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """What is to be served.
+    """The models to serve.
 
     Attributes:
-        models: At least one.
-        config: The file that lists them, if the caller gave one.
+        models: The models, at least one.
+        config: The `models.config` that lists them, if the caller gave one.
     """
 
     models: tuple[Model, ...]
     config: Path | None = None
 
     def flags(self, scratch: Path) -> list[str]:
-        """Writes what the server needs to find the models, and names it in flags.
+        """Returns the flags that name the models, after writing the files they need.
 
         Args:
-            scratch: A folder that lives as long as the server.
+            scratch: Folder for such files; must live as long as the server.
 
         Returns:
             Flags of tensorflow_model_server.
@@ -80,12 +80,12 @@ class Models:
 
 
 def find_models(path: Path, name: str | None = None) -> Models:
-    """Finds out what a path holds.
+    """Finds the models at a path.
 
     Args:
         path: A folder with version folders, one version, a folder of such models, or
             a `models.config`.
-        name: Of the model, instead of that of its folder.
+        name: Name for the only model; by default that of its folder.
 
     Raises:
         InputError: If there is nothing to serve.
@@ -177,7 +177,7 @@ def _model_in(folder: Path, name: str | None = None) -> Model | None:
 def _inside(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # not ours to read
+    except OSError:  # not readable
         return []
 
 

@@ -1,5 +1,5 @@
-# The stubs that pyright brings know neither `x[..., 0]` nor `~mask`; to the type
-# checker TensorFlow is Any, and our own code is checked in full.
+# The stubs that come with pyright know neither `x[..., 0]` nor `~mask`. With this one
+# TensorFlow is Any to the type checker, and our own code is still checked in full.
 from typing import Any
 
 def __getattr__(name: str) -> Any: ...

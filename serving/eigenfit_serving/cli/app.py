@@ -29,13 +29,13 @@ from eigenfit_serving.cli.shared import BAD_INPUT, fail
 
 
 class OneLineErrors(typer.core.TyperGroup):
-    """A command group that reports bad input in a line each, without a usage text."""
+    """A command group that reports each input error in one line, without usage."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Finds a command; its help is wrapped by the terminal alone."""
+        """Finds a command, and unwraps its help for the terminal to wrap."""
         command = super().get_command(ctx, cmd_name)
         if command is not None and command.help:
-            # The lines of a docstring are as long as those of the source.
+            # A docstring is wrapped to the width of the source.
             paragraphs = command.help.split("\n\n")
             command.help = "\n\n".join(" ".join(p.split()) for p in paragraphs)
         return command
@@ -88,7 +88,7 @@ def root(
             "--version",
             callback=_print_version,
             is_eager=True,
-            help="Show it and exit.",
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -111,7 +111,7 @@ app.command(epilog=gallery.EPILOG)(gallery.gallery)
 def main() -> None:
     """Runs the command line and exits; the entry point of the `eigenfit` script."""
     for stream in (sys.stdout, sys.stderr):
-        # A title may hold what the terminal cannot show.
+        # A title may hold characters that the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="eigenfit")

@@ -47,7 +47,7 @@ def batch(
     batch_size: Annotated[
         str | None,
         typer.Option(
-            metavar=_INTEGER, help="Fits in one call; by the model's size if not given."
+            metavar=_INTEGER, help="Fits per call; by default from the model's size."
         ),
     ] = None,
     workers: Annotated[
@@ -58,54 +58,54 @@ def batch(
         str, typer.Option(metavar=_INTEGER, help="Number of GPUs to use.")
     ] = "0",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that ended early.")
+        bool, typer.Option("--resume", help="Continue a run that ended early.")
     ] = False,
     limit: Annotated[
-        str | None, typer.Option(metavar=_INTEGER, help="Solve the first rows only.")
+        str | None, typer.Option(metavar=_INTEGER, help="Solve only the first rows.")
     ] = None,
     starts: Annotated[
         str | None,
-        typer.Option(metavar=_INTEGER, help="Fit each row from so many starts."),
+        typer.Option(metavar=_INTEGER, help="Number of starts of each row."),
     ] = None,
     keep: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="With --starts: best or all (distinct solutions)."
+            metavar="NAME", help="With --starts, keep best or all (distinct solutions)."
         ),
     ] = "best",
     seed: Annotated[
-        str | None, typer.Option(metavar=_INTEGER, help="Of the random starts.")
+        str | None, typer.Option(metavar=_INTEGER, help="Seed of the random starts.")
     ] = None,
     tolerance: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="The loss at which a row without its own has converged; by default "
-            "residuals of 1e-10 of its targets.",
+            help="Loss at which a row without its own tolerance has converged; by "
+            "default residuals of 1e-10 of its targets.",
         ),
     ] = None,
     max_steps: Annotated[
         str | None,
-        typer.Option(metavar=_INTEGER, help="Of rows without their own."),
+        typer.Option(metavar=_INTEGER, help="Maximum steps of rows without their own."),
     ] = None,
     address: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="With --engine ray: auto, or host:6379 of the head; a local Ray if "
-            "not given.",
+            help="With --engine ray: auto, or host:6379 of the head node; by default "
+            "a local Ray.",
         ),
     ] = None,
 ) -> None:
     """Solve a table of problems of any size.
 
-    INPUT has the columns id and targets (a list of numbers) and, where wanted, initial
+    INPUT has the columns id and targets (a list of numbers) and, optionally, initial
     (a list), tolerance, max_steps and, with a problem file, weights (a list). OUTPUT
     has a row for each, with parameters, eigenvalues, loss, steps, a result code and
     its text. A report in JSON is written beside it.
 
-    Exit code 0: every row has its answer, whatever it is; 2: bad input, or the output
-    cannot be written: go on with --resume; 130: stopped by Ctrl-C, likewise.
+    Exit code 0: every row was answered, converged or not; 2: bad input, or the output
+    cannot be written: continue with --resume; 130: stopped by Ctrl-C, likewise.
     """
     from rich.console import Console
 

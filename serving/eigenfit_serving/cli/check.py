@@ -17,8 +17,8 @@ EPILOG = "Example:  eigenfit check examples/impossible.toml"
 def check(problem: ProblemArgument) -> None:
     """Explain a problem file and look for targets that cannot be met.
 
-    Exit code 0: nothing speaks against the targets, though there may be warnings; 2:
-    bad input; 3: some targets cannot be met.
+    Exit code 0: no target was found impossible, though there may be warnings; 2: bad
+    input; 3: some targets cannot be met.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What `eigenfit check` prints: the problem as it was read, and what was found out."""
+"""Prints the report of `eigenfit check`: the problem as read, and the findings."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _COLOURS = {"impossible": "bold red", "warning": "yellow", "note": "dim"}
 
 
 class Checked(NamedTuple):
-    """What `check_problem` found out."""
+    """The result of `check_problem`."""
 
-    values: np.ndarray  # [m], what is calculated for the targets at the start
+    values: np.ndarray  # [m], calculated at the start, to compare with the targets
     findings: list[Finding]
-    num_data: int  # that can disagree with a model
+    num_data: int  # number of data that can disagree with a model
 
 
 def check_problem(content: ProblemFile) -> Checked:
@@ -50,12 +50,12 @@ def check_problem(content: ProblemFile) -> Checked:
 
 
 def print_check(content: ProblemFile, checked: Checked, console: Console) -> None:
-    """Prints what was read and found.
+    """Prints the problem as read, and the findings.
 
     Args:
-        content: The problem.
-        checked: Of `check_problem`.
-        console: Where to; colours only if it is a terminal.
+        content: The problem file.
+        checked: Result of `check_problem`.
+        console: Console to print to; in colour only if it is a terminal.
     """
     if content.title:
         console.print(Text(content.title, style="bold"))

@@ -22,14 +22,14 @@ def export(
     problem: ProblemArgument,
     path: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Of the model; versions go below it."),
+        typer.Argument(metavar="FOLDER", help="Model folder; versions go below it."),
     ],
     formats: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="NAMES",
-            help="Of savedmodel, onnx and stablehlo, with commas between.",
+            help="Any of savedmodel, onnx and stablehlo, separated by commas.",
         ),
     ] = "savedmodel",
     method: MethodOption = None,
@@ -38,14 +38,14 @@ def export(
         str | None,
         typer.Option(
             metavar="INTEGER",
-            help="Of what callers may ask for; the method's own limit by default.",
+            help="Largest max_steps of a call; the method's own limit by default.",
         ),
     ] = None,
     batch: Annotated[
         str,
         typer.Option(
             metavar="INTEGERS",
-            help="Batch sizes of StableHLO programs, with commas between.",
+            help="Batch sizes of StableHLO programs, separated by commas.",
         ),
     ] = "1",
 ) -> None:
@@ -53,7 +53,7 @@ def export(
 
     SavedModel: TensorFlow in Python, C, C++ and Node, TensorFlow Serving. ONNX: ONNX
     Runtime, browsers. StableHLO: JAX, without TensorFlow. A model fits any targets from
-    any starts, and from those of the file where it is told none.
+    any starts; where a call gives none, from those of the file.
     """
     from rich.console import Console
 
@@ -112,9 +112,9 @@ def print_export(
 
     Args:
         version: Folder of the version, `models/identity/1`.
-        formats: What it holds.
-        start: Where fits begin that are told no start, in words.
-        console: Where to.
+        formats: Names of the formats it holds.
+        start: Description of where fits begin that are given no start.
+        console: Console to print to.
     """
     from rich.text import Text
 

@@ -30,14 +30,14 @@ def fit(
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="The loss at which a fit has converged; by default residuals of "
-            "1e-10 of the targets.",
+            help="Loss at which a fit has converged; by default residuals of 1e-10 "
+            "of the targets.",
         ),
     ] = None,
     max_steps: Annotated[
         str | None,
         typer.Option(
-            metavar="INTEGER", help="Steps at most; the method's own by default."
+            metavar="INTEGER", help="Maximum steps; the method's own by default."
         ),
     ] = None,
     starts: Annotated[
@@ -47,7 +47,7 @@ def fit(
         ),
     ] = None,
     seed: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="Of the random starts.")
+        str | None, typer.Option(metavar="INTEGER", help="Seed of the random starts.")
     ] = None,
     dtype: DtypeOption = None,
     output: Annotated[
@@ -62,13 +62,13 @@ def fit(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Fit there: grpc://host:8500 or http://host:8501, see eigenfit serve.",
+            help="Server to fit on: grpc://host:8500 or http://host:8501; see serve.",
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Of the server's model; that of the file by default."
+            metavar="NAME", help="Model on the server; by default named as the file."
         ),
     ] = None,
 ) -> None:
@@ -76,7 +76,7 @@ def fit(
 
     Options take precedence over the file. Exit code 0: the best start met the
     targets, or found a least-squares minimum of more data than unknowns or of data
-    with errors; 2: bad input; 3: neither, the best answer is printed all the same.
+    with errors; 2: bad input; 3: neither, but the best answer is still printed.
     """
     from rich.console import Console
 

@@ -27,7 +27,7 @@ def gallery(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="Of a problem: gaas-bands, T10; all by default."
+            metavar="NAME", help="Name of a problem: gaas-bands, T10; default: all."
         ),
     ] = None,
     run: Annotated[
@@ -262,7 +262,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _fixed(value: float, tolerance: float) -> str:
-    """Writes a number to the digit that the tolerance lets one tell.
+    """Writes a number to the last digit that is significant at a tolerance.
 
     Example:
         >>> _fixed(11.9078761024727, 5e-9), _fixed(-1e-12, 1e-3), _fixed(math.nan, 1.0)
@@ -273,7 +273,7 @@ def _fixed(value: float, tolerance: float) -> str:
 
 
 def _matrices(orders: tuple[int, ...]) -> str:
-    """Describes orders.
+    """Describes the number of matrices and their orders.
 
     Example:
         >>> _matrices((10, 10, 10)), _matrices((3,)), _matrices((1, 3, 5))

@@ -1,6 +1,6 @@
 """The table of the gallery, which is printed without loading TensorFlow.
 
-`gallery.json` beside this file holds it; `table_text` writes it anew.
+`gallery.json` beside this file holds it; `table_text` regenerates its content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE_FILE = Path(__file__).with_name("gallery.json")
 
 
 def table() -> list[dict[str, Any]]:
-    """Reads the table: for each entry what `describe` gives.
+    """Reads the table: for each entry what `describe` returns.
 
     Example:
         >>> table()[0]["title"]

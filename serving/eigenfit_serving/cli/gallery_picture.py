@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def draw(entry: GalleryProblem, solution: ef.Solution, path: Path) -> Figure:
-    """Draws how a fit of an entry went.
+    """Draws the course of a fit of an entry.
 
-    Levels against the step where they are what is observed of one matrix; else how far
-    each target was missed at the start and at the end, above the loss.
+    Shows levels against the step if levels of a single matrix are observed; otherwise
+    the residual of each target at the start and at the end, above the loss.
 
     Args:
-        entry: Of the gallery.
-        solution: Of `Solver.fit` with `record_every`, one member.
-        path: Where to write it; the suffix is the format.
+        entry: Entry of the gallery.
+        solution: One member's result of `Solver.fit` with `record_every`.
+        path: File to write; its suffix sets the format.
 
     Returns:
         The figure.

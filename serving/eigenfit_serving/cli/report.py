@@ -1,4 +1,4 @@
-"""What the command prints about a fit, for terminals of 80 columns and for pipes."""
+"""Prints the report of a fit, for terminals of 80 columns and for pipes."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from eigenfit_serving.fitting.outcome import Outcome
 from eigenfit_serving.fitting.verdicts import family_of, family_text, spoken
 from eigenfit_serving.problem_file.structures.composed import GeneralizedSection
 
-_MAX_BLOCKS = 3  # more matrices are not printed
-_MAX_COMBINATIONS = 4  # of more parameters that are not determined nothing is learnt
+_MAX_BLOCKS = 3  # with more, matrices are not printed
+_MAX_COMBINATIONS = 4  # with more, listing undetermined parameters tells nothing
 _MAX_PARAMETERS = 60  # rows of the table of parameters
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Prints the best start in full, and a table if there are several.
+    """Prints the best start in full, and a table of all if there are several.
 
     Args:
-        outcome: Of `run_fit`.
-        console: Where to; colours only if it is a terminal.
+        outcome: Result of `run_fit`.
+        console: Console to print to; in colour only if it is a terminal.
     """
     best, content = outcome.best, outcome.content
     if content.title:
@@ -137,9 +137,9 @@ def _counted(names: list[str]) -> str:
 
 
 def _remarks(outcome: Outcome) -> list[str]:
-    """What is wrong, and which answers the data leave open."""
+    """Lists what went wrong, and what the data leave undetermined."""
     best, dimension = outcome.best, outcome.family_dimension
-    # The text of a result says that it is one of a family.
+    # The text of a failed result already says that it is one of a family.
     text = outcome.result_texts[best]
     if outcome.success:
         text = family_text(outcome.result_names[best], dimension)
@@ -166,7 +166,7 @@ def _print_array(console: Console, array: np.ndarray) -> None:
 
 
 def format_array(array: np.ndarray, width: int = 80) -> str:
-    """Writes a vector or matrix in aligned columns, the middle left out if large.
+    """Writes a vector or matrix in aligned columns, without its middle if large.
 
     Example:
         >>> print(format_array(np.array([[1.0, -0.5], [-0.5, 2.0]])))
@@ -176,7 +176,7 @@ def format_array(array: np.ndarray, width: int = 80) -> str:
     precision = 4 if array.ndim == 2 and array.shape[1] > 6 else 6
     moderate = 1e-3 <= np.abs(array).max() < 1e6
     if moderate:
-        # Rounding noise reads as zero, and minus zero as zero.
+        # Show rounding noise and minus zero as zero.
         array = np.round(array, precision) + 0.0
     text = np.array2string(
         array,

@@ -21,7 +21,7 @@ _COLOURS = {
     "stationary": "yellow",
     "max_steps": "yellow",
 }
-MAX_ROWS = 40  # of levels or targets
+MAX_ROWS = 40  # of tables of levels, targets and the like
 MAX_STARTS = 12  # rows of the tables of solutions and of starts
 
 
@@ -44,7 +44,7 @@ def facts(content: ProblemFile) -> str:
 
 
 def parameters_table(outcome: Outcome) -> Table:
-    """Lists all parameters with their standard errors and what was asked of each."""
+    """Lists all parameters with standard errors and what constrains them."""
     from eigenfit.analysis.uncertainty import with_error
 
     content, found = outcome.content, outcome.uncertainty
@@ -71,7 +71,7 @@ def noted_table(heading: str, rows: list[tuple[str, str, str]]) -> Table:
 
 
 def describe_parameter(content: ProblemFile, name: str) -> str:
-    """Says what is known of a parameter: fixed, tied, bounded, or a prior."""
+    """Describes what constrains a parameter: a fixed value, a tie, bounds or priors."""
     known = content.parameters
     if name in known.fixed:
         return "fixed"
@@ -128,7 +128,7 @@ def levels_table(outcome: Outcome) -> Table:
 
 
 def targets_table(outcome: Outcome) -> Table:
-    """Lists what was observed beside what was calculated."""
+    """Lists the calculated values beside their targets."""
     content, values = outcome.content, outcome.values[outcome.best]
     digits = _digits(content)
     table = plain_table()
@@ -155,7 +155,7 @@ def targets_table(outcome: Outcome) -> Table:
 
 
 def _extra(content: ProblemFile) -> tuple[str, np.ndarray]:
-    """Heading and numbers of the column of weights, if there is one."""
+    """Returns the heading of the weight column, empty for none, and its numbers."""
     weights = content.weights
     if content.has_sigma:
         return "sigma", weights**-0.5
@@ -167,7 +167,7 @@ def _extra(content: ProblemFile) -> tuple[str, np.ndarray]:
 
 
 class _Fixed:
-    """Writes numbers with equally many decimals, unless that shows too few digits."""
+    """Writes numbers with the same decimals, unless that shows too few digits."""
 
     def __init__(self, numbers: np.ndarray, digits: int) -> None:
         # A fit that could not begin has no levels.
@@ -186,12 +186,12 @@ def _digits(content: ProblemFile) -> int:
 
 
 def colour_of(name: str) -> str:
-    """The colour of a result."""
+    """Returns the colour of a result."""
     return _COLOURS.get(name, "red")
 
 
 def solutions_table(outcome: Outcome, found: ef.DistinctSolutions) -> Table:
-    """Lists the distinct solutions that the starts led to, the best ones of many."""
+    """Lists the distinct solutions found, only the best ones if there are many."""
     names = outcome.content.unknowns.names
     results = [Result(int(code)).name for code in found.result]
     notes = []
@@ -206,7 +206,7 @@ def solutions_table(outcome: Outcome, found: ef.DistinctSolutions) -> Table:
     for name in names[:columns]:
         table.add_column(Text(name), justify="right")
     own = found.labels[outcome.best]
-    # Rounding noise reads as zero.
+    # Show rounding noise as zero.
     x = found.parameters[:, :columns]
     x = np.where(np.abs(x) > 1e-12 * np.abs(x).max(axis=0), x, 0.0)
     for k in range(min(len(results), MAX_STARTS)):
@@ -223,7 +223,7 @@ def solutions_table(outcome: Outcome, found: ef.DistinctSolutions) -> Table:
 
 
 def starts_table(outcome: Outcome) -> Table:
-    """Lists the starts, the best ones if there are many."""
+    """Lists the starts, only the best ones if there are many."""
     table = plain_table()
     table.add_column("start", justify="right")
     table.add_column("loss", justify="right")
@@ -244,10 +244,10 @@ def starts_table(outcome: Outcome) -> Table:
 
 
 def plain_table() -> Table:
-    """A table without lines."""
+    """Makes a table without lines."""
     return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
 
 
 def count(number: int, noun: str) -> str:
-    """Writes a number of things."""
+    """Writes a number with its noun, in the plural unless it is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -43,22 +43,22 @@ def serve(
         typer.Option(
             metavar="NAME",
             help="binary (tensorflow_model_server on the PATH), docker (its image), "
-            "embedded (our server, same protocol), or auto: the first that is there.",
+            "embedded (eigenfit's own, same protocol), or auto: the first available.",
         ),
     ] = "auto",
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="To listen on; 0.0.0.0 for all."),
+        typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all."),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="INTEGER", help="For gRPC; 0 for a free one.")
+        int, typer.Option(metavar="INTEGER", help="Port for gRPC; 0 for a free one.")
     ] = 8500,
     rest_port: Annotated[
-        int, typer.Option(metavar="INTEGER", help="For REST; 0 for a free one.")
+        int, typer.Option(metavar="INTEGER", help="Port for REST; 0 for a free one.")
     ] = 8501,
     model_name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Instead of the name of the folder."),
+        typer.Option(metavar="NAME", help="Model name; by default the folder's."),
     ] = None,
     batching: Annotated[
         Path | None,
@@ -68,41 +68,44 @@ def serve(
     ] = None,
     monitoring: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Monitoring configuration: metrics."),
+        typer.Option(metavar="FILE", help="Monitoring configuration, for metrics."),
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate in PEM.")
+        Path | None, typer.Option(metavar="FILE", help="TLS certificate in PEM.")
     ] = None,
     tls_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its private key in PEM.")
     ] = None,
     tls_ca: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="PEM that clients must show to lead to."),
+        typer.Option(
+            metavar="FILE",
+            help="CA certificates in PEM; one must have signed each client's.",
+        ),
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Holds the key that callers must send."),
+        typer.Option(metavar="FILE", help="File with the key callers must send."),
     ] = None,
     image: Annotated[
-        str, typer.Option(metavar="NAME", help="For --kind docker.")
+        str, typer.Option(metavar="NAME", help="Image for --kind docker.")
     ] = "tensorflow/serving",
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="To wait until the models are loaded."),
+        typer.Option(metavar="SECONDS", help="Time limit for loading the models."),
     ] = 300.0,
     quiet: Annotated[
         bool,
         typer.Option(
             "--quiet",
-            help="Show neither the steps of its start nor what the server logs.",
+            help="Show neither the start-up steps nor the log of the server.",
         ),
     ] = False,
 ) -> None:
     """Serve models to any client of TensorFlow Serving, over gRPC and REST.
 
-    Starts a server, waits until all models are loaded, says where it is, and stops it
-    at Ctrl-C or SIGTERM, when the requests that have begun are answered. Exit code 0:
+    Starts a server, waits until all models are loaded, prints its address, and stops it
+    at Ctrl-C or SIGTERM, once the requests in progress are answered. Exit code 0:
     stopped; 2: nothing could be started; 1: the server ended by itself.
     """
     from rich.console import Console
@@ -182,13 +185,13 @@ def _stop_signals() -> Iterator[None]:
 def print_served(
     server: Served, seconds: float, example: str, console: Console
 ) -> None:
-    """Prints which server it is, where it is, and how to try it.
+    """Prints which server runs, its addresses, and how to try it.
 
     Args:
-        server: That has started.
-        seconds: How long that took.
-        example: A command for a shell.
-        console: Where to.
+        server: Server that has started.
+        seconds: Seconds that the start took.
+        example: Shell command that tries it.
+        console: Console to print to.
     """
     from rich.text import Text
 
@@ -205,7 +208,7 @@ def print_served(
 
 
 def _example(server: Served, path: Path, api_key_file: Path | None = None) -> str:
-    """Writes a command that makes a fit by the first model of ours, if there is one."""
+    """Writes a curl command: a fit if a model is eigenfit's, else its metadata."""
     from urllib.parse import quote
 
     sizes = {name: _sizes(path, name) for name in server.models}

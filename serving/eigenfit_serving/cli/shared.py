@@ -1,4 +1,4 @@
-"""What several commands share: arguments, exit codes, errors, TensorFlow's start."""
+"""Shared by several commands: arguments, exit codes, errors, TensorFlow's import."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DtypeOption = Annotated[
 
 
 def number(text: str | None) -> int | float | str | None:
-    """Reads the value of an option; what is no number is left for the checks."""
+    """Reads the value of an option; text that is no number is left for the checks."""
     for kind in (int, float):
         with contextlib.suppress(TypeError, ValueError):
             return kind(text)  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def number(text: str | None) -> int | float | str | None:
 
 @contextlib.contextmanager
 def input_errors(problem: Path) -> Iterator[None]:
-    """Reports what the solver refuses as an error of the problem file."""
+    """Reports what the solver rejects as an error of the problem file."""
     try:
         yield
     except InputError:
@@ -74,7 +74,7 @@ def solver_of(content: ProblemContent) -> ef.Solver:
 
 
 def load_tensorflow() -> None:
-    """Loads TensorFlow without what it logs meanwhile."""
+    """Loads TensorFlow, suppressing what it logs meanwhile."""
     from eigenfit_serving.cli.terminal import quiet_import
 
     with quiet_import():

@@ -1,4 +1,4 @@
-"""Progress on a terminal, and quiet around TensorFlow's start."""
+"""Shows progress on a terminal, and silences TensorFlow's import."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 def fit_progress(
     console: Console, after: float = 1.0
 ) -> Iterator[Callable[[ef.Progress], None]]:
-    """Shows the progress of a fit, once it has taken a while.
+    """Shows the progress of a fit once it has run for a while.
 
     Args:
-        console: Where to show it. Unless it is a terminal, nothing is shown.
+        console: Console to show it on; nothing is shown unless it is a terminal.
         after: Seconds before it appears.
 
     Yields:
-        The callback for `Solver.fit`. There is one even if nothing is shown: between
-        its calls Ctrl-C is heard, which otherwise waits for the end of the fit.
+        The callback for `Solver.fit`. There is one even if nothing is shown: its calls
+        let Ctrl-C through, which otherwise waits for the end of the fit.
     """
     if not console.is_terminal:
         yield lambda _: None
@@ -70,9 +70,9 @@ def fit_progress(
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Loads the solver, and holds back what libraries log while they are loaded.
+    """Holds back what libraries log while the solver is imported in this context.
 
-    What TensorFlow logs later is left out too, unless the user has set a level by
+    TensorFlow's later log is left out too, unless the user has set a level by
     TF_CPP_MIN_LOG_LEVEL; see `eigenfit.quiet`. If the import fails, all that was
     written is shown.
     """

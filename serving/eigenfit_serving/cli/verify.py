@@ -22,7 +22,7 @@ _COLOURS = {"ok": "green", "not run": "yellow"}
 def verify(
     path: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Of a model, or of one version of it."),
+        typer.Argument(metavar="FOLDER", help="Folder of a model, or of one version."),
     ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for programs.")
@@ -30,9 +30,8 @@ def verify(
 ) -> None:
     """Run an exported model in fresh processes and compare with stored answers.
 
-    Exit code 0: every artefact that could be run gives the numbers that the solver
-    gave when it was exported, and every file is as it was written; 3: not so; 2: there
-    is no such model.
+    Exit code 0: every artefact that could be run reproduces the solver's numbers at
+    export, and no file has changed; 3: otherwise; 2: there is no such model.
     """
     from rich.console import Console
 
@@ -60,7 +59,7 @@ def verify(
 
 
 def print_findings(findings: list[Finding], console: Console) -> None:
-    """Prints a table of findings, and below it what is wrong."""
+    """Prints a table of findings, and below it the details."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Checks of arrays that have been read, and what likely mistakes they show."""
+"""Checks arrays that have been read, and hints at likely mistakes."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def check_hermitian(matrix: np.ndarray, key: str) -> None:
 
 
 def transposed_hint(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
-    """Says so if an array looks transposed.
+    """Returns a hint if an array looks transposed, otherwise an empty string.
 
     Args:
-        shape: Of the array.
-        wanted: What it must be; None for any size.
+        shape: Shape of the array.
+        wanted: Shape that it must have; None for any size.
 
     Example:
         >>> transposed_hint((2, 5), (None, 2))
@@ -58,7 +58,7 @@ def transposed_hint(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> s
 
 
 def from_one_hint(index: int, size: int, least: int) -> str:
-    """Says so if an index that is too large may be counted from 1.
+    """Returns a hint if an index that is too large may be counted from 1.
 
     Example:
         >>> from_one_hint(3, 3, least=1), from_one_hint(3, 3, least=0)

@@ -2,7 +2,7 @@
 
 An array is written in nested lists, or read from a file beside the problem file:
 `{file = "K.mtx"}`, `{file = "data.npz", key = "K"}`. A file may also stand for a part
-of it: `[{file = "K0.mtx"}, {file = "K1.mtx"}]`. Where complex numbers are allowed they
+of it: `[{file = "K0.mtx"}, {file = "K1.mtx"}]`. Where complex numbers are allowed, they
 are written in quotes, "1+2j", or as `{real = ..., imag = ...}`, each an array.
 """
 
@@ -97,7 +97,7 @@ class _Reader:
         if not value:
             raise BadValue("must not be empty.", key, value)
         if self.kind == "real" and all(type(x) in (int, float) for x in value):
-            # The same, at once.
+            # The same result, faster.
             with contextlib.suppress(OverflowError):
                 array = np.array(value, np.float64)
                 if np.isfinite(array).all():
@@ -135,7 +135,7 @@ class _Reader:
             if array.ndim == 2 and max(ranks) == 1 and 1 not in array.shape:
                 raise _no_list(array, path)
         if array.ndim == 2 and 1 in ranks and 1 in array.shape:
-            # Files of text know only rows: a single column is a vector.
+            # Text files hold only rows: a single column is a vector.
             is_column = array.shape[1] == 1 and path.suffix.lower() in (".csv", ".mtx")
             if is_column or 2 not in ranks:
                 array = array.ravel()
@@ -202,17 +202,17 @@ class _Reader:
 def data_file(
     table: dict[str, Any], key: str, folder: Path, parts: bool = False
 ) -> Iterator[tuple[Path, Key]]:
-    """Checks `{file = ..., key = ...}`.
+    """Checks `{file = ..., key = ...}`, and locates errors of reading the file.
 
     Args:
-        table: As in the file.
-        key: Of the table, for messages.
-        folder: Paths are relative to it.
-        parts: Whether `{real = ..., imag = ...}` would be allowed too.
+        table: The table as written.
+        key: Key of the table, for messages.
+        folder: Folder that paths are relative to.
+        parts: Whether `{real = ..., imag = ...}` is allowed too, for messages.
 
     Yields:
-        Path and key, to be read inside: what is wrong with them there is reported as
-        it stands in the file.
+        Path and key, to be read inside the context: a `BadValue` raised there is
+        given the place of the table.
 
     Raises:
         BadValue: If the table is something else, or reading fails.
@@ -248,7 +248,7 @@ def data_file(
 
 
 def _no_list(array: np.ndarray, path: Path) -> BadValue:
-    """Says that a file holds a matrix where a list is wanted."""
+    """Makes the error of a file that holds a matrix where a list is wanted."""
     rows, columns = array.shape
     if path.suffix.lower() != ".csv":
         text = f"holds a matrix of {rows} rows and {columns} columns. Give a list."
@@ -266,7 +266,7 @@ def _no_list(array: np.ndarray, path: Path) -> BadValue:
 
 
 def _wanted(kind: str, rank: int) -> str:
-    """Describes an array, with an example."""
+    """Describes what is wanted, with an example."""
     if rank == 0:
         return {
             "real": "a number",

@@ -43,9 +43,9 @@ class Matrix:
     """A matrix of the problem: of `[structure]`, or of a table of `[[blocks]]`."""
 
     label: str
-    key: str  # of its structure
+    key: str  # key of its structure in the file
     structure: StructureSection
-    observations: dict[str, ObservationSection]  # by key
+    observations: dict[str, ObservationSection]  # by key in the file
 
     def build(self, dtype: str) -> ef.Block:
         """Makes the block."""
@@ -59,25 +59,25 @@ class Matrix:
 class Term:
     """An observation and the part of the targets that belongs to it."""
 
-    key: str  # of the observation
+    key: str  # key of the observation in the file
     section: ObservationSection
     matrix: Matrix | None  # None if it joins several
-    first: int
-    names: list[str]  # of its targets
+    first: int  # index of its first target
+    names: list[str]  # names of its targets
 
     @property
     def part(self) -> slice:
-        """Which of the targets are its own."""
+        """The slice of all targets that belongs to the observation."""
         return slice(self.first, self.first + len(self.names))
 
     @property
     def targets_key(self) -> str:
-        """Key of targets that are given with the observation."""
+        """Key of the targets that are given with the observation."""
         inner = ".observation" * isinstance(self.section, FreeShiftSection)
         return f"{self.key}{inner}.targets"
 
     def own_targets(self) -> np.ndarray | None:
-        """Targets given with the observation; 1 for a MAC."""
+        """Returns the targets given with the observation, if any; 1 for a MAC."""
         given = self.section.targets
         if given is None and self.section.kind == "mac":
             return np.ones(len(self.names))
@@ -90,8 +90,8 @@ def terms_of(
     """Checks all observations and puts them in the order of their targets.
 
     Args:
-        matrices: Of the problem.
-        joint: Observations that join them, by key.
+        matrices: Matrices of the problem.
+        joint: Observations that join several of them, by key.
 
     Raises:
         BadValue: If an observation does not fit.
@@ -130,5 +130,5 @@ def _check_joint(section: ObservationSection, orders: dict[str, int], key: str) 
 
 
 def default_observations(key: str, is_alone: bool) -> dict[str, ObservationSection]:
-    """What is observed of a matrix of which nothing is said: all levels, or nothing."""
+    """Returns a matrix's default observations: all levels if alone, otherwise none."""
     return {key: LevelsSection()} if is_alone else {}

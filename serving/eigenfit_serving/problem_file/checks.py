@@ -1,4 +1,4 @@
-"""What can only be checked when a whole problem file has been read."""
+"""Checks that need a whole problem file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_form(content: ProblemContent) -> None:
     """Checks that there is one `[structure]` or several `[[blocks]]`.
 
     Raises:
-        BadValue: If not, or observations stand where they do not belong.
+        BadValue: If not, or if observations stand in the wrong place.
     """
     if content.structure is None and content.blocks is None:
         raise BadValue(
@@ -44,7 +44,7 @@ def check_blocks(content: ProblemContent) -> None:
     """Checks that blocks share their parameters and are observed.
 
     Raises:
-        BadValue: If not, or if a label is there twice.
+        BadValue: If not, or if two blocks have the same label.
     """
     labels: set[str] = set()
     first = content.matrices[0]
@@ -156,7 +156,7 @@ def check_start(content: ProblemContent) -> None:
 
 
 def _moved(error: BadValue, first: int) -> BadValue:
-    """Counts the targets that an error names from the top of the file."""
+    """Shifts the indices of targets in an error by `first`, to those of the file."""
 
     def move(match: re.Match[str]) -> str:
         return f"targets[{int(match[1]) + first}]"

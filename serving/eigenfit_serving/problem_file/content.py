@@ -1,4 +1,4 @@
-"""What a problem file says, unchecked: its tables, and the problem they describe."""
+"""The tables of a problem file, before cross-checks, and the problem they describe."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ProblemContent(Section):
 
     @property
     def target_names(self) -> list[str]:
-        """What each target is compared with, `[m]`."""
+        """Names of the values that targets are compared with, `[m]`."""
         return [name for term in self.terms for name in term.names]
 
     @property
@@ -127,7 +127,7 @@ class ProblemContent(Section):
         return self.parameters.priors(self.parameters.all_names(number))
 
     def numbers(self) -> list[tuple[str, np.ndarray]]:
-        """Arrays that must fit the dtype, by key."""
+        """Lists the arrays that `fit.dtype` must be able to hold, with their keys."""
         result = [("targets", self.targets)]
         for matrix in self.matrices:
             result += matrix.structure.arrays(matrix.key)
@@ -145,11 +145,11 @@ class ProblemContent(Section):
     def initial_parameters(
         self, starts: int | None = None, problem: ef.Problem | None = None
     ) -> np.ndarray:
-        """The starts, `[s, p]` of `fit.dtype`; random ones depend on the seed only.
+        """Returns the starts, `[s, p]` in `fit.dtype`; random ones depend on the seed.
 
         Args:
-            starts: Number s of them; all by default.
-            problem: Made by `problem()`, if it is there: natural starts need it.
+            starts: Number s of starts; all given ones, or `fit.starts`, by default.
+            problem: Result of `problem()`, if already built; natural starts need it.
         """
         given = self.start.given(self.unknowns)
         if given is not None:

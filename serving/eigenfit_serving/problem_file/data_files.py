@@ -14,7 +14,7 @@ from eigenfit_serving.errors import BadValue
 
 SUFFIXES = (".csv", ".mtx", ".npy", ".npz")
 LARGEST = 2**27
-"""Numbers an array of a file may hold: 1 GiB in float64."""
+"""Most numbers that an array of a file may hold: 1 GiB in float64."""
 
 Key = str | list[str] | None
 
@@ -23,8 +23,8 @@ def read_numbers(path: Path, key: Key) -> np.ndarray:
     """Reads an array of real or complex numbers.
 
     Args:
-        path: Of the file; its suffix is the format.
-        key: Name of the array in a .npz file, or of a column, or several, in a .csv
+        path: Path of the file; its suffix sets the format.
+        key: Name of the array in a .npz file, or of one or several columns in a .csv
             file with a header; None for the only array, or for all columns.
 
     Returns:
@@ -70,11 +70,11 @@ class Cells(NamedTuple):
     """Cells of a .csv file as text."""
 
     rows: list[list[str]]
-    names: list[str] | None  # of the columns, if there is a header
-    lines: list[int]  # of the file, from 1, for each row
+    names: list[str] | None  # names of the columns, if there is a header
+    lines: list[int]  # number of each row's line in the file, from 1
 
     def place(self, i: int, j: int) -> str:
-        """Says where a cell stands."""
+        """Describes where a cell stands: line, column and name."""
         name = f' ("{self.names[j]}")' if self.names else ""
         return f"line {self.lines[i]}, column {j + 1}{name}"
 
@@ -112,7 +112,7 @@ def read_cells(path: Path, key: Key) -> Cells:
 
 
 def column_names(path: Path) -> list[str] | None:
-    """Gives the names of the columns of a .csv file, if it has a header."""
+    """Returns the names of the columns of a .csv file; None without a header."""
     return read_cells(path, None).names
 
 
@@ -148,10 +148,10 @@ def _rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def parse_number(text: str) -> float | complex:
-    """Reads a real or a complex number, the latter with j or i: "1.5-2j".
+    """Parses a real or a complex number, the latter with j or i: "1.5-2j".
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the text is neither.
 
     Example:
         >>> parse_number("2.5"), parse_number("1 - 2i")

@@ -24,17 +24,17 @@ def explain(
     file: str,
     options: Collection[str] = (),
 ) -> list[str]:
-    """Describes what a validation found.
+    """Describes the errors of a validation.
 
     Args:
-        error: Of validating `model`.
-        model: Whose fields' descriptions say what a value must be.
-        file: Named as the place.
+        error: Error of validating `model`.
+        model: Model whose field descriptions say what a value must be.
+        file: Name of the file, shown as the place.
         options: Keys that came from the command line, e.g. "fit.tolerance"; they are
             shown as options, "--tolerance".
 
     Returns:
-        A line for each error.
+        A line for each error; beyond 20 they are only counted.
     """
     lines = []
     for entry in error.errors(include_url=False):
@@ -50,7 +50,7 @@ def explain(
 
 
 def _parts(error: Any, model: type[BaseModel]) -> list[tuple[str, bool, Any, str]]:
-    """The parts of the lines of an error; see `_part`."""
+    """Returns the parts of each line of an error; see `_part`."""
     cause = error.get("ctx", {}).get("error")
     if not isinstance(cause, BadValues):
         return [_part(error, cause, model)]
@@ -58,7 +58,7 @@ def _parts(error: Any, model: type[BaseModel]) -> list[tuple[str, bool, Any, str
 
 
 def _part(error: Any, cause: Any, model: type[BaseModel]) -> tuple[str, bool, Any, str]:
-    """Key, whether its value is worth showing, the value, and what to do."""
+    """Returns key, whether to show its value, the value, and the text."""
     loc, kind, value = error["loc"], error["type"], error["input"]
     key, names, place = _locate(loc, model)
     if isinstance(cause, BadValue):
@@ -104,7 +104,7 @@ def _unknown_kind(
 
 
 class _Place:
-    """Where a location of pydantic leads: an annotation, and what is said of it."""
+    """Where a location of pydantic leads: an annotation and its description."""
 
     def __init__(self, annotation: Any, description: str | None = None) -> None:
         if typing.get_origin(annotation) is Annotated:
@@ -125,7 +125,7 @@ class _Place:
         """Follows one part: the next place, and whether the part is a key."""
         choices = _choices(self.annotation)
         if part in choices:
-            # The tag of a union is no key of the file.
+            # The tag of a union is not a key of the file.
             return _Place(choices[str(part)], self.description), False
         arguments = typing.get_args(self.annotation)
         if isinstance(self.annotation, type) and issubclass(self.annotation, BaseModel):
@@ -155,7 +155,7 @@ def _locate(
 
 
 def _choices(annotation: Any) -> dict[str, Any]:
-    """The members of a tagged union by tag."""
+    """Returns the members of a tagged union by tag."""
     if typing.get_origin(annotation) is Annotated:
         annotation = annotation.__origin__
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):

@@ -131,7 +131,7 @@ class FitSection(Section):
 
     @property
     def tolerance_text(self) -> str:
-        """The tolerance in words: a loss, or what stands for none."""
+        """The tolerance in words: the loss given, or the default relative one."""
         if self.tolerance is not None:
             return f"tolerance {self.tolerance:g}"
         size = "1e-10" if self.dtype == "float64" else "1e-5"

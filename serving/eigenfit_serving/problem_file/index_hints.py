@@ -24,15 +24,15 @@ from eigenfit_serving.problem_file.structures.graphs import (
 )
 
 _ZERO = 1e-9
-"""Level, relative to the largest, that is zero by the nature of the structure."""
+"""Size, relative to the largest level, up to which a level counts as always zero."""
 
 
 def index_findings(content: ProblemFile, levels: Sequence[np.ndarray]) -> list[Finding]:
     """Finds indices that never name 0.
 
     Args:
-        content: The problem.
-        levels: Of each of its matrices at the start.
+        content: The problem file.
+        levels: Ascending levels of each of its matrices at the start, `[n]`.
     """
     texts = [
         text
@@ -56,7 +56,7 @@ def index_findings(content: ProblemFile, levels: Sequence[np.ndarray]) -> list[F
 
 
 def _numbers(section: Any) -> Iterator[int]:
-    """Levels that an observation names."""
+    """Yields the levels that an observation names."""
     if isinstance(section, FreeShiftSection):
         section = section.observation
     if isinstance(section, LevelsSection):
@@ -67,7 +67,7 @@ def _numbers(section: Any) -> Iterator[int]:
 
 
 def _of_structure(section: Any, key: str) -> Iterable[str]:
-    """Says where a structure never names its first row, vertex or parameter."""
+    """Finds where a structure never names its first row, vertex or parameter."""
     if isinstance(section, ReparametrizedSection):
         yield from _of_structure(section.structure, f"{key}.structure")
     elif isinstance(section, GeneralizedSection):

@@ -1,4 +1,4 @@
-"""Which method can solve which problem, said before TensorFlow is loaded."""
+"""Checks that a method can solve a problem, before TensorFlow is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEEDS_LEVELS = {
 """Methods for one matrix whose levels are observed, without priors."""
 
 KNOWS_NO_BOUNDS = NEEDS_LEVELS | {"lbfgs"}
-"""Methods that would step out of bounds."""
+"""Methods that cannot keep to bounds."""
 
 
 def check_method(

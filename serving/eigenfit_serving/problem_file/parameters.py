@@ -24,7 +24,7 @@ Number = Annotated[float, Field(description="a finite number")]
 
 @dataclass(frozen=True)
 class _PairOf:
-    """Annotates a field as a pair of numbers; `check` may be made for each name."""
+    """Annotates a field as a pair of numbers for each name, or for all if `alone`."""
 
     what: str
     alone: bool = False
@@ -64,7 +64,7 @@ def _is_number(value: Any) -> bool:
 
 
 class _Ties:
-    """Annotates ties: a table, or a pair, for each name."""
+    """Annotates ties: a table of factors, or a pair, for each name."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         del source, handler
@@ -129,7 +129,7 @@ Priors = Annotated[
 
 
 class Unknowns(NamedTuple):
-    """What is fitted: the parameters that are neither fixed nor tied."""
+    """The fitted parameters: those that are neither fixed nor tied."""
 
     names: list[str]  # [p]
     low: np.ndarray  # [p] bounds, -inf where open
@@ -236,12 +236,12 @@ class ParametersSection(Section):
         self.priors(names)
 
     def priors(self, names: Sequence[str]) -> list[PriorSection]:
-        """Gives all priors as combinations, for parameters of these names.
+        """Returns all priors as combinations of parameters with these names.
 
-        Without names, those of `smoothness` over all parameters are left out.
+        Without names, priors of `smoothness` over all parameters are left out.
 
         Raises:
-            BadValue: If there are too few for `smoothness`.
+            BadValue: If there are too few names for `smoothness`.
         """
         if isinstance(self.prior, dict):
             found = [
@@ -259,11 +259,11 @@ class ParametersSection(Section):
         return self.bounds if isinstance(self.bounds, dict) else {"": self.bounds}
 
     def all_names(self, number: int) -> list[str]:
-        """Names of all parameters of the structures."""
+        """Returns the names of all parameters; r0, r1, ... if none are given."""
         return self.names or [f"r{k}" for k in range(number)]
 
     def unknowns(self, number: int) -> Unknowns:
-        """Applies this to structures of a number of parameters.
+        """Finds the unknowns of structures with `number` parameters.
 
         Raises:
             BadValue: If a name is unknown, their number differs, or nothing is left.
@@ -298,7 +298,7 @@ class ParametersSection(Section):
         return Unknowns(free, limits[:, 0], limits[:, 1])
 
     def build(self, number: int) -> ef.Parameters | None:
-        """Makes those of a number; None if nothing is said about them."""
+        """Makes `ef.Parameters` for `number` parameters; None for an empty section."""
         import eigenfit as ef
 
         if not self.model_fields_set:

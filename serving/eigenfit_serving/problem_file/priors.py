@@ -58,10 +58,10 @@ class SmoothnessSection(Section):
         return self
 
     def priors(self, names: Sequence[str]) -> list[PriorSection]:
-        """Gives the priors, for parameters of these names.
+        """Returns the priors of parameters with these names.
 
         Raises:
-            BadValue: If they are too few.
+            BadValue: If there are too few names.
         """
         names = self.names or names
         if len(names) <= self.order:

@@ -80,12 +80,12 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
     """Reads a problem file.
 
     Args:
-        path: Of a TOML file. Data files that it names are relative to its folder.
-        **fit: Settings that take precedence over those of `[fit]`; None is no setting.
+        path: Path of a TOML file; data files in it are relative to its folder.
+        **fit: Settings that take precedence over those of `[fit]`, unless None.
 
     Raises:
-        InputError: If the file cannot be read or is not a valid problem; a line for
-            each error.
+        InputError: If the file cannot be read or is not a valid problem; one line per
+            error.
     """
     try:
         # Some editors begin a file with a byte order mark.

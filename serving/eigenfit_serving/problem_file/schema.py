@@ -79,7 +79,7 @@ def _tidied(schema: Any) -> Any:
 
 
 def schema_text() -> str:
-    """Writes the schema as the shipped file has it."""
+    """Writes the schema as text, as in the shipped file."""
     text = json.dumps(problem_schema(), indent=1, sort_keys=True, ensure_ascii=False)
     return text + "\n"
 

@@ -1,4 +1,4 @@
-"""What all tables of a problem file have in common."""
+"""The base class of all tables of a problem file, and the types they share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Section(BaseModel):
         """Lists the arrays of real or complex numbers in this table and those inside.
 
         Args:
-            key: Of this table.
+            key: Key of this table.
 
         Yields:
             The key of each array, and the array.

@@ -31,7 +31,7 @@ Given = Annotated[
 
 
 _KINDS = {"low": "uniform", "high": "uniform", "centre": "normal", "sigma": "normal"}
-"""The kind of starts for which a number is meant."""
+"""The kind of random start that each number belongs to."""
 
 
 class StartSection(Section):
@@ -49,8 +49,8 @@ class StartSection(Section):
     Each of these is a number for all unknowns or a list. With `low` or `high` the kind
     is uniform, with `sigma` normal, unless it is given.
 
-    Of several given starts (`parameters` with a row for each) an exported model begins
-    at the first; `eigenfit batch --starts` begins at all, and draws what more it needs.
+    Of several given starts (`parameters` with a row for each), an exported model uses
+    the first; `eigenfit batch --starts` uses all, and draws what more it needs.
     """
 
     kind: Annotated[
@@ -96,10 +96,10 @@ class StartSection(Section):
         return kinds[0] if kinds else "natural"
 
     def given(self, unknowns: Unknowns) -> np.ndarray | None:
-        """The given starts, `[s, p]`; None if they are random.
+        """Returns the given starts, `[s, p]`; None if they are random.
 
         Raises:
-            BadValue: If a number is missing or one too much, or lies out of bounds.
+            BadValue: If a number is missing, superfluous or out of bounds.
         """
         names, values = unknowns.names, self.parameters
         if values is None:
@@ -142,7 +142,7 @@ class StartSection(Section):
         return starts
 
     def check(self, unknowns: Unknowns) -> None:
-        """Looks whether all numbers fit the unknowns.
+        """Checks that all numbers fit the unknowns.
 
         Raises:
             BadValue: If not.
@@ -157,9 +157,9 @@ class StartSection(Section):
         """Draws uniform or normal starts, `[number, p]`.
 
         Args:
-            unknowns: What is fitted.
-            seed: Of NumPy's generator.
-            number: Of them.
+            unknowns: The fitted parameters.
+            seed: Seed of NumPy's generator.
+            number: Number of starts.
         """
         generator = np.random.default_rng(seed)
         shape = (number, len(unknowns.names))
@@ -171,7 +171,7 @@ class StartSection(Section):
         return np.clip(drawn, unknowns.low, unknowns.high)
 
     def build(self, unknowns: Unknowns) -> Start:
-        """Makes what a model is exported with."""
+        """Makes the `Start` that a model is exported with."""
         from eigenfit_export.starts import Start
 
         given = self.given(unknowns)
@@ -184,7 +184,7 @@ class StartSection(Section):
         return Start()
 
     def describe(self, unknowns: Unknowns) -> str:
-        """Says in a few words where fits begin: "uniform, 0 to 1"."""
+        """Describes in a few words where fits begin: "uniform, 0 to 1"."""
         given = self.given(unknowns)
         if given is not None:
             return "given" if len(given) == 1 else f"{len(given)} given"
@@ -212,7 +212,7 @@ class StartSection(Section):
                 )
 
     def box(self, unknowns: Unknowns) -> tuple[np.ndarray, np.ndarray]:
-        """Where uniform starts lie: low and high, `[p]` each.
+        """Returns the box of uniform starts: low and high, `[p]` each.
 
         Raises:
             BadValue: If there is no room between them.

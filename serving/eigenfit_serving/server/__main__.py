@@ -8,11 +8,11 @@ import threading
 from eigenfit_serving.server.process.main import main
 
 if __name__ == "__main__":
-    # What kills the process says where; whoever runs it starts it again.
+    # A crash prints its stack; the supervisor starts the server again.
     faulthandler.enable()
     code = main(sys.argv[1:])
-    # A pipe that nobody reads does not keep it, nor do threads of TensorFlow, nor a fit
-    # that nobody waits for.
+    # Neither a pipe that nobody reads, nor threads of TensorFlow, nor a fit that nobody
+    # waits for may delay the exit.
     flush = threading.Thread(
         target=lambda: (sys.stderr.flush(), sys.stdout.flush()), daemon=True
     )

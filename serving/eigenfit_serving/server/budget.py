@@ -1,4 +1,4 @@
-"""One budget for the bytes of requests, whichever way they came."""
+"""One budget for the bytes of requests, over gRPC and REST alike."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _FREE = 64 << 10
 _LARGE = 16 << 20
 
 _PARSED = 30
-"""Bytes of Python objects for each byte of JSON, at most: those of empty lists."""
+"""Most bytes of Python objects for a byte of JSON, as empty lists take."""
 
 
 class Budget:
-    """Bytes of requests that are held at a time, by all connections together.
+    """Limits the bytes of requests held at a time, by all connections together.
 
-    Those that were received, those that these inflate to, and what a parser makes of
-    them. Nothing is counted of a request up to 64 KiB, so that small ones are taken
-    however many large ones are on their way.
+    Counts the bytes received, those that they inflate to, and what a parser makes of
+    them. The first 64 KiB of a request are free, so that small ones are accepted
+    however many large ones are in progress.
 
     Args:
-        limit: 0 for any number.
+        limit: Most bytes held at a time; 0 for any number.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,10 +33,10 @@ class Budget:
         self._lock = threading.Lock()
 
     def change(self, before: int, after: int) -> None:
-        """Notes that a request grew, or was let go.
+        """Records that the bytes of a request grew, or were released.
 
         Raises:
-            RefusedError: There is no room for it.
+            RefusedError: If there is no room for it.
         """
         more = max(0, after - _FREE) - max(0, before - _FREE)
         with self._lock:
@@ -65,22 +65,22 @@ class Held:
         self._budget, self._size = budget, 0
 
     def grow(self, size: int) -> None:
-        """Notes that more bytes are held, or fewer.
+        """Records that `size` more bytes are held; fewer if it is negative.
 
         Raises:
-            RefusedError: There is no room for them.
+            RefusedError: If there is no room for them.
         """
-        # Less goes, if all was let go of when the server stopped.
+        # Less is released if all was released when the server stopped.
         after = max(0, self._size + size)
         self._budget.change(self._size, after)
         self._size = after
 
     @contextlib.contextmanager
     def parsed(self, size: int) -> Iterator[None]:
-        """Holds what a parser makes of so many bytes of JSON while the context lasts.
+        """Reserves, in the context, what a parser makes of so many bytes of JSON.
 
         Raises:
-            RefusedError: There is no room for it.
+            RefusedError: If there is no room for it.
         """
         size *= _PARSED if size > _FREE else 0
         self.grow(size)
@@ -90,12 +90,12 @@ class Held:
             self.grow(-size)
 
     def release(self) -> None:
-        """Notes that nothing is held any more."""
+        """Releases all that is held."""
         self._budget.change(self._size, 0)
         self._size = 0
 
 
 def give_back() -> None:
-    """Has the C library give memory back that it keeps of what is freed in pieces."""
-    with contextlib.suppress(OSError, AttributeError):  # of others than glibc
+    """Makes the C library return freed memory that it keeps to the system."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 def read_message(message_class: Any, path: str) -> Any:
-    """Reads a message from a file.
+    """Reads a protobuf message from a file.
 
     Raises:
-        ServingError: NOT_FOUND or INVALID_ARGUMENT.
+        ServingError: NOT_FOUND or UNKNOWN if it cannot be read, INVALID_ARGUMENT if it
+            cannot be parsed.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def read_message(message_class: Any, path: str) -> Any:
 
 
 def model_config(options: Options) -> Any:
-    """Makes the first `ModelServerConfig` of a server.
+    """Makes the initial `ModelServerConfig` of a server.
 
     Raises:
         ServingError: If a file is wrong, or there is nothing to serve.
@@ -59,10 +60,10 @@ def model_config(options: Options) -> Any:
 
 
 def write_kept(path: str, config: Any) -> None:
-    """Writes a `ModelServerConfig` that is in use.
+    """Writes the `ModelServerConfig` in use to the state file.
 
     Raises:
-        ServingError: INTERNAL, if it could not be kept.
+        ServingError: INTERNAL, if it cannot be written.
     """
     try:
         with replacing("--model_config_state", Path(path)) as draft:
@@ -73,10 +74,10 @@ def write_kept(path: str, config: Any) -> None:
 
 
 def read_kept(path: str) -> Any:
-    """Reads what was kept: a `ModelServerConfig`, or None if there is nothing.
+    """Reads the `ModelServerConfig` that was kept; None if there is none.
 
     Args:
-        path: Of the file; empty for none.
+        path: Path of the state file; empty for none.
 
     Raises:
         ServingError: If the file is wrong.
@@ -88,11 +89,11 @@ def read_kept(path: str) -> Any:
 
 
 class ConfigPoller:
-    """Looks at the file of models from time to time, and has its changes applied.
+    """Polls the file of models, and has its changes applied.
 
     Args:
-        path: Of the file.
-        seconds: Between two looks.
+        path: Path of the file.
+        seconds: Seconds between polls.
         reload: Applies a `ModelServerConfig`.
     """
 
@@ -106,16 +107,16 @@ class ConfigPoller:
         self._thread = threading.Thread(target=self._run, name="config", daemon=True)
 
     def start(self, applied: Any) -> None:
-        """Starts to look.
+        """Starts polling.
 
         Args:
-            applied: The configuration that is in force.
+            applied: The configuration in force.
         """
         self._applied = self._seen = applied
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it; does not wait for a configuration that is being applied."""
+        """Stops polling; does not wait for a configuration that is being applied."""
         self._stop.set()
 
     def look(self) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of the server know of each other.
+"""The interfaces between the parts of the server.
 
 gRPC and REST turn a request into arrays, ask a `ModelSource` for a `Servable`, run it,
 and turn the answer back. They see nothing else of models.
@@ -22,21 +22,21 @@ from eigenfit_serving.protocol.status import Code, ServingError, invalid, not_fo
 _USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 REQUEST_ID = "x-request-id"
-"""Header with the name of a request, in the log and in its answer."""
+"""Header with the id of a request, which the log and the answer repeat."""
 
 WARMUP = "WARMUP"
-"""Entrypoint of the requests that come with a model."""
+"""Entrypoint of the warm-up requests that come with a model."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which version of which model a caller means.
+    """The model, version and signature that a caller asks for.
 
     Attributes:
-        name: Of the model.
-        version: Its number; None for the newest that is available.
-        label: Of a version; not together with `version`.
-        signature_name: Empty for `serving_default`.
+        name: Name of the model.
+        version: Number of the version; None for the newest that is available.
+        label: Label of a version, in place of `version`; None for none.
+        signature_name: Name of the signature; empty for `serving_default`.
     """
 
     name: str
@@ -50,16 +50,16 @@ class RequestContext:
     """What accompanies one request through the server; safe to share between threads.
 
     Attributes:
-        api: `predict`, `metadata`, `status` or `reload`.
+        api: `predict`, `metadata`, `status`, `list` or `reload`.
         entrypoint: `GRPC`, `REST` or `WARMUP`.
-        request_id: As the caller gave it, or a new one.
-        deadline: In seconds of `time.monotonic`; None for none.
+        request_id: Id that the caller gave, or a new one.
+        deadline: Deadline in seconds of `time.monotonic`; None for none.
         model: Name of the model, once it is known; for metrics and logs.
-        version: Of the model that answered.
-        signature: That was run.
+        version: Number of the version that answered.
+        signature: Name of the signature that was run.
         rows: First dimension of the inputs.
-        run_seconds: Spent in TensorFlow.
-        extra: More fields of the access log.
+        run_seconds: Seconds spent in TensorFlow.
+        extra: Further fields of the access log.
     """
 
     api: str
@@ -100,10 +100,10 @@ class RequestContext:
             stop()
 
     def on_cancel(self, stop: Callable[[], None] | None) -> None:
-        """Says what to call when the request is cancelled, at once if it is.
+        """Sets what to call when the request is cancelled; called at once if it is.
 
         Args:
-            stop: In the place of what was said before; None for nothing.
+            stop: Function that replaces the previous one; None for nothing.
         """
         with self._lock:
             if not self._cancelled:
@@ -117,8 +117,8 @@ class Servable(Protocol):
     """One version of a model, ready to run.
 
     Attributes:
-        name: Of the model.
-        version: Its number.
+        name: Name of the model.
+        version: Number of the version.
         path: Folder of the version.
         signatures: `SignatureDef` by name, as in the SavedModel, with `defaults` where
             it has them.
@@ -136,14 +136,14 @@ class Servable(Protocol):
         outputs: Sequence[str],
         context: RequestContext,
     ) -> list[np.ndarray]:
-        """Runs one signature.
+        """Runs one signature, and returns the outputs in the order asked for.
 
         Args:
-            signature: Its name.
+            signature: Name of the signature.
             inputs: Arrays by the names of the signature, all of them, uncast: what does
                 not fit is reported by the runtime. Strings are object arrays of bytes.
-            outputs: Names of those that are wanted.
-            context: Its cancellation stops the run.
+            outputs: Names of the outputs wanted.
+            context: Context of the request; cancelling it stops the run.
 
         Raises:
             ServingError: With the code of the runtime.
@@ -156,10 +156,10 @@ class VersionStatus:
     """State of one version.
 
     Attributes:
-        version: Its number.
+        version: Number of the version.
         state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        code: Why it ended.
-        message: Why it ended.
+        code: Code of the error that ended it; `OK` without one.
+        message: Text of that error.
     """
 
     version: int
@@ -204,7 +204,7 @@ class ModelSource(Protocol):
 
 
 def request_id(given: str) -> str:
-    """Gives the id that the caller chose; a new one if it is long or not printable.
+    """Returns the id that the caller chose; a new one if it is long or not printable.
 
     Example:
         >>> request_id("job-7"), len(request_id(""))

@@ -15,15 +15,15 @@ MISSING = (
 
 
 class Keys:
-    """The keys that are accepted; without any everyone is.
+    """The keys that are accepted; without any, every caller is.
 
     Args:
-        path: Of a file of keys, the first word of each line: several can be in use.
-            Empty for none.
+        path: Path of a file of keys, the first word of each line: several can be in
+            use. Empty for none.
 
     Raises:
-        ValueError: The file holds none.
-        OSError: It cannot be read.
+        ValueError: If the file holds none.
+        OSError: If it cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,9 +36,9 @@ class Keys:
         return f"Keys({len(self._keys)})"
 
     def accept(self, headers: Iterable[tuple[str, str | bytes]]) -> bool:
-        """Tells whether headers, with names in lower case, hold a key, or none is due.
+        """Tells whether headers, with names in lower case, hold a key if one is needed.
 
-        All keys are compared, so that the time does not tell which one is close.
+        All keys are compared, so that the time taken does not tell which one is close.
         """
         if not self._keys:
             return True

@@ -1,4 +1,4 @@
-"""The options of the server, and what `--help` says of them.
+"""The options of the server, and their help texts.
 
 TensorFlow Serving's names come first; their defaults are its own (server.h) unless said
 otherwise.
@@ -18,59 +18,59 @@ def _flag(default: _T, text: str) -> _T:
 
 @dataclass(frozen=True)
 class Options:
-    """All that can be set when the server is started; `--help` tells the meanings."""
+    """All settings of a server, fixed at its start; `--help` explains them."""
 
     port: int = _flag(8500, "TCP port for gRPC; 0 for none.")
     grpc_socket_path: str = _flag("", "UNIX socket for gRPC; empty for none.")
     grpc_channel_arguments: str = _flag(
-        "", "Arguments of gRPC's server: key=value, with commas."
+        "", "Channel arguments of the gRPC server: key=value, separated by commas."
     )
-    grpc_max_threads: int = _flag(0, "Threads for gRPC; 0: all that may be in flight.")
+    grpc_max_threads: int = _flag(0, "Threads for gRPC; 0: as --max_in_flight needs.")
     rest_api_port: int = _flag(0, "TCP port for REST; 0 for none.")
     rest_api_num_threads: int = _flag(0, "Threads for REST; 0: 4 times the cores.")
-    rest_api_timeout_in_ms: int = _flag(30_000, "Longest time of a REST request.")
+    rest_api_timeout_in_ms: int = _flag(30_000, "Time limit of REST requests; 0: none.")
     rest_api_enable_cors_support: bool = _flag(False, "Send CORS headers.")
     ssl_config_file: str = _flag("", "SSLConfig in text form: TLS for gRPC.")
     model_name: str = _flag("default", "Name of the model, with --model_base_path.")
     model_base_path: str = _flag("", "Absolute path of the versions of one model.")
-    model_config_file: str = _flag("", "ModelServerConfig in text form: models.")
+    model_config_file: str = _flag("", "ModelServerConfig in text form: all models.")
     model_config_file_poll_wait_seconds: int = _flag(
-        0, "Read that file again so often; 0: never."
+        0, "Seconds between rereads of that file; 0: never reread."
     )
     file_system_poll_wait_seconds: int = _flag(
-        1, "Look for new versions so often; 0: only once."
+        1, "Seconds between looks for new versions; 0: look once."
     )
     num_load_threads: int = _flag(0, "Threads that load models; 0: default.")
     num_unload_threads: int = _flag(0, "Threads that unload models; 0: default.")
-    max_num_load_retries: int = _flag(5, "How often to try again to load a model.")
-    load_retry_interval_micros: int = _flag(60_000_000, "How long to wait before that.")
+    max_num_load_retries: int = _flag(5, "How often to retry loading a model.")
+    load_retry_interval_micros: int = _flag(60_000_000, "Time to wait before a retry.")
     allow_version_labels_for_unavailable_models: bool = _flag(
-        False, "Labels for versions to come."
+        False, "Allow new labels of versions that are not loaded yet."
     )
-    saved_model_tags: str = _flag("serve", "Tags of the graph to load, with commas.")
-    enable_model_warmup: bool = _flag(True, "First run the requests of a model.")
-    num_request_iterations_for_warmup: int = _flag(1, "How often to run each.")
+    saved_model_tags: str = _flag("serve", "Tags of the graph, separated by commas.")
+    enable_model_warmup: bool = _flag(True, "Run a model's warm-up requests first.")
+    num_request_iterations_for_warmup: int = _flag(1, "Runs of each warm-up request.")
     monitoring_config_file: str = _flag("", "MonitoringConfig in text form: metrics.")
-    tensorflow_session_parallelism: int = _flag(0, "The next two, where these are 0.")
+    tensorflow_session_parallelism: int = _flag(0, "Default of the next two.")
     tensorflow_intra_op_parallelism: int = _flag(
         0, "Threads of an operation; 0 for the default."
     )
     tensorflow_inter_op_parallelism: int = _flag(0, "Operations at a time; 0: default.")
     enable_serialization_as_tensor_content: bool = _flag(False, "Pack tensors in gRPC.")
-    # Theirs: false.
+    # TensorFlow Serving: false.
     enable_grpc_healthcheck_service: bool = _flag(True, "Offer grpc.health.v1.")
 
-    # Theirs binds all interfaces.
+    # TensorFlow Serving binds all interfaces.
     host: str = _flag("127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
-    free_ports: bool = _flag(False, "Take any free port where one is 0, not none.")
+    free_ports: bool = _flag(False, "Port 0 means any free port, not none.")
     rest_ssl_config_file: str = _flag("", "SSLConfig in text form: TLS for REST.")
-    api_key_file: str = _flag("", "File with the keys of which callers must send one.")
-    page: bool = _flag(True, "Offer a page for people at / of the REST port.")
+    api_key_file: str = _flag("", "File of API keys; callers must send one of them.")
+    page: bool = _flag(True, "Offer a web page at / of the REST port.")
     access_log: bool = _flag(True, "Write a line of JSON for each request to stdout.")
     strict_shapes: bool = _flag(False, "Refuse shapes other than the signature's.")
-    strict_startup: bool = _flag(False, "End if any model cannot be loaded.")
-    drain_delay_seconds: float = _flag(0.0, "Seconds not ready before the drain.")
-    drain_timeout_seconds: float = _flag(60.0, "Seconds to wait for requests then.")
+    strict_startup: bool = _flag(False, "Exit if any model cannot be loaded.")
+    drain_delay_seconds: float = _flag(0.0, "Seconds not ready before draining.")
+    drain_timeout_seconds: float = _flag(60.0, "Seconds to wait for running requests.")
     max_body_bytes: int = _flag(16 << 20, "Largest REST body, also once inflated.")
     max_message_bytes: int = _flag(64 << 20, "Largest gRPC request.")
     max_pending_body_bytes: int = _flag(
@@ -78,22 +78,22 @@ class Options:
         "Bytes of requests held at a time: bodies, what they inflate to, 30 for each "
         "byte of JSON that is being parsed, and three times what gRPC received.",
     )
-    max_rows: int = _flag(100_000, "Largest number of rows of a request.")
+    max_rows: int = _flag(100_000, "Largest number of rows in a request.")
     max_order: int = _flag(4096, "Largest order of a matrix in a request.")
-    max_elements: int = _flag(50_000_000, "Largest number of elements of a request.")
+    max_elements: int = _flag(50_000_000, "Largest number of elements in a request.")
     max_steps: int = _flag(0, "Largest max_steps of a fit; 0 for that of the model.")
-    max_in_flight: int = _flag(256, "Requests that are worked on at a time.")
-    max_compiled_shapes: int = _flag(64, "Shapes for which XLA may compile a model.")
-    body_timeout_seconds: float = _flag(30.0, "Longest time for a body to arrive.")
+    max_in_flight: int = _flag(256, "Most requests in progress at a time.")
+    max_compiled_shapes: int = _flag(64, "Most shapes for which XLA compiles a model.")
+    body_timeout_seconds: float = _flag(30.0, "Time limit for a body to arrive.")
     model_config_state: str = _flag(
         "",
-        "File that keeps what HandleReloadConfigRequest sets; read at the start, if it "
-        "is there, in the place of the configuration.",
+        "File that keeps what HandleReloadConfigRequest sets; if it exists at the "
+        "start, it replaces the configuration.",
     )
 
 
 FIRST_OF_OURS = "host"
-"""Where the flags of tensorflow_model_server end."""
+"""The first flag that tensorflow_model_server does not have."""
 
 WITHOUT_EFFECT = {
     "enable_batching": "requests run side by side",

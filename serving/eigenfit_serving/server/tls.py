@@ -15,7 +15,7 @@ from eigenfit_serving.server.config_files import read_message
 
 
 def read_credentials(path: str) -> grpc.ServerCredentials:
-    """Makes what gRPC needs of a file with an `SSLConfig`.
+    """Makes gRPC's credentials from a file with an `SSLConfig`.
 
     Raises:
         ServingError: If it cannot be read, or something is missing.
@@ -29,16 +29,16 @@ def read_credentials(path: str) -> grpc.ServerCredentials:
 
 
 def read_context(path: str) -> ssl.SSLContext:
-    """Makes what HTTP needs of a file with an `SSLConfig`.
+    """Makes the TLS context of REST from a file with an `SSLConfig`.
 
     Raises:
-        ServingError: If it cannot be read, something is missing, a key or certificate
-            is not one, or they do not belong together.
+        ServingError: If it cannot be read, something is missing, the key or certificate
+            is invalid, or they do not belong together.
     """
     config = _read(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python loads a key from a file only.
+    # Python loads keys only from files.
     handle, name = tempfile.mkstemp()
     try:
         with os.fdopen(handle, "w") as file:

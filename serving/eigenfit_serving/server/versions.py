@@ -21,13 +21,13 @@ _TENSORFLOW_TYPE = 1
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is configured of one model.
+    """The configuration of one model.
 
     Attributes:
-        name: Under which it is served.
+        name: Name under which it is served.
         base_path: Folder of its versions.
-        count: How many versions are wanted, the highest; None for all.
-        only: Those that may be wanted; None for any.
+        count: How many of the highest versions are wanted; None for all.
+        only: Versions that may be wanted; None for any.
         labels: Numbers of versions by label.
     """
 
@@ -38,7 +38,7 @@ class ModelSettings:
     labels: dict[str, int] = field(default_factory=dict)
 
     def choose(self, versions: Iterable[int]) -> list[int]:
-        """Chooses the versions that are wanted; highest first.
+        """Chooses the versions that are wanted, highest first.
 
         Example:
             >>> ModelSettings("m", "/m", count=2).choose([7, 1, 5])
@@ -49,7 +49,7 @@ class ModelSettings:
 
 
 def parse_version(name: str) -> int | None:
-    """Reads the number that a version folder is named by; None if it is none.
+    """Parses the number that a version folder is named by; None if it is no number.
 
     Example:
         >>> parse_version("00000123"), parse_version("v2"), parse_version("1.tmp")
@@ -66,7 +66,7 @@ def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]
 
     Args:
         config: The message.
-        known: Names of the models that there are, which keep their platform.
+        known: Names of existing models, which must keep their platform.
 
     Raises:
         ServingError: With the texts of the protocol.

@@ -127,14 +127,14 @@ class DifferencesSection(AbstractObservationSection):
     pairs: Annotated[list[tuple[End, End]], _Pairs(), Field(description=_PAIRS)]
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [
             f"{_name(upper, order)} - {_name(lower, order)}"
             for upper, lower in self.pairs
         ]
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         for i, pair in enumerate(self.pairs):
             for j, end in enumerate(pair):
                 if not isinstance(end, int):
@@ -153,11 +153,11 @@ class DifferencesSection(AbstractObservationSection):
         """Checks the observation against the blocks that it joins.
 
         Args:
-            orders: Of the matrices, by label.
-            key: Of this table in the file.
+            orders: Orders of the matrices, by label.
+            key: Key of this table in the file.
 
         Raises:
-            BadValue: If there is no such block or level.
+            BadValue: If a block or level does not exist.
         """
         for i, pair in enumerate(self.pairs):
             for j, end in enumerate(pair):
@@ -180,7 +180,7 @@ class DifferencesSection(AbstractObservationSection):
 
     @property
     def least(self) -> int:
-        """The least level of all pairs."""
+        """The smallest index of a level in any pair."""
         ends = [end for pair in self.pairs for end in pair]
         return min(end if isinstance(end, int) else end[1] for end in ends)
 
@@ -198,7 +198,7 @@ def _name(end: End, order: int) -> str:
 
 
 class FreeShiftSection(Section):
-    """Another observation, up to one number added to all of its values."""
+    """Another observation, up to a constant added to all of its values."""
 
     kind: Literal["free-shift"]
     observation: ShiftedSection
@@ -219,7 +219,7 @@ class FreeShiftSection(Section):
         return self.observation.sigma
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [f"{name} + shift" for name in self.observation.names(order)]
 
     def check(self, structure: Sized, key: str) -> None:
@@ -244,7 +244,7 @@ class FreeShiftSection(Section):
 
 
 def only_differences(key: str, kind: str) -> BadValue:
-    """Says that an observation cannot join blocks."""
+    """Makes the error of an observation that cannot join blocks."""
     return BadValue(
         'observes one matrix. Only "differences" (and a "free-shift" of them) join '
         "blocks: write others as [[blocks.observations]] of their block.",

@@ -50,18 +50,18 @@ class AbstractObservationSection(Section):
         return self
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         raise NotImplementedError
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of.
+        """Checks the observation against its matrix.
 
         Args:
-            structure: Of the matrix.
-            key: Of this table in the file.
+            structure: Structure of the matrix.
+            key: Key of this table in the file.
 
         Raises:
-            BadValue: If there is no such level, or a number of weights differs.
+            BadValue: If a level does not exist, or the number of weights is wrong.
         """
         self.check_counts(len(self.names(structure.order)), key)
 
@@ -83,7 +83,7 @@ class AbstractObservationSection(Section):
         return "values"
 
     def check_targets(self, targets: np.ndarray, order: int, key: str) -> None:
-        """Checks targets `[m]` of a matrix of an order; `key` is theirs."""
+        """Checks targets `[m]` of a matrix of an order; `key` is the targets'."""
 
 
 class AbstractChoiceSection(AbstractObservationSection):
@@ -97,14 +97,14 @@ class AbstractChoiceSection(AbstractObservationSection):
         return "levels"
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         if self.indices is not None:
             check_levels(self.indices, structure.order, f"{key}.indices")
             check_distinct(self.indices, structure.order, f"{key}.indices")
         super().check(structure, key)
 
     def positions(self, order: int) -> np.ndarray:
-        """Levels that have targets, `[m]`, each in 0..order-1."""
+        """Returns the levels that have targets, `[m]`, each in 0..order-1."""
         return np.arange(order) if self.indices is None else at(self.indices, order)
 
 
@@ -114,7 +114,7 @@ class LevelsSection(AbstractChoiceSection):
     kind: Annotated[Literal["levels"], Field(description='"levels"')] = "levels"
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [f"level {k}" for k in self.positions(order)]
 
     def check_targets(self, targets: np.ndarray, order: int, key: str) -> None:
@@ -134,7 +134,7 @@ class FrequenciesSection(AbstractChoiceSection):
     kind: Literal["frequencies"]
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [f"frequency {k}" for k in self.positions(order)]
 
     def check_targets(self, targets: np.ndarray, order: int, key: str) -> None:
@@ -166,14 +166,14 @@ class ClusterMeansSection(AbstractObservationSection):
     ]
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [
             f"mean of levels {', '.join(map(str, at(cluster, order)))}"
             for cluster in self.clusters
         ]
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         least = min(map(min, self.clusters))
         for i, cluster in enumerate(self.clusters):
             check_levels(cluster, structure.order, f"{key}.clusters[{i}]", least=least)
@@ -188,14 +188,14 @@ class ClusterMeansSection(AbstractObservationSection):
 
 
 class RelativeToSection(AbstractObservationSection):
-    """Levels measured from one of them."""
+    """Levels measured relative to one of them."""
 
     kind: Literal["relative-to"]
     level: Annotated[int, Field(description="an integer, e.g. 0 for the lowest")]
     indices: Integers | None = None
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         zero = self.level % order
         others = self.indices
         if others is None:
@@ -203,7 +203,7 @@ class RelativeToSection(AbstractObservationSection):
         return [f"level {k} - level {zero}" for k in at(others, order)]
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         n = structure.order
         check_levels([self.level], n, f"{key}.level", single=True)
         if n == 1:
@@ -236,14 +236,14 @@ def check_levels(
     single: bool = False,
     least: int | None = None,
 ) -> None:
-    """Raises `BadValue` unless there are such levels, or components.
+    """Raises `BadValue` unless these levels, or components, exist.
 
     Args:
-        indices: 0..order-1, or negative from the top.
-        order: Of the matrix.
-        key: Of the list in the file, or of the number if `single`.
+        indices: Indices in 0..order-1, or negative from the top.
+        order: Order of the matrix.
+        key: Key of the list in the file, or of the number if `single`.
         single: Whether the file has a number instead of a list.
-        least: Of all indices of the observation, if these are some of them.
+        least: Smallest index of the whole observation, for a hint; by default of these.
     """
     least = min(indices, default=0) if least is None else least
     for i, k in enumerate(indices):
@@ -268,7 +268,7 @@ def check_distinct(indices: Sequence[int], order: int, key: str) -> None:
 
 
 def at(indices: Sequence[int], order: int) -> np.ndarray:
-    """Levels counted from below."""
+    """Returns the levels counted from the lowest, int64."""
     return np.asarray(indices, np.int64) % order
 
 

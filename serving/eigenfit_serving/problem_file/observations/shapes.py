@@ -36,13 +36,13 @@ class AbstractShapesSection(AbstractObservationSection):
     ] = None
 
     def places(self, order: int) -> np.ndarray:
-        """Components that are observed, each in 0..order-1."""
+        """Returns the components that are observed, each in 0..order-1."""
         if self.components is None:
             return np.arange(order)
         return at(self.components, order)
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         if structure.is_complex:
             raise BadValue(
                 "needs a real matrix: a complex mode has no sign. Use levels.",
@@ -70,7 +70,7 @@ class ModeShapesSection(AbstractShapesSection):
     ] = "max"
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [
             f"mode {level} at {place}"
             for level in at(self.levels, order)
@@ -125,11 +125,11 @@ class MACSection(AbstractShapesSection):
     shapes: Annotated[np.ndarray, array_of(2)]
 
     def names(self, order: int) -> list[str]:
-        """Names what each target is compared with, for a matrix of an order."""
+        """Names the value compared with each target, for a matrix of an order."""
         return [f"MAC of mode {level}" for level in at(self.levels, order)]
 
     def check(self, structure: Sized, key: str) -> None:
-        """Checks the observation against the matrix it is of; see the base class."""
+        """Checks the observation against its matrix; see the base class."""
         super().check(structure, key)
         wanted = (len(self.levels), len(self.places(structure.order)))
         if self.shapes.shape != wanted:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class BlochSection(AbstractStructureSection):
     """`[structure]` of a lattice at a wave vector: `sum_R H_R e^{ik.R}`.
 
-    The hopping to -R is the conjugate of that to R and is added by itself.
+    The hopping to -R is the conjugate of that to R and is added automatically.
     """
 
     kind: Literal["bloch"]
@@ -83,7 +83,7 @@ class BlochSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Always."""
+        """True: a Bloch matrix is complex."""
         return True
 
     @property
@@ -171,7 +171,7 @@ class GeneralizedSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the stiffness is."""
+        """Whether the stiffness is complex."""
         return self.stiffness.is_complex
 
     @property
@@ -217,7 +217,7 @@ class ReparametrizedSection(AbstractStructureSection):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the structure is."""
+        """Whether the inner structure is complex."""
         return self.structure.is_complex
 
     @property

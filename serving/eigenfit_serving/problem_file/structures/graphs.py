@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LaplacianSection(AbstractStructureSection):
-    """`[structure]` of a weighted graph: a parameter an edge."""
+    """`[structure]` of a weighted graph: one parameter per edge."""
 
     kind: Literal["laplacian"]
     edges: Annotated[np.ndarray, integers_of(2)]
@@ -153,7 +153,7 @@ class AssemblySection(AbstractStructureSection):
 def _check_range(
     indices: list[int], size: int, key: str, what: str, least: int
 ) -> None:
-    """Raises `BadValue` unless indices are 0 to `size` - 1; `least` is that of all."""
+    """Raises `BadValue` unless indices are 0 to `size` - 1; `least` is the smallest."""
     for i, k in enumerate(indices):
         if not 0 <= k < size:
             raise BadValue(

@@ -9,17 +9,16 @@ _ROWS = 2**10
 
 
 def is_zero(vectors: np.ndarray) -> np.ndarray:
-    """Says which of vectors `[R, d]` are 0, or what rounding left of it: `[R]`."""
+    """Returns which vectors `[R, d]` are zero up to rounding, bool `[R]`."""
     lengths = np.linalg.norm(vectors / (np.abs(vectors).max() or 1.0), axis=1)
     return lengths <= 1e-9 * lengths.max()
 
 
 def equal_or_opposite(vectors: np.ndarray) -> tuple[int, int] | None:
-    """Finds two vectors of `[R, d]` that are equal or opposite, j < i.
+    """Finds two vectors of `[R, d]` that are equal or opposite: j < i, or None.
 
-    To 1e-5 of their own length: vectors may be in metres or in units of a lattice.
-
-    As `eigenfit.Bloch` does.
+    As in `eigenfit.Bloch`, up to 1e-5 of their own length: vectors may be in metres or
+    in units of a lattice.
 
     Example:
         >>> equal_or_opposite(1e-10 * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))

@@ -1,4 +1,4 @@
-"""`[structure]` of a matrix whose entries depend on the parameters: what may vary."""
+"""`[structure]` of a matrix whose entries depend on the parameters directly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sized(Protocol):
 
 
 class AbstractStructureSection(Section):
-    """A structure: see `Sized`.
+    """A structure; see `Sized`.
 
     Sections of structures have a `kind` as well, and `build(dtype)`, where dtype is
     "float32" or "float64".
@@ -45,17 +45,17 @@ class AbstractStructureSection(Section):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the matrix is complex: an array of the table is."""
+        """Whether the matrix is complex, as it is if any array of the table is."""
         return any(np.iscomplexobj(array) for _, array in self.arrays(""))
 
     def dtype(self, real: str) -> str:
-        """The dtype of the matrix for a real dtype of the parameters."""
+        """Returns the dtype of the matrix for a real dtype of the parameters."""
         complex_ = {"float32": "complex64", "float64": "complex128"}
         return complex_[real] if self.is_complex else real
 
 
 class SymmetricSection(AbstractStructureSection):
-    """`[structure]` of every symmetric matrix of an order."""
+    """`[structure]` of any symmetric matrix of an order."""
 
     kind: Literal["symmetric"]
     order: Order
@@ -73,14 +73,14 @@ class SymmetricSection(AbstractStructureSection):
 
 
 class HermitianSection(AbstractStructureSection):
-    """`[structure]` of every complex Hermitian matrix of an order."""
+    """`[structure]` of any complex Hermitian matrix of an order."""
 
     kind: Literal["hermitian"]
     order: Order
 
     @property
     def is_complex(self) -> bool:
-        """Always."""
+        """True: the matrix is complex."""
         return True
 
     @property
@@ -164,7 +164,7 @@ class AdditiveSection(AbstractStructureSection):
 
 
 class TridiagonalSection(AbstractStructureSection):
-    """`[structure]` of every symmetric tridiagonal matrix: diagonal, then beside it."""
+    """`[structure]` of a symmetric tridiagonal matrix: diagonal, then off-diagonal."""
 
     kind: Literal["tridiagonal"]
     order: Order
@@ -182,7 +182,7 @@ class TridiagonalSection(AbstractStructureSection):
 
 
 class BandedSection(AbstractStructureSection):
-    """`[structure]` of every symmetric band matrix, by diagonals outwards."""
+    """`[structure]` of any symmetric band matrix, by diagonals from the main one."""
 
     kind: Literal["banded"]
     order: Order
@@ -214,7 +214,7 @@ class BandedSection(AbstractStructureSection):
 
 
 class ToeplitzSection(AbstractStructureSection):
-    """`[structure]` of every symmetric Toeplitz matrix: a parameter a diagonal."""
+    """`[structure]` of any symmetric Toeplitz matrix: one parameter per diagonal."""
 
     kind: Literal["toeplitz"]
     order: Order

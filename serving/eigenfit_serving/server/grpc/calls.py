@@ -28,31 +28,31 @@ from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.watching.gate import RequestGate
 
 Work = Callable[[Any, RequestContext], Any]
-"""Answers a request."""
+"""Takes a parsed request and its context; returns the answer."""
 
 _log = logging.getLogger(__name__)
 
 _COPIES = 3
-"""Of a message: its bytes, what is parsed of them, and arrays."""
+"""Copies of a message held at a time: its bytes, the parsed message, and arrays."""
 
 # Characters, as in TensorFlow Serving (grpc_status_util.cc).
 _LONGEST_MESSAGE = 1024
 _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
-# What a client without a deadline seems to have: hundreds of years.
+# Clients without a deadline appear to have one in hundreds of years.
 _NO_DEADLINE = 1e9
 
 
 def unary_handler(
     method: Method, api: str, work: Work, gate: RequestGate, budget: Budget
 ) -> Any:
-    """Makes a handler of a method.
+    """Makes the handler of a method.
 
     Args:
-        method: Gives the classes of the messages.
-        api: For metrics and logs.
-        work: Answers the request.
-        gate: Lets it in.
-        budget: Of memory.
+        method: Method, which has the classes of the messages.
+        api: Name of the method in metrics and logs.
+        work: Answers a request.
+        gate: Admits requests.
+        budget: Memory budget of requests.
     """
 
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
@@ -96,12 +96,12 @@ def refusals(*names: str) -> dict[str, Any]:
 
 
 class KeyInterceptor(grpc.ServerInterceptor):
-    """Refuses calls without an API key, but for those of the health check.
+    """Refuses calls without an API key, except those of the health check.
 
     Args:
-        keys: One of them is expected in `x-api-key`, or in `authorization` behind
-            `Bearer`.
-        gate: Counts what is refused.
+        keys: Keys, one of which is expected in `x-api-key`, or in `authorization`
+            after `Bearer`.
+        gate: Counts the refusals.
     """
 
     def __init__(self, keys: Keys, gate: RequestGate) -> None:
@@ -110,7 +110,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
     ) -> Any:
-        """Finds the handler of a call."""
+        """Returns the handler of a call, or one that refuses it."""
         details = handler_call_details
         handler = continuation(details)
         is_health = details.method.startswith(f"/{HEALTH_SERVICE}/")
@@ -133,7 +133,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
 
 
 def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
-    """Collects what accompanies a call; its end cancels what still runs for it."""
+    """Makes the context of a call; its end cancels what still runs for it."""
     remaining = call.time_remaining()
     deadline = None
     if remaining is not None and remaining < _NO_DEADLINE:
@@ -146,10 +146,10 @@ def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
 
 
 def parse(message_class: Any, data: bytes) -> Any:
-    """Reads a message.
+    """Parses a message.
 
     Raises:
-        ServingError: INVALID_ARGUMENT.
+        ServingError: INVALID_ARGUMENT, if it is malformed.
     """
     try:
         return message_class.FromString(data)

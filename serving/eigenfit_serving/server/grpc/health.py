@@ -1,4 +1,4 @@
-"""The service `grpc.health.v1.Health`, which tells the real state."""
+"""The service `grpc.health.v1.Health`, which tells the actual state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from eigenfit_serving.protocol import grpc_api, messages
 from eigenfit_serving.server.interfaces import ModelSource, is_ready
 
-# TensorFlow Serving's two names, and the full ones.
+# TensorFlow Serving's two short names, and the full ones.
 SERVICES = (
     "",
     "ModelService",
@@ -23,7 +23,7 @@ SERVICES = (
 
 _STATUS = messages.HealthCheckResponse.ServingStatus
 _WATCH_SECONDS = 0.25
-# Each occupies a thread.
+# Each watcher occupies a thread.
 _MAX_WATCHERS = 32
 
 
@@ -31,8 +31,8 @@ class HealthService:
     """Tells whether requests can be answered.
 
     Args:
-        models: They can, if each of these has a version that is available.
-        is_draining: Says whether the server is about to stop.
+        models: Where models are found; all of them need an available version.
+        is_draining: Tells whether the server is about to stop.
     """
 
     def __init__(self, models: ModelSource, is_draining: Callable[[], bool]) -> None:
@@ -49,7 +49,7 @@ class HealthService:
         }
 
     def stop(self) -> None:
-        """Tells everybody that the server stops."""
+        """Tells all watchers that the server stops."""
         self._stopped.set()
 
     def _state(self, service: str) -> int:

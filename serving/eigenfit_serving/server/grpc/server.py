@@ -25,7 +25,7 @@ from eigenfit_serving.server.watching.gate import RequestGate
 _PROFILER = "tensorflow.ProfilerService"
 _REFLECTIONS = ("v1alpha", "v1")
 _LARGEST_MESSAGE = 2**31 - 1
-# For what is beside the requests that are let in: refusals, the health check.
+# For calls besides the admitted requests: refusals, the health check.
 _MORE_THREADS = 40
 
 
@@ -33,11 +33,11 @@ class GrpcServer:
     """Serves models over TCP and a UNIX socket.
 
     Args:
-        models: Where they are found.
-        gate: Lets requests in.
-        options: Ports, certificates, key, limits.
+        models: Where requests find models.
+        gate: Admits requests.
+        options: Ports, certificates, keys, limits.
         has_tcp: Whether there is a TCP port; 0 is any free one.
-        budget: Of memory; one of its own if not given.
+        budget: Memory budget of requests; one of its own if not given.
 
     Raises:
         ValueError: If a file or an argument cannot be understood.
@@ -74,7 +74,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers([make(*x) for x in services.items()])
 
     def start(self) -> int:
-        """Binds and serves.
+        """Binds the addresses and starts to serve.
 
         Returns:
             The TCP port; 0 without one.
@@ -111,7 +111,7 @@ class GrpcServer:
 
 
 def _reflection(services: Iterable[str]) -> dict[str, Any]:
-    """Makes what tells tools like grpcurl the services; both versions are equal."""
+    """Makes the reflection services, for tools like grpcurl; versions are equal."""
     names = [f"grpc.reflection.{version}.ServerReflection" for version in _REFLECTIONS]
     servicer = ReflectionServicer([*services, *names], pool=POOL)
     handler = grpc.stream_stream_rpc_method_handler(
@@ -132,7 +132,7 @@ def _arguments(options: Options) -> list[tuple[str, Any]]:
     arguments: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", largest),
         ("grpc.max_send_message_length", _LARGEST_MESSAGE),
-        # A port in use is an error, and not shared.
+        # A port in use is an error, not shared.
         ("grpc.so_reuseport", 0),
     ]
     for text in filter(None, options.grpc_channel_arguments.split(",")):

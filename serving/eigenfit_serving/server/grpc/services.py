@@ -29,7 +29,7 @@ class Services:
     """Answers requests by the models of a source.
 
     Args:
-        models: Where they are found.
+        models: Where requests find models.
         options: Limits, and how tensors are written.
     """
 
@@ -135,7 +135,7 @@ def _model_spec(request: Any) -> ModelSpec:
 
 
 def _arrays(protos: Mapping[str, Any], limit: int) -> dict[str, np.ndarray]:
-    """Reads the inputs of a request, of at most so many elements together."""
+    """Reads the inputs of a request, of at most `limit` elements together."""
     arrays: dict[str, np.ndarray] = {}
     count = 0
     for alias, proto in protos.items():

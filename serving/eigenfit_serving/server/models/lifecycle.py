@@ -1,8 +1,8 @@
 """The versions of one model: what state each is in, and what is to be done next.
 
 A state machine without threads, clocks or files. Versions go through START, LOADING,
-AVAILABLE, UNLOADING and END; one that cannot be loaded ends with an error. What is no
-longer wanted goes only when something that is wanted serves, or nothing is wanted.
+AVAILABLE, UNLOADING and END; one that cannot be loaded ends with an error. Versions no
+longer wanted are unloaded only when a wanted one serves, or none is wanted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eigenfit_serving.server.models.polling import Version, Watcher
 from eigenfit_serving.server.versions import ModelSettings
 
 _MAX_ENDED = 100
-"""Versions that have ended and are still listed."""
+"""Most versions that have ended and are still listed."""
 
 
 @dataclass(eq=False)
@@ -25,15 +25,15 @@ class Record:
     """A version and its state.
 
     Attributes:
-        source: Its folder.
+        source: Version folder.
         state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        error: Why it ended; or why it could not be loaded so far.
+        error: Why it ended, or could not be loaded so far; None for no error.
         is_wanted: Whether the policy asks for it.
         is_busy: Whether it is being loaded at this moment.
-        failures: How often it could not be loaded.
-        retry_at: When to try again.
-        servable: Once it is loaded, until it is closed.
-        users: Requests that use it.
+        failures: Number of failed loads.
+        retry_at: When to try again, in seconds of the manager's clock.
+        servable: Loaded version, until it is closed; otherwise None.
+        users: Number of requests that use it.
     """
 
     source: Version
@@ -57,14 +57,14 @@ class Record:
         return self.state == "END" and self.error is not None
 
     def fail_load(self, error: ServingError, max_retries: int, retry_at: float) -> None:
-        """Notes that the version could not be loaded, and when to try again."""
+        """Records that the version could not be loaded, and when to try again."""
         self.is_busy, self.error, self.retry_at = False, error, retry_at
         self.failures += 1
         if self.failures > max_retries or not self.is_wanted:
             self.state = "END"
 
     def status(self) -> VersionStatus:
-        """Tells the state as callers see it."""
+        """Returns the state as callers see it."""
         if self.has_failed and self.error is not None:
             return VersionStatus(self.number, "END", self.error.code, str(self.error))
         return VersionStatus(self.number, self.state)
@@ -72,13 +72,13 @@ class Record:
 
 @dataclass
 class Model:
-    """A model, and all versions of it that there are or were.
+    """A model, and all its versions, present and past.
 
     Attributes:
-        settings: What is configured.
-        watcher: Of the folder.
-        is_seen: Whether somebody has looked for versions since the last change.
-        records: By number.
+        settings: Configuration of the model.
+        watcher: Watcher of the folder.
+        is_seen: Whether the folder was polled since the last change of `settings`.
+        records: Records of versions by number.
     """
 
     settings: ModelSettings
@@ -87,7 +87,7 @@ class Model:
     records: dict[int, Record] = field(default_factory=dict)
 
     def want(self, versions: Iterable[Version]) -> None:
-        """Says which versions are to be served, and no others."""
+        """Sets which versions are to be served, and no others."""
         wanted = {version.number: version for version in versions}
         for number, record in self.records.items():
             record.is_wanted = number in wanted
@@ -97,7 +97,7 @@ class Model:
         for number, version in wanted.items():
             old = self.records.get(number)
             if old is None or (
-                # What failed is not tried again in the same folder.
+                # A failed version is not tried again in the same folder.
                 old.state == "END"
                 and (not old.error or old.source.path != version.path)
             ):
@@ -122,7 +122,7 @@ class Model:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it is not known yet if there are versions to be loaded."""
+        """Whether it is not yet known if there are versions to load."""
         return not self.is_seen or (not self.wanted and self.watcher.is_waiting)
 
     @property
@@ -138,7 +138,7 @@ class Model:
         return all(x.state == "AVAILABLE" or x.has_failed for x in wanted)
 
     def begin_loads(self, now: float) -> list[Record]:
-        """Marks as LOADING what is to be loaded now; highest version first."""
+        """Marks as LOADING the versions to load now; returns them, highest first."""
         due = [
             record
             for record in self.wanted
@@ -151,7 +151,7 @@ class Model:
         return sorted(due, key=lambda record: -record.number)
 
     def begin_unloads(self) -> list[Record]:
-        """Marks as UNLOADING what is to be unloaded now."""
+        """Marks as UNLOADING the versions to unload now; returns them."""
         wanted = self.wanted
         if wanted and not any(record.state == "AVAILABLE" for record in wanted):
             return []
@@ -175,8 +175,8 @@ def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> Servin
     """Makes the error of models that could not be loaded.
 
     Args:
-        failed: Models and their versions.
-        what: `servable` at the start, `model` later.
+        failed: Names of models, and the versions that failed.
+        what: `servable` at the start, `model` later, as in TensorFlow Serving.
 
     Example:
         >>> from pathlib import Path

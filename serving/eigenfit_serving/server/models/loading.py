@@ -1,7 +1,7 @@
-"""Makes a version ready to serve: loads it, measures it, warms it up.
+"""Makes a version ready to serve: loads it, warms it up, measures its runs.
 
 XLA compiles a program for every shape of its inputs, which takes up to seconds and
-memory that is not given back; callers must not be able to cause that without end.
+memory that is never freed; callers must not be able to cause that without end.
 
 The requests that come with a model are in `assets.extra/tf_serving_warmup_requests`, a
 TFRecord of `PredictionLog` messages. A model whose requests fail is not offered.
@@ -30,7 +30,7 @@ from eigenfit_serving.server.watching.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 _MANIFEST = "assets.extra/eigenfit.json"
-"""Comes with the models that eigenfit exports."""
+"""File in the models that eigenfit exports."""
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
@@ -43,7 +43,7 @@ RawLoad = Callable[[str, str, int, Options], Any]
 
 
 def load_saved_model(path: str, name: str, version: int, options: Options) -> Any:
-    """Loads a SavedModel by TensorFlow, which is imported with the first one."""
+    """Loads a SavedModel with TensorFlow, which the first call imports."""
     from eigenfit_serving.server.running.executor import SavedModel
 
     return SavedModel(path, name, version, options)
@@ -53,14 +53,14 @@ def run_warmup(servable: Servable, options: Options) -> int:
     """Runs the requests that come with a model, if there are any.
 
     Args:
-        servable: That was just loaded.
-        options: How often each is run.
+        servable: Version that was just loaded.
+        options: Options, which say how often each request is run.
 
     Returns:
         The number of requests.
 
     Raises:
-        ServingError: If a request fails, or the file is not what it should be.
+        ServingError: If a request fails, or the file is malformed.
     """
     path = Path(servable.path) / WARMUP_FILE
     if not path.is_file():
@@ -143,16 +143,16 @@ def load_version(
     """Loads a version and warms it up.
 
     Args:
-        options: Of the server.
-        metrics: Of the server.
+        options: Options of the server.
+        metrics: Metrics of the server.
         path: Folder of the version.
-        name: Of the model.
-        version: Its number.
+        name: Name of the model.
+        version: Number of the version.
         raw_load: Loads a SavedModel.
         warm_up: Runs the requests that come with a model.
 
     Raises:
-        ServingError: If that is not possible.
+        ServingError: If it cannot be loaded, or a warm-up request fails.
     """
     start = time.monotonic()
     raw = raw_load(path, name, version, options)
@@ -175,12 +175,12 @@ def load_version(
 
 
 class MeasuredServable:
-    """Times runs, counts results of fits, and the shapes of compiled signatures.
+    """Times first runs, counts results of fits, and limits the shapes compiled.
 
     Args:
-        inner: What runs.
-        metrics: Where all this goes.
-        max_shapes: For which a model may be compiled.
+        inner: Loaded version that runs.
+        metrics: Metrics that record all this.
+        max_shapes: Most shapes for which a model may be compiled.
     """
 
     def __init__(self, inner: Any, metrics: Metrics, max_shapes: int = 64) -> None:
@@ -211,11 +211,11 @@ class MeasuredServable:
         return arrays
 
     def close(self) -> None:
-        """Closes what runs."""
+        """Closes the loaded version."""
         self._inner.close()
 
     def _admit(self, signature: str, inputs: Mapping[str, np.ndarray]) -> bool:
-        """Notes the shapes of a run; tells whether they are new."""
+        """Records the shapes of a run; tells whether they are new."""
         shapes = sorted((name, x.shape, x.dtype.str) for name, x in inputs.items())
         key = (signature, *shapes)
         with self._lock:

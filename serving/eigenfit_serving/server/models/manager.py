@@ -19,24 +19,24 @@ from eigenfit_serving.server.versions import ModelSettings
 logger = logging.getLogger(__name__)
 
 Load = Callable[[str, str, int], Any]
-"""Takes path, name and version; gives a `Servable` with `close()`; blocks."""
+"""Takes path, name and version; returns a `Servable` with `close()`; blocks."""
 
 _TICK_SECONDS = 0.1
 
 
 class Manager:
-    """Brings about what is configured, in the background.
+    """Loads and unloads versions as configured, in the background.
 
     Args:
-        options: Of the server.
+        options: Options of the server.
         load: Loads one version and warms it up.
         executor: Runs loads and unloads; a pool of threads if not given.
-        clock: Gives the time for retries and polls, in seconds.
-        file_clock: Gives the time for the age of files.
+        clock: Returns the time for retries and polls, in seconds.
+        file_clock: Returns the time for the age of files, in seconds of the epoch.
 
     Attributes:
         changed: Held while anything is read, notified when a version changes its state.
-        models: What is configured, by name.
+        models: Configured models by name.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Manager:
         self._thread.start()
 
     def configure(self, settings: Iterable[ModelSettings]) -> None:
-        """Says which models there are to be."""
+        """Sets which models are to be served; others are unloaded."""
         with self._poll_lock, self.changed:
             known = self._removed | self.models
             self.models = {}
@@ -112,7 +112,7 @@ class Manager:
             self.tick()
 
     def tick(self) -> None:
-        """Looks for versions if it is time, and begins what is due."""
+        """Looks for versions if it is time, and begins due loads and unloads."""
         now = self._clock()
         if now >= self._next_poll:
             self._poll()
@@ -125,7 +125,7 @@ class Manager:
             self._later(self._close_version, record)
 
     def release(self, record: Record) -> None:
-        """Takes a user of a version away; the last one closes what is to go."""
+        """Ends one use of a version; the last one closes it if it is being unloaded."""
         with self.changed:
             record.users -= 1
             is_over = not record.users and record.state == "UNLOADING"
@@ -147,7 +147,7 @@ class Manager:
             self._close_version(record)
 
     def _begin_unloads(self) -> list[Record]:
-        """Marks what is to be unloaded; lists what nobody uses any more."""
+        """Marks versions to unload; returns those that nobody uses."""
         with self.changed:
             models = [*self.models.values(), *self._removed.values()]
             unloads = [record for model in models for record in model.begin_unloads()]
@@ -176,7 +176,7 @@ class Manager:
                 self.changed.notify_all()
 
     def _retry_changed(self, model: Model) -> None:
-        """Makes new records of versions that failed and whose files have changed."""
+        """Makes new records of failed versions whose files have changed."""
         with self.changed:
             failed = [x.source for x in model.wanted if x.error and not x.is_busy]
         changed = [x for x in failed if model.watcher.has_changed(x)]
@@ -224,7 +224,7 @@ class Manager:
     def _later(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             self._executor.submit(work, *arguments)
-        except RuntimeError:  # of an executor that is shut down
+        except RuntimeError:  # the executor is shut down
             work(*arguments)
 
     def _run(self) -> None:

@@ -15,10 +15,10 @@ from eigenfit_serving.server.versions import parse_version
 logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 2.0
-"""Files that have not changed for so long are not being written."""
+"""Seconds without a change after which files count as completely written."""
 
 ABANDONED_SECONDS = 30.0
-"""An incomplete version that has not changed for so long will not be completed."""
+"""Seconds without a change after which a version counts as never to be completed."""
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
@@ -28,8 +28,8 @@ class Version:
     """A version folder.
 
     Attributes:
-        number: Its name.
-        path: Of the folder.
+        number: Number that the folder is named by.
+        path: Path of the folder.
         fingerprint: Names, sizes and times of its files.
         is_settled: Whether it can be loaded; stays so until the folder is gone.
     """
@@ -42,16 +42,16 @@ class Version:
 
 @dataclass
 class Watcher:
-    """Looks at the base path of one model, again and again.
+    """Looks at the base path of one model repeatedly.
 
-    A version counts once it is complete and its files rest: they are old, or were the
-    same the time before.
+    A version counts once it is complete and its files rest: they are old, or have not
+    changed since the last look.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         base_path: Folder of its versions.
-        looks_once: Whether nobody will look again; what is complete counts then.
-        clock: Gives the time of the files, in seconds.
+        looks_once: Whether there is only one look; what is complete counts then.
+        clock: Returns the time for the age of files, in seconds of the epoch.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Watcher:
         """Lists the versions that can be loaded, by number.
 
         Returns:
-            None if the base path cannot be read; nothing is known then.
+            The versions; None if the base path cannot be read: nothing is known then.
         """
         try:
             with os.scandir(self.base_path) as entries:
@@ -124,7 +124,7 @@ class Watcher:
 
 
 def no_versions(name: str, base_path: object) -> str:
-    """Says that a folder holds no versions of a model."""
+    """Writes the message that a folder holds no versions of a model."""
     return f"No versions of servable {name} found under base path {base_path}"
 
 

@@ -27,7 +27,7 @@ class Registry:
     """A `ModelSource` over folders of SavedModels.
 
     Args:
-        options: Of the server.
+        options: Options of the server.
         manager: Loads and unloads versions.
     """
 
@@ -68,11 +68,11 @@ class Registry:
         return ((name, x.version, x.state) for name, x in found)
 
     def start(self, config: Any, runs_thread: bool = True) -> None:
-        """Takes the first configuration; loading goes on in the background.
+        """Applies the first configuration; loading goes on in the background.
 
         Args:
             config: A `ModelServerConfig`.
-            runs_thread: Whether a thread does the work.
+            runs_thread: Whether a thread does the work; otherwise call `manager.tick`.
 
         Raises:
             ServingError: If the configuration is wrong.
@@ -106,7 +106,7 @@ class Registry:
             return True
 
     def wait_changed(self, timeout: float) -> None:
-        """Waits until a version changes its state."""
+        """Waits until a version changes its state, at most `timeout` seconds."""
         with self.manager.changed:
             self.manager.changed.wait(timeout)
 
@@ -147,7 +147,7 @@ class Registry:
                 self._assign_labels()
 
     def close(self) -> None:
-        """Closes every version; one that is in use, when it no longer is."""
+        """Closes every version; one in use is closed once it no longer is."""
         self.manager.close()
 
     def _find(self, spec: ModelSpec) -> Record:

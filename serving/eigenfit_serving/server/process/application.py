@@ -32,11 +32,11 @@ from eigenfit_serving.server.watching.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-"""For connections to be closed when no request is being worked on."""
+"""Time for connections to close once no request is in progress."""
 
 
 def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
-    """Makes the servers that are asked for."""
+    """Makes the servers asked for, by kind: `grpc`, `rest`."""
     options = command.options
     budget = Budget(options.max_pending_body_bytes)
     servers: dict[str, Any] = {}
@@ -62,11 +62,11 @@ class Application:
     """The parts of a server, in the order in which they start.
 
     Args:
-        command: What is to be run.
-        stop: Set when it is to stop.
+        command: Parsed command line.
+        stop: Event that is set when the server is to stop.
         raw_load: Loads a SavedModel.
         servers: Makes the servers for gRPC and REST.
-        say: Prints the line that tells where the server is.
+        say: Prints the line with the URLs of the server.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Application:
         options = command.options
         self._command, self._options, self._stop = command, options, stop
         self._make_servers, self._say = servers, say
-        metrics_path(options)  # Wrong files are told even if REST is not offered.
+        metrics_path(options)  # Reports wrong files even if REST is not offered.
         self._configured = model_config(options)
         self._config = read_kept(options.model_config_state) or self._configured
         metrics = Metrics()
@@ -106,7 +106,7 @@ class Application:
             stack.callback(_within, 2 * _STOP_SECONDS, [self.registry.close])
             stack.callback(_stop_servers, servers)
             stack.callback(self.gate.close)
-            # First, for the files that they read are wrong more often than models.
+            # First, since the files that they read are wrong more often than models.
             made = self._make()
             self.registry.start(self._config)
             while not self.registry.check_started():
@@ -175,7 +175,7 @@ class Application:
 
 
 def url_of(kind: str, port: int, options: Options) -> str:
-    """Writes where a server is found.
+    """Writes the URL of a server.
 
     Example:
         >>> url_of("rest", 8501, Options(host="0.0.0.0"))
@@ -197,7 +197,7 @@ def _stop_servers(servers: dict[str, Any]) -> None:
 
 
 def _within(seconds: float, works: Iterable[Callable[[], object]]) -> None:
-    """Does several things at once, and does not wait longer than that."""
+    """Calls functions in threads, and waits for each at most that long."""
     threads = [threading.Thread(target=work, daemon=True) for work in works]
     for thread in threads:
         thread.start()

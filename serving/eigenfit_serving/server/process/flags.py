@@ -1,4 +1,4 @@
-"""The command line, which is that of tensorflow_model_server and more."""
+"""The command line: the flags of tensorflow_model_server, and more."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Command:
 
     Attributes:
         options: All settings.
-        given: Names of the flags that were there.
+        given: Names of the flags that were given.
         action: `help` or `version`, or empty to serve.
-        unknown: Arguments that mean nothing.
-        idle: Flags that have no effect here.
+        unknown: Arguments that are not known.
+        idle: Names of flags given that have no effect here.
     """
 
     options: Options
@@ -60,7 +60,7 @@ class Command:
         return bool(self.options.port) or self.options.free_ports
 
     def warnings(self) -> list[str]:
-        """Lists what is to be said about arguments that mean nothing here."""
+        """Lists warnings about arguments that are unknown or have no effect."""
         found = [f"unknown argument: {argument}" for argument in self.unknown]
         if self.idle:
             reasons = [f"--{name} ({WITHOUT_EFFECT[name]})" for name in self.idle]
@@ -72,7 +72,7 @@ def parse_flags(arguments: Sequence[str]) -> Command:
     """Reads `--flag=value`, `--flag value`, `--flag`, `--noflag` and `--no-flag`.
 
     Args:
-        arguments: Without the name of the program.
+        arguments: Arguments without the name of the program.
 
     Raises:
         FlagError: If a value is missing or cannot be read.

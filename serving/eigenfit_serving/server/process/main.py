@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the server.
 
     Args:
-        arguments: Without the name of the program.
+        arguments: Arguments without the name of the program.
 
     Returns:
         The exit code: 0 after SIGTERM or SIGINT, 255 if it cannot start.
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     for noisy in ("tensorflow", "h5py", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # What is only asked for help imports none of this.
+    # Imported late, since `--help` and `--version` need none of it.
     from eigenfit_serving.server.process.application import Application, say
 
     for warning in command.warnings():

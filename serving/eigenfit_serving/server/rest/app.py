@@ -1,4 +1,4 @@
-"""What is done with requests of HTTP: which handler they get, and every reply."""
+"""Dispatches HTTP requests to their handlers, and makes every reply."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ _CORS = (
 )
 
 _SHOWN = 256
-"""Characters of a path that are logged."""
+"""Most characters of a path that are logged."""
 
 _CHUNK = 1 << 20
 
 
 class RestApp:
-    """The REST API, and what we serve beside it; called in the thread of the loop.
+    """The REST API, metrics, health and page; called in the thread of the loop.
 
     Args:
         models: Where requests find models.
-        gate: Lets requests in.
-        options: Of the server.
-        budget: Of memory.
+        gate: Admits requests.
+        options: Options of the server.
+        budget: Memory budget of requests.
         run: Runs a signature.
-        loop: Whose thread calls this.
+        loop: Event loop whose thread calls this.
 
     Attributes:
         patience: Seconds for a header or a body to arrive, and for a client to take
             some of its answer.
-        max_body_bytes: 0 for any number.
-        budget: Of memory.
-        threads: Run models.
+        max_body_bytes: Largest body; 0 for any size.
+        budget: Memory budget of requests.
+        threads: Pool of the threads that run models.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class RestApp:
         self._keys = Keys(options.api_key_file)
         self._page = load_page() if options.page else {}
         self._metrics_path = metrics_path(options)
-        # Asked every few seconds, by machines.
+        # Polled every few seconds by machines.
         self._quiet = {"/healthz", "/readyz", PAGE_METRICS, self._metrics_path}
         self._date = (0, "")
 
     def open(self, request: Request) -> Reply | None:
-        """Replies by the header alone; None if the body of the request is needed."""
+        """Replies from the header alone; None if the body of the request is needed."""
         try:
             reply = self._beside(request)
             if reply is None:
@@ -107,12 +107,12 @@ class RestApp:
         return reply
 
     async def run(self, request: Request, body: bytes, held: Held) -> Reply:
-        """Has a model run; being cancelled stops it.
+        """Runs a model, and replies; being cancelled stops the run.
 
         Args:
-            request: That `open` did not reply to.
-            body: Of it.
-            held: Its memory, which is let go of here if nobody waits for the reply.
+            request: Request that `open` did not reply to.
+            body: Body of the request, as received.
+            held: Its memory, which is released here if nobody waits for the reply.
         """
         found = route(request.method, request.target)
         context = self._context(request, found)
@@ -138,7 +138,7 @@ class RestApp:
             took = 1000 * (time.perf_counter() - began)
             timing = ("server-timing", f"total;dur={took:.3f}")
             reply = replace(reply, headers=(*reply.headers, timing))
-            with contextlib.suppress(RuntimeError):  # of a loop that has ended
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(finish, reply)
 
         try:
@@ -160,7 +160,7 @@ class RestApp:
                 timer.cancel()
 
     def refuse(self, request: Request, error: ServingError) -> Reply:
-        """Counts and notes a request that is not worked on."""
+        """Counts and logs a request that is refused; makes its reply."""
         if isinstance(error, RefusedError):
             self._gate.reject(error.reason)
         self._gate.note(_context_of(request), error.code)
@@ -182,7 +182,7 @@ class RestApp:
         return headers
 
     def _beside(self, request: Request) -> Reply | None:
-        """Replies to what is no request of the protocol."""
+        """Replies to requests outside the protocol; None for others."""
         if request.method not in _METHODS:
             return html_page(501)
         if request.path == self._metrics_path:
@@ -239,7 +239,7 @@ class RestApp:
 
     def _fault(self, error: Exception, request_id: str) -> Reply:
         _log.error("request %s failed", request_id, exc_info=error)
-        # What is closed at the end may fail in any way.
+        # Parts that are closed when the server stops may fail in any way.
         if self._gate.draining:
             return STOPPING
         text = f"Internal error; the log has more under {request_id}."
@@ -257,14 +257,14 @@ class RestApp:
 
 
 STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
-"""The reply to what is not answered when the server stops."""
+"""The reply to requests that are unanswered when the server stops."""
 
 
 def metrics_path(options: Options) -> str | None:
-    """Finds where metrics are, if they are configured.
+    """Finds the path of the metrics; None unless they are configured.
 
     Raises:
-        ServingError: The file does not hold what it should.
+        ServingError: If the file cannot be read or parsed.
     """
     if not options.monitoring_config_file:
         return None
@@ -274,15 +274,15 @@ def metrics_path(options: Options) -> str | None:
 
 
 def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
-    """Decompresses gzip; what is not gzip becomes nothing, as in TensorFlow Serving.
+    """Decompresses gzip; anything else becomes empty, as in TensorFlow Serving.
 
     Args:
-        body: Compressed.
-        limit: Bytes that may come of it; 0 for any number.
-        grow: Called with the number of bytes before they are kept.
+        body: Compressed bytes.
+        limit: Most bytes that it may inflate to; 0 for any number.
+        grow: Called with the size of each piece before it is kept.
 
     Raises:
-        RefusedError: There would be more.
+        RefusedError: If there would be more, or `grow` raises it.
     """
     stream = zlib.decompressobj(wbits=31)
     parts, size = [], 0

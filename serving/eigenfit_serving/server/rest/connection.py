@@ -17,12 +17,12 @@ from eigenfit_serving.server.rest.parser import End, MalformedError, Parser
 _KEEP_ALIVE_SECONDS = 75.0
 _LINGER_SECONDS = 2.0
 
-# What is read and thrown away of a refused body, before the reply and after it.
+# Most bytes of a refused body that are read and discarded: before the reply, after it.
 _SMALL_BODY = 1 << 20
 _LARGE_BODY = 64 << 20
 
 _EARLY_BYTES = 1 << 18
-"""Of further requests that are read before the first is answered."""
+"""Bytes of further requests that are read before the first is answered."""
 
 _TOO_LATE = 408
 
@@ -30,7 +30,7 @@ _CLOSE = ("connection", "close")
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests, has them answered, and gives up on clients that are too slow.
+    """Reads requests, sends the replies, and gives up on clients that are too slow.
 
     A coroutine does this, one request after the other; the transport wakes it.
 
@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._given_up: Reply | None = None
         self._changed = self._loop.create_future()
         self._thrown_bytes = self._early_bytes = 0
-        self._is_late = False  # What comes now is thrown away.
+        self._is_late = False  # What comes now is discarded.
         self._is_busy = self._is_running = self._is_stopping = False
         self._has_ended = self._is_full = False
 
@@ -57,13 +57,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to wait for the first request."""
         self._transport = cast(asyncio.Transport, transport)
-        # Whatever is not sent at once shows. (At 0 TLS would stop for good.)
+        # So that `pause_writing` shows any unsent byte. (At 0 TLS would stop for good.)
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._others.add(self)
         self._task = self._loop.create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
-        """Reads on."""
+        """Parses data, or discards it if it comes too late."""
         if self._is_late:
             self._thrown_bytes += len(data)
             if self._thrown_bytes > _LARGE_BODY:
@@ -80,40 +80,40 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
-        """Answers what is complete; the client may still read."""
+        """Lets complete requests be answered, since the client may still read."""
         self._has_ended = True
         self._wake()
         is_asked = self._is_busy or bool(self._parser.events)
         return is_asked and not self._transport.get_extra_info("ssl_object")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops what is done for a client that has gone."""
+        """Stops work for a client that has gone."""
         self._others.discard(self)
         self._task.cancel()
 
     def pause_writing(self) -> None:
-        """Notes that the client does not take all of its answer at once."""
+        """Records that the client does not take all of its answer at once."""
         self._is_full = True
 
     def resume_writing(self) -> None:
-        """Goes on once the client has taken its answer."""
+        """Continues once the client has taken its answer."""
         self._is_full = False
         self._wake()
 
     # What the server calls when it stops.
 
     def drain(self) -> None:
-        """Closes the connection once the request that has begun is answered."""
+        """Closes the connection once the request in progress is answered."""
         self._is_stopping = True
         if not self._is_busy and not self._parser.events:
             self._transport.close()
 
     def give_up(self, reply: Reply) -> None:
-        """Gives what is not answered yet this answer."""
+        """Sends this reply to what is not answered yet."""
         self._given_up = reply
         self._task.cancel()
 
-    # The rest.
+    # Internals.
 
     async def _serve(self) -> None:
         patience, goes_on = self._app.patience, True
@@ -178,8 +178,8 @@ class Connection(asyncio.Protocol):
         """Reads the body of a request.
 
         Raises:
-            RefusedError: It is too large, or comes too slowly.
-            EOFError: It does not come.
+            RefusedError: If it is too large, or comes too slowly.
+            EOFError: If it does not come.
         """
         limit, length = self._app.max_body_bytes, request.declared_length
         if limit and length is not None and length > limit:
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _send(self, request: Request | None, reply: Reply) -> bool:
-        """Sends a reply; tells whether the connection goes on."""
+        """Sends a reply; tells whether the connection stays open."""
         headers = self._app.head(request, reply)
         closes = self._end is None or not self._end.keeps_alive or self._is_stopping
         if closes and _CLOSE not in headers:
@@ -222,12 +222,12 @@ class Connection(asyncio.Protocol):
         return _CLOSE not in headers
 
     async def _next(self, seconds: float) -> Request | bytes | End:
-        """Takes what was read next.
+        """Takes the next event of the parser.
 
         Raises:
-            TimeoutError: It does not come in time.
-            EOFError: Nothing comes any more.
-            MalformedError: It is no HTTP.
+            TimeoutError: If it does not come in time.
+            EOFError: If nothing comes any more.
+            MalformedError: If it is not HTTP.
         """
         events = self._parser.events
         if not events:
@@ -248,10 +248,10 @@ class Connection(asyncio.Protocol):
         return self._parser.is_in_header or self._is_awake()
 
     async def _wait(self, is_there: Callable[[], bool], seconds: float) -> None:
-        """Waits until something is so.
+        """Waits until a condition holds.
 
         Raises:
-            TimeoutError: It is not.
+            TimeoutError: If it does not in time.
         """
         until = self._loop.time() + seconds
         while not is_there():

@@ -1,4 +1,4 @@
-"""What is done for a request of the protocol."""
+"""Handles the requests of the protocol."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RestHandlers:
         return ready, _text(found)
 
     def look(self, route: Route, context: RequestContext) -> bytes:
-        """Answers what needs no run of a model, laid out as protobuf writes JSON.
+        """Answers requests that run no model, laid out as protobuf writes JSON.
 
         Raises:
             ServingError: With the texts of the protocol.
@@ -75,17 +75,17 @@ class RestHandlers:
     def predict(
         self, route: Route, data: bytes, context: RequestContext, held: Held
     ) -> bytes:
-        """Runs a model; takes as long as that.
+        """Runs a model; blocks until it has run.
 
         Args:
-            route: What is asked for.
-            data: The body, inflated.
-            context: Of the request.
-            held: Where the memory is noted that the body needs.
+            route: Route of the request.
+            data: Body of the request, inflated.
+            context: Context of the request; version and signature are filled in.
+            held: Memory of the request; parsing reserves more in it.
 
         Raises:
             ServingError: With the texts of the protocol.
-            RefusedError: There is no room for what is parsed.
+            RefusedError: If there is no room for what is parsed.
         """
         context.check()
         with contextlib.ExitStack() as stack:

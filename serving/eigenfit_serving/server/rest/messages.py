@@ -20,13 +20,13 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Request:
-    """What the first lines of a request say.
+    """The request line and headers of a request.
 
     Attributes:
-        method: In upper case.
-        target: As sent: path, and `?` with the query if there is one.
-        headers: By name in lower case; of repeated ones the last.
-        request_id: As the caller gave it, or a new one.
+        method: Method in upper case.
+        target: Path, and `?` with the query if there is one, as sent.
+        headers: Headers by name in lower case; the last of repeated ones.
+        request_id: Id that the caller gave, or a new one.
     """
 
     method: str
@@ -38,7 +38,7 @@ class Request:
     def of(
         cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> Request:
-        """Reads what the parser found."""
+        """Makes a request of what the parser found."""
         found = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in headers
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def declared_length(self) -> int | None:
-        """Length of the body by its header; None if it is not told."""
+        """Length of the body by its header; None if it is not declared."""
         text = self.headers.get("content-length", "")
         if text.isascii() and text.isdigit() and len(text) < 20:
             return int(text)
@@ -66,13 +66,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back.
+    """The reply to a request.
 
     Attributes:
-        status: Of HTTP.
+        status: Status code of HTTP.
         body: Bytes of the answer.
-        content_type: Empty for none.
-        headers: More of them.
+        content_type: Type of the body; empty for no such header.
+        headers: Names and values of further headers.
     """
 
     status: int
@@ -82,7 +82,7 @@ class Reply:
 
 
 def code_of(status: int) -> Code:
-    """Gives the code of a reply that was made without one, for the log."""
+    """Returns the code to log for a reply that was made without one."""
     if status == 500:
         return Code.INTERNAL
     return next((code for code, x in HTTP_STATUS.items() if x == status), Code.UNKNOWN)

@@ -17,7 +17,7 @@ _TYPES = {
 }
 
 PAGE_METRICS = "/page/metrics"
-"""Where the page finds the metrics, whether others are offered them or not."""
+"""Where the page finds the metrics, even if they are not offered to others."""
 
 _HEADERS = (
     (
@@ -32,7 +32,7 @@ _HEADERS = (
 
 
 def load_page() -> dict[str, Reply]:
-    """Reads the files of the page: what is replied to `GET`, by path."""
+    """Reads the files of the page; returns the replies to `GET` by path."""
     folder = files("eigenfit_serving.server.rest") / "static"
     texts = {
         str(int(result)): {

@@ -1,4 +1,4 @@
-"""A parser of HTTP/1.1 that goes on where another protocol is offered."""
+"""A parser of HTTP/1.1 that continues where another protocol is offered."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_HEADER_BYTES = 64 << 10
 
 
 class MalformedError(Exception):
-    """What is no request of HTTP, or has too long a header.
+    """A request that is not HTTP, or has too long a header.
 
     Attributes:
-        status: Of HTTP.
+        status: Status code of the reply.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -29,7 +29,7 @@ class End:
     """The end of a request.
 
     Attributes:
-        keeps_alive: Whether the connection goes on.
+        keeps_alive: Whether the connection may stay open.
     """
 
     keeps_alive: bool
@@ -39,11 +39,11 @@ class Parser:
     """Parses requests.
 
     httptools stops at the `Upgrade` header of clients that offer HTTP/2, such as
-    Java's, and takes their body for another request. It is given the same header
-    without the offer then.
+    Java's, and takes their body for another request. It is then given the same header
+    without the offer.
 
     Attributes:
-        events: What was found and nobody has taken yet: of each request its header,
+        events: What was found and is not taken yet: for each request its header,
             pieces of its body, and its end.
         is_in_header: Whether the header of a request is incomplete.
     """
@@ -56,10 +56,10 @@ class Parser:
         self._target, self._headers, self._header_bytes = b"", [], 0
 
     def feed(self, data: bytes) -> None:
-        """Reads on.
+        """Parses more data.
 
         Raises:
-            MalformedError: It is no HTTP that can be answered.
+            MalformedError: If it is not HTTP that can be answered.
         """
         self._header_bytes += len(data) if self.is_in_header else 0
         try:
@@ -73,7 +73,7 @@ class Parser:
             self._check_header()
 
     def _parse(self, data: bytes) -> bytes:
-        """Parses; gives what is left where another protocol is offered."""
+        """Parses; returns what is left where another protocol is offered."""
         parser = self._parser
         try:
             parser.feed_data(data)
@@ -98,20 +98,20 @@ class Parser:
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        """Notes that a request begins."""
+        """Begins a request."""
         self.is_in_header = True
         self._target, self._headers, self._header_bytes = b"", [], 0
 
     def on_url(self, url: bytes) -> None:
-        """Notes a piece of the target."""
+        """Adds a piece of the target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes a header."""
+        """Adds a header."""
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Takes the header, unless it comes again without an offer."""
+        """Reports the header, unless it will be parsed again without an offer."""
         if not self._parser.should_upgrade():
             self.is_in_header = False
             self._header_bytes = sum(len(n) + len(x) for n, x in self._headers)
@@ -120,7 +120,7 @@ class Parser:
             self.events.append(Request.of(method, self._target, self._headers))
 
     def on_message_complete(self) -> None:
-        """Takes the end of a request."""
+        """Reports the end of a request."""
         if not self._parser.should_upgrade():
             is_old = self._parser.get_http_version() == "1.0"
             self.events.append(End(self._parser.should_keep_alive() and not is_old))

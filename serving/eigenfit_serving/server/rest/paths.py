@@ -1,4 +1,4 @@
-"""Which resource a method and a path name."""
+"""Finds the resource that a method and a path name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LARGEST_VERSION = 2**63 - 1
 
 
 class Route(NamedTuple):
-    """A request that makes sense.
+    """What a valid request asks for.
 
     Attributes:
         action: `predict`, `status`, `metadata` or `list`.
-        spec: Of the model; its name is empty for `list`.
+        spec: Model and version; the name is empty for `list`.
     """
 
     action: str
@@ -41,11 +41,11 @@ def is_api(target: str) -> bool:
 
 
 def route(method: str, target: str) -> Route:
-    """Finds what is asked for.
+    """Finds what a request asks for.
 
     Args:
-        method: In upper case.
-        target: Path and, if there is one, `?` and the query, as they were sent.
+        method: Method in upper case.
+        target: Path, and `?` with the query if there is one, as sent.
 
     Raises:
         ServingError: INVALID_ARGUMENT, with TensorFlow Serving's texts; UNIMPLEMENTED
@@ -58,7 +58,7 @@ def route(method: str, target: str) -> Route:
     """
     pattern = {"POST": _RUN, "GET": _LOOK}.get(method)
     match = pattern.fullmatch(target) if pattern is not None else None
-    # The real one compares the last word with its case, after matching without.
+    # TensorFlow Serving ignores case here, but then compares the last word with it.
     if match is None or (method == "POST" and not match[4].islower()):
         raise invalid(f"Malformed request: {method} {target}")
     name, version, label, last = match.groups()

@@ -19,7 +19,7 @@ from eigenfit_serving.server.watching.gate import RequestGate
 _BACKLOG = 2048
 
 _FLUSH_SECONDS = 1.0
-"""For the last replies, after the requests were given up."""
+"""Time for the last replies, after requests were given up."""
 
 
 class RestServer:
@@ -27,13 +27,13 @@ class RestServer:
 
     Args:
         models: Where requests find models.
-        gate: Lets requests in.
-        options: Of the server; `rest_api_port` 0 takes any free port.
-        budget: Of memory; one of its own if not given.
+        gate: Admits requests.
+        options: Options of the server; `rest_api_port` 0 takes any free port.
+        budget: Memory budget of requests; one of its own if not given.
         run: Runs a signature.
 
     Raises:
-        ServingError: A file that the options name does not hold what it should.
+        ServingError: If a file that the options name cannot be read or parsed.
 
     Example:
         A server on a free port, of models that a registry holds::
@@ -70,7 +70,7 @@ class RestServer:
             The port.
 
         Raises:
-            OSError: The port cannot be had.
+            OSError: If the port cannot be bound.
         """
         listener = _listen(self._options.host, self._options.rest_api_port)
         self._server = self._loop.run_until_complete(
@@ -89,7 +89,7 @@ class RestServer:
         """Stops listening, and waits for requests that are being answered.
 
         Args:
-            grace: Seconds after which they are broken off.
+            grace: Seconds after which they are given up.
         """
         if self._server is not None:
             ended = asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)

@@ -14,10 +14,10 @@ class Elements(NamedTuple):
     """How JSON holds the elements of tensors of one dtype.
 
     Attributes:
-        dtype: Of the arrays.
-        parsed: In which numbers are read, before they are narrowed to `dtype`.
-        types: What a parser makes of the elements.
-        limits: Of whole numbers; None for others.
+        dtype: Dtype of the arrays.
+        parsed: Dtype in which numbers are read, before they are narrowed to `dtype`.
+        types: Python types that a parser may make of the elements.
+        limits: Smallest and largest whole number; None for other dtypes.
     """
 
     dtype: np.dtype
@@ -44,7 +44,7 @@ _BY_NAME = {
 }
 
 ELEMENTS = {DataType.Value(name): x for name, x in _BY_NAME.items()}
-"""What JSON can hold, by the number in `DataType`."""
+"""The dtypes that JSON can hold, by their number in `DataType`."""
 
 STRING = DataType.Value("DT_STRING")
 
@@ -65,7 +65,7 @@ def name_of(number: int) -> str:
 
 
 def array_dtype(number: int) -> np.dtype | None:
-    """Finds the dtype of arrays, also where JSON has no elements for it."""
+    """Finds the dtype of arrays, even if JSON cannot hold it; None if unknown."""
     try:
         return kind_of_number(number).dtype
     except ValueError:

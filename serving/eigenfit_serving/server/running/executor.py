@@ -1,8 +1,8 @@
 """Loads a SavedModel and runs its signatures.
 
-Signatures are run by the name that the runtime knows their functions by, below the
-checks of `tf.function`: that takes half the time, and what does not fit is reported by
-the runtime, as in TensorFlow Serving. What TensorFlow 1 saved is wrapped by the loader.
+Signatures are run by the runtime's names of their functions, below the checks of
+`tf.function`: that takes half the time, and the runtime reports what does not fit, as
+in TensorFlow Serving. What TensorFlow 1 saved is wrapped by the loader.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from eigenfit_serving.server.running.dtypes import name_of
 from eigenfit_serving.server.running.saved_graph import read_signatures
 
 TIMED_OUT = "Timed out waiting for notification"
-"""Of the runtime, when a deadline has passed."""
+"""The runtime's message when a deadline has passed."""
 
 _log = logging.getLogger(__name__)
 
-# What only eager execution adds, before and behind.
+# What only eager execution adds to a message, before and after.
 _EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
 
 
@@ -40,8 +40,8 @@ class _Program:
     """The function of one signature.
 
     Attributes:
-        function: Keeps it alive.
-        inputs: Names and types, in the order of the function.
+        function: The function, which this keeps alive.
+        inputs: Types of the inputs by name, in the order of the function.
         outputs: Places of the outputs by name.
     """
 
@@ -51,7 +51,7 @@ class _Program:
 
     @classmethod
     def of(cls, function: Any) -> _Program:
-        """Takes the function of a signature, as `tf.saved_model.load` gives it."""
+        """Wraps the function of a signature, as `tf.saved_model.load` returns it."""
         names = function._arg_keywords
         types = [tensor.dtype for tensor in function.inputs[: len(names)]]
         outputs = sorted(function.structured_outputs)
@@ -59,7 +59,7 @@ class _Program:
         return cls(function, dict(zip(names, types, strict=True)), places)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
-        """Runs the function; gives all its outputs."""
+        """Runs the function; returns all its outputs."""
         tensors = [tf.constant(inputs[name]) for name in self.inputs]
         function, context = self.function, cast(Any, eager_context.context())
         return context.call_function(
@@ -74,9 +74,9 @@ class SavedModel:
 
     Args:
         path: Folder of the version.
-        name: Of the model.
-        version: Its number.
-        options: `saved_model_tags` and the numbers of threads are used.
+        name: Name of the model.
+        version: Number of the version.
+        options: Options, of which `saved_model_tags` and numbers of threads are used.
 
     Attributes:
         compiled: Names of the signatures that XLA compiles.
@@ -136,7 +136,7 @@ class SavedModel:
             context.on_cancel(None)
 
     def close(self) -> None:
-        """Lets go of the functions and variables."""
+        """Releases the functions and variables."""
         self._model, self._programs = None, {}
 
 
@@ -173,10 +173,10 @@ def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
 
 
 def _array(value: Any) -> np.ndarray:
-    r"""Makes an array of what a run gave.
+    r"""Makes an array of an output of a run.
 
-    A string tensor without dimensions comes as bytes, of which NumPy would drop zeros
-    at the end; other tensors without dimensions come as NumPy's scalars.
+    A string tensor without dimensions comes as bytes, whose trailing zeros NumPy would
+    drop; other tensors without dimensions come as NumPy scalars.
 
     >>> _array(b"a\x00")
     array(b'a\x00', dtype=object)
@@ -186,7 +186,7 @@ def _array(value: Any) -> np.ndarray:
 
 @contextmanager
 def _translated(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Makes errors of the protocol of what is raised while a model loads or runs."""
+    """Translates what is raised while a model loads or runs to protocol errors."""
     try:
         yield
     except tf.errors.OpError as error:

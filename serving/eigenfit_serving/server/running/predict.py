@@ -1,4 +1,4 @@
-"""Prediction, apart from how requests and answers travel."""
+"""Prediction, independent of how requests and answers travel."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def predict(
     """Runs one signature.
 
     Args:
-        servable: What to run.
-        signature_name: Empty for `serving_default`.
+        servable: Version to run.
+        signature_name: Name of the signature; empty for `serving_default`.
         inputs: Arrays by the names of the signature; each is looked up once, after the
             names were checked, so that a mapping may parse it then.
         output_filter: Names of the outputs that are wanted; all if empty.
-        context: Of the request; its signature and rows are filled in.
-        options: Limits, and what else is checked.
+        context: Context of the request; its signature and rows are filled in.
+        options: Options, of which limits and `strict_shapes` are used.
 
     Returns:
         The name of the signature, and the outputs by name.
@@ -54,7 +54,7 @@ def predict(
             context.rows = array.shape[0]
         if options.strict_shapes:
             _check_shape(alias, array, signature.inputs[alias])
-    # The records that come with a model are no requests.
+    # Warm-up requests are not limited.
     if context.entrypoint != WARMUP:
         _check_limits(arrays, options)
     outputs = _wanted(signature, output_filter)
@@ -62,7 +62,7 @@ def predict(
         results = servable.run(used, arrays, outputs, context)
     except ServingError as error:
         if error.code is Code.INVALID_ARGUMENT:
-            # Rather the input whose shape is wrong than nodes of the graph.
+            # Name the input whose shape is wrong, rather than nodes of the graph.
             for alias, array in arrays.items():
                 _check_shape(alias, array, signature.inputs[alias])
         raise

@@ -30,7 +30,7 @@ def read_signatures(path: str, tags: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def needs_variables(path: str) -> bool:
-    """Tells whether a SavedModel restores variables; not if it cannot be read."""
+    """Tells whether a SavedModel restores variables; False if it cannot be read."""
     try:
         saved = _parse(path)
     except ServingError:

@@ -14,19 +14,19 @@ from eigenfit_serving.protocol.status import Code
 from eigenfit_serving.server.interfaces import RequestContext
 
 _LONGEST = 256
-"""Characters of the name of a model, which a caller may have invented."""
+"""Most characters of the name of a model, which a caller may have invented."""
 
 _CAPACITY = 10_000
-"""Lines that wait to be written."""
+"""Most lines that wait to be written."""
 
 
 class AccessLog:
     """Writes lines in a thread of its own, so that a slow reader stops no request.
 
-    Lines that find no place are dropped; the next line says how many.
+    Lines that find no room are dropped; the next line says how many.
 
     Args:
-        stream: Where to; standard output if not given.
+        stream: Stream to write to; standard output if not given.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -37,7 +37,7 @@ class AccessLog:
         self._thread.start()
 
     def request(self, context: RequestContext, code: Code, seconds: float) -> None:
-        """Writes what is known of a request that is over."""
+        """Writes the line of a request that has ended."""
         self.write(
             {
                 "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
@@ -56,7 +56,7 @@ class AccessLog:
         )
 
     def write(self, line: dict[str, Any]) -> None:
-        """Writes a line."""
+        """Queues a line to be written; drops it if too many wait."""
         if self._dropped:
             line = {**line, "dropped_lines": self._dropped}
         try:

@@ -14,17 +14,17 @@ from eigenfit_serving.server.watching.metrics import Metrics
 
 
 class RequestGate:
-    """Lets requests in, counts and logs them, until it is closed.
+    """Admits, counts and logs requests, until it is closed.
 
     Args:
         metrics: Where requests are counted.
-        log: Where requests are logged, if they are.
-        max_in_flight: Requests that are worked on at the same time.
+        log: Where requests are logged; None for no log.
+        max_in_flight: Most requests in progress at a time; more are refused.
 
     Attributes:
-        draining: Whether the server is about to stop: it is not ready any more, but
-            may still let requests in.
-        in_flight: Number of requests that are being worked on.
+        draining: Whether the server is about to stop: it is no longer ready, but may
+            still admit requests.
+        in_flight: Number of requests in progress.
     """
 
     def __init__(
@@ -61,20 +61,20 @@ class RequestGate:
             self.note(context, code, seconds)
 
     def note(self, context: RequestContext, code: Code, seconds: float = 0.0) -> None:
-        """Writes the line of the access log of a request."""
+        """Writes a request's line to the access log."""
         if self._log is not None:
             self._log.request(context, code, seconds)
 
     def close(self) -> None:
-        """Lets no more requests in."""
+        """Refuses all further requests."""
         with self._changed:
             self.draining = self._is_closed = True
 
     def wait_empty(self, timeout: float) -> bool:
-        """Waits until no request is being worked on.
+        """Waits until no request is in progress, at most `timeout` seconds.
 
         Returns:
-            Whether that is so.
+            Whether none is.
         """
         with self._changed:
             return self._changed.wait_for(lambda: not self.in_flight, timeout)

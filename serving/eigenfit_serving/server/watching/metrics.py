@@ -1,7 +1,7 @@
-"""What the server counts, in the text format of Prometheus.
+"""The metrics of the server, in the text format of Prometheus.
 
 Two metrics have the names and labels that they have in TensorFlow Serving; the others
-are ours. No label holds what only callers know.
+are eigenfit's own. No label holds what callers invent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eigenfit_serving.server.interfaces import RequestContext
 _SERVING = ":tensorflow:serving"
 
 _MICROSECONDS = tuple(float(f"{10 * 1.8**i:g}") for i in range(33))
-"""As TensorFlow Serving writes them."""
+"""Bounds of the buckets, as TensorFlow Serving writes them."""
 
 _SECONDS = tuple(5e-4 * 2**i for i in range(18))
 
@@ -70,11 +70,11 @@ class Metrics:
         )
 
     def begin(self) -> None:
-        """Notes that a request is let in."""
+        """Counts a request that is admitted."""
         self._in_flight.inc()
 
     def end(self, context: RequestContext, code: Code, seconds: float) -> None:
-        """Notes that a request is over."""
+        """Counts and times a request that has ended."""
         self._in_flight.dec()
         if context.api != "predict":
             return
@@ -88,21 +88,21 @@ class Metrics:
             self._seconds.labels(model, context.signature).observe(seconds)
 
     def reject(self, reason: str) -> None:
-        """Notes that a request is refused."""
+        """Counts a request that is refused."""
         self._rejected.labels(reason).inc()
 
     def compiled(self, model: str, seconds: float) -> None:
-        """Notes the first run of a shape that XLA compiles."""
+        """Times the first run of a shape that XLA compiles."""
         self._compiled.labels(model).observe(seconds)
 
     def fitted(self, model: str, results: np.ndarray) -> None:
-        """Notes how fits ended."""
+        """Counts fits by their result codes."""
         codes, counts = np.unique(np.ravel(results), return_counts=True)
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
             self._rows.labels(model, str(code)).inc(count)
 
     def watch(self, states: States) -> None:
-        """Says where the states of models are to be asked for."""
+        """Sets the function that lists the states of models."""
         self._registry.register(_States(states))
 
     def render(self) -> bytes:

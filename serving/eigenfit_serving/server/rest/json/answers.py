@@ -2,7 +2,7 @@
 
 NaN and infinity are the bare tokens `NaN`, `Infinity` and `-Infinity`, which orjson
 does not write; pieces that hold one are written by the standard library. Both hold the
-lock of Python while they write: in pieces, so that other requests come to their turn.
+lock of Python while they write, so they write in pieces to let other requests run.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs row by row: values if there is one output, objects if several.
 
     Args:
-        outputs: By name, all of one first dimension.
+        outputs: Arrays by name, all with the same first dimension.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, if they are not, or their dtype has no JSON.
+        ServingError: INVALID_ARGUMENT, if it differs, or JSON cannot hold a dtype.
 
     Example:
         >>> predictions({"y": np.array([[1.0], [np.inf]])})
@@ -62,7 +62,7 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs as they are: the value if there is one, an object if several.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, if a dtype has no JSON.
+        ServingError: INVALID_ARGUMENT, if JSON cannot hold a dtype.
 
     Example:
         >>> columns({"y": np.float64(2)})
@@ -84,7 +84,7 @@ def _check_some(outputs: Mapping[str, np.ndarray]) -> None:
 
 
 def _columns(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Writes arrays under their names; one alone without."""
+    """Writes arrays under their names; a single one without its name."""
     texts = [_array(name, x) for name, x in arrays.items()]
     if len(texts) == 1:
         return texts[0]
@@ -105,7 +105,7 @@ def _rows(
     """Writes the rows of arrays as a list, in pieces.
 
     Args:
-        arrays: Of one first dimension.
+        arrays: Arrays by name, all with the same first dimension.
         write_row: Writes one row, if it is larger than a piece.
         write_few: Writes a list of rows.
     """
@@ -123,7 +123,7 @@ def _rows(
 
 
 def _small_array(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Writes the only array."""
+    """Writes a single array in one go."""
     [(name, array)] = arrays.items()
     finite = _all_finite([array])
     if finite and array.ndim and array.dtype.kind != "O":

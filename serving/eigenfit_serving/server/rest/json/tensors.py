@@ -19,11 +19,11 @@ from eigenfit_serving.server.rest.json.values import (
 
 @dataclass(frozen=True)
 class PredictInputs:
-    """What a predict request asks for.
+    """The inputs of a predict request.
 
     Attributes:
-        arrays: By name of the input.
-        by_row: Whether it was `instances`, and the answer is `predictions`.
+        arrays: Arrays by name of the input.
+        by_row: Whether they came as `instances`, to be answered by `predictions`.
     """
 
     arrays: dict[str, np.ndarray]
@@ -34,7 +34,7 @@ def signature_name_of(document: Mapping[str, Any]) -> str:
     """Reads `signature_name`, which may be missing.
 
     Raises:
-        ServingError: It is not a string.
+        ServingError: If it is not a string.
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
@@ -54,10 +54,10 @@ def predict_inputs(
     """Converts the tensors of a request.
 
     Args:
-        document: Its body.
-        kinds: Number in `DataType` by name, of the inputs of the signature.
-        signature_name: As asked for.
-        max_rows: Rows that there may be; 0 for any number.
+        document: Parsed body.
+        kinds: Numbers in `DataType` of the inputs of the signature, by name.
+        signature_name: Signature asked for, for messages.
+        max_rows: Most rows of `instances`; 0 for any number.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -130,7 +130,7 @@ def _is_named(row: Any) -> bool:
 
 
 def _columns(rows: list[Any], kinds: Mapping[str, int]) -> dict[str, list[Any]]:
-    """Takes objects apart; gives nothing if one has other keys."""
+    """Splits objects into columns; returns none if one has other keys."""
     if set(map(type, rows)) - {dict} or set(map(len, rows)) - {len(kinds)}:
         return {}
     try:
@@ -140,7 +140,7 @@ def _columns(rows: list[Any], kinds: Mapping[str, int]) -> dict[str, list[Any]]:
 
 
 def _faults(rows: list[Any], kinds: Mapping[str, int]) -> Iterator[ServingError]:
-    """Finds which rows do not fit, and why."""
+    """Yields the errors of rows that do not fit."""
     is_named, only = _is_named(rows[0]), min(kinds)
     wanted, got = ("object", "list") if is_named else ("value/list", "object")
     shapes: dict[str, tuple[int, ...]] = {}
@@ -172,7 +172,7 @@ def _check(
     kinds: Mapping[str, int],
     shapes: dict[str, tuple[int, ...]],
 ) -> None:
-    """Compares a value with the first of its name."""
+    """Checks a value, also against the first of its name."""
     if name not in kinds:
         raise invalid(f"JSON object: does not have named input: {name}")
     array = to_array(value, kinds[name])

@@ -1,7 +1,7 @@
-"""Reading JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
+"""Reads JSON as TensorFlow Serving does: bare NaN and Infinity, text after the value.
 
-What orjson takes is what almost every request is. Where it refuses, the parser of the
-standard library reads the bare tokens, or says what is wrong and where.
+orjson parses almost every request. Where it refuses, the parser of the standard library
+reads the bare tokens, or says what is wrong and where.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     them.
 
     Args:
-        body: Of a request.
+        body: Body of a request, inflated.
 
     Raises:
         ServingError: INVALID_ARGUMENT, with the reason and the offset in bytes.
@@ -84,7 +84,7 @@ def _parse_leniently(body: bytes) -> Any:
         raise fault(error.msg.removesuffix(" at"), error.pos) from None
     except RecursionError:
         raise fault("Nested too deep", first) from None
-    except ValueError:  # of a whole number with thousands of digits
+    except ValueError:  # a whole number with thousands of digits
         value, end = None, len(plain)
     if _LARGE.search(plain, first, end):
         for match in _NUMBERS.finditer(plain, first, end):

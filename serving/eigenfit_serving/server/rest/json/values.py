@@ -1,7 +1,7 @@
-"""JSON values become arrays; ragged and ill-typed ones are told apart.
+"""JSON values become arrays; ragged and ill-typed ones are refused.
 
-Whole levels of nested lists are looked at in C. Only when something does not fit are
-the values walked one by one, to name the first that does not.
+Whole levels of nested lists are checked in C. Only when something does not fit are
+the values visited one by one, to name the first that does not.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from eigenfit_serving.server.running.dtypes import (
 )
 
 MAX_RANK = 32
-"""Dimensions of a tensor; NumPy 1 has no more."""
+"""Most dimensions of a tensor; NumPy 1 allows no more."""
 
 _SHOWN = 256
-"""Bytes of a value that an error names."""
+"""Most bytes of a value that an error shows."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 _ENCODER = json.JSONEncoder(indent=4, ensure_ascii=False)
@@ -38,8 +38,8 @@ def to_array(value: Any, dtype: int) -> np.ndarray:
     """Converts a JSON value; its shape is that of its first elements.
 
     Args:
-        value: Parsed.
-        dtype: Number in `DataType`.
+        value: Parsed JSON value.
+        dtype: Number of the dtype in `DataType`.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -51,7 +51,7 @@ def to_array(value: Any, dtype: int) -> np.ndarray:
 
 
 def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
-    """Converts a JSON value, or gives None if something in it does not fit."""
+    """Converts a JSON value, or returns None if something in it does not fit."""
     shape = shape_of(value)
     leaves = [value]
     for size in shape:
@@ -76,10 +76,10 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Follows the first elements of nested lists.
+    """Returns the shape of nested lists, following their first elements.
 
     Raises:
-        ServingError: They are nested too deep.
+        ServingError: If they are nested too deep.
     """
     shape = []
     while isinstance(value, list):
@@ -105,7 +105,7 @@ def decode(value: Any) -> bytes:
     """Decodes an object of the one key `b64`.
 
     Raises:
-        ServingError: It is no such object, or not base64.
+        ServingError: If it is no such object, or not base64.
     """
     if not is_base64(value):
         raise invalid(
@@ -121,7 +121,7 @@ def decode(value: Any) -> bytes:
 
 
 def encode(text: str) -> bytes:
-    """Gives the bytes that a string of a request stood for."""
+    """Returns the bytes that a string of a request stood for."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -140,7 +140,7 @@ def describe(value: Any) -> str:
 
 
 def _fit(leaves: list[Any], dtype: int) -> bool:
-    """Tells whether a tensor can have these elements."""
+    """Tells whether a tensor of a dtype can have these elements."""
     if not leaves:
         return array_dtype(dtype) is not None
     elements = ELEMENTS.get(dtype)
@@ -155,7 +155,7 @@ def _fit(leaves: list[Any], dtype: int) -> bool:
 def _faults(
     value: Any, level: int, shape: tuple[int, ...], dtype: int
 ) -> Iterator[ServingError]:
-    """Finds what does not fit a shape and a dtype, in the order of the document."""
+    """Yields errors of what does not fit a shape and a dtype, in document order."""
     rank = len(shape)
     if not isinstance(value, list):
         if level == rank:
