@@ -65,15 +65,15 @@ def export_solver(
         solver: Solver to export.
         base_path: Folder of the versions `1`, `2`, ...; created if missing.
         formats: Names of formats, keys of `FORMATS`.
-        max_steps_limit: Largest `max_steps` that a caller may ask for; higher values
-            are clipped inside the exported functions. Default: the method's own limit.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
+            the exported functions. The method's own limit by default.
         warmup_batches: Batch sizes that TensorFlow Serving runs before it offers the
             version; empty for no warm-up.
-        stablehlo_batches: Batch sizes for which StableHLO programs are compiled.
+        stablehlo_batches: Batch sizes for which StableHLO is compiled.
         start: Start of fits that are given none: `[p]`, or the first row of `[s, p]`;
             or a `Start`, which may be a distribution. By default there is no such
             start, and random starts are drawn as in `eigenfit.multistart`.
-        progress: Called with a word or two on what is being done.
+        progress: Called with what is being done, in a word or two.
         only: Names of the functions of a SavedModel, written without probes: a model
             for private use, made in a fraction of the time. By default all but those
             with weights per member.
@@ -173,8 +173,8 @@ def save_model(
     Args:
         solver: Solver to export.
         base_path: Folder of the versions `1`, `2`, ...; created if missing.
-        max_steps_limit: Largest `max_steps` that a caller may ask for; higher values
-            are clipped inside the exported functions. Default: the method's own limit.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
+            the exported functions. The method's own limit by default.
         warmup_batches: Batch sizes that TensorFlow Serving runs before it offers the
             version; empty for no warm-up.
         start: As for `export_solver`.

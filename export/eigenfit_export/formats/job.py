@@ -17,13 +17,13 @@ class Job:
 
     Attributes:
         solver: Solver to export.
-        folder: Folder of the version being written.
-        probes: Inputs and expected outputs by function; writers may add their own.
-        max_steps_limit: Largest `max_steps` that a caller may ask for.
-        warmup_batches: Batch sizes that a server runs when it loads the model.
-        stablehlo_batches: Batch sizes for which StableHLO programs are compiled.
+        folder: Folder of the version.
+        probes: Inputs and expected outputs by function; writers may add some.
+        max_steps_limit: Largest `max_steps` of a caller.
+        warmup_batches: Batch sizes that a server runs first.
+        stablehlo_batches: Batch sizes for which StableHLO is compiled.
         start: Start of fits that are given none.
-        progress: Called with a word or two on what is being done.
+        progress: Called with what is being done.
         only: Names of the functions of a SavedModel; None for all.
     """
 

@@ -52,9 +52,9 @@ def fit(
         problem: Problem to fit.
         method: Method that takes the steps.
         initial: Starts, `[b, p]`.
-        targets: Levels to fit, `[b, m]`.
-        tolerance: Loss at which a member has converged, `[b]`; 0 for the default.
-        max_steps: Step limit of each member, `[b]` int32.
+        targets: Targets, `[b, m]`.
+        tolerance: Loss of convergence, `[b]`; 0 for the default.
+        max_steps: Step limits, `[b]` int32.
 
     Returns:
         The fields of `eigenfit.Solution`.

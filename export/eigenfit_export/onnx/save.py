@@ -73,15 +73,14 @@ def save_onnx(
         functions: Names from `FUNCTIONS`; by default all that the problem has:
             gradients by parameters need one matrix whose levels are observed.
         any_order: Whether the first three take any order even for small problems.
-        max_steps_limit: Largest `max_steps` that a caller may ask for; higher values
-            are clipped inside the model. Default: the method's own limit.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
+            the model. The method's own limit by default.
         start: Start of fits that are given none; stored in the metadata of `fit`.
-        probes: Inputs and expected outputs by stem of the file name (see
-            `onnx_probes`); recorded by default.
+        probes: Expected outputs by file name (see `onnx_probes`); recorded by default.
         progress: Called with the file name of each model.
 
     Returns:
-        The paths, by stem of the file name, such as `fit_float64`.
+        The files, by name such as `fit_float64`.
 
     Raises:
         ImportError: If the packages of the extra `onnx` are missing.

@@ -57,8 +57,8 @@ def measure(
         function: Takes and returns arrays `[b, ...]` by name.
         inputs: Its inputs.
         dtype: Dtype in which runtimes compute; sets the size of the perturbations.
-        again: The same function, run eagerly or not traced before: the perturbation
-            acts at tracing. Default: `function`.
+        again: The same function, run eagerly or not traced before, since perturbations
+            act at tracing; `function` by default.
 
     Example:
         >>> from eigenfit.eigen import decompose

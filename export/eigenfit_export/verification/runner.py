@@ -131,8 +131,8 @@ def difference(
         found: Output of the artefact, `[b, ...]`.
         expected: Stored output, `[b, ...]`.
         allowed: Absolute tolerance of each member, `[b]`.
-        least: Lower limit, `[b]`, of the size that errors are divided by: the largest
-            expected number, or 1 if that is 0.
+        least: Smallest size of an output, `[b]`; errors are relative to the larger of
+            it and the largest expected number, or to 1.
 
     Returns:
         The difference of the worst member; infinity where shapes, NaNs or integers

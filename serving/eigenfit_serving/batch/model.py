@@ -45,13 +45,13 @@ class ModelFacts:
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Reads the facts of the newest version of a model, or of a given version.
+    """Reads the facts of the newest version of a model, or of a version.
 
     Args:
         path: Folder of the model or version.
 
     Raises:
-        InputError: If there is no model, or none that this eigenfit reads.
+        InputError: If there is no model that this eigenfit reads.
     """
     folder = newest_version(path)
     if folder is None:

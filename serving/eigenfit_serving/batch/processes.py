@@ -61,7 +61,7 @@ def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
     Args:
-        threads: Number of threads of linear algebra libraries.
+        threads: Threads of linear algebra libraries.
         gpu: Index of the only GPU that it sees; None for none.
     """
     return {

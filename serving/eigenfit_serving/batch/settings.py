@@ -25,8 +25,8 @@ class Settings:
 
     Attributes:
         seed: Seed of the random starts.
-        starts: Number of fits per row; None for one.
-        keep: Solutions to keep with `starts`: the best one, or all distinct ones.
+        starts: Fits per row; None for one.
+        keep: With `starts`, whether to keep the best solution or all distinct ones.
         tolerance: Loss at which a fit has converged, for rows without their own; None
             for the default, relative to the targets of each row.
         max_steps: Step limit, for rows without their own.
@@ -51,7 +51,7 @@ class Job:
     Attributes:
         model: Facts of the exported model.
         settings: How rows are solved.
-        batch_size: Number of fits in one call of the model.
+        batch_size: Fits in one call of the model.
         threads: TensorFlow threads in each worker.
         gpu: Whether workers compute on a GPU.
         inputs: Parquet files of the rows, with the number of rows in each.
@@ -98,8 +98,8 @@ def rows_per_part(job: Job, total: int, workers: int) -> int:
 
     Args:
         job: Job of the workers.
-        total: Number of rows in the input.
-        workers: Number of workers that share it.
+        total: Rows of the input.
+        workers: Workers that share it.
     """
     facts = job.model
     own = facts.targets + 2 * facts.parameters + facts.levels + 8

@@ -53,7 +53,7 @@ class ServerError(ClientError):
 
 
 class InvalidRequest(ServerError):  # noqa: N818
-    """The request is wrong and cannot be answered: shapes, names, dtypes."""
+    """The request is wrong: shapes, names, dtypes."""
 
 
 class NotFound(ServerError):  # noqa: N818
@@ -65,7 +65,7 @@ class AccessDenied(ServerError):  # noqa: N818
 
 
 class Overloaded(ServerError):  # noqa: N818
-    """The server has too many requests, or this one is too large for now."""
+    """Too many requests, or one that is too large for now."""
 
 
 class DeadlineExceeded(ServerError):  # noqa: N818

@@ -58,7 +58,7 @@ class Iteration:
         return bool(self._running.any())
 
     def advance(self, new: dict[str, np.ndarray]) -> None:
-        """Takes over the state after one more step, for members that have not ended."""
+        """Takes over the state after one more step, except of ended members."""
         idle = np.ones(self._batch, bool)
         for name, before in self.state.items():
             wide = (...,) + (np.newaxis,) * (before.ndim - len(self._batch))

@@ -16,14 +16,14 @@ _random = random.Random()
 class Retries:
     """How often to try again, and the pauses between tries.
 
-    Only errors are retried that show that the server did not do the work: UNAVAILABLE
-    (503), and failed connections. A pause is drawn between 0 and `first * 2^k`, at most
-    `longest`, so that many clients do not come back together.
+    Only calls are repeated that the server did not carry out: UNAVAILABLE (503), and
+    failed connections. A pause is drawn between 0 and `first * 2^k`, at most `longest`,
+    so that many clients do not come back together.
 
     Attributes:
         number: Number of tries after the first.
-        first: Upper limit of the first pause, in seconds.
-        longest: Upper limit of any pause, in seconds.
+        first: Limit of the first pause, in seconds.
+        longest: Limit of any pause, in seconds.
     """
 
     number: int = 3

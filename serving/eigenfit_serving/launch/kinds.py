@@ -52,11 +52,11 @@ def choose(kind: str, models: Models, options: LaunchOptions, scratch: Path) -> 
         kind: One of `KINDS`; `auto` takes the first that is available:
             tensorflow_model_server on the PATH, its container, our own server.
         models: Models to serve.
-        options: Ports and other options.
-        scratch: Folder for files that the server needs while it runs.
+        options: Ports and the rest.
+        scratch: Folder that lives as long as the server.
 
     Raises:
-        InputError: If that kind is not available on this machine.
+        InputError: If that kind is not available here.
     """
     if kind not in KINDS:
         raise InputError(f"--kind = {kind!r}: must be one of {', '.join(KINDS)}.")

@@ -21,15 +21,15 @@ class LaunchOptions:
         host: Address to listen on.
         port: Port for gRPC; 0 for a free one.
         rest_port: Port for REST; 0 for a free one.
-        batching: File of batching parameters; True for the server's defaults, False
-            for no batching.
-        monitoring: File of a monitoring configuration, which switches metrics on.
+        batching: File of batching parameters; True for TensorFlow Serving's defaults.
+            No effect on the embedded server.
+        monitoring: File of monitoring parameters, which switches metrics on.
         tls_cert: Server certificate in PEM; needs `tls_key`.
-        tls_key: Private key of `tls_cert`, in PEM.
-        tls_ca: CA certificates in PEM that must have signed those of clients.
+        tls_key: Private key of `tls_cert`.
+        tls_ca: CA certificates that must have signed those of clients.
         api_key_file: File with the key that callers must send; embedded server only.
         image: Image for the kind `docker`.
-        extra: Further flags, placed after all others.
+        extra: Further flags, after all others.
     """
 
     host: str = LOCAL

@@ -64,12 +64,13 @@ def serve(
         port: Port for gRPC; 0 for a free one.
         rest_port: Port for REST; 0 for a free one.
         model_name: Name of the model; by default that of its folder.
-        batching: A file of batching parameters, or True for the server's defaults.
-        monitoring: A file of a monitoring configuration, which switches metrics on.
+        batching: A file of batching parameters, or True for the defaults; no effect on
+            our server.
+        monitoring: A file of monitoring parameters, which switches metrics on.
         tls_cert: Server certificate in PEM; needs `tls_key`. TensorFlow Serving
             encrypts gRPC only, our server REST as well.
-        tls_key: Private key of `tls_cert`, in PEM.
-        tls_ca: CA certificates in PEM that must have signed those of clients.
+        tls_key: Private key of `tls_cert`.
+        tls_ca: CA certificates that must have signed those of clients.
         api_key_file: A file with the key that callers must send; our server only.
         image: Image for the kind `docker`.
         flags: Further flags of tensorflow_model_server, such as
@@ -135,8 +136,8 @@ class Served:
         models: Names of the models.
         port: Port for gRPC.
         rest_port: Port for REST.
-        grpc_url: URL for `Client`, over gRPC.
-        rest_url: URL for `Client`, browsers and curl, over REST.
+        grpc_url: URL for `Client`.
+        rest_url: URL for `Client`, browsers and curl.
     """
 
     def __init__(

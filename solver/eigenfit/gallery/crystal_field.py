@@ -23,7 +23,7 @@ def stevens_operators(twice_J: int) -> dict[str, np.ndarray]:
     """Builds the Stevens operators of fourth and sixth order with fourfold symmetry.
 
     Args:
-        twice_J: Twice the angular momentum, 2 J, an integer of at least 1.
+        twice_J: Twice the angular momentum J, at least 1.
 
     Returns:
         O40, O44, O60 and O64, each `[2 J + 1, 2 J + 1]` in the basis m = -J..J.

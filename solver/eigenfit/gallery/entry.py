@@ -172,8 +172,8 @@ def published(
 
     Args:
         names: Names of the q numbers, with units.
-        values: `[q]`, or `[a, q]` for several equally good answers.
-        tolerances: Largest difference of each value, or one for all.
+        values: `[q]`, or `[a, q]` for several answers.
+        tolerances: Like `values`, or one for all.
         find: Maps an entry and a solution to the `[q]` numbers found.
 
     Raises:
@@ -202,7 +202,7 @@ def parameters(
     Args:
         names: Names of the q unknowns, with units.
         values: `[q]` or `[a, q]`.
-        tolerances: Largest difference of each value, or one for all.
+        tolerances: Like `values`, or one for all.
         indices: Indices of these unknowns; all by default.
         signs: Whether signs count; if they are convention, magnitudes are compared.
     """

@@ -55,7 +55,7 @@ def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.
 
     Args:
         id_type: Type of `id`.
-        facts: Facts of the model; its dtype is that of the numbers.
+        facts: Facts of the model.
         several: Whether rows have several starts.
     """
     import pyarrow as pa
@@ -93,15 +93,15 @@ def build_answers(
     """Assembles the output rows of a batch.
 
     Args:
-        schema: Columns of the output; see `output_schema`.
+        schema: See `output_schema`.
         ids: Ids of the rows, `[b]`.
-        first: Index of the first row in the whole input.
+        first: Index of the first row in the input.
         chosen: `s` solutions; `row` counts within the batch. Rows without one are bad.
-        fits: The fits of the `s` solutions.
-        texts: What is wrong with each row, `[b]`; None if no row is malformed.
-        bad_code: Result code of bad rows.
+        fits: Fits of the `s` solutions.
+        texts: What is wrong with each row, `[b]`; None if none is malformed.
+        bad_code: Result of bad rows.
         worker: Name of the worker.
-        seconds: Time per row, in seconds.
+        seconds: Time per row.
     """
     import pyarrow as pa
 
@@ -170,7 +170,7 @@ def _code_texts() -> list[str]:
 
 
 def named_counts(counts: list[int]) -> dict[str, int]:
-    """Converts counts by code to a dict by name, without zeros.
+    """Names counts by code, without zeros.
 
     Example:
         >>> named_counts([3, 0, 1])

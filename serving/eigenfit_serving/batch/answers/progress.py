@@ -36,8 +36,8 @@ def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
     Args:
         console: Console for a bar on a terminal, else a line now and then; None for
             no output.
-        total: Number of rows in the input.
-        before: Number of rows done by earlier runs.
+        total: Rows of the input.
+        before: Rows done by earlier runs.
     """
     if console is None:
         yield lambda counts, rate: None

@@ -53,18 +53,18 @@ class BatchReport:
         input: Path of the input.
         output: Path of the output.
         rows: Number of input rows to solve.
-        counts: Number of rows by name of the result code; zeros are left out.
-        success: Number of rows that converged or reached a least-squares minimum.
+        counts: Rows by name of the result code; zeros are left out.
+        success: Rows that converged or reached a least-squares minimum.
         start: Where rows without `initial` began: given starts, or the name of the
             draw; as in the manifest of the model.
-        rows_before: Number of rows done by earlier runs.
+        rows_before: Rows done by earlier runs.
         engine: `local` or `ray`.
         workers: Number of processes or actors.
-        batch_size: Number of fits in one call of the model.
+        batch_size: Fits in one call of the model.
         seed: Seed of the random starts.
-        starts: Number of starts per row; None for one.
-        keep: Which solutions were kept with several starts: `best` or `all`.
-        seconds: Wall time of this run, in seconds.
+        starts: Starts per row; None for one.
+        keep: What was kept of several starts: `best` or `all`.
+        seconds: Wall time of this run.
         seconds_starting: Part of it until the first worker was ready.
         seconds_assembling: Part of it spent joining parts in one file.
         rows_per_second: Rate of this run between these two phases.
@@ -97,7 +97,7 @@ class BatchReport:
         """Writes the report as JSON.
 
         Args:
-            path: File to write; replaced atomically if it exists.
+            path: File to write.
             draft: Temporary name of the file, on the same disk.
 
         Raises:
@@ -113,7 +113,7 @@ class BatchReport:
         return BatchReport(**json.loads(path.read_text(encoding="utf-8")))
 
     def print(self, console: Console) -> None:
-        """Prints the report: counts, start, times and output."""
+        """Prints the report."""
         from rich.table import Table
         from rich.text import Text
 

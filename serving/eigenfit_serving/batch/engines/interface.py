@@ -36,7 +36,7 @@ class Engine(Protocol):
     Attributes:
         name: `local` or `ray`.
         workers: Number of workers; None until it is known.
-        cores: Number of cores per worker.
+        cores: Cores per worker.
     """
 
     name: str

@@ -31,7 +31,7 @@ class LocalEngine:
     Args:
         workers: Number of processes.
         gpus: Number of GPUs, assigned to the workers in turn; 0 for none.
-        cores: Number of cores per worker.
+        cores: Cores per worker.
     """
 
     name = "local"

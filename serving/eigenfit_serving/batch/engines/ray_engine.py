@@ -35,7 +35,7 @@ class RayEngine:
     Args:
         workers: Number of actors; None for as many as the cluster has cores for.
         gpus: Number of GPUs that they share; 0 for none.
-        cores: Number of cores per actor.
+        cores: Cores per actor.
         address: Address of a cluster, "auto" or "host:6379"; None starts a local one,
             which ends with the run.
     """

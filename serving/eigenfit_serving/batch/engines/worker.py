@@ -61,8 +61,8 @@ class Worker:
     Args:
         job: Job of the workers.
         name: Name of this worker, for the answers.
-        load: Makes the kernel, given the job and the name.
-        tell: Called with the rows of the current part solved so far, by code.
+        load: Makes the kernel.
+        tell: Called with the rows of the part solved so far, by code.
 
     Raises:
         InputError: If the model cannot be loaded.

@@ -26,8 +26,8 @@ def export_problem(
         problem: The problem file, which has been read without error.
         folder: Folder of the model; a model that is there already is kept.
         weighted: Whether rows may have weights of their own.
-        max_steps: Step limit that the model must allow; None for the method's default.
-        threads: Number of threads of linear algebra libraries.
+        max_steps: Step limit to allow; None for the method's default.
+        threads: Threads of linear algebra libraries.
 
     Raises:
         InputError: If the export fails.

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 FAN_OUT = 8
-"""Number of pieces that a part is divided into if it kills workers."""
+"""Pieces that a part is divided into if it kills workers."""
 TRIES = 2
-"""Number of workers that a part may kill before it is divided."""
+"""Workers that a part may kill before it is divided."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
     """Divides the rows that are not done into parts.
 
     Args:
-        total: Number of rows in the input.
+        total: Rows of the input.
         size: Rows per part; parts begin at multiples of it, and after parts done.
         done: Number of rows in each part done, by its first row; these may have other
             sizes, and do not overlap.

@@ -80,7 +80,7 @@ class Places:
 
     @property
     def agreement(self) -> Path:
-        """The file that records model, input and settings of the run."""
+        """The file that holds the run's agreement."""
         return self.state / "run.json"
 
     @property

@@ -38,7 +38,7 @@ class Model:
         path: Its path, as given.
         problem: The problem file; None for an exported model.
         facts: Facts of an exported model; None for a problem file.
-        digest: SHA-256 of the manifest, or of the problem file and its data files.
+        digest: SHA-256 of the manifest, or of problem and data files.
     """
 
     path: Path
@@ -68,8 +68,7 @@ class Model:
         """Checks settings of a run against the model.
 
         Raises:
-            InputError: If the tolerance vanishes in the model's dtype, or the steps
-                exceed its limit.
+            InputError: If the model cannot meet them.
         """
         dtype = self.facts.dtype if self.facts else None
         if self.problem is not None:

@@ -46,8 +46,8 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     lowest loss.
 
     Args:
-        loss: Loss of each fit, `[b, k]`.
-        result: Result code of each fit, `[b, k]`.
+        loss: Losses, `[b, k]`.
+        result: Result codes, `[b, k]`.
 
     Returns:
         `b` solutions; `starts` counts the starts that converged, or that ended in a
@@ -84,13 +84,13 @@ def pairs_within(
     least: float | None = None,
     difference: Difference = np.subtract,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds pairs of successful fits of a row whose distance lies in a range.
+    """Finds pairs of successes in a row whose distance lies in a range.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
-        result: Result code of each fit, `[b, k]`.
-        most: Largest distance, relative to the norm of the first of the pair.
-        least: Distance that they must exceed, likewise; None for no lower limit.
+        result: Result codes, `[b, k]`.
+        most: Largest distance, relative to the norm of the first one.
+        least: Distance that they must exceed; None for any.
         difference: Difference of parameters, without whole periods.
 
     Returns:
@@ -135,8 +135,8 @@ def distinct(
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
-        loss: Loss of each fit, `[b, k]`.
-        result: Result code of each fit, `[b, k]`.
+        loss: Losses, `[b, k]`.
+        result: Result codes, `[b, k]`.
         same: Further pairs that are known to be the same, as indices into `b * k`.
         finished: `[b, k]` bool, fits that no more steps can improve; all by default.
         difference: As for `pairs_within`.

@@ -61,7 +61,7 @@ class Fitter:
 
     Args:
         facts: Facts of the model.
-        batch_size: Number of fits in one call.
+        batch_size: Fits in one call.
     """
 
     def __init__(self, facts: ModelFacts, batch_size: int) -> None:

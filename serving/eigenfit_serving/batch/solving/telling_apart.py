@@ -37,10 +37,10 @@ def all_distinct(
 ) -> tuple[Fits, Chosen]:
     """Finds the distinct solutions of rows.
 
-    Parameters that are equivalent by signs and periods count as one solution, as in
+    Parameters that signs and periods make equivalent count as one solution, as in
     `eigenfit.multistart`. Two fits near each other have the same solution if they meet
-    when continued, or, if they cannot be continued to the end, if the loss half-way
-    between them is not above both of theirs.
+    when continued, or, if not continued to the end, if the loss half-way between them
+    is not above both of theirs.
 
     Args:
         fitter: Fitter that has made the fits.

@@ -120,10 +120,10 @@ def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
 
     Args:
         path: Path of the file.
-        argument: Name of the argument that gave it, for the message.
+        argument: Argument that gave it, for the message.
 
     Raises:
-        InputError: If the block raises an OSError or ValueError.
+        InputError: If the block fails to read.
     """
     try:
         yield

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 2**22
-"""Number of bytes that are parsed at a time; no record may be longer."""
+"""Bytes that are parsed at a time; no record may be longer."""
 
 TORN = (
     "a field begins with a quote that does not close it, so that several lines were "
@@ -51,8 +51,7 @@ class CSVFile:
 
     Attributes:
         names: Names of its columns.
-        quoted_lines: Number of lines that belong to a row begun on an earlier line;
-            known after `batches`.
+        quoted_lines: Lines that belong to a row begun on an earlier one.
 
     Raises:
         ValueError: If the file is UTF-16, or a quote in its first line is not closed.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BUFFER = 2**20
-"""Number of bytes of a column that are read at a time."""
+"""Bytes of a column that are read at a time."""
 
 
 class Reader:
