@@ -21,8 +21,8 @@ REAL, IMAG = "_real", "_imag"
 def matrix_names(problem: Problem) -> list[str]:
     """Names the matrices: `matrix`, or `matrix_<label>` for each of several blocks.
 
-    Characters of a label other than letters, digits and underscores become underscores;
-    of labels that then coincide, later ones get the number of their block.
+    In labels, all but letters, digits and underscores become underscores; of labels
+    that then coincide, later ones get the number of their block.
 
     Example:
         >>> import eigenfit as ef

@@ -115,8 +115,8 @@ def signatures_of(
 
     Args:
         solver: Solver to export.
-        max_steps_limit: Largest `max_steps`; higher values are clipped inside the
-            graph. Default: the method's own limit.
+        max_steps_limit: Largest `max_steps`; higher ones are clipped inside the graph.
+            The method's own limit by default.
         mode: How the functions run; graph mode is what is exported, since TensorFlow
             Serving refuses what XLA compiles unless started with a flag.
         start: Start, or distribution of starts; the natural draw by default.

@@ -103,7 +103,7 @@ class StableHlo:
             return {name: np.asarray(value) for name, value in outputs.items()}
 
     def start(self, **inputs: Any) -> dict[str, Any]:
-        """Like a call, but returns JAX arrays, which may still be being computed."""
+        """Like a call, but returns JAX arrays, which may not be computed yet."""
         import jax
 
         specs = self.signature["inputs"]

@@ -1,8 +1,8 @@
 """The whole fit as one function without branches, which do not convert to ONNX.
 
 The method is the solver's own, and so are limits, units and result codes. Unlike in
-`eigenfit.fitting.loop`, members that have ended stay in the batch, and the moved start
-is computed without asking first whether any member sits on a kink.
+`eigenfit.fitting.loop`, members that have ended stay in the batch, and the start moved
+off a kink is always computed, whether or not any member sits on one.
 """
 
 from __future__ import annotations

@@ -236,8 +236,8 @@ def fit(solver: Solver, max_steps_limit: int | None = None) -> Program:
 
     Args:
         solver: Solver whose problem and method are exported.
-        max_steps_limit: Largest `max_steps`; higher values are clipped inside the
-            model. Default: the method's own limit.
+        max_steps_limit: Largest `max_steps`; higher ones are clipped inside the model.
+            The method's own limit by default.
 
     Example:
         >>> import eigenfit as ef

@@ -50,7 +50,7 @@ class Signature:
 
 
 class Metadata(NamedTuple):
-    """Version and signatures of a model, as the server reports them."""
+    """Version and signatures of a model."""
 
     model: str
     version: int | None
@@ -75,7 +75,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """The model that a call addresses, with a version or a label."""
+    """The model that a call addresses."""
 
     name: str
     version: int | None = None

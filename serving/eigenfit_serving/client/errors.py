@@ -40,7 +40,7 @@ class ServerError(ClientError):
 
     Attributes:
         code: Status code of gRPC, also if the call went over REST.
-        message: Text of the server, without the code.
+        message: Text of the server.
     """
 
     def __init__(self, code: Code, message: str) -> None:

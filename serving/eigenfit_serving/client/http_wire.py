@@ -35,7 +35,7 @@ except ImportError:  # the client works without it, but more slowly
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request, as `encode` makes it."""
+    """An HTTP request."""
 
     method: str
     path: str

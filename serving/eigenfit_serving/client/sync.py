@@ -279,7 +279,7 @@ def describe(
     label: str | None,
     api_key: str | None,
 ) -> str:
-    """Writes the arguments of a client for its repr, with secrets masked."""
+    """Writes the arguments of a client, with secrets masked."""
     parts = [repr(parse_address(server).shown if isinstance(server, str) else server)]
     named = {"model": model, "version": version, "label": label}
     parts += [f"{name}={value!r}" for name, value in named.items() if value is not None]

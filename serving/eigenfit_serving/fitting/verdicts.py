@@ -18,7 +18,7 @@ def spoken(name: str) -> str:
 
 
 def family_text(result: str, dimension: int) -> str:
-    """Says that an answer is one of a continuum; empty if it is isolated.
+    """Writes that an answer is one of a continuum; empty if it is isolated.
 
     Args:
         result: Name of the result.
