@@ -122,7 +122,7 @@ class LoadedSolver:
 
         Args:
             seed: `[...]` integer; a member's draw does not depend on the others.
-            targets: Levels to fit, `[..., m]`.
+            targets: Values to fit, `[..., m]`.
             weights: As for `fit`.
             tolerance: As for `fit`.
             max_steps: As for `fit`.

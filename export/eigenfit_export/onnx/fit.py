@@ -52,7 +52,7 @@ def fit(
         problem: Problem to fit.
         method: Method that takes the steps.
         initial: Starts, `[b, p]`.
-        targets: Targets, `[b, m]`.
+        targets: Values to fit, `[b, m]`.
         tolerance: Loss of convergence, `[b]`; 0 for the default.
         max_steps: Step limits, `[b]` int32.
 

@@ -27,8 +27,8 @@ class ModelFacts:
         levels: Number N of eigenvalues.
         start: Start of fits that are given none, as in the manifest.
         scales: How strongly each parameter acts, relative to the strongest.
-        freedom: Signs and periods of parameters that leave all levels as they are, as
-            in the manifest; {} for none.
+        freedom: Signs and periods of parameters that change nothing observed, as in
+            the manifest; {} for none.
     """
 
     folder: Path

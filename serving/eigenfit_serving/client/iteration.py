@@ -15,7 +15,7 @@ def tolerance_of(tolerance: Any, targets: Any, state: dict[str, np.ndarray]) -> 
 
     Args:
         tolerance: Tolerance of the caller; None for one relative to the targets.
-        targets: Levels to fit, `[..., m]`.
+        targets: Values to fit, `[..., m]`.
         state: State of the method, by name.
     """
     if tolerance is not None:

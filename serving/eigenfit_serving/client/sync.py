@@ -136,7 +136,7 @@ class Client:
 
         Args:
             seed: `[...]` integer; a member's draw does not depend on the others.
-            targets: Targets, `[..., m]`.
+            targets: Values to fit, `[..., m]`.
             tolerance: As for `fit`.
             max_steps: As for `fit`.
 
@@ -155,8 +155,8 @@ class Client:
         """Computes loss, gradient and eigenvalues.
 
         Args:
-            parameters: Parameters, `[..., p]`.
-            targets: Targets, `[..., m]`.
+            parameters: `[..., p]`.
+            targets: Values to fit, `[..., m]`.
         """
         return self._run(self._operations.gradient(parameters, targets))
 
@@ -200,7 +200,7 @@ class Client:
 
         Args:
             initial: Starts, `[..., p]`.
-            targets: Targets, `[..., m]`.
+            targets: Values to fit, `[..., m]`.
             tolerance: `[...]`, as for `fit`; None for residuals of 1e-10 of the
                 largest target (1e-5 in float32), for a model without weights.
             max_steps: Step limit, `[...]` integer.

@@ -67,7 +67,7 @@ class Prober:
             self.news.append(f"model {name} is {state}")
 
     def describe(self) -> str:
-        """Describes the models that are still awaited, and their states."""
+        """Describes the models still awaited, and their states."""
         return "; ".join(f"model {x} is {self._states[x]}" for x in self.waiting)
 
     def _get(self, path: str) -> tuple[int, dict[str, Any]]:

@@ -101,7 +101,7 @@ def build_answers(
         texts: What is wrong with each row, `[b]`; None if none is malformed.
         bad_code: Result of bad rows.
         worker: Name of the worker.
-        seconds: Time per row.
+        seconds: Time per row, in seconds.
     """
     import pyarrow as pa
 

@@ -154,7 +154,7 @@ class Table:
         return self.schema.field("id").type
 
     def agreement(self) -> list[list[Any]]:
-        """Returns path, size and time of change of each file, to detect changes."""
+        """Returns path, size and time of change of each file."""
         found = []
         for file in self.files:
             status = file.stat()

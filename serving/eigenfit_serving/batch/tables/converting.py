@@ -120,7 +120,7 @@ def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
 
     Args:
         path: Path of the file.
-        argument: Argument that gave it, for the message.
+        argument: Argument that gave it.
 
     Raises:
         InputError: If the block fails to read.
