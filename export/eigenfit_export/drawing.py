@@ -23,17 +23,17 @@ Draw = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def drawing(problem: Problem, start: Start | None = None) -> Draw:
     """Makes the function that draws a start for each member.
 
-    The natural distribution is that of `eigenfit.multistart`; the numbers are others:
-    Philox counters (Salmon et al., SC 2011), the same on every device and under XLA.
-    What a member draws depends on its own seed and targets only.
+    The natural distribution is that of `eigenfit.multistart`, but the generator is
+    another: Philox counters (Salmon et al., SC 2011), the same on every device and
+    under XLA. A member's draw depends on its own seed and targets only.
 
     Args:
-        problem: What is fitted.
-        start: From what it is drawn; given starts are no draw, and the natural one
-            takes their place.
+        problem: Problem to fit.
+        start: Distribution of the starts; the natural one by default, and also if
+            `start` holds given starts.
 
     Returns:
-        A function of `seed [b]` int32 and `targets [b, m]` that gives `[b, p]`.
+        A function of `seed [b]` int32 and `targets [b, m]` that returns `[b, p]`.
 
     Example:
         >>> import eigenfit as ef
@@ -77,7 +77,7 @@ def _over_periods(problem: Problem, draw: Draw) -> Draw:
 
 
 def _sizes(problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
-    # Of parameters for targets `[b, m]`: `[b, p]` or `[p]`.
+    # A function from targets `[b, m]` to sizes of the parameters, `[b, p]` or `[p]`.
     dtype = problem.parameter_dtype
     sizes = natural_sizes(problem)
     if problem.scales is not None or sizes is None:
@@ -151,7 +151,7 @@ def _in_box(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> Draw:
     dtype = problem.parameter_dtype
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
-    # At r below, at r above the only bound: of the same exponential distance.
+    # With a single bound, the distance from it is exponential, above or below.
     base = np.where(has_lower, low, high)
     sign = tf.constant(np.where(has_lower, 1.0, -1.0), dtype)
     sizes = _sizes(problem)
@@ -160,13 +160,13 @@ def _in_box(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> Draw:
         size = sizes(targets)
         reach = sign * tf.maximum(size, tf.constant(np.abs(base), dtype))
         uniform = tf.cast(_unit(problem, seed, 1), dtype)
-        # In float64, where what is drawn is never 1.
+        # In float64, in which the draw is never 1.
         distance = tf.cast(-tf.math.log1p(-_unit(problem, seed, 2)), dtype)
         single = tf.constant(base, dtype) + distance * reach
         inside = tf.constant(low, dtype) + uniform * tf.constant(high - low, dtype)
         bounded = tf.where(has_lower & has_upper, inside, single)
         free = ~has_lower & ~has_upper
-        # Rounding may end on the other side of a bound.
+        # Rounding may land on the wrong side of a bound.
         return problem.limit(tf.where(free, size * _normal(problem, seed), bounded))
 
     return draw
@@ -182,8 +182,8 @@ def _normal(problem: Problem, seed: tf.Tensor) -> tf.Tensor:
 def _unit(problem: Problem, seed: tf.Tensor, stream: int) -> tf.Tensor:
     """Draws float64 numbers between 0 and 1, never 0 or 1, `[b, p]`.
 
-    TensorFlow's kernels and XLA agree on random integers, but make different numbers
-    of them.
+    TensorFlow's kernels and XLA agree on random integers, but convert them to floats
+    differently.
     """
     p = problem.num_parameters
     bits = tf.reshape(random_bits(seed, stream, 2 * p), [-1, p, 2])

@@ -44,7 +44,7 @@ FORMATS: dict[str, Writer] = {
     "onnx": _onnx,
     "stablehlo": _stablehlo,
 }
-"""Writers by name."""
+"""Writers by the name of their format."""
 
 
 def export_solver(
@@ -59,24 +59,24 @@ def export_solver(
     progress: Callable[[str], None] = lambda what: None,
     only: Collection[str] | None = None,
 ) -> Path:
-    """Writes a solver as the next version below a folder, all at once.
+    """Writes a solver as the next version below a folder, atomically.
 
     Args:
-        solver: What to export.
-        base_path: Folder of the versions `1`, `2`, ...; made if missing.
-        formats: Of `FORMATS`.
-        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+        solver: Solver to export.
+        base_path: Folder of the versions `1`, `2`, ...; created if missing.
+        formats: Names of formats, keys of `FORMATS`.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
             the exported functions. The method's own limit by default.
-        warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
-            offers the version; none for no such requests.
-        stablehlo_batches: Sizes of the batches for which StableHLO is made.
-        start: Where fits begin that were told no start: `[p]`, or the first of
-            `[s, p]`; or a `Start`, which may be a distribution. By default there is no
-            such place, and random starts are those of `eigenfit.multistart`.
-        progress: Told what is being done, in a word or two.
-        only: Functions of a SavedModel, without probes: a model for one's own use,
-            which is made in a fraction of the time. By default all of them but those
-            with weights of each member.
+        warmup_batches: Batch sizes that TensorFlow Serving runs before it offers the
+            version; empty for no warm-up.
+        stablehlo_batches: Batch sizes for which StableHLO is compiled.
+        start: Start of fits that are given none: `[p]`, or the first row of `[s, p]`;
+            or a `Start`, which may be a distribution. By default there is no such
+            start, and random starts are drawn as in `eigenfit.multistart`.
+        progress: Called with what is being done, in a word or two.
+        only: Names of the functions of a SavedModel, written without probes: a model
+            for private use, made in a fraction of the time. By default all but those
+            with weights per member.
 
     Returns:
         The folder of the new version.
@@ -85,8 +85,8 @@ def export_solver(
         TypeError: If `solver` is not a Solver.
         ValueError: If a format is unknown, `start` does not fit the problem, or a
             number is out of range.
-        OSError: If the folder cannot be written, or the disk is full. Whatever
-            happens, no part of a version is left.
+        OSError: If the folder cannot be written, or the disk is full. No part of a
+            version is ever left behind.
     """
     if not isinstance(solver, Solver):
         raise TypeError(f"`solver` must be an eigenfit.Solver, got {solver!r}.")
@@ -100,7 +100,7 @@ def export_solver(
     _check_sizes("stablehlo_batches", stablehlo_batches)
     begin = start_of(start, solver.problem)
     if "onnx" in formats:
-        # Before any work: which problems it takes.
+        # Fail before any work if ONNX cannot express the problem.
         from eigenfit_export.onnx.save import programs_of
 
         programs_of(solver)
@@ -142,7 +142,7 @@ def _check_sizes(name: str, values: Sequence[int]) -> None:
 
 
 def _as_os_error(error: tf.errors.OpError, base: Path) -> OSError:
-    # TensorFlow's file system reports with errors of its own.
+    # TensorFlow's file system raises errors of its own.
     text = str(error)
     kinds = {
         "No space left": errno.ENOSPC,
@@ -165,18 +165,18 @@ def save_model(
     warmup_batches: Sequence[int] = BATCHES,
     start: Start | TensorLike | None = None,
 ) -> Path:
-    """Writes a solver as the next SavedModel below a folder, all at once.
+    """Writes a solver as the next SavedModel below a folder, atomically.
 
-    The model is written beside its place and then renamed, so that a server that
+    The model is written to a temporary folder and then renamed, so that a server that
     watches the folder never sees half of it, even if this process is killed.
 
     Args:
-        solver: What to export.
-        base_path: Folder of the versions `1`, `2`, ...; made if missing.
-        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+        solver: Solver to export.
+        base_path: Folder of the versions `1`, `2`, ...; created if missing.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
             the exported functions. The method's own limit by default.
-        warmup_batches: Sizes of the batches that TensorFlow Serving runs before it
-            offers the version; none for no such requests.
+        warmup_batches: Batch sizes that TensorFlow Serving runs before it offers the
+            version; empty for no warm-up.
         start: As for `export_solver`.
 
     Returns:

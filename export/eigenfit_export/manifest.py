@@ -30,10 +30,10 @@ class Check:
     """One function of an artefact and the probe that it must reproduce.
 
     Attributes:
-        function: Its name in the artefact; empty where there is only one.
+        function: Name of the function in the artefact.
         probe: Name of the probe.
-        allowed: Of each output that is no integer, the largest difference in each
-            member: what rounding explains, see `conditions`.
+        allowed: Tolerance of each floating-point output, one absolute difference per
+            member: the effect of rounding, see `conditions`.
     """
 
     function: str
@@ -42,7 +42,7 @@ class Check:
 
     @staticmethod
     def of(function: str, name: str, probe: Probe) -> Check:
-        """Makes the check of a function by a probe of that name."""
+        """Makes the check of a function by a probe that is stored under `name`."""
         allowed = {key: x.tolist() for key, x in probe.allowed.items()}
         return Check(function, name, allowed)
 
@@ -52,9 +52,9 @@ class Artefact:
     """One thing that another program can load.
 
     Attributes:
-        kind: `savedmodel`, `onnx` or `stablehlo`: a key of `verify.RUNTIMES`.
-        path: In the folder of the version, with slashes.
-        checks: What `verify` runs.
+        kind: `savedmodel`, `onnx` or `stablehlo`: a key of `runner.RUNTIMES`.
+        path: Path in the folder of the version, with slashes.
+        checks: Checks that `verify` runs.
         signatures: Names, dtypes and shapes of inputs and outputs by function.
     """
 
@@ -65,7 +65,7 @@ class Artefact:
 
 
 def describe(name: str, dtype: Any, shape: Sequence[int | None]) -> dict[str, Any]:
-    """Describes a tensor: `{"name", "dtype", "shape"}`, None for any size."""
+    """Describes a tensor: `{"name", "dtype", "shape"}`; None stands for any size."""
     return {"name": name, "dtype": tf.as_dtype(dtype).name, "shape": list(shape)}
 
 
@@ -80,12 +80,12 @@ def write_manifest(
     """Writes the probes and the manifest, with digests of all files in the folder.
 
     Args:
-        folder: Of the version, complete but for these two files.
-        solver: What was exported.
-        artefacts: What the folder holds.
-        probes: Inputs and answers by name.
-        limits: What the exported functions hold callers to.
-        start: Where fits begin that were told no start.
+        folder: Folder of the version, complete but for these two files.
+        solver: Solver that was exported.
+        artefacts: Artefacts in the folder.
+        probes: Inputs and expected outputs by name.
+        limits: Limits that the exported functions impose on callers, by name.
+        start: Start of fits that are given none.
     """
     problem = solver.problem
     freedom = freedom_of(problem)
@@ -142,10 +142,10 @@ def _finite(values: np.ndarray) -> list[float | None]:
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Looks whether a manifest says what `verify` needs.
+    """Checks that a manifest holds what `verify` needs.
 
     Raises:
-        ValueError: If it does not; the text names the entry.
+        ValueError: If it does not; the message names the entry.
 
     Example:
         >>> check_manifest({"files": {}, "artefacts": []})
@@ -190,7 +190,7 @@ def _has(entry: Any, **types: type) -> bool:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Lists the files of a version but for the manifest, with slashes."""
+    """Lists the files of a version except the manifest, as paths with slashes."""
     names = (
         PurePosixPath(path.relative_to(folder)).as_posix()
         for path in folder.rglob("*")

@@ -1,7 +1,7 @@
 """Names of exported tensors, none of which is complex or a tuple.
 
-Neither JSON nor ONNX nor JavaScript know complex numbers: a complex tensor `x` goes out
-as `x_real` and `x_imag`. The matrices of a problem of several blocks are
+Neither JSON nor ONNX nor JavaScript has complex numbers: a complex tensor `x` is
+exported as `x_real` and `x_imag`. The matrices of a problem with several blocks are
 `matrix_<label>`.
 """
 
@@ -21,8 +21,8 @@ REAL, IMAG = "_real", "_imag"
 def matrix_names(problem: Problem) -> list[str]:
     """Names the matrices: `matrix`, or `matrix_<label>` for each of several blocks.
 
-    What is no letter, digit or underscore in a label becomes an underscore; labels that
-    then coincide get the number of their block.
+    In labels, all but letters, digits and underscores become underscores; of labels
+    that then coincide, later ones get the number of their block.
 
     Example:
         >>> import eigenfit as ef
@@ -44,7 +44,7 @@ def matrix_names(problem: Problem) -> list[str]:
 
 
 def split_complex(tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Replaces every complex tensor by its real and imaginary part.
+    """Replaces every complex tensor by its real and imaginary parts.
 
     Example:
         >>> parts = split_complex({"x": tf.constant([1 + 2j]), "y": tf.constant([3.0])})
@@ -62,7 +62,7 @@ def split_complex(tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def join_complex(parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Undoes `split_complex`.
+    """Joins the parts made by `split_complex` into complex tensors.
 
     Example:
         >>> joined = join_complex({"x_real": tf.ones([1]), "x_imag": tf.ones([1])})
@@ -82,10 +82,10 @@ def join_complex(parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def state_names(state: Any) -> list[str]:
     """Names the tensors of a method's state, in the order of `tf.nest.flatten`.
 
-    The fields of its `point` keep their names (`targets` becomes `point_targets`,
-    `eigenvectors` of several orders `eigenvectors_0`, ...), others join theirs: a state
-    `(point, damping(mu, growth))` has `parameters`, ..., `damping_mu`,
-    `damping_growth`.
+    The fields of its `point` keep their names (but `targets` becomes `point_targets`,
+    `eigenvectors` of several orders `eigenvectors_0`, ...), other nested names are
+    joined: a state `(point, damping(mu, growth))` has `parameters`, ...,
+    `damping_mu`, `damping_growth`.
     """
     names: list[str] = []
     for field, value in state._asdict().items():

@@ -1,6 +1,6 @@
 """Random bits for many seeds at once, without a loop over the seeds.
 
-`tf.random.stateless_uniform` takes one seed. Asking it in `tf.map_fn` costs 40 us a
+`tf.random.stateless_uniform` takes one seed. Calling it in `tf.map_fn` costs 40 us per
 member, twenty times a whole fit of order 3. These are the same numbers, bit for bit.
 """
 
@@ -21,15 +21,15 @@ Words = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def random_bits(seed: tf.Tensor, stream: int, number: int) -> tf.Tensor:
-    """Draws 32 random bits each by Philox-4x32-10 (Salmon et al., SC 2011).
+    """Draws words of 32 random bits by Philox-4x32-10 (Salmon et al., SC 2011).
 
     Args:
-        seed: `[b]` int32.
-        stream: Of the numbers; others are independent of them. At least 0.
-        number: Of words.
+        seed: Seed of each member, `[b]` int32.
+        stream: Index of the stream, at least 0; streams are independent.
+        number: Number of words per member.
 
     Returns:
-        `[b, number]` uint64, below 2^32: what `tf.random.stateless_uniform` gives for
+        `[b, number]` uint64, below 2^32: what `tf.random.stateless_uniform` returns for
         `seed = [seed, stream]`, no limits, uint32 and "philox".
 
     Example:
@@ -43,7 +43,7 @@ def random_bits(seed: tf.Tensor, stream: int, number: int) -> tf.Tensor:
     low = tf.cast(tf.bitcast(seed, tf.uint32), tf.uint64)[:, tf.newaxis]
     high = tf.where(seed[:, tf.newaxis] < 0, _word(_LOW), _word(0))
     zero = tf.zeros_like(low)
-    # How TensorFlow makes a key and a counter of a seed.
+    # As TensorFlow derives a key and a counter from a seed.
     scrambled = _philox((low, high, zero + stream, zero), _SCRAMBLE)
     groups = tf.cast(tf.range(-(-number // 4)), tf.uint64) + zero
     zeros = tf.zeros_like(groups)
@@ -53,7 +53,7 @@ def random_bits(seed: tf.Tensor, stream: int, number: int) -> tf.Tensor:
 
 
 def _philox(counter: Words, key: Sequence[Any]) -> Words:
-    # Numbers below 2^32 in 64 bits, so that products are whole.
+    # Numbers below 2^32 in 64 bits, so that products do not overflow.
     a, b, c, d = counter
     k, m = (_word(0) + x for x in key)
     for _ in range(_ROUNDS):

@@ -31,15 +31,15 @@ from eigenfit_export.starts import Start
 SERVING_DEFAULT = "serving_default"
 
 FIT_FROM_START = "fit_from_start"
-"""Of models with given starts."""
+"""Exported only if starts are given."""
 
 FIT_WEIGHTED, FIT_WEIGHTED_FROM_RANDOM = "fit_weighted", "fit_weighted_from_random"
-"""Of models that were asked for them."""
+"""Exported only on request."""
 
 FIT_TRACE = "fit_trace"
 
 FLOAT32 = "_float32"
-"""Suffix of the functions that take and give float32, for JavaScript."""
+"""Suffix of the functions that take and return float32, for JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Signature:
     """One exported function.
 
     Attributes:
-        name: Under which it is called.
+        name: Name under which it is called.
         inputs: Named specs, each `[batch, ...]` with an unknown batch size.
-        function: Takes the inputs in this order, gives a dict of outputs, each
+        function: Takes the inputs in this order, returns a dict of outputs, each
             `[batch, ...]`.
         is_compiled: Whether XLA compiles it.
     """
@@ -61,7 +61,7 @@ class Signature:
 
     @cached_property
     def traced(self) -> Any:
-        """The function as a `tf.function`, whoever calls it."""
+        """The function as a `tf.function`, traced once for all callers."""
         return tf.function(self.function, input_signature=self.inputs, autograph=False)
 
 
@@ -72,7 +72,7 @@ def signatures_of(
     start: Start | None = None,
     weighted: bool = False,
 ) -> list[Signature]:
-    """Lists what is exported of a solver.
+    """Lists the functions that are exported for a solver.
 
     With b members, p parameters, m targets, N levels, matrices of order n:
 
@@ -80,47 +80,47 @@ def signatures_of(
       `tolerance [b]`, `max_steps [b]` int32 -> the fields of `eigenfit.Solution`:
       `parameters`, `matrix [b, n, n]`, `eigenvalues [b, N]`, `loss [b]`, `num_steps`,
       `result [b]` int32;
-    - `fit_from_random`: `seed [b]` int32 in the place of `initial`, which becomes an
+    - `fit_from_random`: `seed [b]` int32 in place of `initial`, which becomes an
       output;
-    - `fit_from_start`, if starts are given: no `initial` at all, the fit begins at the
-      first of these, which becomes an output;
+    - `fit_from_start`, if starts are given: no `initial`, the fit begins at the first
+      of these, which becomes an output;
     - `eigenvalues`: `parameters [b, p]` -> `eigenvalues [b, N]`;
     - `gradient`: `parameters`, `targets` -> `loss`, `gradient [b, p]`, `eigenvalues`;
-    - `eigengradient`: `matrix [b, n, n]` of any order, of which the lower triangle is
-      read, `level [b]` int32 (negative ones count from the top) -> `eigenvalues
-      [b, n]`, and the derivative of that level by the matrix, `gradient [b, n, n]`
+    - `eigengradient`: `matrix [b, n, n]` of any order, whose lower triangle is read,
+      `level [b]` int32 (negative ones count from the top) -> `eigenvalues [b, n]`,
+      and the derivative of that level by the matrix, `gradient [b, n, n]`
       (symmetric, `v v^H`) and `gradient_lower` (by the entries of the lower triangle,
       as TensorFlow counts them);
     - `hessian_vector_product`: `parameters`, `targets`, `vector [b, p]` -> `product`;
-      not of problems that observe mode shapes;
-    - `init`: `initial`, `targets` -> the state of the method, a tensor a field;
+      not for problems that observe mode shapes;
+    - `init`: `initial`, `targets` -> the state of the method, one tensor per field;
     - `step`: the state and `targets` -> the new state;
-    - `fit_trace`: as `fit`, and how it got there: up to 65 snapshots of each member,
-      evenly spaced from its start to its end, which fills the places that are left:
+    - `fit_trace`: as `fit`, with its path: up to 65 snapshots of each member, evenly
+      spaced from its start to its end, which is repeated in the places left over:
       `trace_steps [b, 65]` int32, `trace_eigenvalues [b, 65, N]`, `trace_loss
-      [b, 65]`; of at most 144 parameters `trace_parameters [b, 65, p]`, and then, of
-      matrices with at most 144 entries together, `trace_matrix [b, 65, n, n]`;
+      [b, 65]`; for at most 144 parameters `trace_parameters [b, 65, p]`, and then, for
+      matrices with at most 144 entries in all, `trace_matrix [b, 65, n, n]`;
     - `fit_xla`: the fit compiled by XLA;
     - all but `serving_default` and `fit_xla` once more with the suffix `_float32`,
-      which take and give float32 and compute in the dtype of the problem.
+      which take and return float32 and compute in the dtype of the problem.
 
     With `weighted` there are also `fit_weighted` and `fit_weighted_from_random`, which
-    take `weights [b, m]` after `targets`: positive, in the place of the weights and
-    standard deviations of the problem, which the other functions have.
+    take `weights [b, m]` after `targets`: positive, they replace the weights and
+    standard deviations of the problem, which the other functions use.
 
     `tolerance` is a loss, or 0 for the default, which is relative to the targets.
 
-    A bad member gets a result code or NaN, and never disturbs the others. Names of
-    complex tensors and of several matrices are those of `naming`.
+    A bad member gets a result code or NaN, and never disturbs the others. Complex
+    tensors and several matrices are named as in `naming`.
 
     Args:
-        solver: What to export.
-        max_steps_limit: Largest `max_steps`; more are cut to it inside the graph. The
-            method's own limit by default.
-        mode: How the functions run; the graph-mode programs are exported, since
-            TensorFlow Serving refuses what XLA compiles unless started with a flag.
-        start: Where fits begin, or from what they draw; the natural draw by default.
-        weighted: Whether to list functions with weights of each member.
+        solver: Solver to export.
+        max_steps_limit: Largest `max_steps`; higher ones are clipped inside the graph.
+            The method's own limit by default.
+        mode: How the functions run; graph mode is what is exported, since TensorFlow
+            Serving refuses what XLA compiles unless started with a flag.
+        start: Start, or distribution of starts; the natural draw by default.
+        weighted: Whether to list the functions that take weights per member.
 
     Example:
         >>> import eigenfit as ef
@@ -177,7 +177,7 @@ def signatures_of(
 
 
 class _Functions:
-    """The functions of a solver, each of one batch dimension."""
+    """The functions of a solver, each with one batch dimension."""
 
     def __init__(
         self, solver: Solver, max_steps_limit: int, mode: Mode, start: Start
@@ -243,7 +243,7 @@ class _Functions:
         return split_complex(named)
 
     def _traced_matrices(self, parameters: tf.Tensor) -> list[tf.Tensor]:
-        # Parameters are NaN of bad members, of which not every matrix can be assembled.
+        # Bad members have NaN parameters, from which not every structure can assemble.
         b, h, p = tf.unstack(tf.shape(parameters))
         flat = tf.reshape(parameters, [b * h, p])
         bad = tf.reduce_any(tf.math.is_nan(flat), axis=-1)
@@ -257,7 +257,7 @@ class _Functions:
         return [snapshots(x) for x in tf.nest.flatten(A)]
 
     def eigenvalues(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Not by the differentiable function: a SavedModel cannot hold its gradient.
+        # Not the differentiable function: a SavedModel cannot hold its gradient.
         shape = [tf.shape(parameters)[0], self._problem.num_targets]
         point = self._problem.evaluate(parameters, tf.zeros(shape, parameters.dtype))
         return {"eigenvalues": point.eigenvalues}
@@ -326,7 +326,7 @@ def _real_specs(name: str, spec: tf.TensorSpec) -> list[tf.TensorSpec]:
 
 
 def _in_float32(signature: Signature, dtype: tf.DType, mode: Mode) -> Signature:
-    # JavaScript bindings of TensorFlow know no float64 tensors.
+    # TensorFlow's JavaScript bindings have no float64 tensors.
     def function(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         wide = [tf.cast(x, dtype) if x.dtype.is_floating else x for x in arguments]
         program = signature.traced if mode == "graph" else signature.function

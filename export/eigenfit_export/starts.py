@@ -1,12 +1,11 @@
-"""Where fits begin that were told no start: what a model is exported with.
+"""The start with which a model is exported, for fits that are given none.
 
-Draws have names. `given` is no draw but one start or several. `uniform` lies between
-`low` and `high`, `normal` around `centre` with standard deviation `sigma`, and
-`natural` is what `eigenfit.multistart` draws, of which there are several: `spectrum`
-(spectra of the size of the targets, where the structure is linear), `bounds` (between
-the bounds of the parameters), `scales` (of the sizes given for them), `sizes` (of
-those that the targets ask for) and `standard-normal`; see
-`eigenfit.searches.starts.natural_draw`.
+`given` is one start or several, not a distribution. `uniform` draws between `low` and
+`high`, `normal` around `centre` with standard deviation `sigma`, and `natural` as
+`eigenfit.multistart` does, in one of several ways: `spectrum` (spectra of the size of
+the targets, for linear structures), `bounds` (between the bounds of the parameters),
+`scales` (parameters of the given scales), `sizes` (of the sizes that the targets
+imply) and `standard-normal`; see `eigenfit.searches.starts.natural_draw`.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Start:
-    """A start, several of them, or a distribution; made by its class methods.
+    """A start, several of them, or a distribution; made by its static methods.
 
     Attributes:
         kind: `given`, `uniform`, `normal` or `natural`.
         parameters: Given starts, p numbers each; the first one is the default.
-        low: `uniform` begins there, for each parameter or for all.
-        high: And ends there.
-        centre: Of `normal`, for each parameter or for all.
-        sigma: Its standard deviations, for each parameter or for all.
+        low: Lower end of `uniform`, for each parameter or one for all.
+        high: Upper end of `uniform`, likewise.
+        centre: Mean of `normal`, for each parameter or one for all.
+        sigma: Standard deviation of `normal`, likewise.
 
     Example:
         >>> Start.given([1.0, 2.0])
@@ -61,14 +60,14 @@ class Start:
 
     @staticmethod
     def uniform(low: TensorLike, high: TensorLike) -> Start:
-        """Draws between `low` and `high`, numbers or `[p]`."""
+        """Draws uniformly between `low` and `high`, numbers or `[p]`."""
         if not (np.asarray(low) < np.asarray(high)).all():
             raise ValueError("`high` must lie above `low`.")
         return Start("uniform", low=_numbers(low), high=_numbers(high))
 
     @staticmethod
     def normal(centre: TensorLike, sigma: TensorLike) -> Start:
-        """Draws around `centre`, numbers or `[p]`, cut off at bounds."""
+        """Draws around `centre`, clipped to the bounds; numbers or `[p]`."""
         if not (np.asarray(sigma) > 0).all():
             raise ValueError("`sigma` must be positive.")
         return Start("normal", centre=_numbers(centre), sigma=_numbers(sigma))
@@ -79,7 +78,7 @@ class Start:
         return f"Start({', '.join([self.kind, *parts])})"
 
     def document(self) -> dict[str, Any]:
-        """Gives what a manifest says of it; only the fields of its kind."""
+        """Returns its entry in a manifest, with the fields of its kind only."""
         fields: dict[str, Any] = {"kind": self.kind}
         if self.kind == "given":
             fields["parameters"] = [list(row) for row in self.parameters]
@@ -88,11 +87,11 @@ class Start:
         return fields
 
     def check(self, problem: Problem) -> None:
-        """Looks whether it fits a problem.
+        """Checks that it fits a problem.
 
         Raises:
-            ValueError: If there is a number too much or missing, one is not finite,
-                or a given start lies out of bounds.
+            ValueError: If the number of parameters is wrong, one is not finite, or a
+                given start lies out of bounds.
         """
         p = problem.num_parameters
         rows = self.parameters or tuple(
@@ -117,7 +116,7 @@ class Start:
             )
 
     def draw_name(self, problem: Problem) -> str:
-        """Names what starts are drawn from: `uniform`, `normal`, or a natural draw."""
+        """Names the distribution of starts: `uniform`, `normal` or a natural draw."""
         if self.kind in ("uniform", "normal"):
             return self.kind
         return natural_draw(problem)
@@ -132,14 +131,14 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def start_of(value: Any, problem: Problem) -> Start:
-    """Makes a start of what a caller gave, and checks it.
+    """Converts a caller's argument to a start and checks it.
 
     Args:
         value: A `Start`, an array `[p]` or `[s, p]`, or None for the natural draw.
-        problem: What is fitted from there.
+        problem: Problem that is fitted from there.
 
     Raises:
-        ValueError: If it does not fit.
+        ValueError: If the start does not fit the problem.
     """
     if value is None:
         return Start()

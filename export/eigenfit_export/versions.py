@@ -1,4 +1,4 @@
-"""Version folders that appear whole or not at all, however the writer ends."""
+"""Version folders that appear whole or not at all, even if the writer is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STAGING = ".eigenfit-"
-"""Begins the names of folders that are being written."""
+"""Prefix of the names of folders that are being written."""
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Draft:
     """A version that is being written.
 
     Attributes:
-        folder: Where to write; empty at first.
-        version: Where it has gone, once it is published.
+        folder: Folder to write to; empty at first.
+        version: Folder of the published version; None until then.
     """
 
     folder: Path
@@ -29,20 +29,20 @@ class Draft:
 
 @contextlib.contextmanager
 def new_version(base: Path) -> Iterator[Draft]:
-    """Gives an empty folder that becomes the next version when all went well.
+    """Yields an empty folder that becomes the next version if the block succeeds.
 
-    It is filled under a temporary name, written through to the disk and renamed, so
-    that who watches `base` never sees half of it. What a killed writer left behind is
-    removed by the next one.
+    It is filled under a temporary name, synced to disk and renamed, so that whoever
+    watches `base` never sees half of it. The next writer removes what a killed one
+    left behind.
 
     Args:
-        base: Folder of the versions `1`, `2`, ...; made if missing.
+        base: Folder of the versions `1`, `2`, ...; created if missing.
 
     Yields:
         The draft, whose folder is to be filled.
 
     Raises:
-        OSError: If it cannot be written; the reason is in `strerror`.
+        OSError: If the folder cannot be written; the reason is in `strerror`.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as name:
@@ -69,12 +69,12 @@ def new_version(base: Path) -> Iterator[Draft]:
 
 
 def is_version(path: Path) -> bool:
-    """Says whether a name is that of a version, as TensorFlow Serving reads it."""
+    """Returns whether TensorFlow Serving would read the name as a version."""
     return path.name.isascii() and path.name.isdigit()
 
 
 def version_numbers(base: Path) -> list[int]:
-    """Lists numbers that are taken, also by a file or an unfinished folder."""
+    """Lists the numbers that are taken, even by a file or an unfinished folder."""
     return [int(child.name) for child in base.iterdir() if is_version(child)]
 
 
@@ -82,7 +82,7 @@ def _publish(folder: Path, base: Path) -> Path:
     while True:
         version = base / str(max(version_numbers(base), default=0) + 1)
         try:
-            # Fails if another process took this number in the meantime.
+            # Fails if another process has taken this number in the meantime.
             os.rename(folder, version)
         except OSError:
             if not version.exists():
@@ -100,7 +100,7 @@ def _write_through(folder: Path) -> None:
 
 def _sync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders.
+        return  # Windows cannot open folders.
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(handle)
@@ -113,7 +113,7 @@ def _staging(base: Path) -> tuple[Path, int | None]:
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=base))
         with contextlib.suppress(FileNotFoundError):
             lock = _locked(staging, wait=True)
-            # Another writer may have taken it for abandoned before it was locked.
+            # Before the lock, another writer may have removed it as abandoned.
             if staging.exists():
                 return staging, lock
             if lock is not None:
@@ -121,7 +121,7 @@ def _staging(base: Path) -> tuple[Path, int | None]:
 
 
 def _locked(folder: Path, wait: bool = False) -> int | None:
-    # The lock ends with the process that holds it, however that ends.
+    # The system releases the lock when its process ends, in whatever way.
     try:
         import fcntl
     except ImportError:

@@ -18,10 +18,10 @@ from eigenfit_export.signatures import Signature
 WARMUP = PurePath("assets.extra", "tf_serving_warmup_requests")
 
 BATCHES = (1, 8, 64)
-"""Sizes of the batches that are run."""
+"""Default batch sizes of the warm-up requests."""
 
 MAX_RECORDS = 1000
-"""TensorFlow Serving fails to load a model with more."""
+"""Most warm-up requests with which TensorFlow Serving loads a model."""
 
 
 def write_warmup(
@@ -30,22 +30,22 @@ def write_warmup(
     probes: Mapping[str, Probe],
     batches: Sequence[int] = BATCHES,
 ) -> int:
-    """Writes a request for each function and batch size.
+    """Writes a warm-up request for each function and batch size.
 
     Functions compiled by XLA get none: a server that refuses them would refuse the
-    whole model. Every member is the first one of the probe, a valid one.
+    whole model. Every member repeats the first one of the probe, which is valid.
 
     Args:
-        folder: Of the SavedModel.
-        signatures: What the model holds.
-        probes: Input of each, by name.
-        batches: Numbers of members.
+        folder: Folder of the SavedModel.
+        signatures: Functions of the model.
+        probes: Inputs of each function, by its name.
+        batches: Batch sizes.
 
     Returns:
         The number of requests.
 
     Raises:
-        ValueError: If there are more than the server takes.
+        ValueError: If there are more than `MAX_RECORDS`.
     """
     wanted = [x for x in signatures if not x.is_compiled]
     if len(wanted) * len(batches) > MAX_RECORDS:
@@ -67,7 +67,7 @@ def write_warmup(
 
 
 def read_warmup(path: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Reads the requests back: name of the function, and its inputs."""
+    """Reads the requests back: the name of the function and its inputs."""
     requests = []
     for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         request = _message("PredictionLog").FromString(raw).predict_log.request
@@ -90,9 +90,9 @@ def _record(name: str, inputs: Mapping[str, np.ndarray], batch: int) -> bytes:
     return log.SerializeToString()
 
 
-# A message and the bytes of a message look the same on the wire, so that these few
-# fields of tensorflow/serving's apis/*.proto suffice: the map of `inputs` holds
-# serialised TensorProtos. A pool of our own cannot clash with another package's.
+# A message and its serialised bytes look the same on the wire, so these few fields of
+# tensorflow/serving's apis/*.proto suffice: the map of `inputs` holds serialised
+# TensorProtos. A pool of our own cannot clash with another package's.
 
 _FIELDS = {
     "ModelSpec": [("name", 1, None), ("signature_name", 3, None)],

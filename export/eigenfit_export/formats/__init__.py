@@ -1,1 +1,1 @@
-"""The formats of an export, one file each."""
+"""The formats of an export, one module each."""

@@ -1,4 +1,4 @@
-"""What a writer of a format is told."""
+"""The job that the writer of a format is given."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from eigenfit_export.starts import Start
 
 @dataclass(frozen=True)
 class Job:
-    """An export, for the writer of one format.
+    """An export, as the writer of one format sees it.
 
     Attributes:
-        solver: To export.
-        folder: Of the version.
-        probes: Inputs and answers of every function, three members each.
+        solver: Solver to export.
+        folder: Folder of the version.
+        probes: Inputs and expected outputs by function; writers may add some.
         max_steps_limit: Largest `max_steps` of a caller.
-        warmup_batches: Sizes of the batches that a server runs first.
-        stablehlo_batches: Sizes of the batches for which StableHLO is made.
-        start: Where fits begin that were told no start.
-        progress: Told what is being done.
-        only: Functions of a SavedModel; None for all.
+        warmup_batches: Batch sizes that a server runs first.
+        stablehlo_batches: Batch sizes for which StableHLO is compiled.
+        start: Start of fits that are given none.
+        progress: Called with what is being done.
+        only: Names of the functions of a SavedModel; None for all.
     """
 
     solver: Solver

@@ -1,4 +1,4 @@
-"""Puts the ONNX models of a solver into a version, with probes for `verify`."""
+"""Writes the ONNX models of a solver into a version, with probes for `verify`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from eigenfit_export.probes.stored import Probe
 
 FOLDER = "onnx"
 
-_PROBES = "onnx_"  # begins the names of those that no other format shares
+_PROBES = "onnx_"  # prefix of probes that no other format shares
 
 
 def write_onnx(job: Job) -> list[Artefact]:
-    """Writes the models into the folder of a version."""
+    """Writes the models into the folder of a version and adds their probes."""
     from eigenfit_export.onnx import save_onnx
     from eigenfit_export.onnx.probes import onnx_probes
 

@@ -19,7 +19,7 @@ def write_savedmodel(job: Job) -> list[Artefact]:
     )
     signatures = [x for x in listed if only is None or x.name in only]
     functions = {signature.name: signature.traced for signature in signatures}
-    # One function under two names.
+    # The same function under two names.
     if {"fit", SERVING_DEFAULT} <= functions.keys():
         functions[SERVING_DEFAULT] = functions["fit"]
     module = tf.Module()

@@ -28,10 +28,10 @@ from eigenfit_export.signatures import Signature, signatures_of
 from eigenfit_export.starts import Start, start_of
 
 TARGET_VERSION = "1.0.0"
-"""Of the StableHLO artefacts; readers of this version and later ones take them."""
+"""StableHLO version of the artefacts; readers of it or a later one accept them."""
 
 FUNCTION = "fit"
-"""Which function is exported unless another one is asked for."""
+"""Name of the function that is exported by default."""
 
 
 def save_stablehlo(
@@ -43,26 +43,26 @@ def save_stablehlo(
     max_steps_limit: int | None = None,
     start: Start | TensorLike | None = None,
 ) -> Path:
-    """Writes one function, compiled for a batch size, as StableHLO.
+    """Writes one function as StableHLO, compiled for one batch size.
 
     Large constants, such as the bases of a structure, are arguments of the program and
-    stored beside it. `run_stablehlo` runs the file by JAX.
+    stored beside it. `run_stablehlo` runs the file with JAX.
 
     Args:
-        solver: What to export.
-        path: Of the file; replaced whole if it exists.
-        batch: Number b of members of every call.
-        function: Name of a function of `signatures_of`.
+        solver: Solver to export.
+        path: File to write; replaced atomically if it exists.
+        batch: Number b of members in every call.
+        function: Name of the function, one of `signatures_of`.
         max_steps_limit: As for `signatures_of`.
-        start: As for `export_solver`; kept beside the program, for calls without
+        start: As for `export_solver`; stored beside the program, for calls without
             `initial`.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
         TypeError: If `solver` is not a Solver.
-        ValueError: If there is no such function.
+        ValueError: If there is no such function, or it takes matrices of any order.
         OSError: If the file cannot be written.
 
     Example:
@@ -105,7 +105,7 @@ def save_stablehlo(
 
 
 def write_stablehlo(job: Job) -> list[Artefact]:
-    """Writes a file for each batch size into the folder of a version."""
+    """Writes one file per batch size into the folder of a version."""
     artefacts = []
     for batch in job.stablehlo_batches:
         name = f"{FUNCTION}_b{batch}"

@@ -1,1 +1,1 @@
-"""Reads exports back."""
+"""Loads exported solvers."""

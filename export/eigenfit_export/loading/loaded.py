@@ -1,4 +1,4 @@
-"""Reads SavedModels back."""
+"""Loads exported SavedModels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from eigenfit_export.signatures import (
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
-    """Reads a solver back.
+    """Loads a solver that was exported as a SavedModel.
 
     Args:
-        path: The folder of a version, or the one above, for the newest version.
+        path: Folder of a version, or the one above it for the newest version.
 
     Raises:
         FileNotFoundError: If there is no model.
-        ValueError: If it is a SavedModel of something else.
+        ValueError: If the SavedModel was not written by eigenfit.
     """
     base = Path(path)
     folder = newest_version(base)
@@ -54,11 +54,11 @@ def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
 
 
 class LoadedSolver:
-    """The functions of a Solver, read from a SavedModel.
+    """The functions of a Solver, loaded from a SavedModel.
 
     Attributes:
         signatures: The exported functions by name; see `signatures_of`.
-        manifest: What the model was made from.
+        manifest: Manifest of the export: problem, method, limits and files.
     """
 
     def __init__(self, model: Any, manifest: dict[str, Any]) -> None:
@@ -78,16 +78,14 @@ class LoadedSolver:
         """Fits parameters to targets; see `eigenfit.Solver.fit`.
 
         Without `initial` the fit begins at the start with which the model was exported.
-        With `weights`, `[..., m]` and positive, these take the place of the weights and
-        standard deviations of the problem, in a model that was exported with
-        `fit_weighted`.
+        `weights`, `[..., m]` and positive, replace the weights and standard deviations
+        of the problem; the model must have been exported with `fit_weighted`.
 
-        Targets that do not ascend, and limits out of range, give
-        `Result.invalid_input` for their member. `max_steps` above the limit of the
-        export are cut to it.
+        A member whose targets do not ascend, or whose limits are out of range, gets
+        `Result.invalid_input`. `max_steps` above the limit of the export is clipped.
 
         Raises:
-            TypeError: If there are no targets.
+            TypeError: If `targets` is missing, or `weights` come without `initial`.
             ValueError: If a shape does not fit, or `initial` is left out and the model
                 was exported without a start.
         """
@@ -123,14 +121,14 @@ class LoadedSolver:
         """Fits from starts drawn inside the model.
 
         Args:
-            seed: `[...]` integer; a member draws the same whatever its neighbours.
-            targets: `[..., m]`.
+            seed: `[...]` integer; a member's draw does not depend on the others.
+            targets: Values to fit, `[..., m]`.
             weights: As for `fit`.
             tolerance: As for `fit`.
             max_steps: As for `fit`.
 
         Returns:
-            The starts `[..., p]`, and the solution.
+            The starts `[..., p]` and the solution.
         """
         given = {"targets": targets, **self._limits(tolerance, max_steps)}
         name = "fit_from_random"
@@ -144,7 +142,7 @@ class LoadedSolver:
         return self._call("eigenvalues", parameters=parameters)["eigenvalues"]
 
     def gradient(self, parameters: TensorLike, targets: TensorLike) -> Gradient:
-        """Computes loss, gradient, eigenvalues; see `eigenfit.Solver.gradient`."""
+        """Computes loss, gradient and eigenvalues; see `eigenfit.Solver.gradient`."""
         return Gradient(
             **self._call("gradient", parameters=parameters, targets=targets)
         )
@@ -155,8 +153,9 @@ class LoadedSolver:
         """Computes the derivative of a level by the matrix.
 
         Args:
-            matrix: `[..., n, n]`, of which the lower triangle is read.
-            level: `[...]` integer; negative ones count from the top.
+            matrix: `[..., n, n]`; only the lower triangle is read.
+            level: Index of the level, `[...]` integer; negative ones count from the
+                top.
 
         Returns:
             `eigenvalues` `[..., n]`, `gradient` and `gradient_lower` `[..., n, n]`,
@@ -182,17 +181,17 @@ class LoadedSolver:
         )["product"]
 
     def init(self, initial: TensorLike, targets: TensorLike) -> dict[str, tf.Tensor]:
-        """Starts the method: its state, by name; see `eigenfit.Solver.init`."""
+        """Returns the method's first state, by name; see `eigenfit.Solver.init`."""
         return self._call("init", initial=initial, targets=targets)
 
     def step(
         self, state: dict[str, tf.Tensor], targets: TensorLike
     ) -> dict[str, tf.Tensor]:
-        """Makes one step of the method; see `eigenfit.Solver.step`."""
+        """Takes one step of the method; see `eigenfit.Solver.step`."""
         return self._call("step", **state, targets=targets)
 
     def _limits(self, tolerance: Any, max_steps: Any) -> dict[str, Any]:
-        # A tolerance of 0 is the default, relative to the targets.
+        # A tolerance of 0 stands for the default, which is relative to the targets.
         steps = self.manifest["default_max_steps"] if max_steps is None else max_steps
         return {
             "tolerance": 0.0 if tolerance is None else tolerance,

@@ -9,17 +9,17 @@ from typing import Any
 from eigenfit_export.versions import is_version
 
 MANIFEST = PurePath("assets.extra", "eigenfit.json")
-"""In the folder of a version."""
+"""Path of the manifest in the folder of a version."""
 
 FORMAT = 2
-"""Of the manifest; readers refuse a higher one, and `verify` a lower one."""
+"""Format of the manifest; readers refuse a higher one, and `verify` a lower one."""
 
 
 def newest_version(path: Path) -> Path | None:
     """Finds the newest version of a model; None if there is none.
 
     Args:
-        path: Of the model, or of a version, which is itself the answer.
+        path: Folder of the model, or of a version, which is then the answer.
 
     Example:
         >>> import tempfile
@@ -43,8 +43,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads the manifest of a version.
 
     Raises:
-        FileNotFoundError: If it has none.
-        ValueError: If it cannot be read, or is of a later format.
+        FileNotFoundError: If the folder has none.
+        ValueError: If the manifest is damaged, or of a later format.
     """
     path = folder / MANIFEST
     try:

@@ -1,4 +1,4 @@
-"""Runs StableHLO files by JAX; needs neither TensorFlow nor the rest of eigenfit.
+"""Runs StableHLO files with JAX; needs neither TensorFlow nor the rest of eigenfit.
 
 This file may be copied to a machine that has only NumPy and JAX.
 """
@@ -20,11 +20,11 @@ CONSTANT = "constants/{}.npy"
 
 
 class StableHlo:
-    """A function read from a file of `save_stablehlo`.
+    """A function loaded from a file of `save_stablehlo`.
 
     Args:
-        path: Of the file.
-        device: `"cpu"`, `"gpu"`, a device of JAX, or None for JAX's default.
+        path: File to load.
+        device: `"cpu"`, `"gpu"`, a JAX device, or None for JAX's default.
 
     Attributes:
         signature: `inputs` and `outputs`, each with `name`, `dtype` and `shape`.
@@ -32,7 +32,7 @@ class StableHlo:
     Raises:
         ImportError: If JAX is not installed.
         FileNotFoundError: If there is no such file.
-        ValueError: If it is something else.
+        ValueError: If `save_stablehlo` did not write the file, or it is damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: Any = None) -> None:
@@ -63,23 +63,22 @@ class StableHlo:
 
     @property
     def batch(self) -> int:
-        """Number of members of every call."""
+        """Number of members in every call."""
         return self.signature["inputs"][0]["shape"][0]
 
     def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
         """Runs the function.
 
         Args:
-            **inputs: Arrays of the shapes in `signature`, which numbers and smaller
-                arrays broadcast to. May be left out: `tolerance` and `max_steps`, for
-                the defaults of the solver, and `initial`, if the program was written
-                with a start.
+            **inputs: Arrays that broadcast to the shapes in `signature`. `tolerance`
+                and `max_steps` default to those of the solver; `initial` may be left
+                out if the program was written with a start.
 
         Returns:
             The outputs by name.
 
         Raises:
-            TypeError: If an input is missing, or unknown.
+            TypeError: If an input is missing or unknown.
             ValueError: If a shape does not fit.
 
         Example:
@@ -104,7 +103,7 @@ class StableHlo:
             return {name: np.asarray(value) for name, value in outputs.items()}
 
     def start(self, **inputs: Any) -> dict[str, Any]:
-        """As a call, but gives arrays of JAX, which may still be computed."""
+        """Like a call, but returns JAX arrays, which may not be computed yet."""
         import jax
 
         specs = self.signature["inputs"]
@@ -133,8 +132,8 @@ class StableHlo:
         return {x["name"]: y for x, y in zip(outputs, answer, strict=True)}
 
     def _compiled(self, program: bytes, constants: list[Any]) -> Any:
-        # The exported program of a function of the same types is given ours to hold:
-        # JAX then checks, compiles and calls it as one of its own.
+        # Export a dummy function of the same types and swap our program in: JAX then
+        # checks, compiles and calls it like one of its own.
         import jax
         from jax import export
         from jax import numpy as jnp

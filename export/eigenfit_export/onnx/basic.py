@@ -1,7 +1,7 @@
-"""Linear algebra by operations that ONNX has, for those of TensorFlow it lacks.
+"""Linear algebra that ONNX lacks, built from operations that it has.
 
-Loops over columns, element-wise in the batch: a member that is not finite or not
-positive definite gives NaN and leaves the others alone, where TensorFlow's own
+The loops over columns are element-wise in the batch: a member that is not finite or not
+positive definite gets NaN and leaves the others alone, where TensorFlow's own
 operations raise for the whole batch.
 """
 
@@ -14,7 +14,7 @@ def cholesky(S: tf.Tensor) -> tf.Tensor:
     """Factors positive definite matrices, `S = L L^T`.
 
     Args:
-        S: `[batch, k, k]`.
+        S: Positive definite matrices, `[batch, k, k]`.
 
     Returns:
         `L`, lower triangular, `[batch, k, k]`.
@@ -47,8 +47,8 @@ def triangular_solve(
     """Solves `L X = B` or `L^T X = B` by substitution.
 
     Args:
-        L: `[batch, k, k]`, triangular.
-        B: `[batch, k, c]`.
+        L: Triangular matrices, `[batch, k, k]`.
+        B: Right-hand sides, `[batch, k, c]`.
         lower: Whether `L` is lower triangular; the other triangle is not read.
         adjoint: Whether to solve with the transpose.
 
@@ -84,10 +84,10 @@ def sort_descending(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Sorts by counting: ONNX's TopK would compare float64 as float32.
 
     Args:
-        values: `[batch, k]`.
+        values: Numbers to sort, `[batch, k]`.
 
     Returns:
-        The sorted values, and where each came from, int32, `[batch, k]` both.
+        The sorted values, and the index each came from, int32, both `[batch, k]`.
 
     Example:
         >>> values, source = sort_descending(tf.constant([[1.0, 3.0, 2.0]]))
@@ -113,7 +113,7 @@ def sort_descending(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def diagonal(A: tf.Tensor) -> tf.Tensor:
-    """Takes the diagonal of `[batch, n, n]`: `[batch, n]`.
+    """Returns the diagonal of `[batch, n, n]`, `[batch, n]`.
 
     Example:
         >>> diagonal(tf.constant([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()

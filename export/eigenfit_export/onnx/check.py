@@ -1,4 +1,4 @@
-"""Checks a model, and runs it."""
+"""Checks ONNX models and runs them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from eigenfit_export.onnx import graphs
 
 
 def check(model: Any) -> None:
-    """Refuses a model that another runtime might.
+    """Refuses a model that some runtime might refuse or run wrongly.
 
-    tf2onnx only logs what it cannot convert and gives a model all the same, which
-    the full check of onnx (strict shape inference with it) and this list of operators
-    find.
+    tf2onnx only logs what it cannot convert and returns a model all the same; the full
+    check of onnx (with strict shape inference) and this check of operators find it.
 
     Raises:
-        ValueError: If the model has an operator that is not a standard one of its
-            opset, a constant that ONNX Runtime would lose, or is invalid.
+        ValueError: If the model is invalid, has an operator that is not a standard one
+            of its opset, or a constant that ONNX Runtime would drop.
     """
     onnx = graphs.required("onnx")
     name = model.graph.name
@@ -47,7 +46,7 @@ class Session:
     """A model in ONNX Runtime, on one thread.
 
     Args:
-        model: A model or the path of its file.
+        model: An `onnx.ModelProto`, or the path of its file.
 
     Example:
         >>> from eigenfit_export.onnx.programs import eigh
@@ -72,7 +71,7 @@ class Session:
         self._outputs = [x.name for x in self._session.get_outputs()]
 
     def run(self, **inputs: Any) -> dict[str, np.ndarray]:
-        """Runs the model on arrays by name, converted to its dtypes."""
+        """Runs the model on arrays by name, which are converted to its dtypes."""
         arrays = {k: np.asarray(x, self._dtypes[k]) for k, x in inputs.items()}
         return dict(
             zip(self._outputs, self._session.run(self._outputs, arrays), strict=True)

@@ -1,4 +1,4 @@
-"""Runs a new model once, beside what TensorFlow and NumPy compute."""
+"""Compares a new model with what TensorFlow and NumPy compute."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def compare(program: Program, model: Any, probe: Probe) -> float:
     """Runs a model on a batch with one bad member.
 
     Args:
-        program: What the model was made from.
+        program: Program that the model was converted from.
         model: The model, or the path of its file.
-        probe: Its inputs and what it must give; see `onnx_probes`.
+        probe: Its inputs and expected outputs; see `onnx_probes`.
 
     Returns:
-        The largest difference of an output, as a share of what is allowed.
+        The largest difference of an output, as a multiple of its tolerance.
 
     Raises:
-        ValueError: If it is above 1; the text names the output.
+        ValueError: If it is above 1; the message names the output.
     """
     inputs = {spec.name: probe.inputs[spec.name] for spec in program.inputs}
     found = with_products(Session(model).run(**inputs))

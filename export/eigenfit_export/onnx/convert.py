@@ -1,4 +1,4 @@
-"""From a TensorFlow function to an ONNX model of standard operators only."""
+"""Converts a TensorFlow function to an ONNX model of standard operators only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eigenfit_export.onnx import basic, graphs
 from eigenfit_export.onnx.eigensolver import symmetric_eigh
 
 OPSET = 18
-"""The newest that tf2onnx writes."""
+"""The newest opset that tf2onnx writes."""
 
-# Of onnx.TensorProto, which is not there without the extra.
+# Dtypes of onnx.TensorProto, which is missing without the extra.
 _BOOL, _DOUBLE = 9, 11
 
 _NEEDLESS = (
@@ -25,7 +25,7 @@ _NEEDLESS = (
     "global_pool_optimizer",
     "q_dq_optimizer",
 )
-"""Passes of tf2onnx for neural networks."""
+"""Passes of tf2onnx that only serve neural networks."""
 
 Function = Callable[..., dict[str, tf.Tensor]]
 
@@ -39,18 +39,18 @@ def convert(
     """Converts a function to a model; what ONNX lacks becomes basic operations.
 
     Decompositions, Cholesky factors, triangular solves, diagonals and sorts become
-    those of `eigensolver` and `basic`; `tf.where` becomes `Where`, instead of the
-    arithmetic with masks that lets through a NaN of the branch not taken.
+    those of `eigensolver` and `basic`; `tf.where` becomes `Where`, not arithmetic with
+    masks, which lets through a NaN of the branch not taken.
 
     Args:
-        function: Takes the inputs, gives its outputs by name; traced once.
-        inputs: Specs with names. None is a dimension that stays open:
-            `batch` if it is the first one, else `n`.
-        name: Of the graph.
-        facts: Metadata.
+        function: Takes the inputs, returns its outputs by name; traced once.
+        inputs: Named specs. A dimension None stays open: it is called `batch` if it
+            is the first, else `n`.
+        name: Name of the graph.
+        facts: Metadata to store in the model.
 
     Returns:
-        An `onnx.ModelProto`, not checked yet; its outputs are in the order of names.
+        An `onnx.ModelProto`, not checked yet; its outputs are sorted by name.
 
     Raises:
         ImportError: If the packages of the extra `onnx` are missing.
@@ -85,8 +85,8 @@ def _dimensions(spec: Any) -> tuple[int | str, ...]:
 
 
 def _converted(concrete: Any, names: list[str], handlers: Any) -> Any:
-    # `tf2onnx.convert.from_function` would make inputs of the constants that a
-    # function holds, and go on where a conversion failed.
+    # `tf2onnx.convert.from_function` would turn the constants that a function holds
+    # into inputs, and go on where a conversion failed.
     tf2onnx = graphs.required("tf2onnx")
     inputs = [x.name for x in concrete.inputs[: len(names)]]
     outputs = [x.name for x in concrete.outputs]
@@ -109,8 +109,8 @@ def _converted(concrete: Any, names: list[str], handlers: Any) -> Any:
 
 
 def _optimized(tf2onnx: Any, graph: Any) -> Any:
-    # Without the passes for what none of our programs holds, and without the copy of
-    # the graph before each that would hide its failure.
+    # Without the passes that none of our programs needs, and without the copy of the
+    # graph before each pass, which would hide its failure.
     known = tf2onnx.optimizer._get_optimizers()
     passes = {name: made for name, made in known.items() if name not in _NEEDLESS}
     return tf2onnx.optimizer.optimize_graph(graph, False, passes)
@@ -119,7 +119,7 @@ def _optimized(tf2onnx: Any, graph: Any) -> Any:
 def _tell_shapes(graph: Any) -> None:
     """Writes the shapes of constants into the loops of a graph that use them.
 
-    Freezing loses them, and with them the rank of all that is computed from there.
+    Freezing loses them, and with them the rank of all that depends on the constants.
     """
     constants = {x.name: x.attr["value"].tensor for x in graph.node if x.op == "Const"}
     functions = {x.signature.name: x for x in graph.library.function}
@@ -137,7 +137,7 @@ def _tell_shapes(graph: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Of an operation that it does not know tf2onnx only logs; see `check`.
+    # tf2onnx only logs operations that it does not know; `check` finds them.
     logger = logging.getLogger("tf2onnx")
     before = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -172,7 +172,7 @@ def _where(context: Any, node: Any, name: str, args: Any) -> None:
 
 
 def _keep(context: Any, node: Any, name: str, args: Any) -> None:
-    # Replaced after the conversion, by what these attributes say.
+    # Replaced after the conversion, as these attributes tell.
     del name, args
     rank, *_ = _BASIC[node.type]
     shape = context.get_shape(node.input[0])
@@ -196,7 +196,7 @@ def _basic_model(node: Any) -> Any:
     return _part(node.op_type, order, attributes["dtype"], flags)
 
 
-# Operations of TensorFlow: the rank of the input, attributes, what they become.
+# Operations of TensorFlow: the rank of the input, flags, and their replacement.
 _BASIC: dict[str, tuple[int, tuple[str, ...], Callable[..., Any]]] = {
     "SelfAdjointEigV2": (3, (), symmetric_eigh),
     "Cholesky": (3, (), basic.cholesky),
@@ -205,13 +205,13 @@ _BASIC: dict[str, tuple[int, tuple[str, ...], Callable[..., Any]]] = {
     "TopKV2": (2, (), basic.sort_descending),
 }
 
-# A sort is the TopK of all numbers; of diagonals only the main one is taken.
+# Required second input: TopK must sort all numbers, and diagonals be the main one.
 _SECOND = {"TopKV2": "order", "MatrixDiagPartV3": "offset"}
 
 
 @functools.cache
 def _part(operator: str, order: int | None, dtype: str, flags: tuple[bool, ...]) -> Any:
-    """Converts what takes the place of an operation."""
+    """Converts the replacement of an operation."""
     rank, _, function = _BASIC[operator]
     shapes = [[None, *[order] * (rank - 1)]]
     if operator == "MatrixTriangularSolve":

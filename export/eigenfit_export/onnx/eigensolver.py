@@ -1,15 +1,15 @@
 """The eigensolver as ONNX Runtime runs it best: Jacobi's method, few operations.
 
 The same algorithm as `eigenfit.eigen.jacobi`, written for an interpreter: for small
-matrices the time is that of the number of operations, some 0.7 us each, of which a
-round has 45 here. It is traced, never executed by TensorFlow, whose reciprocals are
-biased in float32: that a pair at rest gets `c = 1` exactly relies on a square root and
-a division that are rounded as IEEE 754 asks.
+matrices the time is set by the number of operations, some 0.7 us each, 45 in a round.
+It is traced, never executed by TensorFlow, whose reciprocals are biased in float32:
+that a pair at rest gets `c = 1` exactly relies on a square root and a division rounded
+as IEEE 754 demands.
 
 Layout. Inside, the batch is the last axis. ONNX Runtime adds up the last axis of a
 tensor in an order that depends on where in memory a member lies, and moves a transpose
-that should prevent this behind the sum. So what rounds is summed by matrix products,
-each of one member: what a member gets does not depend on its neighbours, to the bit.
+meant to prevent this behind the sum. So inexact sums are done by matrix products, one
+per member: the result of a member does not depend on its neighbours, to the bit.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import tensorflow as tf
 from eigenfit.eigen.jacobi import jacobi_eigh
 from eigenfit.eigen.jacobi_small import MAX_SWEEPS, SMALL, scale, tolerance2
 
-# Added to a difference of diagonal entries, so that its sign is never 0. ONNX Runtime
-# drops additions of constants that are 0 in float32, also in float64: this one is not.
+# Added to a difference of diagonal entries, so that its sign is never 0. Even in
+# float64, ONNX Runtime drops additions of constants that are 0 in float32; this is not.
 _TINY = 1e-37
 
 
@@ -36,7 +36,7 @@ def symmetric_eigh(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     Returns:
         `(w, V)`: `w` `[batch, n]` ascending; `V` `[batch, n, n]` with the eigenvectors
-        in its columns. A member with a NaN or an infinity gives NaN.
+        in its columns. A member with a NaN or an infinity gets NaN.
 
     Example:
         >>> w, V = symmetric_eigh(tf.constant([[[0.0, 9.0], [1.0, 0.0]]]))
@@ -60,11 +60,11 @@ def symmetric_eigh(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 class _Tables(NamedTuple):
-    """Who meets whom: m = N - 1 rounds, N being n rounded up to an even number."""
+    """Pairings of indices in m = N - 1 rounds; N is n rounded up to an even number."""
 
-    diagonal: tf.Tensor  # [N, 1, 2], places (i, i)
+    diagonal: tf.Tensor  # [N, 1, 2], positions (i, i)
     partner: tf.Tensor  # [m, N]
-    pair: tf.Tensor  # [m, N, 1, 2], places (smaller, larger) of i and its partner
+    pair: tf.Tensor  # [m, N, 1, 2], positions (smaller, larger) of i and its partner
     side: tf.Tensor  # [m, N, 1, 1], _TINY where i is the smaller one, else -_TINY
     rounds: tf.Tensor  # m
 
@@ -91,7 +91,7 @@ def _tables(order: tf.Tensor, dtype: tf.DType) -> _Tables:
 
 
 def _diagonalised(A: tf.Tensor, order: tf.Tensor, noise2: tf.Tensor) -> tf.Tensor:
-    """Gives the eigenvectors in rows, `[n, n, batch]`, from `[n, n, batch]`."""
+    """Returns the eigenvectors in rows, `[n, n, batch]`, from `[n, n, batch]`."""
     dtype = A.dtype
     tables = _tables(order, dtype)
     tol2 = tolerance2(order, dtype)
@@ -139,10 +139,10 @@ def _diagonalised(A: tf.Tensor, order: tf.Tensor, noise2: tf.Tensor) -> tf.Tenso
 
 
 def _polished(A: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Removes the rounding errors that the rotations have piled up.
+    """Removes the rounding errors that the rotations have accumulated.
 
     One Newton-Schulz step makes the vectors orthonormal (Higham, Functions of
-    Matrices, 8.3); the eigenvalues are Rayleigh quotients then.
+    Matrices, 8.3); the eigenvalues are then Rayleigh quotients.
 
     Returns:
         The eigenvalues `[batch, n]` and eigenvectors in rows, `[batch, n, n]`.
@@ -151,7 +151,7 @@ def _polished(A: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     rows = 1.5 * rows - 0.5 * tf.linalg.matmul(gram, rows)
     image = tf.linalg.matmul(rows, A)
     quotients = tf.linalg.matmul(image, tf.transpose(rows, [0, 2, 1]))
-    # Only the diagonal counts. The sum adds zeros to it, in whatever order.
+    # Only the diagonal counts: the sum adds zeros to it, so its order does not matter.
     i = tf.range(tf.shape(A)[1])
     identity = tf.cast(tf.equal(i[:, tf.newaxis], i), A.dtype)
     return tf.reduce_sum(identity * quotients, axis=2), rows

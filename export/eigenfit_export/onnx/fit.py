@@ -1,8 +1,8 @@
-"""The whole fit as one function without branches, which ONNX cannot take from us.
+"""The whole fit as one function without branches, which do not convert to ONNX.
 
-The method is the solver's own, and so are limits, units and result codes. What differs
-from `eigenfit.loop`: members that have ended stay in the batch, and the start is moved
-off a kink without asking first whether any member sits on one.
+The method is the solver's own, and so are limits, units and result codes. Unlike in
+`eigenfit.fitting.loop`, members that have ended stay in the batch, and the start moved
+off a kink is always computed, whether or not any member sits on one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from eigenfit.tensors.xla import unbranched
 
 
 class _Members(NamedTuple):
-    state: Any  # of the method; goes on changing after a member has ended
-    answer: Point  # frozen when a member has ended
+    state: Any  # the method's; goes on changing after a member has ended
+    answer: Point  # frozen once a member has ended
     num_steps: tf.Tensor  # [b] int32
     result: tf.Tensor  # [b] int32, a Result or RUNNING
 
@@ -49,12 +49,12 @@ def fit(
     """Fits a batch as `eigenfit.Solver.fit` does.
 
     Args:
-        problem: What is fitted.
-        method: How a step is made.
-        initial: `[b, p]`.
-        targets: `[b, m]`.
-        tolerance: `[b]`.
-        max_steps: `[b]` int32.
+        problem: Problem to fit.
+        method: Method that takes the steps.
+        initial: Starts, `[b, p]`.
+        targets: Values to fit, `[b, m]`.
+        tolerance: Loss of convergence, `[b]`; 0 for the default.
+        max_steps: Step limits, `[b]` int32.
 
     Returns:
         The fields of `eigenfit.Solution`.
@@ -105,7 +105,7 @@ def _started(
 ) -> tuple[Any, Point]:
     """Starts a method on `problem.in_unit(unit)`; see `eigenfit.fitting.starting`.
 
-    The given and the moved start are one batch, so that the model holds a single
+    The given and the moved starts form one batch, so that the model holds a single
     decomposition for both.
     """
     scaled = problem.in_unit(unit)
@@ -126,7 +126,7 @@ def _moved(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> tf.Tenso
     noise = np.random.default_rng(0).normal(size=problem.num_parameters)
     norms = problem.squared_norms()
     scale = np.ones_like(noise) if norms is None else np.sqrt(norms)
-    # Norms of matrices instead of their largest level, which is not known yet.
+    # Norms of the matrices in place of their largest level, which is not known yet.
     length = tf.reduce_max(tf.abs(targets), axis=-1)
     for A in tf.nest.flatten(problem.matrix(initial)):
         norm = tf.sqrt(tf.reduce_sum(A * A, axis=[-2, -1]))

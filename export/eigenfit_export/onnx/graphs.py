@@ -1,4 +1,4 @@
-"""Reads and edits ONNX graphs with the bodies of their loops."""
+"""Reads and edits ONNX graphs, including the bodies of their loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def required(package: str) -> Any:
     """Imports a package of the extra `onnx`.
 
     Raises:
-        ImportError: If it is missing, saying how to install it.
+        ImportError: If it is missing; the message says how to install it.
     """
     try:
         return importlib.import_module(package)
@@ -26,7 +26,7 @@ def required(package: str) -> Any:
 
 
 def all_graphs(graph: Any) -> Iterator[Any]:
-    """Yields a graph, then the bodies of its loops and branches, inner ones too."""
+    """Yields a graph, then the bodies of its loops and branches, nested ones too."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -46,12 +46,12 @@ def count_operators(model: Any) -> Counter[str]:
 
 
 def substitute(model: Any, build: Callable[[Any], Any]) -> None:
-    """Puts whole models in the place of nodes.
+    """Replaces nodes by whole models.
 
     Args:
-        model: Whose nodes are replaced.
-        build: Gives for a node a model whose inputs and outputs are the first ones of
-            the node, in this order, or None to leave the node alone.
+        model: Model whose nodes are replaced, in place.
+        build: Returns for a node a model whose inputs and outputs are the first ones
+            of the node, in this order, or None to leave the node alone.
     """
     number = 0
     # Inner graphs first: the nodes that hold them are copied.
@@ -73,7 +73,7 @@ def _renamed(graph: Any, node: Any, prefix: str) -> Any:
     graph = _copy(graph)
     names = {"": ""}
     for ours, theirs in ((graph.input, node.input), (graph.output, node.output)):
-        # The node may have more inputs and leave out outputs.
+        # The node may have more inputs, and may leave out outputs.
         for inner, outer in zip(ours, theirs, strict=False):
             if outer:
                 names[inner.name] = outer
@@ -94,12 +94,12 @@ def _renamed(graph: Any, node: Any, prefix: str) -> Any:
 
 
 def fragile_constants(model: Any) -> list[tuple[Any, Any, int, float]]:
-    """Finds constants of float64 that ONNX Runtime takes for 0 or 1.
+    """Finds float64 constants that ONNX Runtime mistakes for 0 or 1.
 
     It removes `x + 0` and `x * 1`, but compares the constant as a float32.
 
     Returns:
-        For each: the graph, the node, which input of the node it is, its value.
+        For each: the graph, the node, its index among the node's inputs, its value.
     """
     onnx = required("onnx")
     neutral = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
@@ -120,9 +120,9 @@ def fragile_constants(model: Any) -> list[tuple[Any, Any, int, float]]:
 
 
 def rewrite_fragile_constants(model: Any) -> None:
-    """Writes `x c`, with a constant that is nearly 1, as `x + x (c - 1)`.
+    """Rewrites `x c`, with a constant c close to 1, as `x + x (c - 1)`.
 
-    This may round once more. What else `fragile_constants` finds stays.
+    This may round once more. Other findings of `fragile_constants` stay.
     """
     onnx = required("onnx")
     number = 0
@@ -144,7 +144,7 @@ def rewrite_fragile_constants(model: Any) -> None:
 
 
 def name_dimensions(model: Any, shapes: Mapping[str, tuple[int | str, ...]]) -> None:
-    """Gives the inputs and outputs of a model their shapes, by number or name."""
+    """Sets the shapes of a model's inputs and outputs; names are open dimensions."""
     for value in [*model.graph.input, *model.graph.output]:
         shape = value.type.tensor_type.shape
         del shape.dim[:]
@@ -156,7 +156,7 @@ def name_dimensions(model: Any, shapes: Mapping[str, tuple[int | str, ...]]) -> 
 
 
 def share_constants(model: Any) -> None:
-    """Keeps one of the equal constants of each graph."""
+    """Merges equal constants within each graph."""
     graphs = list(all_graphs(model.graph))
     found = Counter(x.name for graph in graphs for x in graph.initializer)
     ends = {value.name for graph in graphs for value in graph.output}
@@ -181,7 +181,7 @@ def share_constants(model: Any) -> None:
 
 
 def shorten_names(model: Any) -> None:
-    """Numbers the tensors inside; nodes lose their names. Halves the file."""
+    """Numbers the inner tensors and drops names of nodes, which halves the file."""
     ends = [*model.graph.input, *model.graph.output]
     names = {"": ""} | {value.name: value.name for value in ends}
 
@@ -200,7 +200,7 @@ def shorten_names(model: Any) -> None:
 
 
 def drop_unused_domains(model: Any) -> None:
-    """Removes the operator sets of which no node is."""
+    """Removes the operator sets that no node uses."""
     used = {node.domain for graph in all_graphs(model.graph) for node in graph.node}
     kept = [_copy(x) for x in model.opset_import if x.domain in used | {""}]
     del model.opset_import[:]

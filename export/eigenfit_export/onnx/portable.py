@@ -1,4 +1,4 @@
-"""Writes a structure in matrix products where its own formulas do not convert."""
+"""Rewrites structures as matrix products where their own formulas do not convert."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from eigenfit.structures.packed import AbstractPacked
 _AS_THEY_ARE = (AbstractFullStructure, AbstractPacked, Additive, Affine, Laplacian)
 
 _LARGEST = 2**14
-"""Numbers in a basis up to which it becomes part of a model: 128 KB in float64."""
+"""Most numbers in a basis that is stored in a model: 128 KB in float64."""
 
 
 def portable(problem: Problem) -> Problem:
     """Gives a problem of one matrix a structure whose operations ONNX has.
 
     Linear structures that use Fourier transforms (Toeplitz), sums over segments
-    (Assembly) or automatic differentiation (those of users) become `Affine`, with the
-    matrices `dA/dr_k` written out, unless these are too large.
+    (Assembly) or automatic differentiation (user-defined ones) become `Affine`, with
+    the matrices `dA/dr_k` written out, unless these are too large.
 
     Args:
-        problem: Any; one that needs no change, or for which this is no help, is
-            returned itself.
+        problem: Any problem; returned as it is if it needs no change, or if this does
+            not help.
 
     Example:
         >>> import eigenfit as ef

@@ -1,4 +1,4 @@
-"""What the models must give: by LAPACK, from the definitions, and by the solver."""
+"""Expected outputs of the models, from definitions by LAPACK and from the solver."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from eigenfit_export.verification.runner import GRAM, REBUILT
 _Function = Callable[[Arrays], Arrays]
 
 NEEDED = ("fit", "gradient", "eigengradient")
-"""Probes of `record_probes` from which these are made."""
+"""Functions whose probes, of `record_probes`, these are made from."""
 
 
 def onnx_probes(problem: Problem, probes: Mapping[str, Probe]) -> dict[str, Probe]:
     """Makes a probe for each model that may be written.
 
     Args:
-        problem: What is exported.
-        probes: `NEEDED` ones, of the exported functions.
+        problem: Problem that is exported.
+        probes: Probes of the exported functions `NEEDED`, by name.
 
     Returns:
-        By the name of the model's file, such as `eigh_float32`.
+        Probes by stem of the model's file name, such as `eigh_float32`.
     """
     real = problem.parameter_dtype.name
     found = {f"{name}_{real}": probes[name] for name in ("fit", "gradient")}
@@ -44,7 +44,7 @@ def onnx_probes(problem: Problem, probes: Mapping[str, Probe]) -> dict[str, Prob
 
 
 def _matrix_inputs(inputs: Arrays) -> Arrays:
-    # Numbers that float32 has.
+    # Numbers that are exact in float32.
     A = inputs["matrix"].astype(np.float32)
     b, n, _ = A.shape
     rng = np.random.default_rng(20200213)
@@ -106,7 +106,7 @@ def _loss_gradient(given: Arrays) -> Arrays:
 
 
 def _pulled(V: np.ndarray, slope: np.ndarray) -> Arrays:
-    # Derivatives by the matrix, from those by the levels.
+    # Pulls derivatives by the levels back to derivatives by the matrix.
     G = (V * slope[:, np.newaxis]) @ V.swapaxes(1, 2)
     return {"gradient": G, "gradient_lower": np.tril(2 * G) - G * np.eye(G.shape[1])}
 

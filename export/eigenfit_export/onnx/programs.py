@@ -1,6 +1,6 @@
-"""What is exported to ONNX: names, inputs and outputs, all batch-major.
+"""The functions exported to ONNX: their names, inputs and outputs, all batch-major.
 
-Names are those of `eigenfit_export.signatures` where there is one for the same thing.
+Names are those of `eigenfit_export.signatures` wherever it has the same function.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Program:
     """One function for one model.
 
     Attributes:
-        name: Of the function.
+        name: Name of the function.
         dtype: `float32` or `float64`.
-        inputs: Specs, each `[batch, ...]`; the first dimension is open, others that
-            are have the same size n.
-        function: Takes the inputs in this order, gives the outputs by name.
-        facts: What the model is of, kept in its metadata.
+        inputs: Specs, each `[batch, ...]`; the first dimension is None, and others
+            that are None have the same size n.
+        function: Takes the inputs in this order, returns the outputs by name.
+        facts: Metadata of the model: problem, method, limits.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Program:
 
     @property
     def file_name(self) -> str:
-        """The name of its file, such as `fit_float64.onnx`."""
+        """The name of the model's file, such as `fit_float64.onnx`."""
         return f"{self.name}_{self.dtype}.onnx"
 
     def model(self) -> Any:
-        """Converts and checks: an `onnx.ModelProto`.
+        """Converts and checks the function; returns an `onnx.ModelProto`.
 
         Raises:
             ImportError: If the packages of the extra `onnx` are missing.
-            ValueError: If it needs an operator for which there is nothing in ONNX.
+            ValueError: If it needs an operator that ONNX lacks.
         """
         facts = {"eigenfit": eigenfit.__version__, **self.facts}
         model = convert(self.function, self.inputs, self.name, facts)
@@ -66,8 +66,8 @@ def eigh(dtype: str, order: int | None = None) -> Program:
 
     Args:
         dtype: `float32` or `float64`.
-        order: Order n; None for a model that takes any. A known one of at most 4 makes
-            a model that is three times as fast.
+        order: Order n; None for a model that takes any. A fixed order of at most 4
+            makes the model three times as fast.
 
     Example:
         >>> eigh("float64").inputs[0].shape
@@ -85,9 +85,9 @@ def eigengradient(dtype: str, order: int | None = None) -> Program:
     """Differentiates a level by the matrix.
 
     `matrix [b, n, n]`, `level [b]` int32 (negative ones count from the top) ->
-    `eigenvalues [b, n]`, and the derivative of the chosen one `gradient [b, n, n]`, by
-    symmetric changes (`v v^H`), and `gradient_lower`, by the entries of the lower
-    triangle, as TensorFlow counts them. A level that does not exist gives NaN. Of a
+    `eigenvalues [b, n]`, and the derivative of the chosen one, `gradient [b, n, n]`, by
+    symmetric changes (`v v^T`), and `gradient_lower`, by the entries of the lower
+    triangle, as TensorFlow counts them. A level that does not exist gives NaN. For a
     multiple eigenvalue only the sum over its levels is well defined.
 
     Args:
@@ -155,7 +155,7 @@ def gradient(solver: Solver) -> Program:
     `eigenvalues [b, n]`.
 
     Args:
-        solver: Whose problem is one matrix whose levels are observed.
+        solver: Solver of a problem with one matrix whose levels are observed.
 
     Example:
         >>> import eigenfit as ef
@@ -173,10 +173,10 @@ def gradient(solver: Solver) -> Program:
 
 
 def weighted_gradient(solver: Solver) -> Program:
-    """Does the same with `weights [b, m]` as a third input.
+    """Like `gradient`, with `weights [b, m]` as a third input.
 
     Args:
-        solver: As for `gradient`. Weights of its problem do not count.
+        solver: As for `gradient`; the weights of its problem are ignored.
 
     Example:
         >>> import eigenfit as ef
@@ -220,7 +220,7 @@ def _parameter_gradient(
 ) -> Outputs:
     n, m = problem.order, problem.num_targets
     positions = problem.observation.positions(n)
-    place = np.full(n, m)  # of a level among the targets, m for none
+    place = np.full(n, m)  # index of each level among the targets, m for none
     place[positions] = np.arange(m)
     w, V = symmetric_eigh(problem.structure.assemble(parameters))
     loss, slope = _loss(tf.gather(w, positions, axis=1), targets, weights)
@@ -235,9 +235,9 @@ def fit(solver: Solver, max_steps_limit: int | None = None) -> Program:
     """Fits: `initial`, `targets`, `tolerance`, `max_steps` -> `eigenfit.Solution`.
 
     Args:
-        solver: Whose problem and method are exported.
-        max_steps_limit: Largest `max_steps`; more are cut to it inside the model. The
-            method's own limit by default.
+        solver: Solver whose problem and method are exported.
+        max_steps_limit: Largest `max_steps`; higher ones are clipped inside the model.
+            The method's own limit by default.
 
     Example:
         >>> import eigenfit as ef
@@ -282,7 +282,7 @@ def _loss(
     # The loss, and its derivatives by the levels w.
     residual = w - targets
     slope = weights * residual
-    # A product of one member, see `eigensolver`.
+    # One matrix product per member, see `eigensolver`.
     loss = tf.linalg.matmul(slope[:, tf.newaxis], residual[:, :, tf.newaxis])
     return loss[:, 0, 0], 2 * slope
 

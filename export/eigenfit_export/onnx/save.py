@@ -27,7 +27,7 @@ FUNCTIONS = (
     "weighted_gradient",
     "fit",
 )
-"""Names of what can be exported."""
+"""Names of the functions that can be exported."""
 
 _OF_PLAIN_PROBLEMS = ("gradient", "weighted_gradient")
 
@@ -47,7 +47,7 @@ def save_onnx(
 
     With b members, matrices of order n, p parameters, m targets:
 
-    - `eigh`: `matrix [b, n, n]`, of which the lower triangle is read, ->
+    - `eigh`: `matrix [b, n, n]`, whose lower triangle is read, ->
       `eigenvalues [b, n]`, `eigenvectors [b, n, n]`;
     - `eigengradient`: `matrix`, `level [b]` int32 -> `eigenvalues` and the derivative
       of that level by the matrix, `gradient` (symmetric, `v v^T`) and
@@ -60,25 +60,24 @@ def save_onnx(
     - `fit`: `initial [b, p]`, `targets [b, m]`, `tolerance [b]`, `max_steps [b]`
       int32 -> the fields of `eigenfit.Solution`.
 
-    The first three know nothing of the problem and come in float32 and float64: of
-    matrices of any order, or for problems of order 4 or less of this order only, which
-    is three times as fast. The others have the dtype of the problem. A bad member
-    gets NaN or a result code and never disturbs the others. Every model holds
+    The first three do not depend on the problem and come in float32 and float64. They
+    take matrices of any order, or, for a problem of order 4 or less, of that order
+    only, which is three times as fast. The others have the dtype of the problem. A bad
+    member gets NaN or a result code and never disturbs the others. Every model holds
     standard operators only, has passed the full check of onnx and gave the right
     numbers in ONNX Runtime.
 
     Args:
-        solver: What to export.
-        folder: Where to; made if missing. Each file appears whole or not at all.
-        functions: Of `FUNCTIONS`; by default all that there are for the problem:
+        solver: Solver to export.
+        folder: Folder to write to; created if missing. Each file is written atomically.
+        functions: Names from `FUNCTIONS`; by default all that the problem has:
             gradients by parameters need one matrix whose levels are observed.
-        any_order: Whether the first three take any order in any case.
-        max_steps_limit: Largest `max_steps` of a caller; more are cut to it inside
+        any_order: Whether the first three take any order even for small problems.
+        max_steps_limit: Largest `max_steps` of a caller; higher ones are clipped inside
             the model. The method's own limit by default.
-        start: Where fits begin that were told no start; kept in the metadata of `fit`.
-        probes: What the models must give, by file name (see `onnx_probes`); made by
-            default.
-        progress: Told the name of each model.
+        start: Start of fits that are given none; stored in the metadata of `fit`.
+        probes: Expected outputs by file name (see `onnx_probes`); recorded by default.
+        progress: Called with the file name of each model.
 
     Returns:
         The files, by name such as `fit_float64`.
@@ -88,7 +87,7 @@ def save_onnx(
         TypeError: If `solver` is not a Solver.
         ValueError: If a function is unknown, the matrices are complex, several blocks
             or observations are to be fitted, or the problem or method needs an
-            operation for which there is nothing in ONNX.
+            operation that ONNX lacks.
         OSError: If the folder cannot be written.
 
     Example:
@@ -128,7 +127,7 @@ def programs_of(
     any_order: bool = False,
     max_steps_limit: int | None = None,
 ) -> list[Program]:
-    """Lists what `save_onnx` writes; see there."""
+    """Lists the programs that `save_onnx` writes; same arguments."""
     problem = solver.problem
     blocks = problem.blocks
     if any(block.structure.dtype.is_complex for block in blocks):

@@ -1,9 +1,9 @@
-"""How far outputs may be from what they should be: as far as rounding takes them.
+"""Tolerances of outputs: how far rounding may move them.
 
 No tolerance here is guessed. A function is run again with every matrix that it
-decomposes, and every point at which it begins, changed by what rounding leaves open
-(the backward error of an eigensolver; see `eigenfit.eigen.decompose`). What comes out
-shows how much of each output another runtime, which rounds otherwise, can reproduce.
+decomposes, and every point at which it begins, perturbed within rounding (the backward
+error of an eigensolver; see `eigenfit.eigen.decompose`). The scatter shows how much of
+each output a runtime that rounds differently can reproduce.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ Arrays = dict[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
 
 RERUNS = 16
-"""Changed copies of every member."""
+"""Number of perturbed copies of every member."""
 
 SAFETY = 5.0
-"""Times the largest change that was seen."""
+"""Tolerance in multiples of the largest change that was seen."""
 
 BACKWARD = 4.0
-"""Norm of a change of a matrix, in `sqrt(n) eps |A|`: twice what LAPACK and our Jacobi
-solver leave of a residual (n = 2 to 40)."""
+"""Norm of a matrix perturbation, in `sqrt(n) eps |A|`: twice the residual that LAPACK
+and our Jacobi solver leave (n = 2 to 40)."""
 
 ULPS = 8.0
-"""Of the largest number of an output, allowed in any case."""
+"""Least tolerance, in ulps of the largest number of an output."""
 
 POINTS = ("initial", "parameters", "vector", "matrix", "matrix_real", "matrix_imag")
-"""Inputs that are changed as well, by an ulp or so."""
+"""Inputs that are perturbed as well, by an ulp or so."""
 
 
 class Measured(NamedTuple):
-    """Outputs and how well they are conditioned, of b members."""
+    """Outputs of b members and how well they are conditioned."""
 
-    outputs: Arrays  # [b, ...] each, without any change
+    outputs: Arrays  # [b, ...] each, unperturbed
     allowed: Arrays  # [b] each: largest differences that rounding explains
-    stable: np.ndarray  # [b] bool: finite, and integers survive all changes
+    stable: np.ndarray  # [b] bool: finite, and integers survive all perturbations
 
 
 def measure(
@@ -51,13 +51,14 @@ def measure(
     dtype: tf.DType,
     again: Function | None = None,
 ) -> Measured:
-    """Runs a function, and once more with other rounding.
+    """Runs a function, and again under perturbations of the size of rounding.
 
     Args:
-        function: Takes and gives arrays `[b, ...]` by name.
-        inputs: Of it.
-        dtype: In which a runtime computes, which sets the size of the changes.
-        again: The same function, which runs eagerly or was not traced before.
+        function: Takes and returns arrays `[b, ...]` by name.
+        inputs: Its inputs.
+        dtype: Dtype in which runtimes compute; sets the size of the perturbations.
+        again: The same function, run eagerly or not traced before, since perturbations
+            act at tracing; `function` by default.
 
     Example:
         >>> from eigenfit.eigen import decompose
@@ -93,15 +94,15 @@ def measure(
 
 
 def allowed_of(x: np.ndarray, others: np.ndarray, eps: float) -> np.ndarray:
-    """Computes what is allowed of an output.
+    """Computes the tolerance of an output.
 
     Args:
-        x: `[b, ...]`.
-        others: `[b, k, ...]`, with other rounding.
-        eps: Of the dtype.
+        x: Unperturbed output, `[b, ...]`.
+        others: Perturbed outputs, `[b, k, ...]`.
+        eps: Machine epsilon of the dtype.
 
     Returns:
-        `[b]`.
+        One absolute difference per member, `[b]`.
     """
     with np.errstate(invalid="ignore"):
         apart = _largest(others - x[:, np.newaxis])
@@ -109,12 +110,12 @@ def allowed_of(x: np.ndarray, others: np.ndarray, eps: float) -> np.ndarray:
 
 
 def sizes(x: np.ndarray) -> np.ndarray:
-    """Gives the largest magnitude in each member, `[b]`."""
+    """Returns the largest magnitude in each member, `[b]`."""
     return _largest(x)
 
 
 def _rounding(A: tf.Tensor, eps: float) -> tf.Tensor:
-    # Only the lower triangle is read: Hermitian without more ado.
+    # Only the lower triangle is read, so this need not be made Hermitian.
     real, size = A.dtype.real_dtype, tf.shape(A)
     norm = tf.math.real(tf.norm(A, axis=[-2, -1], keepdims=True))
     entry = BACKWARD * eps * norm / tf.sqrt(tf.cast(size[-1], real))

@@ -1,4 +1,4 @@
-"""Generic points, of which probes are made: more than are needed, to choose among."""
+"""Generic points for probes: more than are needed, to choose from."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from eigenfit.searches.starts import in_box, scale_of, starting_cloud
 from eigenfit_export.probes.conditions import Arrays
 
 DISTANCES = (0.02, 0.1, 0.5, 2.0)
-"""Of starts from an answer, in natural scales: near ones, and some that need steps."""
+"""Distances from answer to start, in natural scales: near, and some that need steps."""
 
 EACH = 8
 """Points at each distance."""
 
 
 def candidates(problem: Problem, start: np.ndarray | None = None) -> Arrays:
-    """Draws inputs of all functions but the limits.
+    """Draws inputs of all functions, except their limits.
 
-    Targets are what the problem gives at random parameters, and starts lie at
-    `DISTANCES` from these, the nearest first. All numbers are such that float32 has
-    them too, so that all dtypes are given the same.
+    Targets are the problem's values at random parameters, and starts lie at `DISTANCES`
+    from these, the nearest first. All numbers are exact in float32, so that all dtypes
+    are given the same.
 
     Args:
-        problem: Of which functions are exported.
-        start: `[p]`, around which answers lie; those of `fit_from_start`.
+        problem: Problem whose functions are exported.
+        start: Start of `fit_from_start`, `[p]`, around which the answers then lie.
 
     Returns:
         Arrays of `EACH * len(DISTANCES)` members by name.
@@ -64,11 +64,11 @@ def candidates(problem: Problem, start: np.ndarray | None = None) -> Arrays:
 
 
 def parameter_scales(problem: Problem) -> np.ndarray:
-    """Tells how strongly each parameter acts, `[p]`, relative to the strongest.
+    """Returns how strongly each parameter acts, `[p]`, relative to the strongest.
 
     Multiplied by these, parameters of any units can be compared with each other. They
-    are `|dA/dr_k|` where that is constant, else how strongly the targets move at random
-    points; all 1 where nothing can be computed.
+    are `|dA/dr_k|` where that is constant, else the root mean square of the targets'
+    derivatives at random points; all 1 where nothing can be computed.
     """
     norms = problem.structure.squared_norms() if problem.is_plain else None
     if norms is not None and np.max(norms) > 0:
@@ -86,12 +86,12 @@ def parameter_scales(problem: Problem) -> np.ndarray:
 
 
 def narrowed(x: np.ndarray) -> np.ndarray:
-    """Rounds to numbers that float32 has, in the same dtype."""
+    """Rounds to float32 numbers, kept in the same dtype."""
     return x.astype(np.float32).astype(x.dtype)
 
 
 def _matrices(rng: np.random.Generator, b: int, n: int, is_complex: bool) -> np.ndarray:
-    # Levels one apart, vectors in no special direction.
+    # Levels about one apart, eigenvectors in random directions.
     X = rng.standard_normal([b, n, n]) + 1j * is_complex * rng.standard_normal(
         [b, n, n]
     )
@@ -113,7 +113,7 @@ def _generic(problem: Problem, rng: np.random.Generator, batch: int) -> np.ndarr
         return in_box(rng, batch, *problem.bounds)
     structure: Any = problem.structure if problem.is_plain else None
     if structure and structure.is_linear and structure.squared_norms() is not None:
-        # Of the size at which levels are about one apart.
+        # Of a size at which levels are about one apart.
         levels = np.arange(problem.num_targets, dtype=np.float64)
         centre, spread = starting_cloud(problem, levels)
         return centre + spread * normal / scale_of(problem)

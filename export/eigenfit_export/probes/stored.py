@@ -24,14 +24,14 @@ from eigenfit_export.signatures import (
 from eigenfit_export.starts import Start
 
 FEW, MANY = 3, 25
-"""Steps of a fit that is hard to reproduce, and of others, at most."""
+"""Most steps of a fit that is hard to reproduce, and of any other."""
 
 TINY = np.finfo(np.float64).tiny
 
 _TRACE = "trace_"
 
 _SAME = {SERVING_DEFAULT: FIT_TRACE, "fit": FIT_TRACE, "fit_xla": FIT_TRACE}
-"""Functions that give the same, but for the trace."""
+"""Functions with the same outputs as another, except the trace."""
 
 _BASIS_DEPENDENT = ("eigenvectors", "history", "memory", "moment", "steps")
 
@@ -41,10 +41,10 @@ class Probe(NamedTuple):
 
     inputs: Arrays  # [b, ...] each
     outputs: Arrays  # [b, ...] each, from eager execution
-    allowed: Arrays  # [b] each: differences that rounding explains; none of integers
+    allowed: Arrays  # [b] each: differences that rounding explains; not for integers
 
     def without(self, prefix: str) -> Probe:
-        """Makes a probe that leaves out the outputs with a prefix."""
+        """Returns a probe without the arrays whose names begin with a prefix."""
         fields = (
             {k: x for k, x in field.items() if not k.startswith(prefix)}
             for field in self
@@ -52,9 +52,9 @@ class Probe(NamedTuple):
         return Probe(*fields)
 
     def resized(self, batch: int) -> Probe:
-        """Makes a probe of fewer or more members, of which the last one stays last.
+        """Returns a probe of fewer or more members; the last, bad one stays last.
 
-        It is the bad one; a single member is the first.
+        A single member is the first one.
         """
         number = len(next(iter(self.inputs.values())))
         index = np.resize(np.arange(max(1, number - 1)), batch)
@@ -72,15 +72,15 @@ def record_probes(
 ) -> dict[str, Probe]:
     """Runs every exported function eagerly on generic input.
 
-    Of many points those are taken whose answers depend least on rounding, and among
+    Of many points, those are taken whose answers depend least on rounding, and among
     fits one that needs many steps. The last of several members has a NaN among its
-    targets, which must stay there (but for `init` and `step`).
+    targets, which must not spread to the others (except for `init` and `step`).
 
     Args:
-        solver: What is exported.
+        solver: Solver that is exported.
         max_steps_limit: As for `signatures_of`.
         batch: Number b of members.
-        only: Names of the functions; all by default.
+        only: Names of the functions to run; all by default.
         start: As for `signatures_of`.
 
     Returns:
@@ -141,7 +141,7 @@ class _Recorder:
 
     @cached_property
     def _untraced(self) -> dict[str, Signature]:
-        # Of another solver, whose programs are traced with other rounding.
+        # From another solver, whose programs are traced under perturbation.
         solver = Solver(self.solver.problem, self.solver.method)
         programs = solver.programs
         # One trace serves all fits.
@@ -173,7 +173,7 @@ class _Recorder:
         given["tolerance"] = _tolerances(self.solver, given["targets"])
         measured = None
         for steps in (MANY, FEW, 0):
-            # More than the limit shows that it is kept to.
+            # Asking for more than the limit shows that it is enforced.
             asked = limit + 2 if limit <= steps else steps
             given["max_steps"] = np.full(b, asked, np.int32)
             measured = _of_use(self._measured(name, given), given["initial"])
@@ -188,7 +188,7 @@ class _Recorder:
         return float(np.finfo(dtype).eps ** 0.25)
 
     def _measured(self, name: str, given: Arrays) -> Measured:
-        # The steps of a fit take long eagerly.
+        # Steps of a fit are slow when run eagerly.
         once, again = self._eager, self._eager
         if name.startswith("fit"):
             once, again = self._traced, self._untraced
@@ -203,7 +203,7 @@ class _Recorder:
         index = _chosen(measured, number, self._poor)
         index = np.resize(index, self.batch)
         inputs = {x.name: given[x.name][index] for x in self._eager[name].inputs}
-        # What a method makes of a NaN is no answer: only a fit sorts it out.
+        # Only a fit handles a NaN; what `init` and `step` make of it is arbitrary.
         if self.batch > 1 and "targets" in inputs and name not in ("init", "step"):
             inputs["targets"][-1, 0] = np.nan
         outputs = _call(self._eager[name], inputs)
@@ -216,7 +216,7 @@ class _Recorder:
         )
 
     def in_float32(self, name: str, known: Probe) -> Probe:
-        """Makes the probe of the function that takes and gives float32."""
+        """Makes the probe of the function that takes and returns float32."""
         narrow = {
             key: x.astype(np.float32) if x.dtype.kind == "f" else x
             for key, x in known.inputs.items()
@@ -246,10 +246,9 @@ def _of_use(measured: Measured, initial: np.ndarray) -> Measured:
 
 
 def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
-    """Takes the best-conditioned members, and first a fit of many steps, if any.
+    """Chooses the best-conditioned members, and first a fit of many steps, if any.
 
-    Members differ in where they are near their answer: the order of `candidates` is
-    kept among those that rounding disturbs as little.
+    Equally conditioned members keep the order of `candidates`, nearest start first.
     """
     condition = np.where(measured.stable, _condition(measured), np.inf)
     order = np.argsort(condition, kind="stable")
@@ -257,19 +256,19 @@ def _chosen(measured: Measured, number: int, poor: float) -> np.ndarray:
     if steps is not None:
         usable = condition[order] < max(poor, condition[order[0]])
         many = order[usable & (steps[order] > FEW)]
-        # One that creeps is stopped by whatever comes first.
+        # One that creeps may be stopped by any criterion; prefer one that converged.
         met = many[measured.outputs["result"][many] == int(Result.converged)]
         many = met if met.size else many
         if many.size:
             order = np.concatenate([many[:1], order[order != many[0]]])
     levels = measured.outputs.get("gradient_lower")
     if levels is not None:
-        order = np.arange(len(order))  # of which each asks for another level
+        order = np.arange(len(order))  # neighbours ask for different levels
     return order[:number]
 
 
 def _condition(measured: Measured) -> np.ndarray:
-    # Relative differences of what is asked for; a loss near 0 is always uncertain.
+    # Relative differences of the main outputs; a loss near 0 is always uncertain.
     keys = set(measured.allowed)
     keys = keys & {"parameters", "gradient", "product", "eigenvalues"} or keys
     ratios = [

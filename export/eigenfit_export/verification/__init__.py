@@ -1,1 +1,1 @@
-"""Runs what was exported in fresh processes."""
+"""Runs exported artefacts in fresh processes and checks their numbers."""

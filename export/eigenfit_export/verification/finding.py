@@ -1,4 +1,4 @@
-"""What `verify` says of an artefact."""
+"""What `verify` reports on an artefact."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one artefact.
+    """The outcome of verifying one artefact.
 
     Attributes:
-        artefact: Its path, from the folder that was asked for.
-        runtime: What ran it.
+        artefact: Its path, relative to the folder that was verified.
+        runtime: Name of the runtime that ran it; `SHA-256` for the files.
         status: `ok`, `differs`, `damaged`, `failed` or `not run`.
-        num_checks: How many functions, or files, were looked at.
-        worst: Difference of the output that comes nearest to what is allowed, or
-            exceeds it most, relative to its largest number; None if nothing was
-            compared.
-        tolerance: What is allowed of that output, likewise: what rounding explains.
-        seconds: Time taken by loading and running.
+        num_checks: Number of functions, or files, that were checked.
+        worst: Error of the output that comes nearest to its tolerance, or exceeds it
+            most, relative to its largest number; None if nothing was compared.
+        tolerance: Tolerance of that output, likewise relative: the effect of rounding.
+        seconds: Time for loading and running, in seconds.
         detail: What is wrong, a line for each function or file.
     """
 
@@ -33,5 +32,5 @@ class Finding:
 
     @property
     def is_bad(self) -> bool:
-        """Whether something is wrong; what was not run is not."""
+        """Whether something is wrong; `not run` does not count."""
         return self.status in ("differs", "damaged", "failed")

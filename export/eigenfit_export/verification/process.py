@@ -1,4 +1,4 @@
-"""Starts the processes in which artefacts are run, and judges their answers."""
+"""Starts the processes that run artefacts, and judges their answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eigenfit_export.verification.finding import Finding
 from eigenfit_export.verification.runner import RUNTIMES
 
 TIMEOUT = 600.0
-"""Seconds that one artefact may take."""
+"""Time limit for one artefact, in seconds."""
 
 _RUNNER = Path(__file__).with_name("runner.py")
 
@@ -26,14 +26,14 @@ _RUNNER = Path(__file__).with_name("runner.py")
 def run_artefacts(
     folder: Path, artefacts: list[dict[str, Any]], progress: Callable[[str], None]
 ) -> list[Finding]:
-    """Runs artefacts of one kind, one after the other in a process.
+    """Runs artefacts of one kind, one after the other in one process.
 
-    One that ends the process gets a finding, and those after it another process.
+    One that crashes the process gets a finding, and a new process runs the rest.
 
     Args:
-        folder: Of their version.
-        artefacts: Of its manifest, each with a `title`.
-        progress: Told the title of each before it runs.
+        folder: Folder of their version.
+        artefacts: Entries of its manifest, each with a `title`.
+        progress: Called with the title of each before it runs.
     """
     findings: list[Finding] = []
     while len(findings) < len(artefacts):
@@ -44,7 +44,7 @@ def run_artefacts(
 def _run(
     folder: Path, artefacts: list[dict[str, Any]], progress: Callable[[str], None]
 ) -> list[Finding]:
-    # All of them, or those up to the first that ended the process.
+    # Findings of all of them, or of those up to the first that ended the process.
     kind = artefacts[0]["kind"]
     runtime = RUNTIMES[kind].title
     request = [
@@ -90,7 +90,7 @@ def _run(
 
 
 def _lines(stream: IO[str]) -> queue.SimpleQueue[str | None]:
-    # Whole lines, and None when there are no more.
+    # A queue of whole lines, then None.
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:

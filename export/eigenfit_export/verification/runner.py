@@ -1,11 +1,11 @@
-"""Runs probes of artefacts by the runtime that is meant for them.
+"""Runs the probes of artefacts in the runtime that is meant for them.
 
-`verify` starts this file as a script, so that the process knows nothing of eigenfit:
+`verify` starts this file as a script, so that the process never imports eigenfit:
 
-    python probe_runner.py KIND PROBES.npz < artefacts.json > findings.jsonl
+    python runner.py KIND PROBES.npz < artefacts.json > findings.jsonl
 
-All artefacts of a kind share a process, and what it takes to start one; a line of
-findings follows each. Other kinds of artefacts are another entry of `RUNTIMES`.
+All artefacts of a kind share one process and the cost of starting it; it prints a line
+of findings after each. A new kind of artefact is another entry of `RUNTIMES`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 REBUILT, GRAM = "V diag(w) V^H", "V V^H"
-"""What is compared of eigenvectors: these do not depend on their signs."""
+"""Compared in place of eigenvectors: these do not depend on their signs."""
 
 Call = Callable[[str, dict[str, np.ndarray]], dict[str, Any]]
-"""Takes the name of a function and its inputs, gives its outputs."""
+"""Takes the name of a function and its inputs, returns its outputs."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What loads a kind of artefact.
+    """A runtime for one kind of artefact.
 
     Attributes:
-        title: For tables.
-        module: That must be installed.
-        load: Gives the functions of an artefact.
+        title: Name shown in tables.
+        module: Module that must be installed.
+        load: Loads the artefact at a path, returns what calls its functions.
     """
 
     title: str
@@ -109,14 +109,14 @@ RUNTIMES = {
 
 
 class Difference(NamedTuple):
-    """How far an output is from what it should be, in its worst member."""
+    """How far an output is from the expected one, in its worst member."""
 
-    found: float  # largest difference, relative to the size of the output
-    allowed: float  # likewise
+    found: float  # largest error, relative to the size of the output
+    allowed: float  # tolerance, likewise
 
     @property
     def ratio(self) -> float:
-        """Of the two: above 1 is too far."""
+        """Error over tolerance: above 1 is too far."""
         if self.found == 0:
             return 0.0
         return self.found / self.allowed if self.allowed else float("inf")
@@ -125,13 +125,14 @@ class Difference(NamedTuple):
 def difference(
     found: Any, expected: np.ndarray, allowed: Any = 0.0, least: Any = 0.0
 ) -> Difference:
-    """Measures how far an output is from what it should be.
+    """Measures how far an output is from the expected one.
 
     Args:
-        found: `[b, ...]`.
-        expected: `[b, ...]`.
-        allowed: `[b]`, differences up to which a member is right.
-        least: `[b]`, smallest size of an output: else its largest number, or 1.
+        found: Output of the artefact, `[b, ...]`.
+        expected: Stored output, `[b, ...]`.
+        allowed: Absolute tolerance of each member, `[b]`.
+        least: Smallest size of an output, `[b]`; errors are relative to the larger of
+            it and the largest expected number, or to 1.
 
     Returns:
         The difference of the worst member; infinity where shapes, NaNs or integers
@@ -172,12 +173,12 @@ def difference(
 def run_checks(
     call: Call, probes: Any, checks: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Runs every check.
+    """Runs every check of an artefact.
 
     Yields:
-        `function`; of the output that is nearest to what is allowed, or exceeds it
-        most, `output`, `worst` and `allowed` (see `Difference`) and `ratio`; `seconds`
-        and `error`.
+        `function`, `seconds` and `error`; of the output that is nearest to its
+        tolerance, or exceeds it most, `output`, `worst` and `allowed` (see
+        `Difference`) and `ratio`.
     """
     for check in checks:
         stem = check["probe"] + "/"
@@ -209,7 +210,7 @@ def run_checks(
 
 
 def _least(name: str, expected: dict[str, Any]) -> Any:
-    # A loss that a fit has brought to nothing is small against the squared levels.
+    # A loss that a fit has brought to about 0 is judged against the squared levels.
     if name != "loss" or "eigenvalues" not in expected:
         return 0.0
     levels = np.nan_to_num(expected["eigenvalues"])
@@ -217,7 +218,7 @@ def _least(name: str, expected: dict[str, Any]) -> Any:
 
 
 def with_products(outputs: dict[str, Any]) -> dict[str, Any]:
-    """Adds what of eigenvectors is compared, where there are some."""
+    """Adds the products that are compared in place of eigenvectors, if any."""
     if "eigenvectors" not in outputs:
         return outputs
     w, V = (np.asarray(outputs[name]) for name in ("eigenvalues", "eigenvectors"))
@@ -235,12 +236,12 @@ def _arrays(probes: Any, prefix: str) -> dict[str, np.ndarray]:
 
 
 def main(kind: str, probes: str) -> None:
-    """Loads artefacts, runs their checks, prints findings.
+    """Loads artefacts, runs their checks and prints findings.
 
-    The standard input has a list of objects with `path` and `checks`.
+    Standard input holds a JSON list of objects with `path` and `checks`.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a runtime prints is no finding
+    os.dup2(2, 1)  # keeps what a runtime prints out of the findings
     stored = np.load(probes)
     for artefact in json.load(sys.stdin):
         begin = time.perf_counter()
@@ -258,6 +259,6 @@ def main(kind: str, probes: str) -> None:
 
 
 if __name__ == "__main__":
-    # The folder of this file holds modules named like packages.
+    # Modules beside this file could shadow packages.
     del sys.path[0]
     main(*sys.argv[1:])

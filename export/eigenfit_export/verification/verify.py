@@ -1,4 +1,4 @@
-"""Runs what was exported in fresh processes, against the answers stored with it."""
+"""Runs an export in fresh processes and compares it with its stored answers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def verify_export(
     path: str | os.PathLike[str],
     progress: Callable[[str], None] | None = None,
 ) -> list[Finding]:
-    """Checks digests and numbers of all artefacts of an export.
+    """Checks the digests and numbers of all artefacts of an export.
 
-    Artefacts are loaded by their own runtime, each in a process that knows nothing of
-    eigenfit, which calls every function with the input stored when it was exported. An
-    artefact with a damaged file is not loaded.
+    Artefacts are loaded by their own runtime, in a process that never imports eigenfit
+    and calls every function with the input stored at export. An artefact with a
+    damaged file is not loaded.
 
     Args:
-        path: Folder of a version, or the one above for all versions.
-        progress: Told the name of each artefact before it runs.
+        path: Folder of a version, or the one above it for all versions.
+        progress: Called with the name of each artefact before it runs.
 
     Returns:
         A finding for the files of each version, and one for each artefact.
@@ -98,7 +98,7 @@ def _verify_version(
         else:
             shown = runtime.title if runtime else "-"
             found[title] = Finding(title, shown, "not run", detail=(reason,))
-    # A process for each runtime, side by side.
+    # One process per runtime, side by side.
     with ThreadPoolExecutor(max(1, len(usable))) as pool:
         for findings in pool.map(
             lambda kind: run_artefacts(folder, usable[kind], progress), usable
@@ -124,7 +124,7 @@ def _bad_files(folder: Path, known: dict[str, Any]) -> dict[str, str]:
 
 
 def _own_files(path: str, files: dict[str, Any], artefacts: list[Any]) -> list[str]:
-    # A SavedModel is all that belongs to no other artefact.
+    # A SavedModel owns every file that belongs to no other artefact.
     others = {x["path"] for x in artefacts if x["path"] != "."}
     if path == ".":
         return [name for name in files if name not in others]

@@ -1,4 +1,4 @@
-"""Takes tables of problems of any size through an exported solver.
+"""Solves tables of problems, of any size, with an exported solver.
 
 Example:
     >>> from eigenfit_serving.batch import run_batch

@@ -1,4 +1,4 @@
-"""What a batch must know of a model before TensorFlow is loaded."""
+"""Facts about a model that a run needs before TensorFlow is loaded."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class ModelFacts:
     """Sizes and limits of an exported model, from its manifest.
 
     Attributes:
-        folder: Of the version.
-        dtype: Of parameters and targets.
-        default_max_steps: Steps at most of its method.
-        max_steps_limit: To which larger ones are cut.
-        digest: SHA-256 of the manifest, which has those of all files.
+        folder: Folder of the version.
+        dtype: Dtype of parameters and targets.
+        default_max_steps: Default step limit of its method.
+        max_steps_limit: Largest `max_steps`; higher values are clipped to it.
+        digest: SHA-256 of the manifest, which holds those of all files.
         targets: Number m of targets.
         parameters: Number p of parameters.
         levels: Number N of eigenvalues.
-        start: Where fits begin that are told no start, as in the manifest.
-        scales: How strongly each parameter acts.
-        freedom: Which changes of parameters leave everything as it is, as in the
-            manifest; {} for none.
+        start: Start of fits that are given none, as in the manifest.
+        scales: How strongly each parameter acts, relative to the strongest.
+        freedom: Signs and periods of parameters that change nothing observed, as in
+            the manifest; {} for none.
     """
 
     folder: Path
@@ -48,10 +48,10 @@ def read_facts(path: Path) -> ModelFacts:
     """Reads the facts of the newest version of a model, or of a version.
 
     Args:
-        path: Of the folder.
+        path: Folder of the model or version.
 
     Raises:
-        InputError: If there is no such model.
+        InputError: If there is no model that this eigenfit reads.
     """
     folder = newest_version(path)
     if folder is None:

@@ -1,4 +1,4 @@
-"""Processes of this machine, each the only one of a pool."""
+"""Processes of this machine, each in a pool of its own."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Any
 
 
 class Process:
-    """A process that does one thing after the other.
+    """A process that runs one call after the other.
 
-    It ends with this one, however that ends, and gets no Ctrl-C. It runs no script of
-    the user again, and finds no modules in the current folder.
+    It ends when this process does, even if killed, and ignores Ctrl-C. It does not run
+    the user's script again, and finds no modules in the current folder.
 
     Args:
         log: File for all that it prints.
-        environment: Of it, beside that of this process.
-        shared: Integers that it shares with this one; see `shared_integers`.
+        environment: Environment variables, added to those of this process.
+        shared: Integers that it shares with this process; see `shared_integers`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Process:
         self._process: Any = None
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Has a function called; see `concurrent.futures.Executor.submit`."""
+        """Calls a function there; see `concurrent.futures.Executor.submit`."""
         if self._process is not None:
             return self._pool.submit(call, *arguments)
         others = set(multiprocessing.active_children())
@@ -46,12 +46,12 @@ class Process:
         return future
 
     def kill(self) -> None:
-        """Ends it."""
+        """Kills the process."""
         self._process.kill()
         self._pool.shutdown(cancel_futures=True)
 
     def last_words(self) -> str:
-        """Gives the last line that it printed, or else its exit code."""
+        """Returns the last line that it printed, or else its exit code."""
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         lines = text.strip().splitlines()
         return lines[-1] if lines else f"exit code {self._process.exitcode}"
@@ -61,8 +61,8 @@ def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
     Args:
-        threads: Of linear algebra libraries.
-        gpu: Number of the one that it sees; None for none.
+        threads: Threads of linear algebra libraries.
+        gpu: Index of the only GPU that it sees; None for none.
     """
     return {
         **os.environ,
@@ -75,13 +75,13 @@ def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
 
 
 def module_path() -> str:
-    """Gives PYTHONPATH of workers, which find the same modules as their driver."""
+    """Returns a PYTHONPATH with which workers find the same modules as this process."""
     return os.pathsep.join(x for x in sys.path if x)
 
 
 @contextlib.contextmanager
 def _spawning(environment: dict[str, str]) -> Iterator[None]:
-    # What a process gets that is begun meanwhile.
+    # Environment, main module and signals that a process started meanwhile inherits.
     before, main = dict(os.environ), sys.modules["__main__"]
     if sys.platform != "win32":
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -102,12 +102,12 @@ _shared: list[Any] = []
 
 
 def shared_integers() -> Any:
-    """Gives, in such a process, the integers that it shares with its parent."""
+    """Returns, within such a process, the integers that it shares with its parent."""
     return _shared[0]
 
 
 def _prepare(log: Path, shared: Any) -> None:
-    # What libraries print must not get among the lines of the driver.
+    # What libraries print must not mix with the driver's output.
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(handle, stream)

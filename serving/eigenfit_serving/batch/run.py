@@ -1,4 +1,4 @@
-"""A run from beginning to end."""
+"""Runs a batch from beginning to end."""
 
 from __future__ import annotations
 
@@ -64,38 +64,37 @@ def run_batch(
 
     Columns are described in `batch.tables.columns` and `batch.answers.output`. The rows
     of the answer are in the order of the input, and are the same whatever the engine,
-    the number of workers and the batch size (but for the last digits). Rows that
-    cannot be solved, and malformed ones, get their code and never stop the run.
+    the number of workers and the batch size (up to the last digits). Malformed rows,
+    and those that cannot be solved, get a result code and never stop the run.
 
     Args:
-        model: Folder of an exported model, or a problem file, of which one is
-            exported. Targets of that file are not used, nor is the number of starts;
-            its start, tolerance, steps and seed are.
+        model: Folder of an exported model, or a problem file to export. The start,
+            tolerance, steps and seed of that file are used, but not its targets or its
+            number of starts.
         input: A table: a file, or a folder of files.
         output: A file (.parquet, .csv, .arrow), or a folder for Parquet files.
-        engine: `local`, processes of this machine; `ray`, actors.
-        batch_size: Fits in one call of the model; chosen by its size by default.
-        workers: Processes or actors; one for each core, or GPU, by default.
+        engine: `local` for processes of this machine, `ray` for actors.
+        batch_size: Fits in one call of the model; by default chosen by its size.
+        workers: Number of processes or actors; by default one per GPU, or else core.
         gpus: Number of GPUs to use.
-        resume: Goes on with a run that ended early; begins one if there is none.
-        limit: Rows at most.
-        starts: Fits of each row: the first from `initial`, where a row has it, then
-            from the starts that the model or the problem file gives, then from random
-            ones.
-        keep: `best`, one solution for each row, or `all` distinct ones.
-        seed: Of the random starts.
+        resume: Whether to continue a run that ended early; begins one if there is none.
+        limit: Number of rows to solve, from the first; all by default.
+        starts: Number of fits per row: the first from `initial`, if the row has it,
+            then from the starts of the model or problem file, then from random ones.
+        keep: `best` for one solution per row, `all` for the distinct ones.
+        seed: Seed of the random starts.
         tolerance: Loss at which a fit has converged, for rows without their own; by
             default relative to the targets of each row.
-        max_steps: Steps at most, for rows without their own.
-        address: Of a Ray cluster.
-        console: Where to show the progress; nowhere by default.
+        max_steps: Step limit, for rows without their own.
+        address: Address of a Ray cluster.
+        console: Console that shows the progress; none by default.
 
     Returns:
         The report, which is also written beside the output.
 
     Raises:
         InputError: If an argument, the model or a column is wrong, or a file cannot be
-            read or written; what is done is kept for `resume`.
+            read or written; finished work is kept for `resume`.
     """
     given = locals()
     if importlib.util.find_spec("pyarrow") is None:
@@ -158,7 +157,7 @@ class _Run:
                 job, total = self._prepare(console)
             except InputError:
                 if not done:
-                    # Nothing has begun that could not begin anew.
+                    # No part is done yet, so a later run may begin afresh.
                     remove_state(places)
                 raise
             _say(console, start_text(job.model.start))
@@ -220,7 +219,7 @@ class _Run:
         }
 
     def _finished(self, digest: str) -> BatchReport | None:
-        # The report of a run that ended well.
+        # The report of the same run, if it has ended well.
         places = self.places
         if not places.output.exists():
             return None
@@ -228,7 +227,7 @@ class _Run:
             report = BatchReport.read(places.report)
             if report.agreement == digest:
                 if places.is_file:
-                    # It may have been killed while it did this.
+                    # The earlier run may have been killed while doing this.
                     remove_state(places)
                     return report
                 if sum(part.rows for part in places.done()) == report.rows:
@@ -269,7 +268,7 @@ class _Run:
     def _work(
         self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
     ) -> float:
-        # When the first worker was ready.
+        # Returns when the first worker was ready.
         ready, before = None, sum(part.rows for part in done)
         with contextlib.closing(self.engine.run(job, pending)) as events:
             for event in events:

@@ -1,4 +1,4 @@
-"""What shapes the rows of an answer, and what only shapes the work."""
+"""Settings that change the answers, and those that only change how work is done."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 64, 16384
 
 @dataclass(frozen=True)
 class Settings:
-    """How rows are solved; part of what a resumed run must agree with.
+    """How rows are solved; a resumed run must have the same settings.
 
     Attributes:
-        seed: Of the random starts.
-        starts: Fits of each row; None for one.
-        keep: With `starts`, what is kept of them.
-        tolerance: Loss at which a fit has converged, where a row has none of its own;
-            None for the default, relative to the targets of each row.
-        max_steps: Steps at most, where a row has none of its own.
+        seed: Seed of the random starts.
+        starts: Fits per row; None for one.
+        keep: With `starts`, whether to keep the best solution or all distinct ones.
+        tolerance: Loss at which a fit has converged, for rows without their own; None
+            for the default, relative to the targets of each row.
+        max_steps: Step limit, for rows without their own.
     """
 
     seed: int = 0
@@ -40,22 +40,22 @@ class Settings:
 
     @property
     def members(self) -> int:
-        """Fits of each row."""
+        """Number of fits per row."""
         return self.starts or 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is told once.
+    """What every worker is told at its start.
 
     Attributes:
-        model: Of the exported model.
+        model: Facts of the exported model.
         settings: How rows are solved.
         batch_size: Fits in one call of the model.
-        threads: Of TensorFlow in each worker.
-        gpu: Whether a worker computes on a GPU.
-        inputs: Parquet files of the rows and the number of rows of each.
-        schema: Of the rows.
+        threads: TensorFlow threads in each worker.
+        gpu: Whether workers compute on a GPU.
+        inputs: Parquet files of the rows, with the number of rows in each.
+        schema: Schema of the rows.
         parts: Folder of the output parts.
         drafts: Folder of files that are being written.
     """
@@ -74,9 +74,9 @@ class Job:
 def default_batch_size(facts: ModelFacts) -> int:
     """Chooses the number of fits in a call.
 
-    Larger batches spend less on TensorFlow's calls, until the intermediate tensors
-    leave the cache. For n = 3 the time of a row falls from 3.1 us (1024) to 1.9 us
-    (16384) and rises again from 65536 on.
+    Larger batches spend less time on calling TensorFlow, until the intermediate tensors
+    no longer fit in the cache. For n = 3 the time per row falls from 3.1 us (1024) to
+    1.9 us (16384) and rises again from 65536 on.
 
     Example:
         >>> from pathlib import Path
@@ -90,16 +90,16 @@ def default_batch_size(facts: ModelFacts) -> int:
 
 
 def rows_per_part(job: Job, total: int, workers: int) -> int:
-    """Chooses the number of rows of an output part.
+    """Chooses the number of rows in an output part.
 
-    It bounds the memory, and it is the work that is lost with a worker: a part and its
+    It bounds the memory, and the work that is lost when a worker dies: a part and its
     input hold about 32 MB, for n = 3 131072 rows. Small inputs are divided so that all
-    workers have something to do to the end.
+    workers stay busy to the end.
 
     Args:
-        job: What is to be done.
+        job: Job of the workers.
         total: Rows of the input.
-        workers: Among whom it is divided.
+        workers: Workers that share it.
     """
     facts = job.model
     own = facts.targets + 2 * facts.parameters + facts.levels + 8

@@ -1,7 +1,7 @@
-"""A client of TensorFlow Serving's protocol that speaks in fits.
+"""A client of TensorFlow Serving's protocol with methods for fits.
 
 NumPy and grpcio with protobuf (`grpc://`) or httpx (`http://`) are all it needs.
-`eigenfit_serving.client.errors` draws what can go wrong.
+`eigenfit_serving.client.errors` shows the tree of errors.
 """
 
 from eigenfit_serving.client.address import Tls

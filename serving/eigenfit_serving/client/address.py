@@ -1,4 +1,4 @@
-"""Where a server is, and what a caller shows to be let in."""
+"""The address of a server, and the certificates to connect to it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Tls:
     """Files for an encrypted connection, in PEM.
 
     Attributes:
-        ca: Certificates that the server's must lead to; those of the system if None.
-        cert: Of the client, where the server asks for one; with `key`.
-        key: The private key of `cert`.
+        ca: CA certificates that must have signed the server's certificate; those of
+            the system if None.
+        cert: Certificate of the client, if the server asks for one; with `key`.
+        key: Private key of `cert`.
     """
 
     ca: str | os.PathLike[str] | None = None
@@ -29,7 +30,7 @@ class Tls:
             raise ValueError("`tls` must have both `cert` and `key`, or none of them.")
 
     def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """Reads `ca`, `cert` and `key`."""
+        """Reads the files `ca`, `cert` and `key`; None for those not given."""
         ca, cert, key = (
             None if path is None else Path(path).read_bytes()
             for path in (self.ca, self.cert, self.key)
@@ -39,13 +40,13 @@ class Tls:
 
 @dataclass(frozen=True)
 class Address:
-    """A server's address, taken apart.
+    """A parsed server address.
 
     Attributes:
         protocol: `grpc` or `http`.
-        target: What the library of that protocol is given.
+        target: Address as the library of that protocol takes it.
         secure: Whether the connection is encrypted.
-        shown: For messages, without a password.
+        shown: Address for messages, with user and password masked.
     """
 
     protocol: str
@@ -55,15 +56,15 @@ class Address:
 
 
 def parse_address(url: str, has_tls: bool = False) -> Address:
-    """Takes a URL apart.
+    """Parses the URL of a server.
 
     Args:
         url: `grpc://host:8500`, `grpcs://...` (encrypted), `unix:/path/of/socket` (gRPC
             too), `http://host:8501` or `https://...`.
-        has_tls: Whether the connection is to be encrypted whatever the URL says.
+        has_tls: Whether to encrypt the connection whatever the URL says.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If the URL is none of these.
 
     Example:
         >>> parse_address("grpc://localhost").target

@@ -1,4 +1,4 @@
-"""Arrays of a caller, with batch dimensions, to those of a signature and back."""
+"""Converts arrays with any batch dimensions to those of a signature and back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Prepared(NamedTuple):
     """Arrays ready to be sent."""
 
     inputs: Arrays
-    batch: tuple[int, ...] | None  # of the caller; None if sent as they are
+    batch: tuple[int, ...] | None  # the caller's batch shape; None if sent as they are
 
 
 def prepare(name: str, signature: Signature, arguments: Mapping[str, Any]) -> Prepared:
     """Converts, checks and broadcasts arguments.
 
-    If every input of the signature counts members by its first dimension, arguments may
-    have any leading dimensions, which broadcast; else they go as they are.
+    If the first dimension of every input counts members, arguments may have any leading
+    dimensions, which broadcast; otherwise they are sent as they are.
 
     Raises:
         TypeError: If a dtype does not fit.
@@ -88,7 +88,7 @@ def restore(
 
 
 def nothing(signature: Signature) -> dict[str, np.ndarray]:
-    """Makes the outputs of a batch without members, which need not be sent."""
+    """Makes the outputs of an empty batch, for which no call is needed."""
     return {
         name: np.zeros([0, *(size or 0 for size in _event(spec))], spec.dtype)
         for name, spec in signature.outputs.items()
@@ -96,7 +96,7 @@ def nothing(signature: Signature) -> dict[str, np.ndarray]:
 
 
 def join_complex(parts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Joins `x_real` and `x_imag`, which complex arrays are sent as.
+    """Joins `x_real` and `x_imag`, the form in which complex arrays are sent.
 
     Example:
         >>> join_complex({"x_real": np.ones(1), "x_imag": np.ones(1), "y_imag": 2})

@@ -1,4 +1,4 @@
-"""The client for an event loop."""
+"""The client for asyncio."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """`Client` for an event loop: the same arguments and methods, to be awaited.
+    """`Client` for asyncio: the same arguments and methods, to be awaited.
 
-    A transport for `Client`, such as `InProcess`, runs in a thread.
+    A synchronous transport, such as `InProcess`, runs in a thread.
 
     Example:
         >>> async def fit_many(targets):
@@ -122,11 +122,11 @@ class AsyncClient:
         return await self._run(self._operations.eigengradient(matrix, level))
 
     async def init(self, initial: ArrayLike, targets: ArrayLike) -> Arrays:
-        """Starts the method; see `Client.init`."""
+        """Returns the method's first state; see `Client.init`."""
         return await self._run(self._operations.init(initial, targets))
 
     async def step(self, state: Mapping[str, np.ndarray], targets: ArrayLike) -> Arrays:
-        """Makes one step of the method; see `Client.step`."""
+        """Takes one step of the method; see `Client.step`."""
         return await self._run(self._operations.step(state, targets))
 
     async def iterate(
@@ -155,7 +155,7 @@ class AsyncClient:
         return await self._run(self._operations.predict(signature, arrays))
 
     async def metadata(self) -> Metadata:
-        """Asks for the version and the signatures of the model."""
+        """Fetches the version and the signatures of the model."""
         return await self._run(self._operations.metadata())
 
     async def status(self) -> list[VersionStatus]:

@@ -1,4 +1,4 @@
-"""What a client asks and what it is told, without regard to how it is sent."""
+"""The calls of a client and their answers, independent of the transport."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TensorSpec(NamedTuple):
 
 @dataclass(frozen=True)
 class Signature:
-    """What a function of a model takes and gives."""
+    """The inputs and outputs of a function of a model."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
@@ -50,7 +50,7 @@ class Signature:
 
 
 class Metadata(NamedTuple):
-    """What is known of one version of a model."""
+    """Version and signatures of a model."""
 
     model: str
     version: int | None
@@ -62,20 +62,20 @@ class VersionStatus(NamedTuple):
 
     version: int
     state: str  # START, LOADING, AVAILABLE, UNLOADING or END
-    code: str  # "OK", or why it ended
+    code: str  # name of a status code: "OK", or why it ended
     message: str
 
 
 class Outputs(NamedTuple):
-    """What a signature gave."""
+    """The outputs of a signature."""
 
     arrays: dict[str, np.ndarray]
-    version: int | None  # that answered; REST does not say
+    version: int | None  # the version that answered; None over REST
 
 
 @dataclass(frozen=True)
 class Target:
-    """Which model is meant."""
+    """The model that a call addresses."""
 
     name: str
     version: int | None = None
@@ -87,10 +87,10 @@ class Predict:
     """Runs a signature; the answer is `Outputs`.
 
     Attributes:
-        target: The model.
+        target: Model to run.
         signature: Name of the function.
         inputs: Arrays by name.
-        outputs: What is known of the outputs, which JSON alone does not tell.
+        outputs: Specs of the outputs, whose dtypes JSON does not carry.
     """
 
     target: Target
@@ -101,41 +101,41 @@ class Predict:
 
 @dataclass(frozen=True)
 class GetMetadata:
-    """Asks for signatures; the answer is `Metadata`."""
+    """Asks for the signatures; the answer is `Metadata`."""
 
     target: Target
 
 
 @dataclass(frozen=True)
 class GetStatus:
-    """Asks for states; the answer is a list of `VersionStatus`, newest first."""
+    """Asks for the versions; the answer is a list of `VersionStatus`, newest first."""
 
     target: Target
 
 
 @dataclass(frozen=True)
 class ListModels:
-    """Asks which models there are; the answer is a list of names."""
+    """Asks for the models of the server; the answer is a list of names."""
 
 
 Call = Predict | GetMetadata | GetStatus | ListModels
 
 
 class Transport(Protocol):
-    """What carries calls to a server. This is all a client needs of it."""
+    """Sends calls to a server. This is all that a client needs of it."""
 
     def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call.
+        """Sends one call.
 
         Args:
-            call: What is asked.
-            timeout: Seconds until the caller gives up.
+            call: Call to send.
+            timeout: Seconds until the caller gives up; None for no limit.
 
         Returns:
-            What the class of the call says.
+            The answer that the class of the call describes.
 
         Raises:
-            ServerError: As the server answered, or for want of an answer.
+            ServerError: If the server reports an error, or does not answer.
             BadReply: If the answer is not understood.
         """
         ...
@@ -146,10 +146,10 @@ class Transport(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """The same for an event loop."""
+    """`Transport` for asyncio."""
 
     async def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call; see `Transport.send`."""
+        """Sends one call; see `Transport.send`."""
         ...
 
     async def close(self) -> None:

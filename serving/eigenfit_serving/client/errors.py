@@ -1,21 +1,21 @@
-"""What goes wrong between a client and a server.
+"""The errors of a client.
 
 RuntimeError
 +-- ClientError
     +-- ServerError             the server's answer: a code and a text
-    |   +-- InvalidRequest      it cannot be answered as it is: shapes, names, dtypes
+    |   +-- InvalidRequest      the request is wrong: shapes, names, dtypes
     |   +-- NotFound            no such model, version, label or signature
     |   +-- AccessDenied        the API key or the certificate is missing or wrong
     |   +-- Overloaded          too many requests, or one that is too large for now
-    |   +-- DeadlineExceeded    the timeout ended first
+    |   +-- DeadlineExceeded    the timeout expired first
     |   +-- Unavailable         try again: draining, a full queue, no model yet
     |   |   +-- ConnectionFailed    there was no answer at all
     |   +-- Unsupported         the server has no such call
-    |   +-- ServerFault         its own fault
-    +-- BadReply                what came is not the protocol
+    |   +-- ServerFault         the server itself failed
+    +-- BadReply                the reply does not follow the protocol
     +-- FitError                `Solution.raise_for_result`: members did not converge
 
-Misuse that is seen before anything is sent raises ValueError or TypeError.
+Misuse that is detected before anything is sent raises ValueError or TypeError.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ClientError(RuntimeError):
 
 
 class BadReply(ClientError):  # noqa: N818
-    """The answer is not the protocol: another kind of server, or a proxy's page."""
+    """The reply does not follow the protocol: another kind of server, or a proxy."""
 
 
 class FitError(ClientError):
@@ -39,8 +39,8 @@ class ServerError(ClientError):
     """The server's answer, or its absence.
 
     Attributes:
-        code: Of the protocol, whichever of gRPC and REST was used.
-        message: The server's text.
+        code: Status code of gRPC, also if the call went over REST.
+        message: Text of the server.
     """
 
     def __init__(self, code: Code, message: str) -> None:
@@ -53,7 +53,7 @@ class ServerError(ClientError):
 
 
 class InvalidRequest(ServerError):  # noqa: N818
-    """The request cannot be answered as it is."""
+    """The request is wrong: shapes, names, dtypes."""
 
 
 class NotFound(ServerError):  # noqa: N818
@@ -65,15 +65,15 @@ class AccessDenied(ServerError):  # noqa: N818
 
 
 class Overloaded(ServerError):  # noqa: N818
-    """The server has too much to do."""
+    """Too many requests, or one that is too large for now."""
 
 
 class DeadlineExceeded(ServerError):  # noqa: N818
-    """The timeout ended before the answer came."""
+    """The timeout expired before the answer came."""
 
 
 class Unavailable(ServerError):  # noqa: N818
-    """Not now: trying again may help, and the client has."""
+    """The server cannot answer now, even after retries; a later call may succeed."""
 
 
 class ConnectionFailed(Unavailable):
@@ -85,7 +85,7 @@ class Unsupported(ServerError):  # noqa: N818
 
 
 class ServerFault(ServerError):  # noqa: N818
-    """The server failed."""
+    """The server itself failed."""
 
 
 _CLASSES: dict[Code, type[ServerError]] = {
@@ -112,7 +112,7 @@ _FROM_HTTP = {
 
 
 def error_of(code: Code, message: str) -> ServerError:
-    """Makes the error for a code.
+    """Makes the error for a status code of gRPC.
 
     Example:
         >>> error_of(Code.NOT_FOUND, "Servable not found")
@@ -122,7 +122,7 @@ def error_of(code: Code, message: str) -> ServerError:
 
 
 def error_of_http(status: int, message: str) -> ServerError:
-    """Makes the error for a status of HTTP.
+    """Makes the error for an HTTP status.
 
     Example:
         >>> error_of_http(503, "draining").code.name

@@ -1,4 +1,4 @@
-"""Carries calls over gRPC."""
+"""Sends calls over gRPC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eigenfit_serving.protocol.status import Code
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # The client retries itself, and then wants a new connection at once.
+    # The client does its own retries, and then wants a new connection at once.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -21,7 +21,7 @@ _OPTIONS = [
 
 
 class GrpcTransport:
-    """Over one channel; may be used by several threads."""
+    """Sends calls over one channel; may be used by several threads."""
 
     def __init__(self, address: Address, api_key: str | None, tls: Tls | None) -> None:
         self._channel = _channel(_grpc(), address, tls)
@@ -29,7 +29,7 @@ class GrpcTransport:
         self._stubs: dict[str, Any] = {}
 
     def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call."""
+        """Sends one call; see `Transport.send`."""
         from eigenfit_serving.client.grpc_wire import decode, encode
 
         method, request = encode(call)
@@ -46,7 +46,7 @@ class GrpcTransport:
 
 
 class AsyncGrpcTransport:
-    """The same for an event loop."""
+    """`GrpcTransport` for asyncio."""
 
     def __init__(self, address: Address, api_key: str | None, tls: Tls | None) -> None:
         self._make = lambda: _channel(_grpc().aio, address, tls)
@@ -55,11 +55,11 @@ class AsyncGrpcTransport:
         self._stubs: dict[str, Any] = {}
 
     async def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call."""
+        """Sends one call; see `Transport.send`."""
         from eigenfit_serving.client.grpc_wire import decode, encode
 
         method, request = encode(call)
-        if self._channel is None:  # it belongs to the loop that runs now
+        if self._channel is None:  # bind it to the loop that runs now
             self._channel = self._make()
         stub = _stub(self._stubs, self._channel, method)
         try:
@@ -110,7 +110,7 @@ def _stub(stubs: dict[str, Any], channel: Any, method: Any) -> Any:
 def _translated(error: Any) -> ServerError:
     code = Code(error.code().value[0])
     message = error.details() or ""
-    # What gRPC says itself when no server has answered.
+    # These words are gRPC's own, when no server has answered.
     if code is Code.UNAVAILABLE and any(x in message for x in _CONNECTION):
         return ConnectionFailed(code, f"No connection: {message}")
     return error_of(code, message)

@@ -1,4 +1,4 @@
-"""Calls as messages of gRPC, and its answers."""
+"""Encodes calls as gRPC messages and decodes the answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATUS = grpc_api.MODEL["GetModelStatus"]
 
 
 def encode(call: Call) -> tuple[grpc_api.Method, Any]:
-    """Writes a call as a message.
+    """Encodes a call as a message.
 
     Raises:
         Unsupported: If gRPC has no such call.
@@ -61,10 +61,10 @@ def encode(call: Call) -> tuple[grpc_api.Method, Any]:
 
 
 def decode(call: Call, response: Any) -> Any:
-    """Reads the answer to a call.
+    """Decodes the answer to a call.
 
     Raises:
-        BadReply: If it is not understood.
+        BadReply: If the answer is not understood.
     """
     try:
         match call:
@@ -83,7 +83,7 @@ def decode(call: Call, response: Any) -> Any:
 
 
 def spec_of(info: Any) -> TensorSpec:
-    """Reads a `TensorInfo`."""
+    """Converts a `TensorInfo`."""
     kind = messages.DataType.Name(info.dtype) if info.dtype else ""
     found = DTYPES.get(kind)
     shape = info.tensor_shape
@@ -95,7 +95,7 @@ def spec_of(info: Any) -> TensorSpec:
 
 
 def signature_of(entry: Any) -> Signature:
-    """Reads a `SignatureDef`."""
+    """Converts a `SignatureDef`."""
     return Signature(
         {name: spec_of(info) for name, info in entry.inputs.items()},
         {name: spec_of(info) for name, info in entry.outputs.items()},

@@ -1,4 +1,4 @@
-"""Carries calls over REST, by httpx."""
+"""Sends calls over REST, with httpx."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class HttpTransport:
-    """Over connections that are kept; may be used by several threads."""
+    """Sends calls over persistent connections; may be used by several threads."""
 
     def __init__(self, address: Address, api_key: str | None, tls: Tls | None) -> None:
         httpx = _httpx()
         self._client = httpx.Client(**_settings(address, api_key, tls))
 
     def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call."""
+        """Sends one call; see `Transport.send`."""
         request = encode(call)
         try:
             response = self._client.request(**_arguments(request, timeout))
@@ -41,14 +41,14 @@ class HttpTransport:
 
 
 class AsyncHttpTransport:
-    """The same for an event loop."""
+    """`HttpTransport` for asyncio."""
 
     def __init__(self, address: Address, api_key: str | None, tls: Tls | None) -> None:
         httpx = _httpx()
         self._client = httpx.AsyncClient(**_settings(address, api_key, tls))
 
     async def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call."""
+        """Sends one call; see `Transport.send`."""
         request = encode(call)
         try:
             response = await self._client.request(**_arguments(request, timeout))

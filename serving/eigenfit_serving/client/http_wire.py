@@ -1,4 +1,4 @@
-"""Calls as requests of the REST interface, and its answers."""
+"""Encodes calls as requests of the REST interface and decodes the answers."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from eigenfit_serving.client.errors import BadReply, error_of_http
 
 try:
     import orjson
-except ImportError:  # the client works without it, only slower
+except ImportError:  # the client works without it, but more slowly
     orjson = None
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What is sent."""
+    """An HTTP request."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class HttpRequest:
 
 
 def encode(call: Call) -> HttpRequest:
-    """Writes a call as a request.
+    """Encodes a call as a request.
 
     Example:
         >>> encode(GetStatus(Target("a b", version=2))).path
@@ -65,11 +65,11 @@ def encode(call: Call) -> HttpRequest:
 
 
 def decode(call: Call, status: int, body: bytes) -> Any:
-    """Reads the answer to a call.
+    """Decodes the answer to a call.
 
     Raises:
-        ServerError: If it says so.
-        BadReply: If it is not understood.
+        ServerError: If the answer reports an error.
+        BadReply: If the answer is not understood.
     """
     try:
         document = _load(body)
@@ -108,7 +108,7 @@ def _plain(array: np.ndarray) -> Any:
         raise TypeError(
             f"Arrays of {array.dtype.name} cannot be sent over REST. Use grpc://."
         )
-    # Of an array without dimensions that function would make a list.
+    # A scalar is not made contiguous: that would make it one-dimensional.
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
@@ -124,7 +124,7 @@ def _dump(document: dict[str, Any]) -> bytes:
     finite = all(x.dtype.kind != "f" or np.isfinite(x).all() for x in arrays)
     if orjson is not None and finite:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    # NaN and Infinity as bare words, which the protocol has and orjson not.
+    # NaN and Infinity as bare words: the protocol has them, orjson does not.
     return json.dumps(document, default=lambda x: x.tolist()).encode()
 
 
@@ -134,7 +134,7 @@ def _load(body: bytes) -> Any:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
             pass
-    # Strings of a model need not be text.
+    # Strings of a model need not be valid UTF-8.
     return json.loads(body.decode("utf-8", "surrogateescape"))
 
 
@@ -184,7 +184,7 @@ def _spec(info: Any) -> TensorSpec:
 
 
 def _outputs(call: Predict, outputs: Any) -> dict[str, np.ndarray]:
-    # One output comes without its name.
+    # A single output comes without its name.
     if len(call.outputs) == 1:
         [name] = call.outputs
         outputs = {name: outputs}

@@ -40,9 +40,9 @@ class InProcess:
     """Answers calls in this process, with the checks and errors of the server.
 
     Args:
-        models: What a server has (a `ModelSource`), or a folder as `serve` takes it,
-            of which the newest version of each model is loaded.
-        options: Of the server: limits, strict shapes, ...
+        models: The models of a server (a `ModelSource`), or a folder as `serve` takes
+            it, from which the newest version of each model is loaded.
+        options: Options of the server, such as limits; its defaults if None.
 
     Example:
         >>> client = Client(InProcess("models"), model="chain")  # doctest: +SKIP
@@ -64,7 +64,7 @@ class InProcess:
         return f"InProcess({', '.join(self._models.names())})"
 
     def send(self, call: Call, timeout: float | None) -> Any:
-        """Carries one call."""
+        """Answers one call; see `Transport.send`."""
         try:
             return self._answer(call, timeout)
         except ServingError as error:
@@ -115,7 +115,7 @@ class InProcess:
 
 
 class _Loaded:
-    """The newest version of each model of a folder."""
+    """The newest version of each model in a folder."""
 
     def __init__(self, path: Path, options: Options) -> None:
         from eigenfit_serving.model_folders import find_models

@@ -1,4 +1,4 @@
-"""A fit driven from outside, step by step."""
+"""A fit driven by the client, step by step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from eigenfit_serving.client.solution import Progress
 
 
 def tolerance_of(tolerance: Any, targets: Any, state: dict[str, np.ndarray]) -> Any:
-    """Gives the loss at which members have converged, `[...]`.
+    """Returns the loss at which members have converged, `[...]`.
 
     Args:
-        tolerance: As the caller gave it; None for one relative to the targets.
-        targets: `[..., m]`.
-        state: Of the method.
+        tolerance: Tolerance of the caller; None for one relative to the targets.
+        targets: Values to fit, `[..., m]`.
+        state: State of the method, by name.
     """
     if tolerance is not None:
         return tolerance
@@ -31,11 +31,11 @@ class Iteration:
     """Keeps the state between steps; the caller makes the calls.
 
     A member ends when its loss is at or below the tolerance or not finite, when it has
-    taken `max_steps`, or when a step left its state as it was. Its state stays as it
-    is then, whatever its neighbours do.
+    taken `max_steps`, or when a step left its state unchanged. Its state is then
+    frozen, whatever its neighbours do.
 
     Attributes:
-        state: For the next step, arrays `[..., *]` by name.
+        state: State for the next step, arrays `[..., *]` by name.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Iteration:
 
     @property
     def is_running(self) -> bool:
-        """Whether any member has not ended."""
+        """Whether any member has yet to end."""
         return bool(self._running.any())
 
     def advance(self, new: dict[str, np.ndarray]) -> None:
-        """Takes the state after one more step."""
+        """Takes over the state after one more step, except of ended members."""
         idle = np.ones(self._batch, bool)
         for name, before in self.state.items():
             wide = (...,) + (np.newaxis,) * (before.ndim - len(self._batch))
@@ -72,7 +72,7 @@ class Iteration:
         self._end(idle)
 
     def progress(self) -> Progress:
-        """Says where the fit is."""
+        """Returns the progress so far."""
         return Progress(
             step=self._step,
             parameters=self.state["parameters"],

@@ -1,7 +1,7 @@
-"""What clients do, written once for both: generators of calls.
+"""The operations of both clients, written once as generators of calls.
 
 Each function yields a call, is sent its answer, and returns the result. It neither
-waits nor knows how calls are carried.
+waits nor knows how calls are sent.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ T = TypeVar("T")
 Steps = Generator[Call, Any, T]
 
 FIT_FROM_START = "fit_from_start"
-"""The signature of models that were exported with a start."""
+"""Signature of models that were exported with a start."""
 
 NO_LIMIT = np.iinfo(np.int32).max
-"""Steps, which the model cuts to the limit it was exported with."""
+"""Number of steps, which the model clips to the limit of its export."""
 
 
 class Operations:
-    """The operations on one model, with what has been learnt of it."""
+    """The operations on one model, whose metadata are cached."""
 
     def __init__(
         self, model: str | None, version: int | None, label: str | None
@@ -58,7 +58,7 @@ class Operations:
         self._metadata: Metadata | None = None
 
     def target(self) -> Steps[Target]:
-        """Finds out which model is meant, if the caller has not said."""
+        """Returns the model to address; asks the server if the caller named none."""
         if self._name is None:
             try:
                 names = yield ListModels()
@@ -84,14 +84,14 @@ class Operations:
         return (yield GetStatus(target))
 
     def metadata(self) -> Steps[Metadata]:
-        """Asks for the signatures anew."""
+        """Fetches the signatures, even if they are cached."""
         target = yield from self.target()
         metadata: Metadata = yield GetMetadata(target)
         self._metadata = metadata
         return metadata
 
     def signature(self, name: str) -> Steps[Signature]:
-        """Finds a signature, asking once."""
+        """Finds a signature; fetches the metadata if it is not cached."""
         metadata = self._metadata or (yield from self.metadata())
         if name not in metadata.signatures:
             metadata = yield from self.metadata()
@@ -120,7 +120,7 @@ class Operations:
         try:
             answer: Outputs = yield call
         except (InvalidRequest, NotFound):
-            self._metadata = None  # another version may have other signatures
+            self._metadata = None  # a new version may have other signatures
             raise
         known = self._metadata
         if known is not None and answer.version not in (None, known.version):
@@ -128,7 +128,7 @@ class Operations:
         return restore(answer.arrays, prepared.batch)
 
     def fit(self, initial: Any, targets: Any, *limits: Any) -> Steps[Solution]:
-        """Fits from given starts, or from that of the model."""
+        """Fits from given starts, or from the model's own start."""
         if targets is None:
             raise TypeError("`targets` must be given.")
         named = {"targets": targets, **_limits(*limits)}
@@ -169,17 +169,17 @@ class Operations:
         return join_complex((yield from self.predict("eigengradient", named)))
 
     def init(self, initial: Any, targets: Any) -> Steps[Arrays]:
-        """Starts the method."""
+        """Returns the method's first state."""
         named = {"initial": initial, "targets": targets}
         return (yield from self.predict("init", named))
 
     def step(self, state: Mapping[str, np.ndarray], targets: Any) -> Steps[Arrays]:
-        """Makes one step of the method."""
+        """Takes one step of the method."""
         return (yield from self.predict("step", {**state, "targets": targets}))
 
 
 def _limits(tolerance: Any, max_steps: Any) -> dict[str, Any]:
-    # A tolerance of 0 is the default of the model, relative to its targets.
+    # A tolerance of 0 stands for the model's default, relative to the targets.
     return {
         "tolerance": 0.0 if tolerance is None else tolerance,
         "max_steps": NO_LIMIT if max_steps is None else max_steps,

@@ -1,4 +1,4 @@
-"""When and how long to wait before a call is made again."""
+"""Decides whether a call is tried again, and how long to wait before."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _random = random.Random()
 
 @dataclass(frozen=True)
 class Retries:
-    """How often to try again, and the pauses between.
+    """How often to try again, and the pauses between tries.
 
-    Only what says that the server did not do the work is repeated: UNAVAILABLE (503),
-    and connections that failed. A pause is drawn between 0 and `first * 2^k`, at most
-    `longest`, so that many clients do not come back together.
+    Only calls are repeated that the server did not carry out: UNAVAILABLE (503), and
+    failed connections. A pause is drawn between 0 and `first * 2^k`, at most `longest`,
+    so that many clients do not come back together.
 
     Attributes:
-        number: Tries after the first.
-        first: Seconds.
-        longest: Seconds.
+        number: Number of tries after the first.
+        first: Limit of the first pause, in seconds.
+        longest: Limit of any pause, in seconds.
     """
 
     number: int = 3
@@ -46,10 +46,10 @@ class Attempts:
         self._made = 0
 
     def remaining(self) -> float | None:
-        """Computes the seconds left; None for any number.
+        """Computes the seconds left; None for no limit.
 
         Raises:
-            DeadlineExceeded: If there are none.
+            DeadlineExceeded: If there are none left.
         """
         if self._end is None:
             return None
@@ -59,10 +59,10 @@ class Attempts:
         return left
 
     def pause(self, error: Unavailable) -> float:
-        """Computes how long to wait before the next try.
+        """Computes the seconds to wait before the next try.
 
         Raises:
-            Unavailable: The error itself if there is to be no other try.
+            Unavailable: The error itself if there is no other try.
         """
         self._made += 1
         if self._made > self._retries.number:

@@ -1,4 +1,4 @@
-"""What a client is given: solutions, gradients, progress."""
+"""The answers of a client: solutions, gradients, progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Solution(NamedTuple):
     """The answer of a fit, one member for each batch index `...`."""
 
     parameters: np.ndarray  # [..., p] the fitted parameters r
-    matrix: Any  # [..., n, n] A(r); of several blocks a dict of them by label
+    matrix: Any  # [..., n, n] A(r); for several blocks a dict of them by label
     eigenvalues: np.ndarray  # [..., n] of A(r), ascending
     loss: np.ndarray  # [...] sum_i weight_i (t_i - lambda_i)^2
     num_steps: np.ndarray  # [...] int32, steps taken
@@ -36,7 +36,7 @@ class Solution(NamedTuple):
         """Returns the solution itself if every member is a success.
 
         Raises:
-            FitError: With the text of each kind of result that occurred.
+            FitError: If not; holds the text of each kind of failure.
         """
         codes = np.asarray(self.result)
         lines = []
@@ -67,9 +67,9 @@ class Gradient(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a fit driven by `iterate` is."""
+    """The progress of a fit driven by `iterate`."""
 
-    step: int  # steps tried so far
+    step: int  # number of steps tried so far
     parameters: np.ndarray  # [..., p]
     eigenvalues: np.ndarray  # [..., n]
     loss: np.ndarray  # [...]
@@ -79,7 +79,7 @@ class Progress(NamedTuple):
 
 
 def solution_of(answer: Mapping[str, np.ndarray]) -> Solution:
-    """Makes a solution of the outputs of a signature."""
+    """Makes a solution from the outputs of a signature."""
     joined = join_complex(answer)
     matrices = {
         name: joined.pop(name)

@@ -1,4 +1,4 @@
-"""The client."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Client:
 
     It works with TensorFlow Serving and with eigenfit's own server, needs neither
     TensorFlow nor tensorflow-serving-api, and may be used by several threads. Arguments
-    take leading batch dimensions, which broadcast, as those of `eigenfit.Solver`.
+    may have leading batch dimensions, which broadcast, as in `eigenfit.Solver`.
 
     Args:
         server: `grpc://host:8500`, `http://host:8501`, `grpcs://` and `https://` for
             encrypted connections, `unix:/path/of/socket` (gRPC); or a transport, such
             as `InProcess("models")`.
-        model: Its name; may be left out where the server lists its models (ours over
-            REST) and has one.
-        version: Of the model; the newest by default.
-        label: Of a version, instead of its number.
-        timeout: Seconds for a call with all its tries; None for no limit.
-        retries: Tries after the first, or a `Retries`. Only what the server did not
-            begin is tried again.
-        api_key: Sent with each call, where the server asks for one.
-        tls: Encrypts the connection, whatever the URL says, with these certificates;
+        model: Name of the model; may be left out if the server lists its models (ours
+            does, over REST) and has only one.
+        version: Version of the model; the newest by default.
+        label: Label of a version, in place of its number.
+        timeout: Seconds for a call with all its retries; None for no limit.
+        retries: Number of tries after the first, or a `Retries`. Only calls that the
+            server did not begin are tried again.
+        api_key: Key to send with each call, if the server asks for one.
+        tls: Certificates with which to encrypt the connection, whatever the URL says;
             `grpcs://` and `https://` alone use those of the system.
 
     Raises:
@@ -92,7 +92,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._transport.close()
 
     def fit(
@@ -106,16 +106,16 @@ class Client:
         """Fits parameters to targets, from given starts.
 
         Args:
-            initial: `[..., p]`, where to start; None for the start with which the
-                model was exported.
-            targets: `[..., m]`, ascending with their levels.
+            initial: Starts, `[..., p]`; None for the start with which the model was
+                exported.
+            targets: `[..., m]`, in the order of the levels, ascending.
             tolerance: `[...]`, positive; a member has converged when its loss is at or
                 below it. None for the model's default, relative to the targets.
-            max_steps: `[...]` integer; by default, and at most, what the model was
-                exported with.
+            max_steps: Step limit, `[...]` integer; by default, and at most, that of
+                the export.
 
         Returns:
-            The solution; a member that went wrong has a code of its own.
+            The solution; the result code of each member says how it ended.
 
         Raises:
             ValueError: If a shape does not fit, or `initial` is None and the model was
@@ -135,8 +135,8 @@ class Client:
         """Fits from starts drawn inside the model.
 
         Args:
-            seed: `[...]` integer; a member draws the same whatever its neighbours.
-            targets: `[..., m]`.
+            seed: `[...]` integer; a member's draw does not depend on the others.
+            targets: Values to fit, `[..., m]`.
             tolerance: As for `fit`.
             max_steps: As for `fit`.
 
@@ -156,7 +156,7 @@ class Client:
 
         Args:
             parameters: `[..., p]`.
-            targets: `[..., m]`.
+            targets: Values to fit, `[..., m]`.
         """
         return self._run(self._operations.gradient(parameters, targets))
 
@@ -164,8 +164,9 @@ class Client:
         """Computes the derivative of a level by the matrix.
 
         Args:
-            matrix: `[..., n, n]` of any order, of which the lower triangle is read.
-            level: `[...]` integer; negative ones count from the top.
+            matrix: `[..., n, n]` of any order; only the lower triangle is read.
+            level: Index of the level, `[...]` integer; negative ones count from the
+                top.
 
         Returns:
             `eigenvalues` `[..., n]`; `gradient` `[..., n, n]`, symmetric; and
@@ -174,15 +175,15 @@ class Client:
         return self._run(self._operations.eigengradient(matrix, level))
 
     def init(self, initial: ArrayLike, targets: ArrayLike) -> Arrays:
-        """Starts the method: its state, arrays by name, for `step`."""
+        """Returns the method's first state, arrays by name, for `step`."""
         return self._run(self._operations.init(initial, targets))
 
     def step(self, state: Mapping[str, np.ndarray], targets: ArrayLike) -> Arrays:
-        """Makes one step of the method.
+        """Takes one step of the method.
 
         Args:
-            state: From `init` or `step`.
-            targets: `[..., m]`.
+            state: State returned by `init` or `step`.
+            targets: As for `fit`, `[..., m]`.
         """
         return self._run(self._operations.step(state, targets))
 
@@ -195,18 +196,18 @@ class Client:
         max_steps: ArrayLike = 1000,
         every: int = 1,
     ) -> Iterator[Progress]:
-        """Fits step by step, each step a call, to show how it goes.
+        """Fits step by step, one call per step, to follow its progress.
 
         Args:
-            initial: `[..., p]`.
-            targets: `[..., m]`.
+            initial: Starts, `[..., p]`.
+            targets: Values to fit, `[..., m]`.
             tolerance: `[...]`, as for `fit`; None for residuals of 1e-10 of the
-                largest target (1e-5 in float32), of a model without weights.
-            max_steps: `[...]` integer.
-            every: Steps between yields.
+                largest target (1e-5 in float32), for a model without weights.
+            max_steps: Step limit, `[...]` integer.
+            every: Number of steps between yields.
 
         Yields:
-            The start, the state after every so many steps, and the end.
+            The progress at the start, after every `every` steps, and at the end.
         """
         check_every(every)
         state = self.init(initial, targets)
@@ -224,17 +225,17 @@ class Client:
         """Runs any signature of any model.
 
         Args:
-            signature: Its name, such as `serving_default`.
-            **arrays: Its inputs. They broadcast if the first dimension of all of them
-                counts members of a batch, and go as they are otherwise.
+            signature: Name of the signature, such as `serving_default`.
+            **arrays: Its inputs by name. They broadcast if the first dimension of every
+                input counts members of a batch, and are sent as they are otherwise.
 
         Returns:
-            Its outputs by name.
+            The outputs by name.
         """
         return self._run(self._operations.predict(signature, arrays))
 
     def metadata(self) -> Metadata:
-        """Asks for the version and the signatures of the model."""
+        """Fetches the version and the signatures of the model."""
         return self._run(self._operations.metadata())
 
     def status(self) -> list[VersionStatus]:
@@ -245,7 +246,7 @@ class Client:
         """Lists the models of the server; only ours does so, and over REST.
 
         Raises:
-            Unsupported: By gRPC.
+            Unsupported: Over gRPC.
         """
         return self._run(self._operations.models())
 
@@ -278,7 +279,7 @@ def describe(
     label: str | None,
     api_key: str | None,
 ) -> str:
-    """Writes the arguments of a client, secrets masked."""
+    """Writes the arguments of a client, with secrets masked."""
     parts = [repr(parse_address(server).shown if isinstance(server, str) else server)]
     named = {"model": model, "version": version, "label": label}
     parts += [f"{name}={value!r}" for name, value in named.items() if value is not None]
@@ -288,6 +289,6 @@ def describe(
 
 
 def check_every(every: int) -> None:
-    """Checks the argument of `iterate`."""
+    """Checks the argument `every` of `iterate`."""
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise ValueError(f"`every` must be a positive integer, got {every!r}.")

@@ -1,1 +1,1 @@
-"""Fits of problem files, here or on a server, and what they leave."""
+"""Fits problem files, here or on a server, and writes the results."""

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import eigenfit as ef
 
 AS_SERVED = "as served"
-"""In the place of the method's name: a served model does not tell it."""
+"""Stands in for the method's name, which a served model does not report."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fit of `s` starts gave, in NumPy; made by `run_fit`."""
+    """The outcome of a fit from `s` starts, in NumPy arrays; made by `run_fit`."""
 
     content: ProblemFile
     method: str  # as in the problem file, "auto" resolved; or AS_SERVED
@@ -34,16 +34,16 @@ class Outcome:
     all_parameters: np.ndarray  # [s, P] fixed and tied ones included
     matrices: dict[str, np.ndarray]  # [s, n, n] by label of the block
     eigenvalues: np.ndarray  # [s, N] block after block
-    values: np.ndarray  # [s, m] what is compared with the targets
+    values: np.ndarray  # [s, m] observed values, compared with the targets
     loss: np.ndarray  # [s]
     num_steps: np.ndarray  # [s] int
     result: np.ndarray  # [s] int, an ef.Result
     result_names: list[str]  # [s]
     result_texts: list[str]  # [s]
     seconds: float
-    uncertainty: ef.Uncertainty | None  # of the best start; None for many unknowns
+    uncertainty: ef.Uncertainty | None  # at the best start; None for many unknowns
     undetermined: str | None  # combinations the data do not determine there
-    distinct: ef.DistinctSolutions | None  # of the starts; None if not looked for
+    distinct: ef.DistinctSolutions | None  # of all starts; None if not looked for
     solution: ef.Solution  # for plots
 
     @property
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def success(self) -> bool:
-        """Whether the best start found what was asked for."""
+        """Whether the best start converged or reached a minimum."""
         return Result(int(self.result[self.best])).is_success
 
     @property
@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def family_dimension(self) -> int:
-        """Dimension of the continuum of answers that the best one is of; 0: none."""
+        """Dimension of the continuum that the best answer belongs to; 0 for none."""
         return _families(self.distinct, len(self.loss))[self.best]
 
     @property
@@ -76,7 +76,7 @@ class Outcome:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Chi-square at the best start; None without deviations or a success."""
+        """Chi-square at the best start; None without `sigma` or without success."""
         found = self.uncertainty
         if found is None or not self.content.has_sigma or not self.success:
             return None
@@ -110,9 +110,9 @@ class Outcome:
 
 
 def best_of(loss: np.ndarray, result: np.ndarray) -> int:
-    """Index of the smallest loss, NaN counting as the largest.
+    """Returns the index of the smallest loss; NaN counts as the largest.
 
-    Among losses that are equal to six digits that of a success comes first.
+    Among losses that agree to six digits, that of a success comes first.
 
     Example:
         >>> best_of(np.array([2.0, 1.0, 1.0 + 1e-9]), np.array([6, 3, 6]))
@@ -134,11 +134,11 @@ def run_fit(
     """Fits all starts of a problem file in one batch.
 
     Args:
-        content: What to fit.
-        solver: Made by `content.solver()`.
+        content: Problem file to fit.
+        solver: Solver made by `content.solver()`.
         record_every: Steps between snapshots, as in `Solver.fit`.
         progress: Called between chunks, as in `Solver.fit`.
-        remote: Fits elsewhere, in the place of `Solver.fit`.
+        remote: Called in place of `Solver.fit`, to fit elsewhere.
 
     Returns:
         The outcome, whether it is a success or not.
@@ -197,13 +197,13 @@ def run_fit(
 
 
 ARRAYS = ("parameters", "eigenvalues", "loss", "num_steps", "result")
-_MAX_UNKNOWNS = 300  # more take longer to examine than to fit
+_MAX_UNKNOWNS = 300  # more would take longer to examine than to fit
 
 
 def _determined(
     problem: ef.Problem, content: ProblemFile, arrays: dict[str, np.ndarray]
 ) -> tuple[ef.Uncertainty | None, str | None]:
-    """Uncertainty at the best start, and what the data do not determine there."""
+    """Returns uncertainty and undetermined combinations at the best start."""
     import eigenfit as ef
     from eigenfit.analysis.undetermined import listed
 
@@ -215,7 +215,7 @@ def _determined(
     return uncertainty, listed(uncertainty.undetermined()) or None
 
 
-_MAX_COMPARISONS = 2e9  # multiplications that telling solutions apart may take
+_MAX_COMPARISONS = 2e9  # most multiplications to spend on telling solutions apart
 
 
 def _distinct(
@@ -225,7 +225,7 @@ def _distinct(
     solution: ef.Solution,
     uncertainty: ef.Uncertainty | None,
 ) -> ef.DistinctSolutions | None:
-    """The distinct solutions of several starts, or of one if it may be one of many."""
+    """Finds the distinct solutions of several starts, or of one if it may be open."""
     import eigenfit as ef
 
     problem, number = solver.problem, len(initial)
@@ -237,13 +237,13 @@ def _distinct(
     if work > _MAX_COMPARISONS or not (number > 1 or is_open):
         return None
     found = ef.distinct_solutions(solver, solution, content.targets, starts=initial)
-    # Where all fits ended before they arrived there is no solution to speak of.
+    # If no fit reached a solution, there is nothing to report.
     arrived = (Result.converged, Result.minimum, Result.stationary)
     return found if np.isin(found.result, arrived).any() else None
 
 
 def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:
-    """Dimension of the continuum that the answer of each start is of."""
+    """Returns the dimension of the continuum of each start's answer, 0 for none."""
     if distinct is None:
         return [0] * number
     # A start that led to no solution has the label -1.
@@ -252,7 +252,7 @@ def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:
 
 
 def observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:
-    """Which of all levels, block after block, have targets of their own, and those."""
+    """Lists levels with targets, by their index over all blocks, and these targets."""
     indices: list[int] = []
     targets: list[float] = []
     first = 0

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def connect(url: str, model: str | None, stem: str) -> Client:
-    """Makes a client for `--server` and finds out which model is meant.
+    """Makes a client for `--server`, for the model that is meant.
 
     Args:
-        url: Of the server.
-        model: Its name, if it was given.
-        stem: Of the problem file: the name that is tried where the server does not
-            say that it has just one.
+        url: URL of the server.
+        model: Name of the model; None for the only one of the server.
+        stem: Stem of the problem file's name, the model's name if the server does not
+            list exactly one.
 
     Raises:
-        InputError: If it cannot be used.
+        InputError: If the server cannot be used.
     """
     from eigenfit_serving.client import Client, ClientError
 
@@ -35,12 +35,12 @@ def connect(url: str, model: str | None, stem: str) -> Client:
 
 
 class RemoteFit:
-    """Stands in the place of `Solver.fit`.
+    """Replaces `Solver.fit` by calls to a server.
 
     Args:
-        client: Of the model.
-        solver: Of the problem file, whose blocks name the matrices.
-        url: For messages.
+        client: Client for the model.
+        solver: Solver of the problem file, whose blocks name the matrices.
+        url: URL of the server, for messages.
     """
 
     def __init__(self, client: Client, solver: ef.Solver, url: str) -> None:

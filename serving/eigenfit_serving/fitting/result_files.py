@@ -1,4 +1,4 @@
-"""The result files of a fit: .json and .npz."""
+"""Writes the result files of a fit: .json and .npz."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eigenfit_serving.protocol.results import Result
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
-    """Arranges an outcome for `result.json`: nested dicts, lists and numbers only."""
+    """Converts an outcome for `result.json`: nested dicts, lists and scalars only."""
     content, uncertainty = outcome.content, outcome.uncertainty
     names = content.parameters.all_names(outcome.all_parameters.shape[-1])
     return {
@@ -61,7 +61,7 @@ _PACKAGES = ("eigenfit", "tensorflow", "numpy")
 
 
 def _by_block(outcome: Outcome, start: int) -> dict[str, Any]:
-    """Matrix and levels; by label if there are several blocks."""
+    """Returns matrix and levels; by label if there are several blocks."""
     matrices = {k: _numbers(A[start]) for k, A in outcome.matrices.items()}
     levels = {k: w[start].tolist() for k, w in outcome.levels.items()}
     if len(matrices) == 1:
@@ -71,14 +71,14 @@ def _by_block(outcome: Outcome, start: int) -> dict[str, Any]:
 
 
 def _numbers(array: np.ndarray) -> Any:
-    """Writes an array as in a problem file."""
+    """Converts an array to the notation of problem files."""
     if np.iscomplexobj(array):
         return {"real": np.real(array).tolist(), "imag": np.imag(array).tolist()}
     return array.tolist()
 
 
 def _distinct(outcome: Outcome) -> list[dict[str, Any]] | None:
-    """The distinct solutions, with the starts that led to each."""
+    """Returns the distinct solutions, with the starts that led to each."""
     found = outcome.distinct
     if found is None:
         return None
@@ -117,7 +117,7 @@ def _uncertainty(outcome: Outcome) -> dict[str, Any]:
 
 
 def settings_of(outcome: Outcome) -> dict[str, Any]:
-    """The settings that were used, defaults and "auto" filled in."""
+    """Returns the settings that were used, with defaults and "auto" resolved."""
     content = outcome.content
     fit, start = content.fit, content.start
     options = getattr(fit, outcome.method.replace("-", "_"), None)
@@ -146,7 +146,7 @@ def settings_of(outcome: Outcome) -> dict[str, Any]:
 def _start(content: ProblemFile) -> dict[str, Any]:
     document = content.start.build(content.unknowns).document()
     document.pop("parameters", None)
-    # One number where all are the same.
+    # One number if all are the same.
     return {
         name: x[0] if isinstance(x, list) and len(set(x)) == 1 else x
         for name, x in document.items()

@@ -1,10 +1,10 @@
-"""What a fit found, in words."""
+"""Describes in words what a fit found."""
 
 from __future__ import annotations
 
 _NAMES = {"minimum": "least-squares minimum"}
 _ABSURD = 1e-6
-"""Probability below which chance is no explanation."""
+"""Probability below which chance is ruled out."""
 
 
 def spoken(name: str) -> str:
@@ -18,11 +18,11 @@ def spoken(name: str) -> str:
 
 
 def family_text(result: str, dimension: int) -> str:
-    """Says that an answer is one of a continuum; empty if it is isolated.
+    """Writes that an answer is one of a continuum; empty if it is isolated.
 
     Args:
         result: Name of the result.
-        dimension: Of the continuum, 0 for none.
+        dimension: Dimension of the continuum, 0 for none.
 
     Example:
         >>> family_text("converged", 1).split(";")[0]
@@ -38,7 +38,7 @@ def family_text(result: str, dimension: int) -> str:
 
 
 def family_of(dimension: int) -> str:
-    """Writes what a continuum is, with its article.
+    """Names a continuum by its dimension, with the article.
 
     Example:
         >>> family_of(2), family_of(18)
@@ -57,8 +57,8 @@ class Agreement:
     """How well a model explains data with standard deviations.
 
     Args:
-        chi_square: Sum of the squares of the residuals over their deviations.
-        freedom: Degrees of freedom.
+        chi_square: Sum of squares of the residuals over their standard deviations.
+        freedom: Number of degrees of freedom.
 
     Example:
         >>> Agreement(24.9, 24).text
@@ -85,7 +85,7 @@ class Agreement:
 
     @property
     def warning(self) -> str:
-        """What is wrong if chance is no explanation; else empty."""
+        """What is wrong if chance is ruled out; else empty."""
         if self.probability is None or self._below is None:
             return ""
         if self.probability < _ABSURD:

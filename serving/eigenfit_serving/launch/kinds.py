@@ -1,4 +1,4 @@
-"""The kinds of servers: how each is found and what starts it."""
+"""The kinds of servers: how each is found and started."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _EMBEDDED_NEEDS = {
 
 @dataclass(frozen=True)
 class Command:
-    """What starts a server.
+    """The command that starts a server.
 
     Attributes:
         kind: `embedded`, `binary` or `docker`.
         arguments: Program and arguments.
-        about: Of the server, for people.
-        stop: What to run before the process is told to end, if anything.
+        about: Description of the server, for users.
+        stop: Command to run before the process is told to end; empty for none.
     """
 
     kind: str
@@ -46,14 +46,14 @@ class Command:
 
 
 def choose(kind: str, models: Models, options: LaunchOptions, scratch: Path) -> Command:
-    """Chooses a kind of server and says how to start it.
+    """Chooses a kind of server and returns the command that starts it.
 
     Args:
-        kind: `auto` takes the first that is there: tensorflow_model_server on the
-            PATH, its container, our own server.
-        models: To be served.
+        kind: One of `KINDS`; `auto` takes the first that is available:
+            tensorflow_model_server on the PATH, its container, our own server.
+        models: Models to serve.
         options: Ports and the rest.
-        scratch: A folder that lives as long as the server.
+        scratch: Folder that lives as long as the server.
 
     Raises:
         InputError: If that kind is not available here.
@@ -100,7 +100,7 @@ def _embedded(flags: list[str], options: LaunchOptions) -> Command:
         f"--host={options.host}",
         f"--port={options.port}",
         f"--rest_api_port={options.rest_port}",
-        # Whoever waits for the models wants to know; new files are tried anyway.
+        # Report failures at once to whoever waits; new files are tried anyway.
         "--max_num_load_retries=0",
         *flags,
     ]
@@ -137,7 +137,7 @@ def _binary(
     found: tuple[str, str], flags: list[str], options: LaunchOptions
 ) -> Command:
     program, version = found
-    # It listens on all addresses; there is no flag for one.
+    # It listens on all addresses: there is no flag to choose one.
     arguments = (
         program,
         f"--port={options.port}",
@@ -157,7 +157,7 @@ def _check_docker(image: str) -> None:
             "--kind docker: docker is not on the PATH. Install it, or use --kind "
             "embedded."
         )
-    # The client alone proves nothing: the engine may be absent.
+    # Having the client proves nothing: the engine may be absent.
     code, output = _answer(engine, "info")
     if code:
         raise InputError(
@@ -185,7 +185,7 @@ def _docker(
         f"--name={name}",
         f"--publish={options.host}:{options.port}:8500",
         f"--publish={options.host}:{options.rest_port}:8501",
-        # The same paths inside as outside, so that a models.config holds for both.
+        # The same paths inside as outside, so that a models.config is valid in both.
         *(f"--volume={folder}:{folder}:ro" for folder in folders),
         options.image,
         *flags,
@@ -229,7 +229,7 @@ def _last_line(text: str, first: bool = False) -> str:
 
 
 def address_of(host: str) -> str:
-    """Gives the address at which a server that listens on `host` is reached here.
+    """Returns the local address of a server that listens on `host`.
 
     Example:
         >>> address_of("0.0.0.0"), address_of("::1")

@@ -1,4 +1,4 @@
-"""Commands that run a module of ours in a process of its own."""
+"""Commands that run one of our modules in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _CODE = (
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Lists what runs a module as `python -m` does, but not in the current folder.
+    """Returns a command like `python -m` that ignores the current folder.
 
-    `python -m` looks for every module in the current folder first: a file of the user
-    that is called `queue.py` would take the place of Python's. (`python -P` is there
-    from Python 3.11 on only.)
+    `python -m` looks for every module in the current folder first: a user's file
+    called `queue.py` would shadow Python's. (`python -P` exists from Python 3.11 on
+    only.)
 
     Args:
-        module: Its name.
-        *arguments: Given to it.
+        module: Full name of the module.
+        *arguments: Its command line arguments.
     """
     return [sys.executable, "-c", _CODE, module, *arguments]

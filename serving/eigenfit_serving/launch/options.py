@@ -1,4 +1,4 @@
-"""How a server is to be started, whatever kind it is."""
+"""The options for starting a server of any kind."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ LOCAL = "127.0.0.1"
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """What the kinds of servers have in common.
+    """The options that the kinds of servers share.
 
     Attributes:
         host: Address to listen on.
-        port: For gRPC.
-        rest_port: For REST.
-        batching: File of batching parameters; True for the defaults of the server.
-        monitoring: File that switches metrics on.
-        tls_cert: Certificate in PEM; with `tls_key`.
-        tls_key: Private key in PEM.
-        tls_ca: Certificates in PEM that those of clients must lead to.
-        api_key_file: File with the key that callers must send.
-        image: For the kind `docker`.
-        extra: More flags, after all others.
+        port: Port for gRPC; 0 for a free one.
+        rest_port: Port for REST; 0 for a free one.
+        batching: File of batching parameters; True for TensorFlow Serving's defaults.
+            No effect on the embedded server.
+        monitoring: File of monitoring parameters, which switches metrics on.
+        tls_cert: Server certificate in PEM; needs `tls_key`.
+        tls_key: Private key of `tls_cert`.
+        tls_ca: CA certificates that must have signed those of clients.
+        api_key_file: File with the key that callers must send; embedded server only.
+        image: Image for the kind `docker`.
+        extra: Further flags, after all others.
     """
 
     host: str = LOCAL
@@ -45,11 +46,11 @@ class LaunchOptions:
 
     @property
     def is_embedded_only(self) -> str | None:
-        """Names the option that only the embedded server has, if one is given."""
+        """The option given that only the embedded server has; None for none."""
         return "--api-key-file" if self.api_key_file is not None else None
 
     def checked(self) -> LaunchOptions:
-        """Checks the files and ports, and fills in free ports for 0.
+        """Checks files and ports, and replaces ports 0 by free ones.
 
         Raises:
             InputError: If a file cannot be read or a port is taken.

@@ -1,4 +1,4 @@
-"""Asks a server over REST whether its models can be used."""
+"""Asks a server over REST whether its models are available."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Prober:
 
     Attributes:
         waiting: Names of models that are not available yet.
-        news: How models changed, in words; whoever reads them takes them out.
+        news: Changes of state, in words; the reader removes them.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Prober:
             self._headers["Authorization"] = f"Bearer {keys[0] if keys else ''}"
 
     def failure(self) -> str | None:
-        """Asks for the models that were not available.
+        """Asks for the states of the models that are not available yet.
 
         Returns:
-            Why one never will be; None if there is hope.
+            Why one of them never will be; None if all still may.
         """
         for name in list(self.waiting):
             try:
@@ -67,13 +67,13 @@ class Prober:
             self.news.append(f"model {name} is {state}")
 
     def describe(self) -> str:
-        """Says what is being waited for."""
+        """Describes the models still awaited, and their states."""
         return "; ".join(f"model {x} is {self._states[x]}" for x in self.waiting)
 
     def _get(self, path: str) -> tuple[int, dict[str, Any]]:
         host, port = self._url.hostname or "", self._url.port
         if self._url.scheme == "https":
-            # Of the process just started here; its certificate names another host.
+            # Trust the process just started here; its certificate names another host.
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -2,7 +2,7 @@
 
 Exception
 +-- ValueError
-|   +-- InputError      nothing was started: path, port, kind, ...
+|   +-- InputError      nothing was started: wrong path, port, kind, ...
 +-- RuntimeError
     +-- StartError      the server ended, or did not become ready
 """
@@ -30,7 +30,7 @@ __all__ = ["LaunchOptions", "Served", "StartError", "serve"]
 
 
 class StartError(RuntimeError):
-    """The server ended, or did not become ready; the text says why as far as known."""
+    """The server ended or did not become ready; the text says why, if known."""
 
 
 def serve(
@@ -52,40 +52,40 @@ def serve(
     timeout: float | None = 300.0,
     log: Callable[[str], None] | None = None,
 ) -> Served:
-    """Serves models by TensorFlow Serving, or by eigenfit's own server.
+    """Serves models with TensorFlow Serving or with eigenfit's own server.
 
     Args:
         path: A model (a folder with version folders), one version, a folder of models,
             or a `models.config`.
         kind: `binary` (tensorflow_model_server on the PATH), `docker` (its image),
             `embedded` (our server, which speaks the same protocol), or `auto`: the
-            first of these that is there.
+            first of these that is available.
         host: Address to listen on; `0.0.0.0` for all. A binary listens on all anyway.
-        port: For gRPC; 0 for a free one.
-        rest_port: For REST; 0 for a free one.
-        model_name: Instead of the name of the folder.
-        batching: A file of batching parameters, or True for the defaults; of
-            tensorflow_model_server alone.
-        monitoring: A file that switches metrics on.
-        tls_cert: Certificate in PEM; with `tls_key`. TensorFlow Serving encrypts gRPC
-            only, our server REST as well.
-        tls_key: Private key in PEM.
-        tls_ca: Certificates in PEM that those of clients must lead to.
+        port: Port for gRPC; 0 for a free one.
+        rest_port: Port for REST; 0 for a free one.
+        model_name: Name of the model; by default that of its folder.
+        batching: A file of batching parameters, or True for the defaults; no effect on
+            our server.
+        monitoring: A file of monitoring parameters, which switches metrics on.
+        tls_cert: Server certificate in PEM; needs `tls_key`. TensorFlow Serving
+            encrypts gRPC only, our server REST as well.
+        tls_key: Private key of `tls_cert`.
+        tls_ca: CA certificates that must have signed those of clients.
         api_key_file: A file with the key that callers must send; our server only.
-        image: For the kind `docker`.
-        flags: More flags of tensorflow_model_server, such as
+        image: Image for the kind `docker`.
+        flags: Further flags of tensorflow_model_server, such as
             `--file_system_poll_wait_seconds=5`.
-        timeout: Seconds to wait until all models are available; None: not at all, call
-            `wait_ready`.
+        timeout: Seconds to wait until all models are available; None to return at
+            once and call `wait_ready` later.
         log: Called with each line that the server writes once it is ready.
 
     Returns:
-        The running server; stop it, or use it as a context.
+        The running server; stop it, or use it as a context manager.
 
     Raises:
         InputError: If there is nothing to serve, a port is in use, or that kind of
-            server is not here.
-        StartError: If the server ended or did not become ready; it is stopped then.
+            server is not available.
+        StartError: If the server ended or did not become ready; it is then stopped.
 
     Example:
         >>> with serve("models/chain", port=0, rest_port=0) as server:  # doctest: +SKIP
@@ -132,12 +132,12 @@ class Served:
 
     Attributes:
         kind: `embedded`, `binary` or `docker`.
-        about: Which server it is, for people.
+        about: Description of the server, for users.
         models: Names of the models.
-        port: For gRPC.
-        rest_port: For REST.
-        grpc_url: For `Client`.
-        rest_url: For `Client`, browsers and curl.
+        port: Port for gRPC.
+        rest_port: Port for REST.
+        grpc_url: URL for `Client`.
+        rest_url: URL for `Client`, browsers and curl.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Served:
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=50)
         self._is_ready = threading.Event()
-        # Ours says so itself; a stranger without a certificate could not even ask.
+        # Our server announces that it is ready: without a certificate one cannot ask.
         self._announces = command.kind == "embedded" and options.tls_ca is not None
         self._announced = threading.Event()
         try:
@@ -173,7 +173,7 @@ class Served:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                # Ctrl-C at a terminal reaches us, and the server through `stop`, once.
+                # Ctrl-C reaches only us; the server is stopped once, through `stop`.
                 start_new_session=True,
             )
         except OSError as error:
@@ -198,12 +198,12 @@ class Served:
 
     @property
     def pid(self) -> int:
-        """Number of the process that was started."""
+        """Id of the process that was started."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How the process ended; None while it runs."""
+        """Exit code of the process; None while it runs."""
         return self._process.poll()
 
     def wait_ready(
@@ -212,8 +212,8 @@ class Served:
         """Waits until every model has an available version.
 
         Args:
-            timeout: Seconds.
-            tell: Called with what happens meanwhile, such as "model a is LOADING".
+            timeout: Seconds to wait.
+            tell: Called with each change meanwhile, such as "model a is LOADING".
 
         Raises:
             StartError: If the server ends before that, a model cannot be loaded, or
@@ -262,7 +262,7 @@ class Served:
             return None
 
     def stop(self, timeout: float = 60.0) -> int:
-        """Tells the server to finish what it has begun and to end.
+        """Tells the server to finish its running requests and to end.
 
         Args:
             timeout: Seconds after which it is killed.
@@ -309,7 +309,7 @@ class Served:
             if line.startswith('{"event": "ready"'):
                 self._announced.set()
             if self._log is not None and self._is_ready.is_set():
-                # Whatever it raises, reading goes on: a full pipe stops the server.
+                # Ignore its errors and read on: a full pipe would block the server.
                 with contextlib.suppress(Exception):
                     self._log(line)
 

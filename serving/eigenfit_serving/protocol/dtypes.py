@@ -1,4 +1,4 @@
-"""Which NumPy type a `DataType` is, and which field of `TensorProto` holds it."""
+"""The NumPy dtype of each `DataType`, and the field of `TensorProto` that holds it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from eigenfit_serving.protocol import messages
 
 @dataclass(frozen=True)
 class Kind:
-    """How elements of one `DataType` are kept.
+    """How elements of one `DataType` are stored.
 
     Attributes:
-        name: Of the `DataType`.
-        number: Of the `DataType`.
-        dtype: In NumPy; object for strings.
-        field: Of `TensorProto`.
+        name: Name of the `DataType`.
+        number: Number of the `DataType`.
+        dtype: NumPy dtype; object for strings.
+        field: Field of `TensorProto` that holds the elements.
         bits: Whether the field holds the bits of a number as an integer.
     """
 
@@ -47,7 +47,7 @@ _PLAIN = {
     "DT_UINT64": ("uint64", "uint64_val"),
 }
 
-# NumPy has these by the package ml_dtypes, which comes with TensorFlow.
+# NumPy has these only with the package ml_dtypes, which comes with TensorFlow.
 _EXTENDED = {
     "DT_BFLOAT16": ("bfloat16", "half_val"),
     "DT_FLOAT8_E5M2": ("float8_e5m2", "float8_val"),
@@ -59,7 +59,7 @@ def kind_of_number(number: int) -> Kind:
     """Finds the kind of a `DataType`.
 
     Raises:
-        ValueError: If arrays cannot hold it.
+        ValueError: If no array can hold elements of this type.
     """
     found = _kinds().get(number)
     if found is None:
@@ -75,7 +75,7 @@ def kind_of_dtype(dtype: np.dtype) -> Kind:
     """Finds the kind of an array; object, str and bytes are strings.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no `DataType` fits.
     """
     if dtype.kind in "OSU":
         return _kinds()[messages.DataType.Value("DT_STRING")]

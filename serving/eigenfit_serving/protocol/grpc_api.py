@@ -18,10 +18,10 @@ class Method(NamedTuple):
 
     Attributes:
         service: Full name of the service.
-        name: Of the method.
-        request: Class of what is sent.
-        response: Class of what comes back.
-        streams: Whether several come back.
+        name: Name of the method.
+        request: Message class of the request.
+        response: Message class of the response.
+        streams: Whether the server streams several responses.
     """
 
     service: str
@@ -32,7 +32,7 @@ class Method(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What goes over the wire, such as `/tensorflow.serving.ModelService/...`."""
+        """Path on the wire, such as `/tensorflow.serving.ModelService/...`."""
         return f"/{self.service}/{self.name}"
 
 

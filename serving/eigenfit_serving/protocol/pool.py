@@ -11,7 +11,7 @@ from eigenfit_serving.protocol.schema_tensorflow import ERRORS, TENSORFLOW
 
 _WELL_KNOWN = (any_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR)
 
-# Name of the file, package, text; each may use what stands before it.
+# Name of the file, package, text; each may use those before it.
 _FILES = (
     ("tensorflow/messages.proto", "tensorflow", TENSORFLOW),
     ("tensorflow/error_codes.proto", "tensorflow.error", ERRORS),

@@ -1,7 +1,7 @@
-"""The codes of results and their texts, for what runs without TensorFlow.
+"""The result codes and their texts, for code that runs without TensorFlow.
 
-The client, the server with its page, and batches have them from here; those of
-`eigenfit.Result` are the same.
+The client, the server with its page, and batches use them; those of `eigenfit.Result`
+are the same.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Result(enum.IntEnum):
 
     @property
     def is_success(self) -> bool:
-        """Whether the fit found what was asked for."""
+        """Whether the fit met its targets or found a minimum."""
         return self in SUCCESSES
 
     @property
     def text(self) -> str:
-        """What happened, why usually, and what to try."""
+        """What happened, the usual causes, and what to try."""
         return _TEXTS[self]
 
 
 SUCCESSES = (Result.converged, Result.minimum)
-"""The codes of fits that found what was asked for."""
+"""The codes of fits that met their targets or found a minimum."""
 
 
 _TEXTS = {

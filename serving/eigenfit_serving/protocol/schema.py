@@ -1,4 +1,4 @@
-"""Reads the part of the proto3 language that the message tables are written in."""
+"""Parses the part of the proto3 language that the message tables use."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _REPEATED = FieldDescriptorProto.LABEL_REPEATED
 _OPTIONAL = FieldDescriptorProto.LABEL_OPTIONAL
 
 Names = dict[str, bool]
-"""Full names of messages (False) and of enumerations (True)."""
+"""Full names of messages (False) and enumerations (True)."""
 
 
 def read_schema(
     name: str, package: str, text: str, imported: Names, dependencies: list[str]
 ) -> tuple[FileDescriptorProto, Names]:
-    """Reads one table.
+    """Parses one table.
 
     Args:
-        name: Of the file in the pool.
-        package: Of all that the table declares.
-        text: Messages, enumerations and services.
+        name: Name of the file in the pool.
+        package: Package of all that the table declares.
+        text: Messages, enumerations and services in the proto3 language.
         imported: Names declared by the dependencies.
-        dependencies: Names of their files.
+        dependencies: Names of the files of the dependencies.
 
     Returns:
         The file, and `imported` with its own names added.
@@ -174,7 +174,7 @@ def _resolve(message: DescriptorProto, scope: str, names: Names) -> None:
 
 
 def _find(name: str, scope: str, names: Names) -> str:
-    """Looks in the innermost scope first, as the language does."""
+    """Finds a name, innermost scope first, as the language prescribes."""
     while scope:
         if f"{scope}.{name}" in names:
             return f"{scope}.{name}"

@@ -1,6 +1,6 @@
 """Messages and services of TensorFlow Serving, and its health check.
 
-The fields of streamed prediction are left out: no server of this interface has them.
+The fields of streamed prediction are left out: no server implements them.
 """
 
 APIS = """

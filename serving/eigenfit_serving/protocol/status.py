@@ -1,8 +1,8 @@
-"""The codes of the protocol and what they become over HTTP.
+"""The status codes of the protocol and their HTTP equivalents.
 
 Exception
 +-- ServingError        what a caller gets: a code and a text
-    +-- RefusedError    before anyone looks at what is asked
+    +-- RefusedError    refused before the request is examined
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ HTTP_STATUS = {
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
 }
-"""As TensorFlow Serving maps them (http_server.cc, ToHTTPStatusCode)."""
+"""HTTP status by code, as in TensorFlow Serving (http_server.cc, ToHTTPStatusCode)."""
 
 
 class ServingError(Exception):
     """A request that cannot be answered.
 
     Attributes:
-        code: Of the protocol.
-        message: For the caller.
+        code: Status code of the protocol.
+        message: Text for the caller.
     """
 
     def __init__(self, code: Code, message: str) -> None:
@@ -67,21 +67,21 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """Makes the error of a request that is wrong."""
+    """Makes the error for a wrong request."""
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> ServingError:
-    """Makes the error of a request for what is not there."""
+    """Makes the error for a request for something that does not exist."""
     return ServingError(Code.NOT_FOUND, message)
 
 
 class RefusedError(ServingError):
-    """A request that is refused before anyone looks at what it asks.
+    """A request that is refused before it is examined.
 
     Attributes:
-        reason: For the metrics.
-        http_status: Which the code alone would not give.
+        reason: Label of the refusal in the metrics.
+        http_status: HTTP status, which may differ from that of the code.
     """
 
     def __init__(self, code: Code, message: str, reason: str, http_status: int) -> None:
@@ -91,7 +91,7 @@ class RefusedError(ServingError):
 
 
 def not_served(what: str) -> str:
-    """Says of something in the protocol that only TensorFlow's own server has it."""
+    """Writes that only TensorFlow's own server has this part of the protocol."""
     return (
         f"{what} is not served here. tensorflow_model_server has it: `eigenfit serve "
         f"--kind binary` or `--kind docker` starts it for the same models."

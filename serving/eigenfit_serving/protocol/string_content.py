@@ -6,14 +6,14 @@ _MAX_LENGTH = 2**32
 
 
 def read_strings(content: bytes, count: int) -> list[bytes]:
-    """Reads strings.
+    """Decodes strings.
 
     Args:
-        content: What `write_strings` wrote.
-        count: How many strings there are.
+        content: Bytes as written by `write_strings`.
+        count: Number of strings.
 
     Raises:
-        ValueError: If the content does not fit.
+        ValueError: If the content does not hold exactly `count` strings.
     """
     lengths = []
     at = 0
@@ -33,12 +33,12 @@ def read_strings(content: bytes, count: int) -> list[bytes]:
 
 
 def write_strings(values: list[bytes]) -> bytes:
-    """Writes strings."""
+    """Encodes strings as `tensor_content`."""
     return b"".join([write_varint(len(value)) for value in values] + values)
 
 
 def write_varint(value: int) -> bytes:
-    """Writes a number in groups of seven bits, the lowest first."""
+    """Encodes a number in groups of seven bits, lowest first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

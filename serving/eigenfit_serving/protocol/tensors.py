@@ -1,7 +1,7 @@
-"""Between `TensorProto` and NumPy, by TensorFlow's rules, without TensorFlow.
+"""Converts between `TensorProto` and NumPy by TensorFlow's rules, without TensorFlow.
 
-Of its rules (tensor.cc): values that are missing at the end repeat the last one, or are
-zero if there is none; surplus ones are ignored; `tensor_content` must fit exactly.
+These are (tensor.cc): values missing at the end repeat the last one, or are zero if
+there is none; surplus ones are ignored; `tensor_content` must fit exactly.
 
 Exception
 +-- ValueError
@@ -25,9 +25,9 @@ from eigenfit_serving.protocol.string_content import (
 )
 
 MAX_ELEMENTS = 2**31 - 1
-"""What one tensor may hold unless the caller sets another limit."""
+"""Most elements of a tensor, unless the caller sets another limit."""
 
-_MAX_RANK = 64  # of NumPy; TensorFlow has 254
+_MAX_RANK = 64  # NumPy's limit; TensorFlow's is 254
 _SWAPPED = sys.byteorder != "little"
 _LENGTH_DELIMITED = 2
 
@@ -36,8 +36,8 @@ class TooManyElements(ValueError):  # noqa: N818 - an error by its base
     """A tensor is larger than allowed.
 
     Attributes:
-        elements: That its shape claims.
-        limit: What is allowed.
+        elements: Number of elements that its shape claims.
+        limit: Largest number allowed.
     """
 
     def __init__(self, elements: int, limit: int) -> None:
@@ -52,7 +52,8 @@ def shape_of(proto: Any, max_elements: int = MAX_ELEMENTS) -> tuple[int, ...]:
     """Reads and checks the shape of a `TensorProto`.
 
     Raises:
-        ValueError: If it is unknown, negative, too long or too large.
+        ValueError: If the rank is unknown or too high, a dimension is negative, or
+            there are too many elements.
     """
     shape = proto.tensor_shape
     if shape.unknown_rank:
@@ -64,7 +65,7 @@ def shape_of(proto: Any, max_elements: int = MAX_ELEMENTS) -> tuple[int, ...]:
         )
     if any(size < 0 for size in sizes):
         raise ValueError(f"The shape {list(sizes)} has a negative dimension.")
-    # A dimension of zero must not hide that the others overflow.
+    # A dimension of zero must not hide an overflow of the others.
     elements = math.prod(size for size in sizes if size)
     if elements > max_elements:
         raise TooManyElements(elements, max_elements)
@@ -72,15 +73,15 @@ def shape_of(proto: Any, max_elements: int = MAX_ELEMENTS) -> tuple[int, ...]:
 
 
 def to_array(proto: Any, max_elements: int = MAX_ELEMENTS) -> np.ndarray:
-    """Reads a tensor.
+    """Converts a tensor to an array.
 
     Args:
         proto: A `TensorProto`, of this package or of TensorFlow.
-        max_elements: What its shape may claim at most; memory is taken only after this
-            was checked.
+        max_elements: Most elements that its shape may claim; checked before memory is
+            allocated.
 
     Returns:
-        An array; strings as objects of type bytes. It may be read-only.
+        An array, with strings as objects of type bytes. It may be read-only.
 
     Raises:
         ValueError: If type, shape and content do not make an array.
@@ -106,12 +107,12 @@ def to_array(proto: Any, max_elements: int = MAX_ELEMENTS) -> np.ndarray:
 
 
 def from_array(array: Any, as_content: bool = False) -> Any:
-    """Makes a tensor.
+    """Converts an array to a tensor.
 
     Args:
-        array: What `numpy.asarray` understands; strings are str or bytes.
-        as_content: Whether values go into `tensor_content` as raw bytes, and not into
-            the field of their type.
+        array: Anything that `numpy.asarray` accepts; strings are str or bytes.
+        as_content: Whether values go into `tensor_content` as raw bytes, not into the
+            field of their type.
 
     Raises:
         ValueError: If the type has no `DataType`.
@@ -129,7 +130,7 @@ def write_array(proto: Any, array: np.ndarray, as_content: bool = False) -> None
     """
     kind = kind_of_dtype(array.dtype)
     proto.dtype = kind.number
-    # A scalar has a shape too, without dimensions.
+    # A scalar has a shape too, one without dimensions.
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
@@ -147,7 +148,7 @@ def write_array(proto: Any, array: np.ndarray, as_content: bool = False) -> None
         bits = flat.view(np.uint16) if kind.bits else flat
         getattr(proto, kind.field).extend(bits.tolist())
     else:
-        # Floating-point values are in the message as they are in memory.
+        # Floating-point values look the same in the message as in memory.
         data = _native(flat).tobytes()
         proto.MergeFromString(_packed_head(kind.field, len(data)) + data)
 
@@ -201,11 +202,11 @@ def _write_strings(proto: Any, array: np.ndarray, as_content: bool) -> None:
 
 
 def _packed_head(field: str, length: int) -> bytes:
-    """Writes what precedes packed values."""
+    """Encodes the tag and length that precede packed values."""
     number = messages.TensorProto.DESCRIPTOR.fields_by_name[field].number
     return write_varint(number << 3 | _LENGTH_DELIMITED) + write_varint(length)
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """Swaps between the bytes of this machine and those of the wire."""
+    """Swaps between the byte order of this machine and that of the wire."""
     return array.byteswap() if _SWAPPED else array

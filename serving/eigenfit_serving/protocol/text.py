@@ -1,4 +1,4 @@
-"""Configuration files in the text format of protocol buffers."""
+"""Parses configuration files in the text format of protocol buffers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from eigenfit_serving.protocol.pool import POOL
 
 
 def parse_text(message_class: Any, text: str, where: str) -> Any:
-    """Reads a message from text.
+    """Parses a message.
 
     Args:
-        message_class: What the text holds, of `eigenfit_serving.protocol.messages`.
-        text: In the text format.
+        message_class: Class of the message, from `eigenfit_serving.protocol.messages`.
+        text: The message in the text format.
         where: Name of the file, for errors.
 
     Raises:
-        ValueError: If it cannot be read, naming file, line and column.
+        ValueError: If the text cannot be parsed; names file, line and column.
     """
     name = message_class.DESCRIPTOR.full_name
     try:

@@ -42,13 +42,13 @@ FNO_OFFSET = np.array(
 """Example 1 of Friedland, Nocedal and Overton: `A(c) = FNO_OFFSET + diag(c)`."""
 
 FNO_TARGETS = np.arange(10.0, 81.0, 10.0)
-"""Its targets and start, `[8]`."""
+"""Targets and start of that example, `[8]`."""
 
 FNO_PRINTED = (
     "11.90787610 19.70552151 30.54549819 40.06265749 "
     "51.58714029 64.70213143 70.17067582 71.31849917"
 )
-"""Its answer as printed."""
+"""Answer of that example as printed."""
 
 FNO_ANSWER = [
     11.9078761024727,
@@ -60,13 +60,13 @@ FNO_ANSWER = [
     70.1706758208911,
     71.3184991702191,
 ]
-"""Its answer refined to all digits."""
+"""The same answer, refined to all digits."""
 
 FNO_MULTIPLE_PRINTED = "2.12075361 9.21886818 17.28136579 35.70821864 722.68079377"
-"""Levels of the example with a triple level at `c = (1, ..., 1)`, above 1, 1, 1."""
+"""Levels above the triple level 1 of `fno_multiple_basis` at `c = (1, ..., 1)`."""
 
 IDENTITY_START = [0.12108588, 0.8856114, 0.00449729, 0.22199583, 0.8411281, 0.54751956]
-"""Random start of the identity matrix's example, packed by diagonals, `[6]`."""
+"""Random start of the example `identity`, packed by diagonals, `[6]`."""
 
 TOEPLITZ_PRINTED = {
     4: "2.5 .4114378277661 0 -1.4114378277661",
@@ -75,7 +75,7 @@ TOEPLITZ_PRINTED = {
     8: "4.5 -.387847683965 -.104427019208 -1.111508369912 "
     ".4299386373088 1.2598012685416 -1.5975733054291 -1.7604452146646",
 }
-"""By order: one of many Toeplitz matrices with eigenvalues 1..n."""
+"""First row, by order n, of one of many Toeplitz matrices with eigenvalues 1..n."""
 
 
 def fno_multiple_basis() -> np.ndarray:
@@ -98,7 +98,7 @@ def fno_multiple_basis() -> np.ndarray:
 
 
 def identity() -> GalleryProblem:
-    """Builds T19: of all symmetric matrices, the one with levels 1, 1, 1."""
+    """Builds T19: the only symmetric matrix with levels 1, 1, 1."""
     exact = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     names = ["A00", "A11", "A22", "A10", "A21", "A20"]
     return GalleryProblem(
@@ -147,8 +147,8 @@ def fno_multiple() -> GalleryProblem:
         observation=Levels(),
         targets=targets,
         answer=np.ones(8),
-        # As exact as the example is; 1e-9 is what `tolerance` leaves, 1e-12 in the
-        # levels, times the condition of the Jacobian, 1e3.
+        # The answer is exact; 1e-9 is the error that `tolerance` leaves in the levels,
+        # 1e-12, times the condition number of the Jacobian, 1e3.
         compared=lambda names: (
             parameters(names, np.ones(8), 1e-9),
             observed(level_names(8), values, half),
@@ -179,13 +179,13 @@ def fno_multiple_5() -> GalleryProblem:
             parameters(names, answer, half),
             published(level_names(3, 5), others, half_others, upper),
         ),
-        # Eight conditions, which methods that see five sorted levels miss.
+        # Eight conditions, of which methods that see five sorted levels miss some.
         method=ClusterNewton(),
     )
 
 
 def toeplitz(order: int) -> GalleryProblem:
-    """Builds T11: a symmetric Toeplitz matrix with eigenvalues 1..n, of many."""
+    """Builds T11: one of many symmetric Toeplitz matrices with eigenvalues 1..n."""
     targets = np.arange(1.0, order + 1)
     initial = np.random.default_rng(0).normal(size=order)
     initial[0] = targets.mean()
@@ -202,7 +202,7 @@ def toeplitz(order: int) -> GalleryProblem:
         initial=initial,
         answer=answer,
         levels=targets,
-        # Many matrices have these levels, so only the trace tells of the parameters.
+        # Many matrices have these levels; their trace fixes only the first parameter.
         published=(
             observed(level_names(order), targets, 1e-9),
             parameters(["r0"], [targets.mean()], 1e-9, indices=[0]),
@@ -214,7 +214,7 @@ def toeplitz(order: int) -> GalleryProblem:
 
 
 def complete_graph() -> GalleryProblem:
-    """Builds T14: only the complete graph has the levels 0 and n, n - 1 times."""
+    """Builds T14: the complete graph, from levels that no other graph has."""
     n = 6
     edges = [(i, j) for j in range(n) for i in range(j)]
     names = [f"w{i}{j}" for i, j in edges]

@@ -1,4 +1,4 @@
-"""Crystal-field levels of cerium in Stevens operators."""
+"""Crystal-field levels of cerium, in terms of Stevens operators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stevens_operators(twice_J: int) -> dict[str, np.ndarray]:
     """Builds the Stevens operators of fourth and sixth order with fourfold symmetry.
 
     Args:
-        twice_J: 2 J, at least 1.
+        twice_J: Twice the angular momentum J, at least 1.
 
     Returns:
         O40, O44, O60 and O64, each `[2 J + 1, 2 J + 1]` in the basis m = -J..J.
@@ -51,7 +51,7 @@ def stevens_operators(twice_J: int) -> dict[str, np.ndarray]:
 def cerium() -> GalleryProblem:
     """Builds T15: `B44 = 5 B40` and `B64 = -21 B60` tie four parameters to two.
 
-    Sixth-order operators vanish for J = 5/2, so that the levels say nothing of B60.
+    Sixth-order operators vanish for J = 5/2, so the levels do not determine B60.
     """
     operators = stevens_operators(5)
     return GalleryProblem(

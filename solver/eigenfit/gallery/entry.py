@@ -1,4 +1,4 @@
-"""What an entry of the gallery holds, and its comparison with what was published."""
+"""The entries of the gallery, and their comparison with published numbers."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """Published numbers and how a solution is asked for them.
+    """Published numbers, and how to compute them from a solution.
 
     Attributes:
-        names: q names, with units.
-        values: `[a, q]`, a equally good answers, of which the one nearest to what was
-            found is compared.
-        tolerances: `[a, q]`, positive: half a unit of the last printed digit.
+        names: Names of the q numbers, with units.
+        values: `[a, q]`, a equally good answers, of which the one nearest to the
+            numbers found is compared.
+        tolerances: `[a, q]`, positive, usually half a unit of the last printed digit.
         find: Maps an entry and a solution (one member) to the `[q]` numbers found.
     """
 
@@ -80,20 +80,20 @@ class GalleryProblem:
         True
 
     Attributes:
-        name: Short, as for `load`.
-        title: For people, one line.
-        source: Where it was published.
+        name: Short name, as for `load`.
+        title: One line for readers.
+        source: Where the problem was published.
         problem: Structures and observations.
         targets: `[m]`, in the order of the problem's observations.
-        initial: `[p]`, where to start.
-        answer: `[p]`, published parameters, or None if none were published. Where
-            other parameters meet the targets as well, it is one answer of several.
-        levels: `[m]`, published values of what is observed, or None.
-        published: What `compare` sets beside a solution.
+        initial: Start, `[p]`.
+        answer: Published parameters, `[p]`, or None if none were published. If other
+            parameters meet the targets as well, it is one answer of several.
+        levels: Published values of the observed quantities, `[m]`, or None.
+        published: Numbers that `compare` sets beside a solution.
         tolerance: Loss at which a fit of the targets has converged.
-        max_steps: Of a fit; None for the method's own.
+        max_steps: Step limit of a fit; None for the method's own.
         start_note: Where the start comes from.
-        method: For `Solver`; "auto" unless the published answer needs another one.
+        method: Method for `Solver`; "auto" unless the published answer needs another.
     """
 
     name: str
@@ -117,13 +117,13 @@ class GalleryProblem:
         return tuple(len(own) for own in levels)
 
     def compare(self, solution: Solution) -> Comparison:
-        """Sets what was published beside what a fit found.
+        """Compares the published numbers with those of a fit.
 
         Args:
-            solution: Of `Solver.fit` for this problem, one member.
+            solution: Solution of `Solver.fit` for this problem, one member.
 
         Returns:
-            A line for each published number; the problem is reproduced when all agree.
+            A line for each published number; the problem is reproduced if all agree.
 
         Raises:
             ValueError: If the solution is a batch.
@@ -168,13 +168,13 @@ def published(
     tolerances: Any,
     find: Callable[[GalleryProblem, Solution], Any],
 ) -> Published:
-    """Publishes numbers of any kind.
+    """Makes the `Published` of numbers of any kind.
 
     Args:
-        names: q of them.
+        names: Names of the q numbers, with units.
         values: `[q]`, or `[a, q]` for several answers.
         tolerances: Like `values`, or one for all.
-        find: Gives the `[q]` numbers of a solution.
+        find: Maps an entry and a solution to the `[q]` numbers found.
 
     Raises:
         ValueError: If a shape does not fit.
@@ -197,14 +197,14 @@ def parameters(
     indices: Sequence[int] | None = None,
     signs: bool = True,
 ) -> Published:
-    """Publishes unknowns; see `published`.
+    """Makes the `Published` of unknowns; see `published`.
 
     Args:
-        names: q of them.
+        names: Names of the q unknowns, with units.
         values: `[q]` or `[a, q]`.
         tolerances: Like `values`, or one for all.
-        indices: Which unknowns they are; all by default.
-        signs: False where a sign is convention, so that magnitudes are compared.
+        indices: Indices of these unknowns; all by default.
+        signs: Whether signs count; if they are convention, magnitudes are compared.
     """
 
     def find(entry: GalleryProblem, solution: Solution) -> np.ndarray:
@@ -219,7 +219,7 @@ def parameters(
 
 
 def observed(names: Sequence[str], values: Any, tolerances: Any) -> Published:
-    """Publishes what the targets are compared with, `[m]`; see `published`."""
+    """Makes the `Published` of the observed values, `[m]`; see `published`."""
 
     def find(entry: GalleryProblem, solution: Solution) -> np.ndarray:
         return calculated(entry, solution)
@@ -228,7 +228,7 @@ def observed(names: Sequence[str], values: Any, tolerances: Any) -> Published:
 
 
 def calculated(entry: GalleryProblem, solution: Solution) -> np.ndarray:
-    """Computes what a solution gives for the targets: `[m]`, in their units."""
+    """Computes the observed values of a solution, `[m]`, in the targets' units."""
     return np.asarray(entry.problem.values(solution.parameters, entry.targets))
 
 

@@ -33,7 +33,7 @@ NOMINAL = 1e5 * np.array(
         *(840.0, 824.0, 788.0, 712.0, 660.0, 619.0, 562.0, 491.0, 363.0),
     ]
 )
-"""Its nominal storey stiffnesses, N/m, `[18]`."""
+"""Nominal storey stiffnesses of that frame, N/m, `[18]`."""
 
 ACTUAL = np.array(
     [
@@ -41,7 +41,7 @@ ACTUAL = np.array(
         *(0.20, 0.30, 0.25, -0.15, 0.05, -0.15, 0.10, 0.20, 0.20),
     ]
 )
-"""Its actual relative changes of stiffness, `[18]`."""
+"""Actual relative changes of these stiffnesses, `[18]`."""
 
 ACTUAL_LEVELS = (
     "33.57568354 248.58723496 699.12844389 1352.2160968 2088.02298992 3042.63321469 "
@@ -58,7 +58,7 @@ LAB_MASS = 12.060 / 386.088
 """Mass of each floor of the laboratory frame, lbf s^2/in."""
 
 LAB_FREQUENCIES = "0.88289843 2.74773779 4.29976448 5.52947434"
-"""Its measured natural frequencies, Hz."""
+"""Measured natural frequencies of the laboratory frame, Hz."""
 
 LAB_SOLUTIONS = (
     "6.231687 9.650014 11.298991 11.322408",
@@ -72,7 +72,7 @@ LAB_SOLUTIONS = (
 
 
 def shear_basis(stiffness: Any) -> np.ndarray:
-    """Builds what each storey adds to the stiffness matrix: `[n, n, n]`.
+    """Builds the contribution of each storey to the stiffness matrix: `[n, n, n]`.
 
     Args:
         stiffness: `[n]`, from the ground up; storey i joins floors i - 1 and i.
@@ -90,14 +90,14 @@ def levels_and_shapes(K: np.ndarray, masses: np.ndarray) -> tuple[np.ndarray, ..
 
 
 def measured_shapes(shapes: np.ndarray, floors: Any = FLOORS) -> np.ndarray:
-    """Takes shapes at the sensors, their largest component 1.
+    """Takes mode shapes at the sensors, scaled to a largest component of 1.
 
     Args:
-        shapes: `[n, k]`, in columns.
-        floors: c of them, counted from 1.
+        shapes: Mode shapes in columns, `[n, k]`.
+        floors: The c floors with sensors, counted from 1.
 
     Returns:
-        `[k, c]`.
+        The scaled shapes in rows, `[k, c]`.
     """
     at_floors = shapes[np.asarray(floors) - 1].T
     largest = np.argmax(np.abs(at_floors), axis=1)[:, np.newaxis]
@@ -126,7 +126,7 @@ def shear_frame() -> GalleryProblem:
             observed(
                 level_names(18, unit="1/s^2"),
                 printed_levels,
-                # Besides the printed digits, what the tolerance leaves of each.
+                # Rounding of the printed digits, plus what the tolerance allows.
                 half + np.sqrt(tolerance) * targets,
             ),
         ),

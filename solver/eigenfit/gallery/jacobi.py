@@ -1,4 +1,4 @@
-"""Jacobi matrices known from spectra in closed form."""
+"""Jacobi matrices from spectra that are known in closed form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eigenfit.structures import Reparametrized, Tridiagonal
 
 
 def laplacian_levels(order: int) -> np.ndarray:
-    """Computes the levels of the Jacobi matrix with 2 and 1 everywhere: `[n]`."""
+    """Computes the levels of the Jacobi matrix with all a = 2 and b = 1: `[n]`."""
     return 2 - 2 * np.cos(np.arange(1, order + 1) * np.pi / (order + 1))
 
 

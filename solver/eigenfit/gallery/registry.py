@@ -1,4 +1,4 @@
-"""The names of the gallery and what builds each entry."""
+"""The names of the gallery's entries and the function that builds each."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def names() -> list[str]:
 
 
 def aliases(name: str) -> list[str]:
-    """Lists the short names that `load` takes for an entry as well.
+    """Lists the short names that `load` also accepts for an entry.
 
     Example:
         >>> aliases("rotational-h2coh+")
@@ -81,10 +81,10 @@ def aliases(name: str) -> list[str]:
 
 
 def canonical(name: str) -> str:
-    """Finds the name of an entry from it or a short name; case does not matter.
+    """Returns the full name of an entry from its name or a short one, in any case.
 
     Raises:
-        ValueError: If there is no such entry; near names are listed.
+        ValueError: If there is no such entry; similar names are listed.
 
     Example:
         >>> canonical("t3")
@@ -116,7 +116,7 @@ def load(name: str) -> GalleryProblem:
         The problem with its data.
 
     Raises:
-        ValueError: If there is no such entry; near names are listed.
+        ValueError: If there is no such entry; similar names are listed.
 
     Example:
         >>> load("T19").name

@@ -70,7 +70,7 @@ def lines() -> list[Line]:
 
 
 def level_index(J: int, Ka: int, Kc: int) -> int:
-    """Finds the place of the level J_KaKc among those of its J, ascending.
+    """Returns the index of the level J_KaKc among those of its J, ascending.
 
     Example:
         >>> level_index(1, 0, 1), level_index(1, 1, 1), level_index(1, 1, 0)

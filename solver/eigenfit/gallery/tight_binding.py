@@ -44,7 +44,7 @@ GAAS_LEVELS = {
 """Published levels of GaAs, eV."""
 
 SILICON_NAMES = ("Es", "Ep", "Es*", "Vss", "Vxx", "Vxy", "Vsp", "Vs*p")
-"""Where both atoms are alike: on-site energies and couplings, eV."""
+"""On-site energies and couplings if both atoms are alike, eV."""
 
 SILICON = "-4.2 1.715 6.685 -8.3 1.715 4.575 5.7292 5.3749"
 """Published parameters of Si, eV."""
@@ -56,23 +56,23 @@ SILICON_LEVELS = {
 }
 """Published levels of Si, eV."""
 
-# Which of SILICON_NAMES each of NAMES is.
+# Index in SILICON_NAMES of each of NAMES.
 _ALIKE = (0, 1, 0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7)
 
-_S, _X, _S2 = 0, 1, 4  # places of s, of x before y and z, and of s* on an atom
+_S, _X, _S2 = 0, 1, 4  # indices of s, of x (followed by y and z) and of s* on an atom
 _NEIGHBOURS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 
 
 def sp3s_vectors() -> np.ndarray:
-    """Lists the places of the on-site and neighbour terms, in units of a: `[5, 3]`."""
+    """Lists the vectors of the on-site and neighbour terms, in units of a: `[5, 3]`."""
     return np.concatenate([np.zeros([1, 3]), _NEIGHBOURS / 4])
 
 
 def sp3s_basis() -> np.ndarray:
     """Builds the terms that `NAMES` multiply: `[13, 5, 10, 10]`.
 
-    Orbitals s, x, y, z, s* of the anion, then of the cation. A term from the anion to
-    a cation at d counts a quarter of the published sums over four neighbours:
+    The basis is s, x, y, z, s* of the anion, then of the cation. A term from the anion
+    to a cation at d is a quarter, as in the published sums over four neighbours:
     `g0 = sum_d e^(ik.d) / 4`, and `g1..g3` with the signs of the components of d.
     """
     basis = np.zeros([13, 5, 10, 10])
@@ -95,7 +95,7 @@ def sp3s_basis() -> np.ndarray:
 
 
 def silicon_basis() -> np.ndarray:
-    """Adds the terms of `sp3s_basis` that share a parameter: `[8, 5, 10, 10]`."""
+    """Sums the terms of `sp3s_basis` that share a parameter: `[8, 5, 10, 10]`."""
     basis = np.zeros([8, 5, 10, 10])
     np.add.at(basis, np.array(_ALIKE), sp3s_basis())
     return basis
@@ -149,7 +149,7 @@ def _bands(
 ) -> GalleryProblem:
     answer, half = read(printed_answer)
     levels, _ = read(" ".join(printed_levels.values()))
-    # The printed levels are rounded: those of the published parameters can be met.
+    # The printed levels are rounded; those of the published parameters can be met.
     targets = np.concatenate(
         [
             np.linalg.eigvalsh(hamiltonian(basis, answer, kpoint))
@@ -179,7 +179,7 @@ def _bands(
                     answer[chosen],
                     half[chosen],
                     indices=chosen,
-                    # The phase of an orbital is convention, and so are signs of V.
+                    # The phase of an orbital is a convention, so signs of V are, too.
                     signs=signs,
                 )
                 for chosen, signs in ((energies, True), (couplings, False))

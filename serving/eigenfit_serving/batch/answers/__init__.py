@@ -1,1 +1,1 @@
-"""The columns of the answer, progress, and the report."""
+"""The columns of the output, the progress bar and the report."""

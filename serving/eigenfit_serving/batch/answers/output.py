@@ -1,16 +1,16 @@
 """The columns of an output table.
 
-- `id`: of the input; `row`: its number there, from 0 on;
+- `id`: as in the input; `row`: index of the row there, from 0 on;
 - with several starts `solution`, 0 for the best one of the row, and `count`, the
-  number of starts that led there (of all that converged, where only the best is kept);
+  number of starts that led to it (that converged at all, if only the best is kept);
 - `parameters`, `eigenvalues`: lists; `loss`; all null where nothing was computed;
-- `steps`, `result`: a code, and `text`, what it means;
+- `steps`: steps taken; `result`: a code, and `text`: its meaning;
 - `message`: what is wrong with a malformed row, null for others;
-- `worker`: who computed it, and `seconds`: its share of the time of its batch.
+- `worker`: its name, and `seconds`: the row's share of the time of its batch.
 
 Codes are those of `eigenfit.Result`: 0 converged, 1 stationary, 2 max_steps, 3 stalled,
-4 nonfinite, 5 invalid_input, 6 minimum; and -1, worker_died, which is no result of a
-fit. Converged and minimum are successes.
+4 nonfinite, 5 invalid_input, 6 minimum; and -1, worker_died, for rows never fitted.
+Converged and minimum are successes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CONVERGED, INVALID, MINIMUM, WORKER_DIED = 0, 5, 6, -1
 
 CODE_NAMES = (*(result.name for result in Result), "worker_died")
-"""By code; the last one is that of -1."""
+"""Names of the codes in their order; the last one is that of -1."""
 
 SUCCESSES = tuple(result.name for result in Result if result.is_success)
 
@@ -47,15 +47,15 @@ class Answers(NamedTuple):
     """Rows of the output."""
 
     table: pa.RecordBatch
-    counts: np.ndarray  # [8] int, rows of the input by code, in the order of CODE_NAMES
+    counts: np.ndarray  # [8] int, rows of the input by code, ordered like CODE_NAMES
 
 
 def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.Schema:
-    """Gives names and types of the columns.
+    """Returns the names and types of the columns.
 
     Args:
-        id_type: Of `id`.
-        facts: Of the model.
+        id_type: Type of `id`.
+        facts: Facts of the model.
         several: Whether rows have several starts.
     """
     import pyarrow as pa
@@ -90,18 +90,18 @@ def build_answers(
     worker: str,
     seconds: float,
 ) -> Answers:
-    """Puts the rows of a batch together.
+    """Assembles the output rows of a batch.
 
     Args:
         schema: See `output_schema`.
-        ids: `[b]`.
-        first: Number of the first row.
-        chosen: `s` solutions; `row` counts within the batch. Other rows are bad.
-        fits: `s` fits.
-        texts: `[b]`, what is wrong with a row; None for nothing at all.
+        ids: Ids of the rows, `[b]`.
+        first: Index of the first row in the input.
+        chosen: `s` solutions; `row` counts within the batch. Rows without one are bad.
+        fits: Fits of the `s` solutions.
+        texts: What is wrong with each row, `[b]`; None if none is malformed.
         bad_code: Result of bad rows.
-        worker: Name.
-        seconds: Time of a row.
+        worker: Name of the worker.
+        seconds: Time per row, in seconds.
     """
     import pyarrow as pa
 
@@ -118,7 +118,7 @@ def build_answers(
     none = source == s
     code = np.append(fits.result, bad_code)[source].astype(np.int32)
     number = len(row)
-    # There is one row for each: the common case.
+    # The common case: one output row per input row.
     ids = ids if number == b and not chosen.solution.any() else ids.take(pa.array(row))
     columns = {
         "id": ids,
@@ -144,7 +144,7 @@ def build_answers(
 
 
 def _lists(values: np.ndarray, none: np.ndarray) -> pa.Array:
-    # Lists of the same length, and null where there is none.
+    # Lists of equal length, null where `none` is set.
     import pyarrow as pa
 
     width = values.shape[1]
@@ -170,7 +170,7 @@ def _code_texts() -> list[str]:
 
 
 def named_counts(counts: list[int]) -> dict[str, int]:
-    """Names counts by code, leaving zeros out.
+    """Names counts by code, without zeros.
 
     Example:
         >>> named_counts([3, 0, 1])
@@ -180,7 +180,7 @@ def named_counts(counts: list[int]) -> dict[str, int]:
 
 
 def added(counts: Iterable[Sequence[int]]) -> list[int]:
-    """Adds counts by code.
+    """Sums counts by code.
 
     Example:
         >>> added([[1, 0, 0, 0, 0, 0, 0, 2], [0, 3, 0, 0, 0, 0, 0, 0]])

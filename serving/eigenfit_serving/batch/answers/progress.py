@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 SECONDS = 60.0
-"""Between lines where there is no terminal."""
+"""Interval between lines where there is no terminal, in seconds."""
 
 Update = Callable[[list[int], float], None]
-"""Shows how far the run is: rows by code, those of earlier runs included, and rows a
-second."""
+"""Shows the progress: rows by code, including earlier runs, and rows per second."""
 
 
 @contextlib.contextmanager
 def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
-    """Shows rows, their rate, the time that is left and how many failed.
+    """Shows the rows done, their rate, the time left and the number of failures.
 
     Args:
-        console: Where: a bar on a terminal, else a line now and then; None for nothing.
+        console: Console for a bar on a terminal, else a line now and then; None for
+            no output.
         total: Rows of the input.
-        before: Rows that an earlier run has done.
+        before: Rows done by earlier runs.
     """
     if console is None:
         yield lambda counts, rate: None

@@ -1,4 +1,4 @@
-"""What a run tells at its end: an object, a JSON file, a few lines."""
+"""The report at the end of a run: an object, a JSON file, a few printed lines."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _DRAWS = {
 
 
 def start_text(start: dict[str, Any]) -> str:
-    """Says where rows without `initial` begin.
+    """Describes where rows without `initial` begin.
 
     Args:
-        start: Of the manifest of a model.
+        start: Entry `start` of the manifest of a model.
 
     Example:
         >>> start_text({"kind": "natural", "draw": "spectrum"})
@@ -49,27 +49,27 @@ class BatchReport:
     """How a run went.
 
     Attributes:
-        model: What solved the rows.
-        input: Where they came from.
-        output: Where the answers are.
-        rows: Rows of the input that were asked for.
-        counts: Of them, by name of the code; names of none are left out.
-        success: Of them, those that converged or are a least-squares minimum.
+        model: Path of the model or problem file.
+        input: Path of the input.
+        output: Path of the output.
+        rows: Number of input rows to solve.
+        counts: Rows by name of the result code; zeros are left out.
+        success: Rows that converged or reached a least-squares minimum.
         start: Where rows without `initial` began: given starts, or the name of the
             draw; as in the manifest of the model.
-        rows_before: Of them, those done by earlier runs.
+        rows_before: Rows done by earlier runs.
         engine: `local` or `ray`.
-        workers: Processes or actors.
+        workers: Number of processes or actors.
         batch_size: Fits in one call of the model.
-        seed: Of the random starts.
-        starts: Of each row; None for one.
-        keep: What was kept of several starts.
-        seconds: Of this run, from its beginning to its end.
-        seconds_starting: Of them, until the first worker was ready.
-        seconds_assembling: Of them, to put parts together in one file.
-        rows_per_second: Of this run, between those two.
-        deaths: Workers that died with a part, which was tried again.
-        agreement: Digest of model, input and settings.
+        seed: Seed of the random starts.
+        starts: Starts per row; None for one.
+        keep: What was kept of several starts: `best` or `all`.
+        seconds: Wall time of this run.
+        seconds_starting: Part of it until the first worker was ready.
+        seconds_assembling: Part of it spent joining parts in one file.
+        rows_per_second: Rate of this run between these two phases.
+        deaths: Number of workers that died with a part, which was tried again.
+        agreement: SHA-256 of model, input and settings.
     """
 
     model: str
@@ -94,14 +94,14 @@ class BatchReport:
     agreement: str
 
     def write(self, path: Path, draft: Path) -> None:
-        """Writes it as JSON.
+        """Writes the report as JSON.
 
         Args:
-            path: Of the file.
-            draft: The file until it is whole, on the same disk.
+            path: File to write.
+            draft: Temporary name of the file, on the same disk.
 
         Raises:
-            OutputError: If it cannot be written.
+            OutputError: If the file cannot be written.
         """
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         with whole_file(path, draft) as file:
@@ -109,11 +109,11 @@ class BatchReport:
 
     @staticmethod
     def read(path: Path) -> BatchReport:
-        """Reads it again."""
+        """Reads a report back."""
         return BatchReport(**json.loads(path.read_text(encoding="utf-8")))
 
     def print(self, console: Console) -> None:
-        """Prints it."""
+        """Prints the report."""
         from rich.table import Table
         from rich.text import Text
 

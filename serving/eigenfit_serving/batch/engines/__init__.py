@@ -1,1 +1,1 @@
-"""Workers: processes of this machine, or Ray's."""
+"""Engines that run the workers: local processes, or actors of Ray."""

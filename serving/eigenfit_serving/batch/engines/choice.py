@@ -1,4 +1,4 @@
-"""The engine that was asked for."""
+"""Chooses the engine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def make_engine(
 
     Args:
         name: `local` or `ray`.
-        workers: Number of them; None for one a GPU, or else a core.
+        workers: Number of workers; None for one per GPU, or else per core.
         gpus: Number of GPUs to use.
-        address: Of a Ray cluster.
+        address: Address of a Ray cluster; None for this machine.
 
     Raises:
         InputError: If there is an address for the wrong engine, or one that Ray Data

@@ -1,4 +1,4 @@
-"""What the engines have in common."""
+"""The interface that the engines share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from eigenfit_serving.errors import InputError
 
 @dataclass(frozen=True)
 class Event:
-    """What a run is told while workers work.
+    """News for the run while workers work.
 
     Attributes:
-        done: A part whose file is there.
-        counts: Its rows by code, or else those of all parts that are being worked on.
+        done: A part whose file has been written; None for none.
+        counts: Its rows by code, or without one those of all parts in progress.
         ready: Whether a worker has become ready.
     """
 
@@ -31,12 +31,12 @@ class EngineError(InputError):
 
 
 class Engine(Protocol):
-    """Has parts done by workers.
+    """Lets workers solve parts.
 
     Attributes:
         name: `local` or `ray`.
-        workers: Number of workers; None until that is known.
-        cores: Of each worker.
+        workers: Number of workers; None until it is known.
+        cores: Cores per worker.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Engine(Protocol):
     cores: int
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Has all parts done; closing the iterator ends the workers.
+        """Solves all parts; closing the iterator ends the workers.
 
         Raises:
             InputError: If it cannot go on.

@@ -1,6 +1,6 @@
-"""Rows in, rows out: what both engines do with a batch.
+"""Solves batches of rows, for both engines.
 
-Whatever engine calls it and wherever a batch begins, a row gets the same answer.
+A row gets the same answer whatever the engine, and wherever its batch begins.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Kernel:
     """Solves the rows of batches.
 
     Args:
-        fitter: Has the model.
+        fitter: The loaded model.
         settings: How rows are solved.
-        worker: Its name, for the answers.
+        worker: Name of the worker, for the answers.
     """
 
     def __init__(self, fitter: Fitter, settings: Settings, worker: str = "") -> None:
@@ -42,11 +42,11 @@ class Kernel:
 
     @property
     def rows_per_batch(self) -> int:
-        """Rows whose fits fill a call of the model."""
+        """Number of rows whose fits fill a call of the model."""
         return max(1, self._fitter.batch_size // self._settings.members)
 
     def schema(self, id_type: pa.DataType) -> pa.Schema:
-        """Gives the columns of the answers."""
+        """Returns the columns of the answers."""
         several = self._settings.starts is not None
         return output_schema(id_type, self._fitter.facts, several)
 
@@ -56,12 +56,13 @@ class Kernel:
         """Solves the rows of a batch.
 
         Args:
-            batch: In the form of `eigenfit_serving.batch.tables.columns.rows_schema`.
-            first: Number of its first row in the whole input.
-            give_up: Gives every row the code of rows that killed their workers.
+            batch: Rows, as `eigenfit_serving.batch.tables.columns.rows_schema` says.
+            first: Index of its first row in the whole input.
+            give_up: Whether to solve nothing and give every row the code of rows that
+                killed their workers.
 
         Returns:
-            The answers, row after row.
+            The answers in the order of the rows.
         """
         began = time.perf_counter()
         rows = rows_of(batch, self._fitter.facts, self._settings)
@@ -89,7 +90,7 @@ class Kernel:
         )
 
     def _solved(self, rows: Rows, good: np.ndarray, first: int) -> tuple[Chosen, Fits]:
-        # What is kept of the good rows.
+        # The solutions to keep of the good rows.
         settings = self._settings
         members = self._members(rows, good, first)
         fits = self._fitter.fit(members)
@@ -106,7 +107,7 @@ class Kernel:
         return chosen._replace(row=good[chosen.row]), kept
 
     def _members(self, rows: Rows, good: np.ndarray, first: int) -> Members:
-        # The start of a row comes first, then those of the model; others are drawn.
+        # The row's own start comes first, then those of the model; others are drawn.
         k = self._settings.members
         seeds = start_seeds(self._settings.seed, first + good, k)
         initial, has_initial = self._starts(rows, good)
@@ -129,7 +130,7 @@ class Kernel:
     def _starts(
         self, rows: Rows, good: np.ndarray
     ) -> tuple[np.ndarray | None, np.ndarray]:
-        # Of each member, [b * k, p], and whether it has one, [b, k].
+        # The start of each member, [b * k, p], and whether it has one, [b, k].
         k, facts = self._settings.members, self._fitter.facts
         known = np.array(facts.start.get("parameters", []))
         known = known.reshape(-1, facts.parameters)
@@ -148,13 +149,13 @@ class Kernel:
         return initial.reshape(-1, facts.parameters), has_initial
 
     def _explain_refusals(self, rows: Rows, refused: np.ndarray, first: int) -> None:
-        # What is right for its columns, but not for the model.
+        # Rows whose columns are right, but which the model refuses.
         if not refused.size:
             return
         falls = np.zeros(len(rows.targets), bool)
         falls[refused] = (np.diff(rows.targets[refused], axis=1) < 0).any(axis=1)
         rows.complaints.add(falls, "`targets` do not ascend")
-        # Whether it is for their targets: these alone are given to the model.
+        # Whether their targets are to blame: try these alone, without their starts.
         index = np.arange(len(refused)) * self._settings.members
         members = self._members(rows, refused, first).take(index)
         members = members._replace(

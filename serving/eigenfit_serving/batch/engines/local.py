@@ -1,4 +1,4 @@
-"""The engine of one machine: processes, each with the models loaded once."""
+"""The engine of one machine: processes that each load the model once."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import read_counts
 
 _FAILURES = 5
-"""Starts in sequence that may fail, once a worker has become ready; else 2."""
+"""Failed starts in a row that end the run, once a worker has been ready; before, 2."""
 _LOOK = 0.5
-"""Seconds after which progress is told."""
+"""Interval between reports of progress, in seconds."""
 
 
 class LocalEngine:
-    """Has parts done by processes of this machine; one that dies is replaced.
+    """Solves parts in processes of this machine; one that dies is replaced.
 
     Args:
         workers: Number of processes.
-        gpus: Number of GPUs, which they share in turn; 0 for none.
-        cores: Of each worker.
+        gpus: Number of GPUs, assigned to the workers in turn; 0 for none.
+        cores: Cores per worker.
     """
 
     name = "local"
@@ -42,7 +42,7 @@ class LocalEngine:
         self._number, self._gpus = workers, gpus
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Has all parts done; see `Engine.run`."""
+        """Solves all parts; see `Engine.run`."""
         with tempfile.TemporaryDirectory() as logs:
             workers = [
                 _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
@@ -79,7 +79,7 @@ class LocalEngine:
 
 
 class _Place:
-    # Of a worker, and of those that replace it, one after the other.
+    # The place of a worker, and of those that replace it, one after the other.
 
     def __init__(self, job: Job, number: int, gpu: int | None, logs: Path) -> None:
         self._job, self._name = job, f"{platform.node()}/{number}"
@@ -94,19 +94,19 @@ class _Place:
         self.last_words = ""
 
     def begin(self, pending: Pending) -> None:
-        # The next part, or a new process, which takes none until it is ready.
+        # Submits the next part, or starts a process, which gets one when it is ready.
         if self._process is not None:
             try:
                 self.future = self._process.submit(_work, pending.waiting[0])
                 self._part = pending.waiting.popleft()
                 return
-            except BrokenProcessPool:  # It died while it had nothing to do.
+            except BrokenProcessPool:  # It died while idle.
                 self.clear()
         self._process = Process(self._log, self._environment, self.counts)
         self.future = self._process.submit(_load, self._job, self._name, load_kernel)
 
     def end(self, pending: Pending) -> Event | None:
-        # What it did; None if it died before it was ready.
+        # The event of its last call; None if it died before it was ready.
         assert self.future is not None
         future, part = self.future, self._part
         self.future = self._part = None
@@ -131,7 +131,7 @@ class _Place:
 
 
 _here: dict[str, Worker] = {}
-"""Of a worker's process."""
+"""The worker, in a worker's process."""
 
 
 def _load(job: Job, name: str, load: Callable[..., Any]) -> None:

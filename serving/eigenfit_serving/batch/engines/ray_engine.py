@@ -30,14 +30,14 @@ _NONE = [0] * len(CODE_NAMES)
 
 
 class RayEngine:
-    """Has parts done by actors.
+    """Solves parts in actors.
 
     Args:
-        workers: Number of actors; None for as many as the cluster has shares.
+        workers: Number of actors; None for as many as the cluster has cores for.
         gpus: Number of GPUs that they share; 0 for none.
-        cores: Of each actor.
-        address: Of a cluster, "auto" or "host:6379"; None begins a local one, which
-            ends with the run.
+        cores: Cores per actor.
+        address: Address of a cluster, "auto" or "host:6379"; None starts a local one,
+            which ends with the run.
     """
 
     name = "ray"
@@ -53,7 +53,7 @@ class RayEngine:
         self._gpus, self._address = gpus, address
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Has all parts done; see `Engine.run`."""
+        """Solves all parts; see `Engine.run`."""
         ray = _imported()
         begins = not ray.is_initialized()
         try:
@@ -80,7 +80,7 @@ class RayEngine:
                     pending.lost(parts[first], deaths)
 
     def _claim(self, found: dict[str, float]) -> None:
-        # Ray would wait for what is not there.
+        # Ray would wait for resources that do not exist.
         number = int(found.get("CPU", 0)) // self.cores
         if self._gpus > found.get("GPU", 0):
             raise InputError(
@@ -104,7 +104,7 @@ class RayEngine:
             "include_dashboard": False,
         }
         with tempfile.TemporaryDirectory() as empty:
-            # Ray would have actors look for modules in the folder where we are.
+            # Otherwise actors would look for modules in the current folder.
             environment: dict[str, Any] = {"working_dir": empty}
             if not self._address:
                 environment["env_vars"] = {"PYTHONPATH": module_path()}
@@ -144,7 +144,7 @@ class RayEngine:
             fn_constructor_args=[job],
             batch_size=1,
             batch_format="numpy",
-            # Ray replaces actors that die, and repeats what they were doing.
+            # Ray replaces actors that die, and repeats their tasks.
             compute=ActorPoolStrategy(
                 size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
             ),
@@ -159,10 +159,10 @@ class RayEngine:
 
 
 class PartActor:
-    """A worker that Ray keeps.
+    """A worker that runs as an actor of Ray.
 
     Args:
-        job: What is to be done.
+        job: Job of the workers.
     """
 
     def __init__(self, job: Job) -> None:
@@ -170,15 +170,15 @@ class PartActor:
         try:
             self._worker = Worker(job, f"{platform.node()}/{os.getpid()}")
         except InputError as error:
-            # Ray would begin actors that fail again and again.
+            # If this raised, Ray would restart the actor again and again.
             self._fault = str(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Works on the part of a batch.
+        """Solves the one part of a batch.
 
         Returns:
-            Its `first` row, `counts` by code (all 0 if it killed too many), `deaths`
-            of actors before, and a `fault` for which the run must end; one of each.
+            Lists of one entry each: its `first` row, `counts` by code (all 0 if it has
+            killed too many actors), `deaths` so far, and a `fault` that ends the run.
         """
         part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
         deaths, counts, fault = 0, _NONE, self._fault
@@ -195,7 +195,7 @@ class PartActor:
         }
 
     def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
-        # Ray repeats what killed an actor without end: each try leaves a mark.
+        # Ray repeats endlessly what kills actors, so each try leaves a mark.
         marks = Path(self._job.drafts, f"{part.name}.tries")
         with writable(Path(self._job.parts)):
             with marks.open("ab") as file:
@@ -207,14 +207,14 @@ class PartActor:
 
 
 def _last_line(text: str) -> str:
-    # Of a traceback; below some lines of it are marks.
+    # The last line of a traceback, skipping lines of position marks.
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line.strip("^~ ")]
     return lines[-1][:300] if lines else "none"
 
 
 def _environment(job: Job) -> dict[str, str]:
-    # Of the actors; Ray itself says which GPUs they see.
+    # Environment of the actors; Ray itself sets which GPUs they see.
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OMP_NUM_THREADS": str(job.threads),
@@ -224,15 +224,15 @@ def _environment(job: Job) -> dict[str, str]:
 
 
 def _imported() -> Any:
-    # Before Ray is imported: it sends nothing anywhere, neither figures about its use
-    # nor the working folder.
+    # Set before Ray is imported, so that it sends nothing anywhere: neither usage
+    # statistics nor the working folder.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    # Of a cluster that we begin; at Ray's 15 a busy neighbour leaves workers 5 % of a
-    # core.
+    # For a cluster that we start: at Ray's niceness of 15, a busy neighbour leaves
+    # workers 5 % of a core.
     os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray

@@ -1,4 +1,4 @@
-"""What workers of both engines do: load the model once, then part after part."""
+"""The worker of both engines: loads the model once, then solves part after part."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 def load_kernel(job: Job, name: str) -> Kernel:
-    """Loads TensorFlow and the model, and makes a fit, so that the next are fast.
+    """Loads TensorFlow and the model, and makes a fit so that later ones are fast.
 
     Args:
-        job: What is to be done.
-        name: Of this worker, for the answers.
+        job: Job of the workers.
+        name: Name of this worker, for the answers.
 
     Raises:
-        InputError: If it shall compute on a GPU and there is none.
+        InputError: If the job wants a GPU and there is none.
     """
     import tensorflow as tf
 
@@ -56,16 +56,16 @@ def load_kernel(job: Job, name: str) -> Kernel:
 
 
 class Worker:
-    """Works on parts.
+    """Solves parts and writes their files.
 
     Args:
-        job: What is to be done.
-        name: Of this worker, for the answers.
-        load: Makes its kernel.
-        tell: Told the rows by code that have been solved of the part so far.
+        job: Job of the workers.
+        name: Name of this worker, for the answers.
+        load: Makes the kernel.
+        tell: Called with the rows of the part solved so far, by code.
 
     Raises:
-        InputError: If it cannot be loaded.
+        InputError: If the model cannot be loaded.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Worker:
         """Solves the rows of a part and writes the file of their solutions.
 
         Returns:
-            Its rows by code.
+            Number of its rows by code.
 
         Raises:
-            InputError: If the input cannot be read or the output not be written.
+            InputError: If the input cannot be read, or the output not written.
         """
         return _explained(lambda: self._work(part))
 
@@ -109,13 +109,13 @@ class Worker:
 
 
 def _explained(call: Callable[[], T]) -> T:
-    # Errors that nobody foresaw become one line.
+    # Turns unforeseen errors into one line.
     try:
         return call()
     except InputError:
         raise
     except Exception as error:
-        # A smaller part may have enough memory. TensorFlow has its own class for this.
+        # Dies: a smaller part may fit into memory. TensorFlow has its own error class.
         if (
             isinstance(error, MemoryError)
             or "ResourceExhausted" in type(error).__name__

@@ -1,1 +1,1 @@
-"""What a run is to do, and what of it is done."""
+"""The work of a run, and how much of it is done."""

@@ -1,4 +1,4 @@
-"""Checks of a run's arguments, which need no file."""
+"""Checks of a run's arguments that need no file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST = {
     "seed": -(2**63),
     "max_steps": 0,
 }
-"""Of integers, which may be None."""
+"""Lower limits of integer arguments, which may also be None."""
 _KNOWN = {"engine": ("local", "ray"), "keep": ("best", "all")}
 
 
@@ -24,10 +24,10 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     """Checks arguments of `eigenfit_serving.batch.run_batch`.
 
     Args:
-        given: By name, all of them; others are not looked at.
+        given: All arguments by name; other entries are ignored.
 
     Raises:
-        InputError: Naming the first one that is wrong, its value and a remedy.
+        InputError: If one is wrong; names the first such, its value and a remedy.
     """
     for name, least in _LEAST.items():
         value = given[name]

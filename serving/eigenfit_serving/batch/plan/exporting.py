@@ -1,4 +1,4 @@
-"""A model made of a problem file, in a process of its own that returns its memory."""
+"""Exports a problem file in a process of its own, whose end frees the memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eigenfit_serving.problem_file.reading import read_problem
 USED = ("serving_default", "fit_from_random")
 """Functions that `Fitter` calls."""
 WEIGHTED = ("fit_weighted", "fit_weighted_from_random")
-"""Where rows have weights of their own."""
+"""Functions that it calls for rows with weights of their own."""
 
 
 def export_problem(
@@ -24,13 +24,13 @@ def export_problem(
 
     Args:
         problem: The problem file, which has been read without error.
-        folder: Of the model; one that is there already is kept.
+        folder: Folder of the model; a model that is there already is kept.
         weighted: Whether rows may have weights of their own.
-        max_steps: That the model must allow; None for the default of the method.
-        threads: Of TensorFlow.
+        max_steps: Step limit to allow; None for the method's default.
+        threads: Threads of linear algebra libraries.
 
     Raises:
-        InputError: If it fails.
+        InputError: If the export fails.
     """
     if newest_version(folder):
         return

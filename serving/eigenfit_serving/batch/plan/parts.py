@@ -1,4 +1,4 @@
-"""How the rows of an input are divided into parts, and which of them are to be done."""
+"""How the rows of an input are divided into parts, and which parts are left to do."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 FAN_OUT = 8
-"""Pieces of a part that kills workers."""
+"""Pieces that a part is divided into if it kills workers."""
 TRIES = 2
 """Workers that a part may kill before it is divided."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows, and one file of their solutions.
+    """Consecutive rows whose solutions form one file.
 
     Attributes:
-        first: Number of the first row in the whole input.
+        first: Index of the first row in the whole input.
         rows: Number of rows.
-        give_up: Whether the rows are only given a code: they killed their workers.
+        give_up: Whether to give the rows a code unsolved: they killed their workers.
     """
 
     first: int
@@ -29,7 +29,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Of the file of its solutions; names sort like rows.
+        """Name of the file of its solutions; names sort like rows.
 
         Example:
             >>> Part(256, 128).name
@@ -39,7 +39,7 @@ class Part:
 
     @staticmethod
     def named(name: str) -> Part | None:
-        """Gives the part that has a name; None if it is no such name.
+        """Returns the part whose file has this name; None if it is no such name.
 
         Example:
             >>> Part.named(Part(256, 128).name), Part.named("part-1.csv")
@@ -49,7 +49,7 @@ class Part:
         return Part(int(found[1]), int(found[2])) if found else None
 
     def split(self) -> list[Part]:
-        """Divides it, to find out which row kills workers.
+        """Divides it, to find the row that kills workers.
 
         Example:
             >>> [x.rows for x in Part(0, 20).split()]
@@ -60,13 +60,13 @@ class Part:
 
 
 def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
-    """Divides what has not been done.
+    """Divides the rows that are not done into parts.
 
     Args:
         total: Rows of the input.
-        size: Rows of a part; parts begin at multiples of it, and after what is done.
-        done: Number of rows by the first row, of what has been done, perhaps in parts
-            of other sizes; these do not overlap.
+        size: Rows per part; parts begin at multiples of it, and after parts done.
+        done: Number of rows in each part done, by its first row; these may have other
+            sizes, and do not overlap.
 
     Example:
         >>> [(x.first, x.rows) for x in remaining(20, 8, {2: 3, 5: 1})]
@@ -86,18 +86,18 @@ def _cut(first: int, end: int, size: int) -> Iterator[Part]:
 
 
 class Pending:
-    """Parts that wait.
+    """A queue of the parts to do.
 
-    A part whose worker died is tried once more by another one. If that dies too, the
-    part is divided, and so are its pieces, each as soon as it kills a worker, down to
-    the single row: that gets a code without being tried again.
+    A part whose worker died is tried once more by another. If that dies too, the part
+    is divided, and so are its pieces, each as soon as it kills a worker, down to the
+    single row, which gets a code without being tried again.
 
     Args:
-        parts: To do.
+        parts: Parts to do.
 
     Attributes:
-        waiting: Parts, the next one first.
-        deaths: Workers that died while they had a part.
+        waiting: Parts that wait, the next one first.
+        deaths: Number of workers that died while they had a part.
 
     Example:
         >>> pending = Pending([Part(0, 2)])
@@ -114,7 +114,7 @@ class Pending:
         self._tries: dict[Part, int] = {}
 
     def lost(self, part: Part, deaths: int = 1) -> None:
-        """Notes that the worker of a part died, or several, one after the other."""
+        """Records that the worker of a part died, or several in succession."""
         self.deaths += deaths
         tries = self._tries.pop(part, 0) + deaths
         if tries < TRIES:

@@ -1,10 +1,10 @@
 """Where the files of a run are, and which of its parts are done.
 
 A run keeps a folder: beside a single output file (`solutions.parquet.parts`) or, for an
-output folder, in it (`solutions/_run`; readers of tables leave such names out). It
-holds `run.json`, what the run agreed to do. A part is done when its file is there: it
-is written through to the disk before it gets its name, which says its rows. A part
-without a file is done again: it gets the same rows, in the same place.
+output folder, in it (`solutions/_run`; readers of tables skip such names). It holds
+`run.json`, the run's model, input and settings. A part is done when its file exists:
+the file is synced to disk before it gets its name, which tells its rows. A part without
+a file is done again: it gets the same rows, in the same place.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Places:
     """Where the files of a run are.
 
     Attributes:
-        output: That was asked for.
-        is_file: Whether it is one file.
+        output: Output file or folder that the user asked for.
+        is_file: Whether it is a single file.
     """
 
     output: Path
@@ -46,11 +46,11 @@ class Places:
 
     @staticmethod
     def of(output: Path) -> Places:
-        """Finds out by the name: one with a known suffix is that of a file.
+        """Decides by the name: one with a known suffix, and not a folder, is a file.
 
         Raises:
-            InputError: If it looks like the name of a file of another format, or is one
-                that files cannot have.
+            InputError: If the suffix is that of another format, or the name is empty
+                or too long.
         """
         suffix = output.suffix.lower()
         if not output.absolute().name:
@@ -60,7 +60,7 @@ class Places:
         with writable(output):
             is_folder = output.is_dir()
             places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
-            # The longest of the names that a run needs, but for a file system's limit.
+            # Fails early if the longest name that a run needs exceeds the limit.
             with contextlib.suppress(FileNotFoundError):
                 places.report.lstat()
         if suffix.strip(".0123456789") and not (places.is_file or is_folder):
@@ -80,7 +80,7 @@ class Places:
 
     @property
     def agreement(self) -> Path:
-        """What the run agreed to do."""
+        """The file that holds the run's agreement."""
         return self.state / "run.json"
 
     @property
@@ -90,12 +90,12 @@ class Places:
 
     @property
     def rows(self) -> Path:
-        """The rows of an input that is not of Parquet."""
+        """The converted rows of an input that is not Parquet."""
         return self.state / "input.parquet"
 
     @property
     def drafts(self) -> Path:
-        """The folder of what is being written."""
+        """The folder of files that are being written."""
         return self.state / "drafts"
 
     @property
@@ -104,10 +104,9 @@ class Places:
         return self.output.with_name(f"{self.output.name}.report.json")
 
     def done(self) -> dict[Part, list[int]]:
-        """Lists parts that are done, in order, and their rows by code.
+        """Lists the parts that are done, in order, with their rows by code.
 
-        Files of parts that are not whole are removed, and those of rows that another
-        part has as well.
+        Incomplete files are removed, and those of parts that overlap an earlier one.
 
         Raises:
             OutputError: If one cannot be removed.
@@ -129,18 +128,18 @@ class Places:
 def claimed(
     places: Places, agreement: dict[str, Any], *, resume: bool
 ) -> Iterator[None]:
-    """Begins a run or goes on with one; no other process may do so meanwhile.
+    """Begins or resumes a run, and locks it against other processes.
 
     Args:
         places: Where its files are.
-        agreement: What must be the same when it goes on, by name; each name is one
-            that messages can use.
-        resume: Whether to go on with what is there.
+        agreement: Model, input and settings, which a resumed run must share; messages
+            show the names.
+        resume: Whether to continue a run that is there.
 
     Raises:
         InputError: If there is an output or a run already and `resume` is not set; if
-            what is there was begun differently; or if another process works on it.
-        OutputError: If it cannot be written.
+            the run was begun differently; or if another process works on it.
+        OutputError: If the folder cannot be written.
     """
     with writable(places.output):
         _check_free(places, resume)
@@ -161,10 +160,10 @@ def claimed(
 
 
 def remove_state(places: Places) -> None:
-    """Removes the folder of a run that is complete, with its parts.
+    """Removes the folder of a run, with its parts.
 
-    What it agreed to is removed last: if this ends early, what is left is still that of
-    this run, and of no other.
+    Its agreement is removed last: if this is interrupted, what is left can still be
+    told to be of this run.
     """
     for path in places.state.glob("*"):
         if path.is_dir():
@@ -192,7 +191,7 @@ def _check_free(places: Places, resume: bool) -> None:
             f"a new one."
         )
     if not begun and places.state.is_dir():
-        # What a run makes before it writes down what it agreed to.
+        # What a run makes before it writes its agreement.
         own = {"lock", places.drafts.name}
         if others := sorted({x.name for x in places.state.iterdir()} - own):
             raise InputError(
@@ -203,10 +202,10 @@ def _check_free(places: Places, resume: bool) -> None:
 
 
 def _agree(agreement: dict[str, Any], places: Places) -> None:
-    # Writes what the run will do, or compares with what was written.
+    # Writes the agreement, or compares it with the one that is there.
     path = places.agreement
     content = {"format": FORMAT, **agreement}
-    # As it will be read.
+    # As JSON will return it: tuples become lists.
     content = json.loads(json.dumps(content))
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -227,12 +226,12 @@ def _agree(agreement: dict[str, Any], places: Places) -> None:
 
 
 def _has_files(folder: Path) -> bool:
-    # But for the folder of a run, which may have been killed at its very beginning.
+    # Ignores the folder of a run, which may have been killed at its very beginning.
     return folder.is_dir() and any(x.name != _STATE for x in folder.iterdir())
 
 
 def _locked(folder: Path) -> int | None:
-    # The lock ends with the process that holds it, however that ends.
+    # The system releases the lock when its process ends, in whatever way.
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl

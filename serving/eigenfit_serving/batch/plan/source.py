@@ -1,4 +1,4 @@
-"""What a run is given: a model or a problem file, and a table."""
+"""The inputs of a run: a model or a problem file, and a table."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _PARQUET = (".parquet", ".pq")
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is there, or a problem of which one is to be made.
+    """An exported model, or a problem file that is to be exported.
 
     Attributes:
-        path: As it was given.
+        path: Its path, as given.
         problem: The problem file; None for an exported model.
-        facts: Of an exported model.
-        digest: Of what it is.
+        facts: Facts of an exported model; None for a problem file.
+        digest: SHA-256 of the manifest, or of problem and data files.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Model:
         """Reads a problem file, or the manifest of a model.
 
         Raises:
-            InputError: If it is neither, or cannot be read.
+            InputError: If the path is neither, or cannot be read.
         """
         with readable(path, "MODEL_OR_PROBLEM"):
             if path.is_dir():
@@ -68,7 +68,7 @@ class Model:
         """Checks settings of a run against the model.
 
         Raises:
-            InputError: If it cannot have them.
+            InputError: If the model cannot meet them.
         """
         dtype = self.facts.dtype if self.facts else None
         if self.problem is not None:
@@ -89,13 +89,13 @@ class Model:
     def exported(
         self, folder: Path, weighted: bool, max_steps: int | None, threads: int
     ) -> ModelFacts:
-        """Gives the model, exported where it is not there.
+        """Returns the facts of the model, after exporting a problem file.
 
         Args:
-            folder: For a model made of a problem.
+            folder: Folder for the model of a problem file.
             weighted: Whether rows may have weights of their own.
-            max_steps: That a model made of a problem must allow.
-            threads: Of TensorFlow, for the export.
+            max_steps: Step limit that the model of a problem file must allow.
+            threads: Number of threads of the export.
         """
         if self.facts is not None:
             return self.facts
@@ -105,12 +105,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Table:
-    """The files of an input, whose columns are right.
+    """The files of an input, whose columns have been checked.
 
     Attributes:
-        path: As it was given.
-        files: In the order of their rows, all of one format.
-        schema: Of all rows; see `eigenfit_serving.batch.tables.columns.rows_schema`.
+        path: Its path, as given.
+        files: Files in the order of their rows, all of one format.
+        schema: Schema of all rows; see
+            `eigenfit_serving.batch.tables.columns.rows_schema`.
     """
 
     path: Path
@@ -122,13 +123,13 @@ class Table:
         """Finds files and checks their columns.
 
         Args:
-            path: Of a file or folder.
+            path: Path of a file or folder.
             weights: Whether rows may have weights of their own.
-            leave_out: Files and folders in that folder that are no input.
+            leave_out: Files and folders in that folder to ignore.
 
         Raises:
-            InputError: If there are none, one cannot be read, or columns are missing,
-                of a wrong type, or of several.
+            InputError: If there are no files, one cannot be read, or columns are
+                missing, of a wrong type, or of different types in different files.
         """
         with readable(path):
             found = find_files(path, leave_out)
@@ -153,7 +154,7 @@ class Table:
         return self.schema.field("id").type
 
     def agreement(self) -> list[list[Any]]:
-        """Gives what tells that a file is still the same."""
+        """Returns path, size and time of change of each file."""
         found = []
         for file in self.files:
             status = file.stat()
@@ -163,15 +164,15 @@ class Table:
     def rows(
         self, places: Places, limit: int | None, say: Callable[[str], None]
     ) -> tuple[tuple[str, int], ...]:
-        """Lists Parquet files of the rows and the number of rows of each.
+        """Lists Parquet files of the rows, with the number of rows in each.
 
         Args:
-            places: Where other formats are converted to.
-            limit: Rows that are wanted at most.
-            say: Told what a user may not expect.
+            places: Where files of other formats are converted to.
+            limit: Number of rows to convert, at least; all if None.
+            say: Called with warnings for the user.
 
         Raises:
-            InputError: If a file cannot be read, or the converted one not be written.
+            InputError: If a file cannot be read, or the converted one not written.
         """
         import pyarrow.parquet as pq
 
@@ -197,16 +198,16 @@ class Table:
 def find_files(path: Path, leave_out: Collection[Path] = ()) -> list[Path]:
     """Lists the files of an input.
 
-    Parquet (.parquet, .pq), CSV (.csv, .tsv) and Arrow IPC, files or streams (.arrow,
-    .feather, .ipc, .arrows). A folder is the files below it, all of one format, in the
-    order of their paths; names that begin with "." or "_" are left out.
+    Formats are Parquet (.parquet, .pq), CSV (.csv, .tsv) and Arrow IPC, files or
+    streams (.arrow, .feather, .ipc, .arrows). A folder stands for the files below it,
+    all of one format, sorted by path; names that begin with "." or "_" are skipped.
 
     Args:
-        path: Of a file or folder.
-        leave_out: Files and folders in that folder that do not belong to it.
+        path: Path of a file or folder.
+        leave_out: Files and folders in that folder to ignore.
 
     Raises:
-        InputError: If there are none, or of several formats.
+        InputError: If there are no files, or files of several formats.
     """
     suffixes = (*_PARQUET, *CONVERTED)
     known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
@@ -248,8 +249,8 @@ def _schema_of(path: Path) -> pa.Schema:
 
 
 def _digest(path: Path) -> str:
-    # Of a problem file that has been read without error, and of the data files that it
-    # names.
+    # Covers a problem file that has been read without error, and the data files that
+    # it names.
     content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     found = hashlib.sha256()
     for file in [path, *(path.parent / name for name in sorted(_data_files(content)))]:
@@ -258,7 +259,7 @@ def _digest(path: Path) -> str:
 
 
 def _data_files(content: Any) -> set[str]:
-    # Tables `{file = "K.npy", ...}`, wherever they are.
+    # Files of tables `{file = "K.npy", ...}`, at any depth.
     if isinstance(content, list):
         return set().union(*map(_data_files, content))
     if not isinstance(content, dict):

@@ -1,1 +1,1 @@
-"""Fits of many rows, and the choice among their solutions."""
+"""Fits many rows and chooses among their solutions."""

@@ -14,9 +14,9 @@ from scipy.sparse.csgraph import connected_components
 
 CONVERGED, MINIMUM = 0, 6
 RTOL = 1e-4
-"""Relative distance of parameters up to which solutions are the same."""
+"""Relative distance of parameters up to which solutions count as the same."""
 NEAR = 0.1
-"""Relative distance beyond which they are surely distinct."""
+"""Relative distance beyond which they are certainly distinct."""
 
 _DIGITS = 6
 
@@ -24,34 +24,34 @@ Difference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Chosen(NamedTuple):
-    """Solutions that are kept, `s` of them."""
+    """The `s` solutions that are kept."""
 
     row: np.ndarray  # [s] int, ascending
-    start: np.ndarray  # [s] int, which of its starts led there
+    start: np.ndarray  # [s] int, index of the start that led there
     solution: np.ndarray  # [s] int, 0, 1, ... in each row
-    starts: np.ndarray  # [s] int, starts that led there
+    starts: np.ndarray  # [s] int, number of starts that led there
 
 
 def is_success(result: np.ndarray) -> np.ndarray:
-    """Says which results are what was asked for: converged, or a minimum."""
+    """Returns which results are successes: converged, or a minimum."""
     return (result == CONVERGED) | (result == MINIMUM)
 
 
 def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     """Keeps one solution for each row.
 
-    It is that of the first start that converged: every converged loss is as good as
-    another, and which one rounding makes the smallest depends on the machine. If none
-    converged it is the minimum of the lowest loss, to six digits, and if there is none
-    the answer of the lowest loss.
+    It is that of the first start that converged: all converged losses are equally good,
+    and which one rounding makes the smallest depends on the machine. If none converged
+    it is the minimum of lowest loss, to six digits, and if there is none the answer of
+    lowest loss.
 
     Args:
-        loss: `[b, k]`.
-        result: `[b, k]`.
+        loss: Losses, `[b, k]`.
+        result: Result codes, `[b, k]`.
 
     Returns:
-        `b` solutions; counted are the starts that converged, or that ended in a
-        minimum of that loss.
+        `b` solutions; `starts` counts the starts that converged, or that ended in a
+        minimum of the same loss.
 
     Example:
         >>> loss = np.array([[3.0, 1e-20, 1e-30], [3.0, 2.0, np.nan], [3.0, 4.0, 4.0]])
@@ -68,12 +68,12 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
 
 
 def _kind(result: np.ndarray) -> np.ndarray:
-    # Converged before minimum before others.
+    # 0 for converged, 1 for a minimum, 2 for others: lower is better.
     return np.where(result == CONVERGED, 0, np.where(result == MINIMUM, 1, 2))
 
 
 def _key(loss: np.ndarray, result: np.ndarray) -> np.ndarray:
-    # Which of a kind is better; those that converged are all alike.
+    # Ranks fits of the same kind, lower first; those that converged are all alike.
     return np.where(result == CONVERGED, 0.0, _rounded(loss))
 
 
@@ -84,14 +84,14 @@ def pairs_within(
     least: float | None = None,
     difference: Difference = np.subtract,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds pairs of successes that lie so far apart.
+    """Finds pairs of successes in a row whose distance lies in a range.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
-        result: `[b, k]`.
-        most: Distance at most, relative to the norm of the first one.
+        result: Result codes, `[b, k]`.
+        most: Largest distance, relative to the norm of the first one.
         least: Distance that they must exceed; None for any.
-        difference: Of parameters, without whole periods.
+        difference: Difference of parameters, without whole periods.
 
     Returns:
         Row and both starts of each pair, the earlier one first.
@@ -128,18 +128,17 @@ def distinct(
 ) -> Chosen:
     """Keeps all distinct solutions of each row, or else its best answer.
 
-    Solutions are the same whose parameters differ by at most `RTOL` of their norm, and
-    those that are the same as a third. Of them one is kept that has come to its end, or
-    that of the lowest loss. Those that converged come first, then minima in order of
-    their loss; among equals those to which more starts led, then those of earlier
-    starts.
+    Solutions are the same if their parameters differ by at most `RTOL` of their norm,
+    or if both are the same as a third. Of these, one that is finished is kept, else
+    that of lowest loss. Solutions that converged come first, then minima in order of
+    loss; among equals those to which more starts led, then those of earlier starts.
 
     Args:
         parameters: `[b, k, p]`, each in units of its scale.
-        loss: `[b, k]`.
-        result: `[b, k]`.
-        same: Pairs of others that are known to be the same, numbers in `b * k`.
-        finished: `[b, k]` bool, which have come to their end; all by default.
+        loss: Losses, `[b, k]`.
+        result: Result codes, `[b, k]`.
+        same: Further pairs that are known to be the same, as indices into `b * k`.
+        finished: `[b, k]` bool, fits that no more steps can improve; all by default.
         difference: As for `pairs_within`.
 
     Example:
@@ -156,7 +155,7 @@ def distinct(
     graph = coo_array((np.ones(edges.shape[1]), tuple(edges)), (number, number))
     _, label = connected_components(graph, directed=False)
     counts = np.bincount(label)[label]
-    # The first one of each group.
+    # The fit that represents each group.
     open_ = np.zeros(number, bool) if finished is None else ~finished.ravel()
     key = np.where(open_, _rounded(loss).ravel(), -np.inf)
     order = np.lexsort([key, label])
@@ -176,7 +175,7 @@ def distinct(
 
 
 def _rounded(loss: np.ndarray) -> np.ndarray:
-    # To some digits; infinite where it is no number.
+    # Rounds to `_DIGITS` digits; infinite where it is not finite.
     with np.errstate(divide="ignore", invalid="ignore"):
         digit = 10.0 ** (np.floor(np.log10(np.abs(loss))) - _DIGITS + 1)
         rounded = np.where(loss == 0, 0.0, np.round(loss / digit) * digit)

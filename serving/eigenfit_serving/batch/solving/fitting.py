@@ -10,9 +10,9 @@ import numpy as np
 from eigenfit_serving.batch.model import ModelFacts
 
 _WIDTH = 32
-"""Every call has a multiple of so many members, which fill the vectors of a processor.
+"""The number of members in a call is a multiple of this, a full processor vector.
 
-Members of a rest would go another way through its units, and be rounded differently.
+Members of a remainder would be computed by other instructions, and round differently.
 """
 
 
@@ -21,18 +21,18 @@ class Members(NamedTuple):
 
     targets: np.ndarray  # [b, m]
     initial: np.ndarray | None  # [b, p]
-    has_initial: np.ndarray  # [b] bool; the others start where their seed says
+    has_initial: np.ndarray  # [b] bool; the others draw a start from their seed
     seeds: np.ndarray  # [b] int32
     tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
     weights: np.ndarray | None  # [b, m], NaN for those of the problem
 
     def take(self, index: np.ndarray | slice) -> Members:
-        """Takes some of them."""
+        """Returns the members with given indices."""
         return self._each(lambda x: x[index])
 
     def padded(self, size: int) -> Members:
-        """Fills up with copies of the last one that may not make a step."""
+        """Pads to `size` with copies of the last member that may take no step."""
         missing = size - len(self.targets)
         if not missing:
             return self
@@ -47,7 +47,7 @@ class Members(NamedTuple):
 
 
 class Fits(NamedTuple):
-    """How they ended."""
+    """The answers of `b` fits."""
 
     parameters: np.ndarray  # [b, p]
     eigenvalues: np.ndarray  # [b, N]
@@ -60,7 +60,7 @@ class Fitter:
     """A model, loaded once.
 
     Args:
-        facts: Of the model.
+        facts: Facts of the model.
         batch_size: Fits in one call.
     """
 
@@ -75,8 +75,7 @@ class Fitter:
         """Makes fits, in calls of `batch_size` or, at the end, of a power of two.
 
         These sizes are rounded up to a multiple of 32, so that a fit does not depend on
-        them. Calls are filled up with copies of their last member that may not make a
-        step.
+        them. Calls are padded with copies of their last member that may take no step.
         """
         facts, number = self.facts, len(members.targets)
         dtype = np.dtype(facts.dtype)
@@ -92,7 +91,7 @@ class Fitter:
             has_weights = ~np.isnan(members.weights).any(axis=1)
         kind = has_weights * 2 + members.has_initial
         for value in np.unique(kind):
-            # Seldom more than one kind in a batch.
+            # A batch seldom has more than one kind.
             index = np.flatnonzero(kind == value)
             for k in range(0, len(index), self.batch_size):
                 part = index[k : k + self.batch_size]
@@ -104,7 +103,7 @@ class Fitter:
         return whole
 
     def warm_up(self) -> None:
-        """Makes calls whose answers are of no use, so that the next ones are fast."""
+        """Makes calls whose answers are discarded, so that later ones are fast."""
         facts, size = self.facts, 2
         members = Members(
             targets=np.tile(np.arange(1.0, facts.targets + 1), [size, 1]),

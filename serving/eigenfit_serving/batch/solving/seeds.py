@@ -1,4 +1,4 @@
-"""Seeds of random starts, which depend on nothing but the place of a row."""
+"""Seeds of random starts, which depend only on the run's seed and a row's place."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 def start_seeds(seed: int, rows: np.ndarray, members: int) -> np.ndarray:
     """Derives the seed of each start.
 
-    It is the same in whatever batch, worker or engine the row is computed. The mixing
-    is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+    It is the same whatever batch, worker or engine computes the row. The mixing
+    function is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 
     Args:
-        seed: Of the run, any integer.
-        rows: `[b]`, numbers of the rows in the whole input.
-        members: Starts of each row.
+        seed: Seed of the run, any integer.
+        rows: `[b]`, indices of the rows in the whole input.
+        members: Number of starts per row.
 
     Returns:
-        `[b, members]` int32, at least 0. More starts begin with the same ones.
+        `[b, members]` int32, at least 0. With more starts, the first seeds stay.
 
     Example:
         >>> start_seeds(0, np.array([5, 6]), 2)[1].tolist() == (

@@ -1,7 +1,7 @@
 """Brings successful fits nearer to their solutions, to tell these apart.
 
-Where a fit ended below its tolerance must not make two solutions of one: in a flat
-valley, as two solutions make that lie close together, fits end far from their solution.
+Where fits stop, below their tolerance, must not make two solutions of one: in a flat
+valley, as between two solutions close together, fits stop far from their solution.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from eigenfit.searches.distinct import Freedom
 
 _STEPS, _MORE_STEPS = 20, 1000
-"""Of every fit, and of those that are near another but do not meet it."""
+"""More steps for every fit, and for those still near another that they do not meet."""
 
 _SLACK = 1e-6
-"""Relative rise of the loss between two fits that is taken for rounding."""
+"""Relative rise of the loss between two fits that is ascribed to rounding."""
 
 
 def all_distinct(
@@ -37,19 +37,19 @@ def all_distinct(
 ) -> tuple[Fits, Chosen]:
     """Finds the distinct solutions of rows.
 
-    Of parameters that signs and periods make the same, one stands for all, as in
-    `eigenfit.multistart`. Two fits that are near each other have the same solution if
-    they meet when they go on, or, where they come no nearer to the end, if the loss
-    half-way between them is not above both of theirs.
+    Parameters that signs and periods make equivalent count as one solution, as in
+    `eigenfit.multistart`. Two fits near each other have the same solution if they meet
+    when continued, or, if not continued to the end, if the loss half-way between them
+    is not above both of theirs.
 
     Args:
-        fitter: Has made the fits.
-        members: Of them, `b * starts`.
-        fits: Are changed.
-        starts: Of each row.
+        fitter: Fitter that has made the fits.
+        members: Inputs of the fits, `b * starts`.
+        fits: The fits; changed in place.
+        starts: Number of starts per row.
 
     Returns:
-        The fits, nearer to their solutions, and which are kept of each row.
+        The fits, nearer to their solutions, and those that are kept of each row.
     """
     freedom = _freedom_of(fitter.facts)
     scaled = freedom._replace(periods=freedom.periods * freedom.scale)
@@ -60,8 +60,8 @@ def all_distinct(
         return x.reshape(-1, starts, *x.shape[1:])
 
     def unclear() -> tuple[np.ndarray, np.ndarray]:
-        # Pairs of fits that may have the same solution: those that are at theirs do
-        # not.
+        # Pairs of fits that may have the same solution; two that are finished and yet
+        # apart do not.
         fits.parameters[successes] = freedom.canonical(fits.parameters[successes])
         parameters = by_row(fits.parameters * freedom.scale)
         row, one, two = pairs_within(
@@ -93,7 +93,7 @@ def all_distinct(
 
 
 def _freedom_of(facts: ModelFacts) -> Freedom:
-    # As the solver found it when the model was exported.
+    # The freedom as the solver found it when the model was exported.
     from eigenfit.searches.distinct import Freedom
 
     known, p = facts.freedom, facts.parameters
@@ -114,7 +114,7 @@ def _go_on(
     index: np.ndarray,
     steps: int,
 ) -> None:
-    # With those of an index, as far as rounding lets them.
+    # Continues the fits of an index, as far as rounding allows.
     if not index.size:
         return
     numbers, own = np.finfo(fits.loss.dtype), members.tolerance[index]

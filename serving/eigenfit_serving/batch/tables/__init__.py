@@ -1,1 +1,1 @@
-"""Tables as they come: read, checked, converted, written."""
+"""Reads, checks, converts and writes tables."""

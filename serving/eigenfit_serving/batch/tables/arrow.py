@@ -1,4 +1,4 @@
-"""Arrow's functions on columns, loaded when they are needed."""
+"""Arrow's functions on columns, imported when first used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def compute() -> Any:
-    """Gives `pyarrow.compute`, whose functions exist at run time only."""
+    """Returns `pyarrow.compute`, whose functions exist at run time only."""
     import pyarrow.compute
 
     return pyarrow.compute

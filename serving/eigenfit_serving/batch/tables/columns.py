@@ -1,11 +1,11 @@
 """The columns of an input table, checked before any work.
 
-`id` is any scalar and is kept as it is; several rows may have the same. `targets` is a
-list of m numbers. Optional are `initial`, a list of p numbers, where the fit starts
-(where it is null or missing a start is drawn), `tolerance` and `max_steps`, numbers (a
-fit makes no more steps than the limit with which its model was exported), and
-`weights`, a list of m positive numbers, which needs a problem file. Other columns are
-not read.
+`id` is any scalar, is kept as it is, and need not be unique. `targets` is a list of m
+numbers. Optional are `initial`, a list of p numbers, where the fit starts (if it is
+null or missing, the fit begins at the model's start or a random one), `tolerance` and
+`max_steps`, numbers (a fit takes no more steps than the limit with which its model was
+exported), and `weights`, a list of m positive numbers, which needs a problem file.
+Other columns are not read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUMBERS = ("tolerance", "max_steps")
 REQUIRED = ("id", "targets")
 COLUMNS = (*REQUIRED, "initial", *NUMBERS, "weights")
 FAULT = "what is wrong with the row"
-"""A column that readers of text add: a text where a row could not be read."""
+"""A column that readers of text add: an error text where a row could not be read."""
 
 _HELP = (
     "Columns are id, targets (a list of numbers) and, where wanted, initial (a list), "
@@ -34,18 +34,18 @@ _HELP = (
 
 
 def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataType:
-    """Checks names and types of columns.
+    """Checks the names and types of columns.
 
     Args:
-        schema: Of a file.
-        path: Of it, for messages.
+        schema: Schema of a file.
+        path: Path of the file, for messages.
         weights: Whether rows may have weights of their own.
 
     Returns:
         The type of the ids, as they are written.
 
     Raises:
-        InputError: Naming all columns that are missing or of a wrong type.
+        InputError: If columns are missing or of a wrong type; names all of them.
     """
     found = []
     for name in REQUIRED:
@@ -72,13 +72,13 @@ def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataTyp
 
 
 def written_type(kind: pa.DataType) -> pa.DataType:
-    """Gives the type that ids have in the output.
+    """Returns the type that ids have in the output.
 
-    Texts and bytes are written as the types that all formats know, whatever their
-    layout in memory; values of dictionaries are written out.
+    Strings and bytes are written as the types that all formats know, whatever their
+    layout in memory; dictionaries are decoded.
 
     Args:
-        kind: In the input.
+        kind: Type in the input.
 
     Example:
         >>> import pyarrow as pa
@@ -95,11 +95,11 @@ def written_type(kind: pa.DataType) -> pa.DataType:
 
 
 def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
-    """Gives the one form that rows of all files are brought into.
+    """Returns the one schema that the rows of all files are converted to.
 
     Args:
-        names: Of the columns that are there; others are left out.
-        id_type: Of the ids, as they are written.
+        names: Names of the columns in the files; columns not among them are left out.
+        id_type: Type of the ids, as they are written.
 
     Example:
         >>> import pyarrow as pa
@@ -118,7 +118,7 @@ def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
 
 
 def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Brings rows into the form of `rows_schema`; columns that are missing are null."""
+    """Converts rows to the schema of `rows_schema`; missing columns become null."""
     import pyarrow as pa
 
     columns: list[Any] = []
@@ -128,7 +128,7 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             continue
         column = batch.column(field.name)
         if isinstance(column, pa.DictionaryArray):
-            # Not all layouts can be taken from a dictionary.
+            # Arrow cannot decode every layout of dictionary: cast its values first.
             column = column.dictionary.cast(field.type).take(column.indices)
         columns.append(compute().cast(column, field.type, safe=False))
     return pa.record_batch(columns, schema=schema)

@@ -1,6 +1,6 @@
-"""Inputs that are no Parquet become one Parquet file of the run, once.
+"""Converts inputs of other formats, once, to one Parquet file of the run.
 
-So there is one way to read rows, from any row on, whatever the format they came in.
+Rows can then be read in one way, from any row on, whatever the format of the input.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 2**16
-"""Of a row group, about."""
+"""Approximate number of rows in a row group."""
 
 
 class ArrowFile:
     """An Arrow IPC file or stream.
 
     Args:
-        path: Of it.
+        path: Path of the file.
     """
 
     quoted_lines = 0
@@ -36,7 +36,7 @@ class ArrowFile:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of columns."""
+        """Names and types of the columns."""
         return self._reader().schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -70,17 +70,17 @@ CONVERTED: dict[str, type[CSVFile] | type[ArrowFile]] = {
 def convert(
     files: Sequence[Path], schema: pa.Schema, path: Path, draft: Path, limit: int | None
 ) -> int:
-    """Writes the rows of files to one Parquet file, which is there whole or not at all.
+    """Writes the rows of files to one Parquet file, atomically.
 
     Args:
-        files: In the order of their rows; each has a suffix of `CONVERTED`.
-        schema: Of what is written; see `rows_schema`.
-        path: Of the file.
-        draft: The file until it is whole, on the same disk.
-        limit: Rows at most, about.
+        files: Files in the order of their rows; each has a suffix of `CONVERTED`.
+        schema: Schema to write; see `rows_schema`.
+        path: File to write.
+        draft: Temporary name of the file, on the same disk.
+        limit: Number of rows after which to stop, roughly; None for all.
 
     Returns:
-        Lines of CSV that belong to rows which began in other ones.
+        Number of CSV lines that belong to a row begun on an earlier line.
 
     Raises:
         InputError: If a file cannot be read.
@@ -116,14 +116,14 @@ def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatc
 
 @contextlib.contextmanager
 def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
-    """Says where an error ends it that a file cannot be read.
+    """Turns errors of reading in the block into one that names the file.
 
     Args:
-        path: Of the file.
-        argument: Whose value it is.
+        path: Path of the file.
+        argument: Argument that gave it.
 
     Raises:
-        InputError: If one does.
+        InputError: If the block fails to read.
     """
     try:
         yield

@@ -1,10 +1,10 @@
 """CSV files: lists of numbers as text, `"[1.0, 2.0]"` or `1.0 2.0`.
 
 The first line has the names. Columns are separated by commas, semicolons or tabs. A
-record that is not as long as the first line becomes a malformed row. A field that
-begins with a quote goes on to the quote that closes it, over commas and line breaks:
-where that is missing, the lines that it swallows become one malformed row. Ids are
-texts.
+record with more or fewer fields than the first line becomes a malformed row. A field
+that begins with a quote extends to the closing quote, across commas and line breaks:
+if that is missing, the lines that it swallows become one malformed row. Ids are
+strings.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class CSVFile:
     """A CSV file.
 
     Args:
-        path: Of it.
+        path: Path of the file.
 
     Attributes:
-        names: Of its columns.
-        quoted_lines: Lines that belong to a row which began in another one.
+        names: Names of its columns.
+        quoted_lines: Lines that belong to a row begun on an earlier one.
 
     Raises:
-        ValueError: If the first line has no names.
+        ValueError: If the file is UTF-16, or a quote in its first line is not closed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class CSVFile:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of columns; lists and numbers are as they must be."""
+        """Names and types of the columns, as `batches` converts them."""
         import pyarrow as pa
 
         known = rows_schema(self.names, pa.string())
@@ -83,7 +83,7 @@ class CSVFile:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Reads all rows, with a text in the column `FAULT` where one is malformed.
 
-        At the end `quoted_lines` is known.
+        Sets `quoted_lines` at the end.
 
         Raises:
             InputError: If a record is longer than `BLOCK`.
@@ -107,8 +107,8 @@ class CSVFile:
         self.quoted_lines = sum(1 for _ in self._lines()) - 1 - at
 
     def _lines(self) -> Iterator[tuple[int, str]]:
-        # Those with a character, and their numbers, from 1 on. Some editors begin a
-        # file with a byte order mark.
+        # Lines that are not empty, with their numbers from 1 on. Some editors begin
+        # a file with a byte order mark.
         with self._path.open(encoding=_ENCODING, errors="replace") as text:
             for number, line in enumerate(text, 1):
                 if line := line.rstrip("\n"):
@@ -117,8 +117,8 @@ class CSVFile:
     def _parsed(
         self, faults: dict[int, tuple[str | None, str]]
     ) -> Iterator[pa.RecordBatch]:
-        # The rows that can be read, as texts, and at last none; the others are noted by
-        # their number.
+        # Yields the rows that can be read, as strings, and an empty batch at the end;
+        # notes the others in `faults` by their number.
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
@@ -165,7 +165,7 @@ class CSVFile:
         at: int,
         faults: dict[int, tuple[str | None, str]],
     ) -> pa.RecordBatch:
-        # Puts malformed rows in their places, up to the last row of the batch.
+        # Inserts malformed rows at their places, up to the last row of the batch.
         import pyarrow as pa
 
         number = batch.num_rows
@@ -195,8 +195,8 @@ class CSVFile:
         return pa.record_batch({**columns, FAULT: pa.array(texts, pa.string())})
 
     def _id_of(self, line: str, is_torn: bool) -> str | None:
-        # As far as it can be told: fields of lists that have no quotes, or only one,
-        # are as many as there are numbers.
+        # The id, if it can be told: a list without quotes, or with only one, has split
+        # into as many fields as it has numbers.
         delimiter = self._delimiter
         cells = line.split(delimiter)
         if not is_torn:
@@ -220,7 +220,7 @@ class CSVFile:
 
 
 def _swallowed(ids: pa.Array, delimiter: str) -> np.ndarray:
-    # Which ids have taken in the rest of their line, and the lines that follow.
+    # Indices of ids that have swallowed the rest of their line and further lines.
     pattern = f"{re.escape(delimiter)}[^\r\n]*[\r\n]"
     found = compute().match_substring_regex(ids, pattern)
     return np.flatnonzero(found.fill_null(False).to_numpy(zero_copy_only=False))
@@ -241,7 +241,7 @@ def _typed(column: pa.Array, name: str) -> pa.Array:
 
 
 def _numbers(text: pa.Array) -> pa.Array:
-    # What is no number becomes NaN, which rows are refused for.
+    # Texts that are not numbers become NaN, for which rows are refused.
     import pyarrow as pa
 
     is_number = compute().match_substring_regex(text, _NUMBER)

@@ -1,4 +1,4 @@
-"""Rows of an input by their numbers, read from Parquet files with bounded memory."""
+"""Reads rows by their index from Parquet files, with bounded memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _BUFFER = 2**20
 
 
 class Reader:
-    """Reads rows, going on where it is if they follow in the same row group.
+    """Reads rows, without seeking if they follow in the same row group.
 
     Args:
-        files: Path and number of rows of each, in their order.
-        schema: Of the batches; see `eigenfit_serving.batch.tables.columns.rows_schema`.
+        files: Path and number of rows of each file, in the order of the rows.
+        schema: Schema of the batches; see
+            `eigenfit_serving.batch.tables.columns.rows_schema`.
     """
 
     def __init__(self, files: Sequence[tuple[str, int]], schema: pa.Schema) -> None:
@@ -35,15 +36,15 @@ class Reader:
         self._rest: pa.RecordBatch | None = None
 
     def read(self, first: int, rows: int, size: int) -> Iterator[pa.RecordBatch]:
-        """Reads some rows in batches of `size`, but for the last one.
+        """Reads consecutive rows in batches.
 
         Args:
-            first: Number of the first one in the whole input.
-            rows: Their number.
-            size: Of a batch.
+            first: Index of the first row in the whole input.
+            rows: Number of rows.
+            size: Rows per batch; the last one may have fewer.
 
         Raises:
-            InputError: If a file cannot be read, or has other rows than before.
+            InputError: If a file cannot be read, or its number of rows has changed.
         """
         import pyarrow as pa
 
@@ -59,7 +60,7 @@ class Reader:
                 waiting, have = [], 0
 
     def _next(self, first: int, most: int, size: int) -> pa.RecordBatch:
-        # Some rows from one on.
+        # At most `most` rows from `first` on.
         number = bisect_right(self._starts, first) - 1
         with readable(Path(self._files[number][0])):
             if number != self._file or first < self._at or self._may_jump(first):
@@ -74,7 +75,7 @@ class Reader:
         return normalised(own, self._schema)
 
     def _begin(self, number: int, first: int, size: int) -> None:
-        # At the row group that has a row.
+        # Opens a file at the row group that holds the row `first`.
         import pyarrow.parquet as pq
 
         path, rows = self._files[number]
@@ -98,6 +99,6 @@ class Reader:
         )
 
     def _may_jump(self, first: int) -> bool:
-        # Over row groups that need not be read.
+        # Whether `first` lies in a later row group, so that rows can be skipped.
         here, there = (bisect_right(self._groups, x) for x in (self._at, first))
         return there > here

@@ -1,6 +1,6 @@
-"""Columns as NumPy arrays, and what is wrong with which row.
+"""Converts columns to NumPy arrays and records what is wrong with each row.
 
-`b` rows; a row that has something wrong gets one text, of what was found first.
+`b` is the number of rows; a bad row gets one text, for the first fault found.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Complaints:
-    """What is wrong with rows.
+    """The faults of rows.
 
     Args:
-        texts: `[b]` object, a text or None for each row; is changed.
+        texts: `[b]` object, the fault of each row or None; changed in place.
 
     Example:
         >>> found = Complaints(np.array(["before", None, None]))
@@ -37,14 +37,14 @@ class Complaints:
         self.bad = np.array([text is not None for text in texts], bool)
 
     def add(self, mask: np.ndarray, text: str) -> None:
-        """Adds what is wrong with the rows of a mask, if nothing was before."""
+        """Records a fault for the rows of a mask that have none yet."""
         self.texts[mask & ~self.bad] = text
         self.bad |= mask
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Problems, one a row; what a bad row has is arbitrary."""
+    """Problems, one per row; the values of a bad row are arbitrary."""
 
     ids: pa.Array  # [b] of any type
     targets: np.ndarray  # [b, m]
@@ -64,9 +64,9 @@ def rows_of(
     """Reads problems from the columns of a batch.
 
     Args:
-        batch: In the form of `eigenfit_serving.batch.tables.columns.rows_schema`.
-        facts: Of the model.
-        settings: For what rows do not say.
+        batch: Rows, as `eigenfit_serving.batch.tables.columns.rows_schema` says.
+        facts: Facts of the model.
+        settings: Tolerance and steps of rows that have none of their own.
     """
     number = batch.num_rows
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -87,7 +87,7 @@ def rows_of(
         if values is not None:
             is_large = np.asarray((np.abs(values) > largest).any(axis=1))
             found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
-    # 0 is the model's own tolerance.
+    # 0 stands for the model's default tolerance.
     tolerance = np.full(number, settings.tolerance or 0.0)
     if "tolerance" in columns:
         given, is_there = _numbers(columns["tolerance"])
@@ -120,7 +120,7 @@ def rows_of(
 def _vectors(
     name: str, column: Any, width: int, found: Complaints, required: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    # Numbers [b, width], and which rows have any.
+    # The numbers, [b, width], and which rows have a list.
     import pyarrow as pa
 
     lengths = compute().fill_null(compute().list_value_length(column), -1)

@@ -1,4 +1,4 @@
-"""Output files: parts written whole or not at all, and put together at the end."""
+"""Writes output files: parts, each atomically, which are joined at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
-"""Of single output files; any other name is that of a folder of Parquet files."""
+"""Suffixes of single output files; any other name is a folder of Parquet files."""
 
 _DICTIONARIES = ["text", "message", "worker", "steps", "result", "seconds"]
 _STATISTICS = ["id", "row", "result"]
@@ -26,19 +26,19 @@ _COUNTS = b"eigenfit.counts"
 
 
 class OutputError(InputError):
-    """The output cannot be written; what has been written can be resumed."""
+    """The output cannot be written; the run can be resumed."""
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
-    """Opens a file that gets its name when it is whole and on the disk.
+    """Opens a file that gets its name once it is complete and synced to disk.
 
     Args:
-        path: Of the file; one that is there is replaced.
-        draft: The file until it is whole, on the same disk.
+        path: File to write; replaced if it exists.
+        draft: Temporary name of the file, on the same disk.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     with writable(path):
         try:
@@ -56,13 +56,13 @@ def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> 
     """Writes the Parquet file of a part.
 
     Args:
-        table: Its rows.
-        counts: Rows of the input by code, which are kept with them.
-        path: Of the file; one that is there is replaced.
-        drafts: Folder on the same disk, for the file until it is whole.
+        table: Rows of the part.
+        counts: Number of input rows by code, stored in the file's metadata.
+        path: File to write; replaced if it exists.
+        drafts: Folder on the same disk, for the incomplete file.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     table = table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
     with whole_file(path, drafts / f"{path.name}.{os.getpid()}") as file:
@@ -70,7 +70,7 @@ def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> 
 
 
 def read_counts(path: Path) -> list[int]:
-    """Reads the rows by code of a part; none if its file is not whole."""
+    """Reads the number of rows by code of a part; [] if its file is incomplete."""
     import pyarrow.parquet as pq
 
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -79,16 +79,16 @@ def read_counts(path: Path) -> list[int]:
 
 
 def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) -> None:
-    """Puts parts together in one file, which is there whole or not at all.
+    """Joins parts in one file, which is written atomically.
 
     Args:
         parts: Parquet files, in the order of their rows.
-        schema: Of their rows.
-        path: Of the file; its suffix is the format.
-        draft: The file until it is whole, on the same disk.
+        schema: Schema of their rows.
+        path: File to write; its suffix sets the format.
+        draft: Temporary name of the file, on the same disk.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -101,9 +101,9 @@ def check_ids(kind: pa.DataType, path: Path, output: Path, is_file: bool) -> Non
     """Checks that the output can hold the ids.
 
     Args:
-        kind: Of the ids, as they are written.
-        path: Of the input, for messages.
-        output: The output.
+        kind: Type of the ids, as they are written.
+        path: Path of the input, for messages.
+        output: Path of the output.
         is_file: Whether that is a file, not a folder of Parquet files.
 
     Raises:
@@ -145,10 +145,10 @@ def _can_hold(kind: pa.DataType, suffix: str) -> bool:
 
 @contextlib.contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Says where an error of the file system ends it, and what to do.
+    """Turns file system errors in the block into one that names path and remedy.
 
     Raises:
-        OutputError: If it does.
+        OutputError: If the block raises an OSError.
     """
     try:
         yield
@@ -165,9 +165,9 @@ def writable(path: Path) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the names in a folder outlast a failure of power."""
+    """Makes the names in a folder survive a power failure."""
     if os.name == "nt":
-        return  # Windows opens no folders.
+        return  # Windows cannot open folders.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -184,7 +184,7 @@ def _write_parquet(table: pa.Table, file: Any) -> None:
 def _options(schema: pa.Schema) -> dict[str, Any]:
     return {
         "compression": "snappy",
-        # Others hardly repeat: looking for it would take as long as the fits.
+        # Other columns hardly repeat: encoding them would take as long as the fits.
         "use_dictionary": [x for x in _DICTIONARIES if x in schema.names],
         "write_statistics": [x for x in _STATISTICS if x in schema.names],
     }
@@ -202,7 +202,7 @@ def _write(
             for table in tables:
                 writer.write_table(table)
         return
-    # A file of Arrow may not replace a dictionary, and each part has its own.
+    # An Arrow file may not replace a dictionary, and each part has its own.
     kinds = [x.value_type if pa.types.is_dictionary(x) else x for x in schema.types]
     make: Any = pa.ipc.new_file
     if suffix == ".csv":
@@ -218,7 +218,7 @@ def _write(
 
 
 def _as_text(column: pa.ChunkedArray) -> Any:
-    # "[1.0, 2.0]" for lists.
+    # Lists become text such as "[1.0, 2.0]".
     import pyarrow as pa
 
     if not pa.types.is_list(column.type):
