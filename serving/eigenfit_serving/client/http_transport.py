@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eigenfit_serving.client.address import Address, Tls
 from eigenfit_serving.client.calls import Call
@@ -14,9 +14,6 @@ from eigenfit_serving.client.errors import (
 )
 from eigenfit_serving.client.http_wire import HttpRequest, decode, encode
 from eigenfit_serving.protocol.status import Code
-
-if TYPE_CHECKING:
-    pass
 
 
 class HttpTransport:
