@@ -122,7 +122,7 @@ def find(
 
 
 def _judged(problem: Problem, excess: _Excess, unit: float, size: float) -> Finding:
-    """Says what a loss that cannot fall further means."""
+    """Returns what a loss that cannot fall further means."""
     with np.errstate(over="ignore"):
         least = np.float64(excess.root * unit) ** 2
     text = f"{excess.text} The loss cannot fall below {least:.3g}"

@@ -17,7 +17,7 @@ _MAX_ORDER = 500
 def multiplicity_finding(
     problem: Problem, parts: list[Part], x: np.ndarray, fixed: Collection[int]
 ) -> str | None:
-    """Says if equal targets take more conditions than there are unknowns.
+    """Returns if equal targets take more conditions than there are unknowns.
 
     Targets with standard deviations are left out: they are equal as far as they go.
 

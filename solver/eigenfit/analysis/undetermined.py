@@ -132,7 +132,7 @@ def reduced(rows: np.ndarray, rounding: float = _LEAST) -> np.ndarray:
 def sees(
     gradients: np.ndarray, combinations: np.ndarray, rounding: float = _LEAST
 ) -> np.ndarray:
-    """Says which functions change along a combination that the data do not see.
+    """Returns which functions change along a combination that the data do not see.
 
     Args:
         gradients: `[N, p]` of the functions.

@@ -80,7 +80,7 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
 
 
 def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str]:
-    """Says where targets seem to be in another unit than the matrices.
+    """Returns where targets seem to be in another unit than the matrices.
 
     If all ratios of targets and values at the start are the same number, and that is a
     factor between units; or if such a factor lies between those of two observations.

@@ -43,7 +43,7 @@ def perturbed(change: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
 
 
 def rounded(A: tf.Tensor, share: float = 1.0) -> tf.Tensor:
-    """Gives a matrix `[..., n, n]` as it is, or inside of `perturbed` with a change.
+    """Returns a matrix `[..., n, n]` as it is, or inside of `perturbed` with a change.
 
     Args:
         A: Symmetric or Hermitian.

@@ -206,7 +206,7 @@ def _adjoint(parts: Parts) -> Parts:
 def _diagonalised(
     A: Parts, order: tf.Tensor, tables: _Tables, noise2: tf.Tensor
 ) -> tuple[tf.Tensor, Parts]:
-    """Gives the diagonal `[n, batch]` and V^H, `[vector, component, batch]`."""
+    """Returns the diagonal `[n, batch]` and V^H, `[vector, component, batch]`."""
     dtype = A[0].dtype
     tol2 = tolerance2(order, dtype)
     # An odd order gets one more index, which never rotates.

@@ -104,7 +104,7 @@ def diagonalised(A: Parts, n: int, noise2: tf.Tensor) -> tuple[tf.Tensor, Parts]
 
 
 def _diagonals(state: _State) -> tuple[Parts, tf.Tensor, tf.Tensor]:
-    """Gives w_pq, w_pp and w_qq of all pairs, `[m, 1, batch]`."""
+    """Returns w_pq, w_pp and w_qq of all pairs, `[m, 1, batch]`."""
     m = state.top_left[0].shape[0]
     places = np.arange(m) * (m + 1)
 

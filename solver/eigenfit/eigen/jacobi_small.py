@@ -76,7 +76,7 @@ class Scale(NamedTuple):
 
 
 def safe_factor(largest: tf.Tensor) -> tf.Tensor:
-    """Gives the powers of two that make matrices with these entries safe to square."""
+    """Returns powers of two that make matrices with these entries safe to square."""
     precision = _PRECISION[largest.dtype]
     one = tf.ones_like(largest)
     factor = one
@@ -117,7 +117,7 @@ def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
 
 
 def tolerance2(order: tf.Tensor | int, dtype: tf.DType) -> tf.Tensor:
-    """Gives the square of the relative size at which an entry counts as zero."""
+    """Returns the square of the relative size at which an entry counts as zero."""
     return tf.cast(order, dtype) * tf.constant(_PRECISION[dtype].eps ** 2, dtype)
 
 
@@ -135,7 +135,7 @@ def is_active(
 
 
 def squared(a: Parts) -> tf.Tensor:
-    """Gives `|a|^2`."""
+    """Returns `|a|^2`."""
     return a[0] * a[0] if len(a) == 1 else a[0] * a[0] + a[1] * a[1]
 
 
@@ -237,7 +237,7 @@ class _Rows:
     def stacked(
         self, pairs: list[tuple[int, int]]
     ) -> tuple[Parts, tf.Tensor, tf.Tensor]:
-        """Gives w_pq, w_pp and w_qq of several pairs as `[pairs, batch]`."""
+        """Returns w_pq, w_pp and w_qq of several pairs as `[pairs, batch]`."""
         a = [self.get(p, q) for p, q in pairs]
         return (
             tuple(tf.concat([z[m] for z in a], 0) for m in range(self.components)),

@@ -34,7 +34,7 @@ class Adam(AbstractMethod):
         beta_1: Decay of the first moment.
         beta_2: Decay of the second moment.
         epsilon: Added to the root of the second moment.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> Adam(learning_rate=1e-2)

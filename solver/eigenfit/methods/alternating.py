@@ -84,7 +84,7 @@ class Alternating(AbstractMethod):
         num_bursts: Number of bursts.
         descend_first: Whether the first burst is a damped one.
         agreement: Number of damped bursts to the same loss; None for all bursts.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `num_bursts` or `agreement` is not an integer of at least 1.
@@ -345,7 +345,7 @@ class Alternating(AbstractMethod):
 
 
 def has_diverged(loss: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
-    """Says where a Newton burst is given up: `[...]`; true for NaN.
+    """Returns where a Newton burst is given up: `[...]`; true for NaN.
 
     Args:
         loss: `[...]`, after a step.

@@ -57,7 +57,7 @@ class AbstractMethod(tf.Module, abc.ABC):
             )
 
     def for_distinct_targets(self, problem: Problem) -> AbstractMethod:
-        """Gives what takes the same steps where no two targets are equal, but faster.
+        """Returns what takes the same steps where no two targets are equal, but faster.
 
         Or this method, where that is no faster.
         """
@@ -74,4 +74,4 @@ class AbstractMethod(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def terminate(self, problem: Problem, state: Any) -> tf.Tensor:
-        """Gives `Result.stationary`, `Result.stalled` or `RUNNING`, `[...]` int32."""
+        """Returns `Result.stationary`, `Result.stalled` or `RUNNING`, `[...]` int32."""

@@ -25,7 +25,7 @@ class ClusterNewton(AbstractUndamped):
     The step takes time and memory for `m (m + 1) / 2` equations of m targets.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> ClusterNewton()
@@ -67,7 +67,7 @@ class ClusterNewton(AbstractUndamped):
 
 
 def couplings_of(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    """Gives `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
+    """Returns `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
 
     Pairs of unequal targets have rows of zeros. Weighted levels have the geometric
     mean of their weights.

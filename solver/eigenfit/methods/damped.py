@@ -45,7 +45,7 @@ class AbstractDamped(AbstractMethod):
         orthogonality: Cosine at which residual and columns count as orthogonal; 8
             times the root of the machine epsilon by default, since the loss does not
             resolve less.
-        name: Of the module.
+        name: Name of the `tf.Module`.
     """
 
     default_max_steps = 200

@@ -74,19 +74,19 @@ def step(
 
 
 def goes_well(burst: FirstBurst) -> tf.Tensor:
-    """Says whether the last step was a good one and another may follow: `[...]`."""
+    """Returns whether the last step was a good one and another may follow: `[...]`."""
     fell = burst.after.loss < FALL * burst.before.loss
     return (fell | (burst.num_steps == 0)) & (burst.num_steps < NEWTON_STEPS)
 
 
 def best(burst: FirstBurst) -> Point:
-    """Gives the best point of a burst all of whose steps but the last were good."""
+    """Returns the best point of a burst all of whose steps but the last were good."""
     better = burst.after.loss < burst.before.loss
     return select(better, answer_at(burst.after), answer_at(burst.before))
 
 
 def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
-    """Gives the state in which `Alternating` would be after the same steps."""
+    """Returns the state in which `Alternating` would be after the same steps."""
     before, after, scale, usable, num_steps = burst
     fell = after.loss < FALL * before.loss
     lost = has_diverged(after.loss, before.loss) | ~usable

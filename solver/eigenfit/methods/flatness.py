@@ -9,7 +9,7 @@ from eigenfit.problem.problem import Evaluation, Point, Problem
 
 
 def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
-    """Gives the largest cosine between the residual and a column of J, `[...]`.
+    """Returns the largest cosine between the residual and a column of J, `[...]`.
 
     Args:
         J: `[..., m, p]`, its columns of norm 1 or less.
@@ -20,7 +20,7 @@ def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
 
 
 def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    """Gives the cosine at which residual and columns count as orthogonal, `[...]`.
+    """Returns the cosine at which residual and columns count as orthogonal, `[...]`.
 
     The loss does not resolve less than the root of the machine epsilon, and the
     residual not less than its own rounding, which is usually far below its bound.
@@ -34,7 +34,7 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
 
 
 def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:
-    """Says where a loss `[...]` is not lower than that of a point; true for NaN."""
+    """Returns where a loss `[...]` is not lower than that of a point; true for NaN."""
     lower = point.loss * (1 - 4 * epsilon(loss.dtype))
     # Not `~(loss < lower)`, of which the graph optimiser makes `loss >= lower`, which
     # is false for NaN.

@@ -18,7 +18,7 @@ class GaussNewton(AbstractGaussNewton, AbstractLineSearch):
     a fit ends see `AbstractLineSearch`.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> GaussNewton()

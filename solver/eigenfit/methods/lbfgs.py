@@ -40,7 +40,7 @@ class LBFGS(AbstractLineSearch):
 
     Args:
         memory: Number of pairs kept.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `memory` is not an integer of at least 1.

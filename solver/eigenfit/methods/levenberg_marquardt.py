@@ -18,7 +18,7 @@ class LevenbergMarquardt(AbstractDamped):
     Args:
         initial_damping: Of the first step, relative to the largest scaled column.
         orthogonality: Cosine at which a residual counts as orthogonal to J.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> LevenbergMarquardt()

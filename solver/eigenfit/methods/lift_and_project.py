@@ -35,7 +35,7 @@ class LiftAndProject(AbstractUndamped):
     Args:
         relaxation: The step is multiplied by this, at least 1 and less than 2; 1.5
             to 1.9 usually saves a third of the steps or more.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `relaxation` lies outside.
@@ -114,7 +114,7 @@ _METRICS: weakref.WeakKeyDictionary[
 
 
 def _metric(structure: AbstractStructure) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gives the norms D of the dA/dr_k, `[p]`, and `(D^-1 G D^-1)^+`, `[p, p]`.
+    """Returns the norms D of the dA/dr_k, `[p]`, and `(D^-1 G D^-1)^+`, `[p, p]`.
 
     None stands for the identity: the matrices are orthogonal. A parameter without
     influence has D = 1 and keeps its value.

@@ -47,7 +47,7 @@ class AbstractLineSearch(AbstractProposing):
         point: Evaluation,
         trial: Evaluation,
     ) -> Any:
-        """Gives the memory for when the step from `point` to `trial` is taken."""
+        """Returns the memory for when the step from `point` to `trial` is taken."""
 
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor

@@ -54,7 +54,7 @@ def method_named(name: str) -> AbstractMethod:
 
 
 def name_of(method: AbstractMethod) -> str:
-    """Gives the name of a method; that of its class if it has no other.
+    """Returns the name of a method; that of its class if it has no other.
 
     Example:
         >>> name_of(LBFGS(memory=3))

@@ -16,7 +16,7 @@ class Newton(AbstractGaussNewton, AbstractUndamped):
     they cannot or the start is far; for the way a fit ends see `AbstractUndamped`.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> Newton()

@@ -43,7 +43,7 @@ class AbstractProposing(AbstractMethod):
 
 
 def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
-    """Gives the squares of the scales D at a start, `[..., p]`."""
+    """Returns the squares of the scales D at a start, `[..., p]`."""
     return steps.initial_scale(problem, problem.jacobian_at(point), point)
 
 
@@ -82,7 +82,7 @@ def ending(
     level: tf.Tensor,
     refused: tf.Tensor,
 ) -> tf.Tensor:
-    """Says why a member ends, or that it does not: `[...]` int32.
+    """Returns why a member ends, or that it does not: `[...]` int32.
 
     Args:
         problem: What is fitted.

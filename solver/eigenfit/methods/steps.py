@@ -183,7 +183,7 @@ def _in_range(squares: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
 
 
 def longest_step(norms: tf.Tensor, point: Evaluation, factor: float) -> tf.Tensor:
-    """Gives the length of a scaled step beyond which no model holds: `[...]`.
+    """Returns the length of a scaled step beyond which no model holds: `[...]`.
 
     Args:
         norms: `[..., p]`, D.

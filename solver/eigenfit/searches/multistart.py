@@ -210,7 +210,7 @@ _DESCENTS: weakref.WeakKeyDictionary[Solver, Solver] = weakref.WeakKeyDictionary
 
 
 def one_descent(solver: Solver) -> Solver:
-    """Gives a solver that ends at the first minimum, where the given one looks on.
+    """Returns a solver that ends at the first minimum, where the given one looks on.
 
     For least squares `auto` descends from several points, and gives the best minimum.
     To find all of them each start must lead to its own.

@@ -151,7 +151,7 @@ def distinct_solutions(
 def describe(
     result: np.ndarray, family_dimension: np.ndarray, copies: np.ndarray
 ) -> list[str]:
-    """Says in words what solutions are.
+    """Returns in words what solutions are.
 
     Args:
         result: `[s]`.

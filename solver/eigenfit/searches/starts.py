@@ -70,7 +70,7 @@ def natural_starts(
 
 
 def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    """Gives the sizes at which each parameter alone moves levels by a unit.
+    """Returns the sizes at which each parameter alone moves levels by a unit.
 
     They are `1 / sqrt(p max_b |dA_b/dr_k|^2 / n_b)` over the blocks b, 1 for a
     parameter without influence.
@@ -111,7 +111,7 @@ def _sizes(problem: Problem, targets: np.ndarray) -> np.ndarray:
 
 
 def scale_of(problem: Problem) -> np.ndarray:
-    """Gives the natural scales of parameters, `[p]`.
+    """Returns the natural scales of parameters, `[p]`.
 
     One over the sizes that were given for them; else `|dA/dr_k|` where that is constant
     (1 where it is zero), else the inverse widths of bounds, else 1.

@@ -45,7 +45,7 @@ def as_tensor(name: str, value: Any, dtype: tf.DType, last: int | None) -> tf.Te
 
 
 def is_array(value: Any) -> bool:
-    """Says whether an argument lives in Python's memory: no tensor, no variable."""
+    """Returns whether an argument lives in Python's memory: no tensor, no variable."""
     if isinstance(value, _PLAIN):
         return True
     return not (tf.is_tensor(value) or isinstance(value, tf.Variable))
