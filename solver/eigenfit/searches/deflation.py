@@ -184,8 +184,8 @@ class _Search:
         points = self._refinement.points(whole, np.ones(len(whole), bool))
         unit = column_norms(points.jacobian).max(axis=0)
         size = np.abs(whole).max(axis=0)
-        # A parameter without influence at any of them gets a unit that makes it as
-        # large as the residual.
+        # A parameter without influence at any of them is scaled to the natural size of
+        # residuals.
         other = self._refinement.size / np.where(size > 0, size, 1.0)
         unit = np.where(unit > 0, unit, other)
         reach = float(points.residual[0])
