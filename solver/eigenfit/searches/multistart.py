@@ -92,7 +92,7 @@ def multistart(
     of squared deviations from mu that the targets ask for. v is taken to be at least
     `mu^2 / 100`; if mu and v are 0, n v is `4 |A(r_0)|^2`. If parameters have bounds,
     each start is uniform between them, or at an exponential distance (of mean s, or
-    the size of the bound if that is larger) from a single one; unbounded parameters
+    the size of the bound if that is larger) from the only bound; unbounded parameters
     are s N(0, 1). So are all parameters in problems with several matrices. Here s is
     the size given in `scales`, or `max |t| / d_k` with
     `d_k^2 = p max_b |A_bk|^2 / n_b` over the blocks b; 1 if structures are not linear

@@ -18,7 +18,7 @@ _STEPS = 20
 _NULL = 1e-7
 """Relative singular value of the Jacobian up to which it may be zero."""
 _AWAY = 0.03
-"""Distance along a family, relative to its size, at which to look for another member."""
+"""Distance along a family, relative to its size, at which another member is sought."""
 _CHECKED = 16
 """Most solutions of an underdetermined problem that are examined one by one."""
 

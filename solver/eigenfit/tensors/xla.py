@@ -14,7 +14,7 @@ _UNBRANCHED = contextvars.ContextVar("unbranched", default=False)
 
 @contextlib.contextmanager
 def unbranched() -> Iterator[None]:
-    """Makes `where_any` compute for every member, since ONNX takes no `tf.cond`."""
+    """Makes `where_any` compute for every member, since ONNX has no `tf.cond`."""
     token = _UNBRANCHED.set(True)
     try:
         yield
@@ -36,5 +36,5 @@ def where_any(mask: tf.Tensor, some: Callable[[], Any], none: Any) -> Any:
 
 
 def inside_xla() -> bool:
-    """Returns whether what is traced now will be compiled by XLA."""
+    """Returns whether the code being traced will be compiled by XLA."""
     return tf.__internal__.get_enclosing_xla_context() is not None
