@@ -56,8 +56,8 @@ def _real_diag(H: tf.Tensor) -> tf.Tensor:
 
 
 # In a tf.function the second derivative lives two graphs away from the forward pass
-# and can reach only tensors of the graph between them. What a gradient function needs
-# is therefore handed to it as an argument, made a tensor of its own graph by `here`.
+# and can reach only tensors of the graph between them. A gradient function is therefore
+# given all it needs as arguments, made tensors of its own graph by `here`.
 
 
 def constant_pairs(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

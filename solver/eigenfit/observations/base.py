@@ -1,4 +1,4 @@
-"""The interface of an observation, and what it looks at."""
+"""The interface of an observation, and the spectrum it is given."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ class Differences(AbstractCombination):
         pairs: `(upper, lower)` for each target: two levels of one matrix, 0 being the
             lowest, or two `(label, level)` pairs to compare blocks of a problem.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If a pair is not one, or names the same level twice.
+        ValueError: If an item is not a pair, or names the same level twice.
 
     Example:
         >>> Differences([(1, 0), (2, 0)]).matrix(3)
@@ -104,11 +104,11 @@ class RelativeTo(AbstractCombination):
         level: Reference level, 0 being the lowest.
         indices: The levels measured from it; all others, ascending, by default.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If an index is no integer.
+        ValueError: If an index is not an integer.
 
     Example:
         >>> RelativeTo(0).matrix(3)
@@ -158,7 +158,7 @@ class ClusterMeans(AbstractCombination):
     Args:
         clusters: Levels of each mean, 0 being the lowest.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
 
     Raises:

@@ -24,7 +24,7 @@ class Frequencies(AbstractObservation):
     Args:
         indices: Observed levels, 0 being the lowest; all by default.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
 
     Raises:

@@ -32,7 +32,7 @@ class Levels(AbstractObservation):
         name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If an index is no integer or appears twice, or a weight is not
+        ValueError: If an index is not an integer or appears twice, a weight is not
             positive and finite, or their numbers differ.
 
     Example:

@@ -22,10 +22,10 @@ class AbstractShapes(AbstractObservation):
         levels: Levels of the modes, 0 being the lowest.
         components: Rows of the matrix that were measured; all by default.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
         degenerate_atol: See `Spectrum.mode_jacobian`.
-        degenerate_rtol: Likewise.
+        degenerate_rtol: See `Spectrum.mode_jacobian`.
     """
 
     uses_modes = True
@@ -112,18 +112,18 @@ class ModeShapes(AbstractShapes):
         components: Rows of the matrix that were measured; all by default.
         normalisation: `"max"`, `"unit"` or `"mass"`.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
         degenerate_atol: Two levels belong to one cluster, in which no mode has a
             derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
             max(abs(lambda))`. 0 by default.
-        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
-            stands in the place of the second term: 8 times the backward errors of both
-            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
-            levels that do not feel the stiff part of a matrix.
+        degenerate_rtol: See `degenerate_atol`. By default the second term is replaced
+            by what a vector can resolve: 8 times the backward errors of both levels
+            (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
+            the stiff part of a matrix does not affect.
 
     Raises:
-        ValueError: If an index is no integer, or `normalisation` is unknown.
+        ValueError: If an index is not an integer, or `normalisation` is unknown.
 
     Example:
         >>> ModeShapes([0, 1], components=[0, 2, 5]).num_targets(order=6)
@@ -252,15 +252,15 @@ class MAC(AbstractShapes):
         shapes: `[k, c]`, real, a row for each level.
         components: Rows of the matrix that were measured; all by default.
         weights: Weights of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
+        sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
         degenerate_atol: Two levels belong to one cluster, in which no mode has a
             derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
             max(abs(lambda))`. 0 by default.
-        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
-            stands in the place of the second term: 8 times the backward errors of both
-            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
-            levels that do not feel the stiff part of a matrix.
+        degenerate_rtol: See `degenerate_atol`. By default the second term is replaced
+            by what a vector can resolve: 8 times the backward errors of both levels
+            (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
+            the stiff part of a matrix does not affect.
 
     Raises:
         ValueError: If a shape has no length or their number differs from that of

@@ -174,7 +174,7 @@ class _System:
 
 
 def _fixed_signs(problem: Problem) -> list[list[int]]:
-    # Sets of unknowns the product of whose signs must be plus, for bounds and priors.
+    # Sets of unknowns whose signs must multiply to plus, because of bounds and priors.
     rows: list[list[int]] = []
     if problem.bounds is not None:
         rows += [

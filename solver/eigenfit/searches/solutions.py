@@ -45,8 +45,8 @@ def distinct_solutions(
 ) -> DistinctSolutions:
     """Groups fits of the same targets by where they ended.
 
-    See `eigenfit.multistart` for what makes two ends the same solution, and for the
-    order of solutions.
+    See `eigenfit.multistart` for when two end points are the same solution, and for
+    the order of solutions.
 
     Args:
         solver: The solver that made the fits.
