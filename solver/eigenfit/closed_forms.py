@@ -1,8 +1,8 @@
 """Jacobi matrices straight from their spectra, without iteration.
 
 A Jacobi matrix is real, symmetric and tridiagonal with positive entries beside the
-diagonal. It is known from its eigenvalues and the squares of the first entries of its
-eigenvectors (weights); two spectra, or one and a symmetry, give these weights.
+diagonal. It is determined by its eigenvalues and the squares of the first entries of
+its eigenvectors (weights); two spectra, or one and a symmetry, give these weights.
 """
 
 from __future__ import annotations
@@ -17,25 +17,24 @@ from eigenfit.tensors.validation import as_tensor, broadcast_batch
 
 
 def jacobi_from_two_spectra(levels: TensorLike, inner_levels: TensorLike) -> tf.Tensor:
-    """Finds the Jacobi matrix with given spectra, whole and without its first row.
+    """Finds the Jacobi matrix from its spectra with and without its first row.
 
     There is exactly one (H. Hochstadt, Arch. Math. 18 (1967) 201-207; C. de Boor &
     G. H. Golub, Linear Algebra Appl. 21 (1978) 245-260). It takes O(n^2) operations, in
-    float64 whatever the dtype of the answer, in 2 n - 1 steps one after the other:
-    compile it with `tf.function` where it is called often. It is not made to be
-    differentiated.
+    float64 whatever the dtype of the result, in 2 n - 1 successive steps: compile it
+    with `tf.function` if it is called often. It is not meant to be differentiated.
 
     Args:
         levels: `[..., n]`, strictly ascending eigenvalues of the matrix.
         inner_levels: `[..., n - 1]`, those of the matrix without its first row and
-            column; between each two neighbours of `levels` lies one. Its batch
+            column; one lies between each two neighbours of `levels`. Its batch
             dimensions broadcast with those of `levels`.
 
     Returns:
         `[..., 2 n - 1]`, the parameters of `Tridiagonal(n)`: the diagonal, then the
         positive entries beside it; float32 if `levels` is a float32 tensor or array,
         else float64. In compiled code a member whose levels are not finite, do not
-        ascend or do not interlace gets NaN and leaves the others alone.
+        ascend or do not interlace gets NaN without affecting the others.
 
     Raises:
         TypeError: If an argument is not real.
@@ -79,7 +78,7 @@ def jacobi_from_two_spectra(levels: TensorLike, inner_levels: TensorLike) -> tf.
     valid &= finite & interlace
 
     x, y = tf.cast(outer, tf.float64), tf.cast(inner, tf.float64)
-    # w_i = prod_k (x_i - y_k) / prod_{k != i} (x_i - x_k): each y_k goes with the
+    # w_i = prod_k (x_i - y_k) / prod_{k != i} (x_i - x_k): each y_k is paired with the
     # level beyond it as seen from x_i, so that no factor exceeds 1.
     i, k = np.indices([n, n - 1])
     own = x[..., :, tf.newaxis]
@@ -93,8 +92,8 @@ def persymmetric_jacobi(levels: TensorLike) -> tf.Tensor:
 
     There is exactly one that is symmetric about both diagonals (H. Hochstadt, Arch.
     Math. 18 (1967) 201-207). It takes O(n^2) operations, in float64 whatever the dtype
-    of the answer, in 2 n - 1 steps one after the other: compile it with `tf.function`
-    where it is called often. It is not made to be differentiated.
+    of the result, in 2 n - 1 successive steps: compile it with `tf.function` if it is
+    called often. It is not meant to be differentiated.
 
     Args:
         levels: `[..., n]`, strictly ascending eigenvalues.
@@ -103,7 +102,7 @@ def persymmetric_jacobi(levels: TensorLike) -> tf.Tensor:
         `[..., 2 n - 1]`, the parameters of `Tridiagonal(n)`: the diagonal, then the
         positive entries beside it; float32 if `levels` is a float32 tensor or array,
         else float64. In compiled code a member whose levels are not finite or do not
-        ascend gets NaN and leaves the others alone.
+        ascend gets NaN without affecting the others.
 
     Raises:
         TypeError: If `levels` are not real.
@@ -132,9 +131,9 @@ def persymmetric_jacobi(levels: TensorLike) -> tf.Tensor:
 
 
 def _inverse_products(factors: tf.Tensor) -> tf.Tensor:
-    """Computes `1 / prod_k factors_ik` up to one factor for all i, at most 1.
+    """Computes `1 / prod_k factors_ik` up to a common factor for all i, at most 1.
 
-    Powers of 2 are summed apart, where neither overflow nor rounding touches them.
+    Powers of 2 are summed separately, without overflow or rounding.
 
     Args:
         factors: `[..., n, k]`, positive.
@@ -159,14 +158,14 @@ def _parameters(
     Args:
         x: `[..., n]` float64, nodes.
         weights: `[..., n]`, positive; their sum does not matter.
-        valid: `[...]` bool.
-        dtype: Of the answer.
+        valid: `[...]` bool, members whose input is valid.
+        dtype: Dtype of the result.
     """
     n = x.shape[-1]
-    # In units of a power of 2, which changes no digit, squares stay in range.
+    # A power of 2 as the unit changes no digit and keeps squares in range.
     spread = (x[..., -1:] - x[..., :1]) / 2
     unit = _power_of_2(tf.round(_log2(tf.where(spread > 0, spread, 1.0))))
-    # A weight that underflows belongs to a level which the matrix hardly shows.
+    # A weight that underflows belongs to a level that hardly affects the matrix.
     weights = tf.maximum(weights, np.finfo(np.float64).tiny)
     a, squares = _rational_qr(x / unit, weights)
     b = tf.sqrt(squares[..., 1:]) * unit
@@ -182,8 +181,8 @@ def _rational_qr(x: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
     Algorithm RKPW of W. B. Gragg & W. J. Harwood, Numer. Math. 44 (1984) 317-335: the
     nodes are added one by one, each by a sweep of rotations down the matrix so far,
-    with no subtraction but between nodes and diagonal entries. The sweep of node j is
-    at row k when that of node j - 1 is at row k + 1; all sweeps under way make one step
+    with subtractions only between nodes and diagonal entries. The sweep of node j is
+    at row k when that of node j - 1 is at row k + 1; all active sweeps make one step
     together, sweep j in lane j.
 
     Args:
@@ -191,20 +190,20 @@ def _rational_qr(x: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
         weights: `[..., n]`, positive.
 
     Returns:
-        The diagonal `[..., n]`, and `[..., n]` the sum of the weights and the squares
-        beside the diagonal.
+        The diagonal `[..., n]`, and, in `[..., n]`, the sum of the weights followed by
+        the squares beside the diagonal.
     """
     n = x.shape[-1]
     lane = np.arange(n)
     one, zero = tf.ones_like(x), tf.zeros_like(x)
 
     def delayed(out: tf.Tensor) -> tf.Tensor:
-        # Lane j takes what lane j - 1 gave in the step before.
+        # Lane j takes the output of lane j - 1 in the step before.
         return tf.concat([zero[..., :1], out[..., :-1]], axis=-1)
 
     def step(s, a, b, left, gamma, sigma, t, diagonal, squares):
         row = s - lane
-        # The last row of a sweep is new: its node, without weight as yet.
+        # The last row of a sweep is new: its node, as yet without weight.
         last = tf.equal(row, lane)
         a, b = tf.where(last, x, delayed(a)), tf.where(last, zero, delayed(b))
         begins = tf.equal(row, 0)
@@ -278,7 +277,7 @@ def _levels(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
 
 
 def _check_levels(name: str, levels: tf.Tensor) -> tf.Tensor:
-    """Tells which members are finite and ascend strictly: `[...]` bool."""
+    """Returns which members are finite and ascend strictly: `[...]` bool."""
     finite = tf.reduce_all(tf.math.is_finite(levels), axis=-1)
     _refuse(name, levels, finite, "be finite", "Leave that member out.")
     ascend = tf.reduce_all(levels[..., :-1] < levels[..., 1:], axis=-1)

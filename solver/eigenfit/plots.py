@@ -1,4 +1,4 @@
-"""Pictures of a fit; needs matplotlib (the extra `plots`)."""
+"""Plots of a fit; needs matplotlib (the extra `plots`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _MAX_LEVEL_LABELS = 8  # more levels get a colour bar
-_MAX_START_LABELS = 4  # more starts get one entry
+_MAX_START_LABELS = 4  # more starts share one legend entry
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
 
@@ -29,24 +29,24 @@ def plot_convergence(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws eigenvalues and loss against the step.
+    """Plots eigenvalues and loss against the step.
 
-    Each level has a colour and each start a line style (up to four starts; further
-    ones are only fainter). The start with the smallest loss is drawn on top. A line
-    ends where its start stopped, in a dot if that is a success and a cross if not.
+    Each level has a colour and each start a line style (with more than four starts,
+    fainter lines instead). The start with the smallest loss is drawn on top. A line
+    ends where its start stopped, with a dot for a success and a cross otherwise.
 
     Args:
-        solution: Of `Solver.fit` with `record_every`; its batch `[...]` are the
-            starts.
-        targets: `[..., m]`, drawn dashed.
+        solution: Solution of `Solver.fit` with `record_every`; its batch `[...]` holds
+            the starts.
+        targets: `[..., m]`, drawn as dashed lines.
         indices: Levels the targets belong to, as in `Levels`; all by default.
-        tolerance: Drawn in the lower picture.
-        path: Where to write the picture; its suffix is the format (.png, .svg, .pdf).
-        title: Above the picture.
+        tolerance: Loss drawn as a line in the lower plot; none by default.
+        path: File to write; its suffix sets the format (.png, .svg, .pdf).
+        title: Title above the plots.
 
     Returns:
-        A matplotlib Figure, 800 by 700 pixels, with two axes. It belongs to no
-        window: `figure.savefig` writes it, and a notebook shows it.
+        A matplotlib Figure, 800 by 700 pixels, with two axes. It has no window:
+        `figure.savefig` writes it, and a notebook shows it.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -73,7 +73,7 @@ def plot_convergence(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     if title:
         # (The option `wrap` of matplotlib would read a "$" as mathematics again.)
-        # Two lines at most: a longer one would take the room of the axes.
+        # Two lines at most: a longer title would leave no room for the axes.
         short = textwrap.shorten(title, 150, placeholder="...")
         figure.suptitle(textwrap.fill(short, 75), parse_math=False)
     _draw_levels(figure, upper, fit)
@@ -141,7 +141,7 @@ class _Fit:
             return {"linestyle": "-", "linewidth": 1.8, "alpha": 1.0}
         style: Any = "-"
         if self.num_starts <= _MAX_START_LABELS:
-            # The best one has the solid line; the others share the rest in order.
+            # The best start has the solid line; the others take the rest in order.
             style = _STYLES[start + 1 if start < self.best else start]
         alpha = float(np.clip(6 / self.num_starts, 0.05, 0.8))
         return {"linestyle": style, "linewidth": 1.1, "alpha": alpha}
@@ -185,7 +185,7 @@ def _draw_targets(axes: Axes, fit: _Fit) -> None:
     for value in values:
         axes.axhline(value, color="black", zorder=4, **look)
     low, high = axes.get_ylim()
-    # Labels that would run into each other become one.
+    # Labels that would overlap become one.
     groups = np.split(values, np.flatnonzero(np.diff(values) > 0.05 * (high - low)) + 1)
     for group in groups:
         if not group.size:
@@ -201,8 +201,8 @@ def _draw_loss(axes: Axes, fit: _Fit, tolerance: float | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
     positive = fit.loss[np.isfinite(fit.loss) & (fit.loss > 0)]
-    # A loss of exactly zero has no place on a logarithmic axis: it is drawn below
-    # all others.
+    # A loss of exactly zero has no place on a logarithmic axis: it is drawn below all
+    # others.
     if tolerance is not None:
         positive = np.append(positive, tolerance)
     smallest = float(positive.min()) if positive.size else 1.0
@@ -235,7 +235,7 @@ def _describe(fit: _Fit, start: int) -> str:
 
 
 def _draw_lines(axes: Axes, fit: _Fit, y: np.ndarray, colour: Any) -> None:
-    """Draws `y` `[s, h]`, one line a start, each with a mark where it ended."""
+    """Draws `y` `[s, h]`, one line per start, each with a mark where it ended."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgba
 

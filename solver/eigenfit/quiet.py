@@ -1,7 +1,7 @@
-"""Loads TensorFlow without what its libraries log meanwhile.
+"""Loads TensorFlow without the log records of its libraries.
 
-TF_CPP_MIN_LOG_LEVEL governs them once they are loaded, but not before, when they write
-to file descriptor 2 whatever it says.
+TF_CPP_MIN_LOG_LEVEL controls them only once they are loaded; before that they write to
+file descriptor 2 whatever it says.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _RECORD = re.compile(
 def held_back() -> Iterator[None]:
     """Holds back what is written to file descriptor 2.
 
-    Afterwards what is no log record of TensorFlow is written, and records from the
-    level that the user set in TF_CPP_MIN_LOG_LEVEL on (0: information, 1: warnings, 2:
-    errors, 3: none but fatal ones); by default none. If something is raised meanwhile,
-    all is written.
+    Afterwards everything except TensorFlow's log records is written, and of these the
+    records from the level set in TF_CPP_MIN_LOG_LEVEL on (0: information, 1: warnings,
+    2: errors, 3: only fatal ones); 3 by default. If an exception is raised meanwhile,
+    everything is written.
     """
-    # Now, since JAX, which Keras may import, sets a level if there is none.
+    # Read now, since JAX, which Keras may import, sets a level if there is none.
     level = os.environ.get(LEVEL, "3")
     try:
         saved = os.dup(2)
@@ -54,7 +54,7 @@ def held_back() -> Iterator[None]:
 
 
 def shown(text: str, level: str) -> str:
-    r"""Leaves out the log records that a level hides.
+    r"""Removes the log records that a level hides.
 
     Example:
         >>> shown("I0000 00:00:17.5 61 a.cc:7] no GPU\nsomething else\n", "3")

@@ -15,10 +15,10 @@ RUNNING = -1
 class Result(enum.IntEnum):
     """How the fit of one member of a batch ended.
 
-    `converged` and `minimum` are successes. With more data than unknowns, or data with
-    standard deviations, or priors, nobody expects the targets to be met exactly: the
-    answer of least squares is what was asked for, a `minimum`. Where as many unknowns
-    as targets or more should have met them, the same point is a local minimum that
+    `converged` and `minimum` are successes. With more data than unknowns, data with
+    standard deviations, or priors, the targets are not expected to be met exactly: the
+    least-squares answer is what was asked for, a `minimum`. Where at least as many
+    unknowns as targets should have met them, the same point is a local minimum that
     misses them, `stationary`.
 
     Example:
@@ -45,7 +45,7 @@ class Result(enum.IntEnum):
 
     @property
     def text(self) -> str:
-        """What happened, why usually, and what to try."""
+        """What happened, the usual reason, and what to try."""
         return _TEXTS[self]
 
 
@@ -100,11 +100,11 @@ _TEXTS = {
 
 
 class FitError(RuntimeError):
-    """Raised by `Solution.raise_for_result` when a member is no success."""
+    """Raised by `Solution.raise_for_result` if a member is not a success."""
 
 
 class History(NamedTuple):
-    """Snapshots taken during a fit, at most `record_limit` of them, and its end.
+    """Snapshots of a fit, at most `record_limit` of them, and its end.
 
     A member that ended earlier keeps its last values in later snapshots.
     """
@@ -115,7 +115,7 @@ class History(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a `progress` callback of `Solver.fit` is told between compiled chunks."""
+    """What a `progress` callback of `Solver.fit` receives between compiled chunks."""
 
     step: int  # steps taken so far
     max_steps: int  # the largest step limit of the batch
@@ -144,7 +144,7 @@ class Solution(NamedTuple):
         """Returns the solution itself if every member is a success.
 
         Raises:
-            FitError: Naming the members that are not, with the text of each kind of
+            FitError: Names the members that are not, with the text of each kind of
                 result that occurred.
         """
         if self.success.all():

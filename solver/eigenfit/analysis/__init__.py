@@ -1,1 +1,1 @@
-"""What can be said of a problem before it is fitted, and of an answer afterwards."""
+"""Analysis of a problem before it is fitted, and of an answer afterwards."""

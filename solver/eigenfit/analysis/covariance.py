@@ -1,4 +1,4 @@
-"""The covariance of fitted parameters, and of data without standard deviations."""
+"""The covariance of fitted parameters, also for data without standard deviations."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def solved(
 
     Args:
         found: The residual and its derivatives at the solution.
-        J: `[..., *, p]`, finite.
-        held: `[..., p]`, parameters that stay where they are.
+        J: `[..., *, p]`, the Jacobian, finite.
+        held: `[..., p]` bool, parameters held on their bounds.
         parts: Which directions the data determine.
-        by_rows: Whether the root shall have a column for each row of J; it has one for
-            each datum anyway where the residual depends on targets.
+        by_rows: Whether the root shall have a column for each row of J; if the residual
+            depends on targets it has one for each datum anyway.
     """
     p = J.shape[-1]
     full = np.asarray(parts.seen.all(axis=-1))[..., np.newaxis, np.newaxis]
-    # Without a change of basis where all is determined: columns stay what they are.
+    # No change of basis if everything is determined: columns keep their meaning.
     kept = np.swapaxes(parts.directions, -1, -2) * parts.seen[..., np.newaxis, :]
     basis = np.where(full, np.eye(p), kept) / parts.scales[..., np.newaxis]
     basis = np.where(held[..., np.newaxis], 0.0, basis)
@@ -47,9 +47,9 @@ def solved(
     inverse, rotated = solve_graded(J @ basis, sides)
     k = min(J.shape[-2:])
     half = basis @ inverse[..., :k] @ -rotated[..., :k, :-1]
-    # Of the residual e that the fit leaves, `P D` is a root of the covariance Q, with
-    # the projector P on what no parameter reaches: chi-square is `e^T Q^+ e`, which
-    # for D = -1 is the loss.
+    # The residual e that the fit leaves has a covariance Q with the root `P D`, where P
+    # projects on what no parameter reaches: chi-square is `e^T Q^+ e`, which for D = -1
+    # is the loss.
     index = np.arange(J.shape[-2])[:, np.newaxis]
     rank = (inverse != 0).any(axis=-2).sum(axis=-1)[..., np.newaxis, np.newaxis]
     reached = index < rank
@@ -65,8 +65,8 @@ def solved(
 
 
 def _by_data(found: Sensitivity) -> np.ndarray:
-    # The derivative of the residual by all data, [..., m + q, m + q]: by targets as
-    # `Sensitivity` has it, and by means of priors.
+    # The derivative of the residual by all data, [..., m + q, m + q]: by targets, from
+    # `Sensitivity`, and by the means of priors.
     D = found.by_targets
     assert D is not None
     q = D.shape[-2] - D.shape[-1]
@@ -76,9 +76,9 @@ def _by_data(found: Sensitivity) -> np.ndarray:
 
 
 def moved_directly(found: Sensitivity, columns: int) -> np.ndarray:
-    """Computes how far data move, at fixed parameters, what they are compared with.
+    """Computes how far data move the compared values at fixed parameters.
 
-    As a shift or a scale that follows targets does: `[..., m + q, columns]`.
+    A shift or a scale that follows targets does so: `[..., m + q, columns]`.
     """
     if found.by_targets is None:
         return np.zeros([found.residual.shape[-1], columns])
@@ -86,10 +86,10 @@ def moved_directly(found: Sensitivity, columns: int) -> np.ndarray:
 
 
 def without_sigma(problem: Problem, rows: int) -> np.ndarray:
-    """Tells which rows of the Jacobian have standard deviations to be estimated.
+    """Returns which rows of the Jacobian need an estimated standard deviation.
 
-    Those of targets without any, or of all targets if none is without: `[rows]` bool.
-    Rows after targets and priors are of pairs of levels that are targets.
+    They are those of targets without one, or of all targets if all have one: `[rows]`
+    bool. Rows after targets and priors belong to pairs of levels that are targets.
     """
     result = np.ones(rows, bool)
     given = np.zeros(problem.num_targets, bool)
@@ -106,14 +106,14 @@ def common_size(
 ) -> np.ndarray:
     """Estimates the common standard deviation `[...]` of some rows.
 
-    From their residual, and from how much of independent errors of size 1 the fit would
-    have left in them.
+    It follows from their residual, and from how much of independent errors of size 1
+    the fit would have left in them.
 
     Args:
         found: The residual and its derivatives at the solution.
-        J: `[..., *, p]`.
-        half: The root of the covariance, a column for each datum or row.
-        estimated: Which rows.
+        J: `[..., *, p]`, the Jacobian.
+        half: The root of the covariance, with a column for each datum or row.
+        estimated: `[*]` bool, which rows.
     """
     columns = half.shape[-1]
     left = J @ half

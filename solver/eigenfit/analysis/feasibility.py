@@ -19,18 +19,18 @@ from eigenfit.analysis.unit_hints import in_order, units
 from eigenfit.problem.problem import Problem
 
 _MAX_NUMBERS = 2**22
-"""Numbers `p n^2` up to which the norm of a structure is examined."""
+"""Most numbers `p n^2` for the norm of a structure to be examined."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found out about a problem.
+    """One finding about a problem.
 
     Attributes:
         kind: "trace", "norm", "fixed", "multiplicity", "rank", "relations", "start",
             "derivative", "overdetermined", "pairs", "unit" or "indices".
         severity: "impossible" if the loss cannot fall to the tolerance, "warning" if
-            the fit will probably not do what is meant, else "note".
+            the fit will probably not do what is intended, else "note".
         text: What was found and what to do about it, without a line break.
     """
 
@@ -40,14 +40,14 @@ class Finding:
 
 
 class _Excess(NamedTuple):
-    """A reason why the loss stays above a number."""
+    """A reason why the loss stays above a bound."""
 
     kind: str
-    root: float  # of the number, in the unit of the problem
+    root: float  # square root of the bound, in the unit of the problem
     text: str
 
 
-_RTOL = 1e-10  # as of a fit without a tolerance
+_RTOL = 1e-10  # as for a fit without a tolerance
 _CHI = 24.0**0.5  # a deviation of this many sigma has a probability of 1e-6
 _SMALL_MISFIT = 0.05
 """Misfit, relative to the targets, that data with errors may have."""
@@ -56,10 +56,10 @@ _SMALL_MISFIT = 0.05
 def find(
     problem: Problem, targets: Any, initial: Any, *, tolerance: float | None = None
 ) -> list[Finding]:
-    """Looks for reasons why targets cannot be met or parameters not be found.
+    """Looks for reasons why targets cannot be met or parameters cannot be found.
 
     - the traces of the matrices, where the structure and the bounds fix them;
-    - the Frobenius norm, where the structure gives it a least value;
+    - the Frobenius norm, where the structure sets a lower bound for it;
     - targets that do not depend on the unknowns;
     - equal targets: an s-fold level takes `s (s + 1) / 2 - 1` conditions of a real
       matrix and `s^2 - 1` of a Hermitian one (J. von Neumann & E. Wigner, Phys. Z. 30
@@ -67,14 +67,14 @@ def find(
     - the rank of the Jacobian at the start and beside it;
     - differences of the wrong sign, and targets that seem to be in another unit.
 
-    Units of matrices, targets and parameters change nothing.
+    Units of matrices, targets and parameters do not matter.
 
     Args:
-        problem: In float64.
+        problem: A problem in float64.
         targets: `[m]`.
         initial: `[p]`, the start.
-        tolerance: At which a loss counts as met; by default that of `Solver.fit`.
-            Data with standard deviations need not be met: for them a loss of 24 is
+        tolerance: Loss at which targets count as met; by default as in `Solver.fit`.
+            Data with standard deviations need not be met: for them a loss above 24 is
             reported, which chance exceeds once in a million.
 
     Returns:
@@ -92,7 +92,7 @@ def find(
     t = np.asarray(targets, np.float64)
     x = np.asarray(initial, np.float64)
     unit, size = (float(number) for number in problem.natural_size(x, t))
-    # Roots of losses, which have the range of float64 twice.
+    # Roots of losses, which double the range of float64.
     allowed = _RTOL * size if tolerance is None else float(tolerance) ** 0.5 / unit
     if problem.has_sigma:
         allowed = max(allowed, _CHI / unit)
@@ -109,7 +109,7 @@ def find(
         for excess in excesses
         if excess.root > allowed
     ]
-    # Where the traces do not fit, that is the relation between the targets.
+    # If the traces do not fit, that is already the relation between the targets.
     known = {finding.kind for finding in found}
     found += [Finding(*f) for f in ranks if f[0] != "relations" or "trace" not in known]
     text = multiplicity_finding(problem, parts, x, fixed)
@@ -122,7 +122,7 @@ def find(
 
 
 def _judged(problem: Problem, excess: _Excess, unit: float, size: float) -> Finding:
-    """Says what a loss that cannot fall further means."""
+    """Turns a loss that cannot fall further into a finding."""
     with np.errstate(over="ignore"):
         least = np.float64(excess.root * unit) ** 2
     text = f"{excess.text} The loss cannot fall below {least:.3g}"
@@ -153,7 +153,7 @@ def _fixed(
 
 
 def _signs(problem: Problem, targets: np.ndarray, unit: float) -> list[_Excess]:
-    """Finds differences whose order of levels says that they are not negative."""
+    """Finds differences whose targets have the wrong sign for the order of levels."""
     deviations = problem.roots() / unit * targets
     result = []
     for signs, place in in_order(problem):
@@ -181,7 +181,7 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
     T = np.array([part.trace_slope() for part in known])
     t0 = np.array([part.trace_at_zero() for part in known])
     sums, spread = np.array([part.trace for part in known]).T
-    # A loss of d^2 / sum(1 / w) is the least that moves the sum of levels by d.
+    # Moving the sum of levels by d costs a loss of at least d^2 / sum(1 / w).
     rows, right = T / spread[:, None], (sums - t0) / spread
     rounding = np.abs([sums, t0]).max(axis=0) / spread
     lengths = _lengths(rows)
@@ -228,7 +228,7 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
 def _norms(problem: Problem, parts: list[Part]) -> list[_Excess]:
     """Compares Frobenius norms with the squares of targets.
 
-    Of the matrices and levels without their mean: `|w - t| >= ||w| - |t||`.
+    Means of levels are subtracted first: `|w - t| >= ||w| - |t||`.
     """
     result = []
     p = problem.num_parameters
@@ -241,7 +241,7 @@ def _norms(problem: Problem, parts: list[Part]) -> list[_Excess]:
         slopes = part.slopes(p)
         basis = np.array([_traceless(A) for A in slopes])  # [p, 2 n n]
         sizes = np.linalg.norm(slopes, axis=(1, 2))
-        # A multiple of the identity moves the mean only.
+        # A multiple of the identity moves only the mean.
         basis[np.linalg.norm(basis, axis=1) <= 1e-12 * sizes] = 0.0
         constant = _traceless(part.matrix(np.zeros(p)))
         values, root = part.levels

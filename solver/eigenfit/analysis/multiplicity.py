@@ -11,24 +11,24 @@ from eigenfit.analysis.spectra import Part
 from eigenfit.problem.problem import Problem
 
 _MAX_ORDER = 500
-"""Order up to which symmetries are looked for."""
+"""Largest order for which symmetries are looked for."""
 
 
 def multiplicity_finding(
     problem: Problem, parts: list[Part], x: np.ndarray, fixed: Collection[int]
 ) -> str | None:
-    """Says if equal targets take more conditions than there are unknowns.
+    """Tells whether equal targets take more conditions than there are unknowns.
 
-    Targets with standard deviations are left out: they are equal as far as they go.
+    Targets with standard deviations are left out: they are equal only within errors.
 
     Args:
-        problem: In float64.
+        problem: A problem in float64.
         parts: Its matrices.
         x: `[p]`, near which the symmetries of the matrices are looked for.
         fixed: Numbers of targets that do not depend on the unknowns.
 
     Returns:
-        A text, or None if there are enough unknowns or no targets are equal.
+        A message, or None if there are enough unknowns or no targets are equal.
     """
     conditions, clusters = 0, []
     for part in parts:
@@ -71,7 +71,7 @@ def _is_condition(part: Part, group: list[int], fixed: Collection[int]) -> bool:
 
 
 def _equal(known: dict[int, float]) -> list[list[int]]:
-    """Groups levels by equal targets; those between equal ones belong to them."""
+    """Groups levels by equal targets; levels between equal ones belong to the group."""
     if not known:
         return []
     levels = sorted(known)
@@ -86,9 +86,9 @@ def _equal(known: dict[int, float]) -> list[list[int]]:
 
 
 def _symmetry(problem: Problem, part: Part, x: np.ndarray) -> tuple[list[int], int]:
-    """Sizes of the multiple levels the structure has anyway, and number of sectors.
+    """Multiplicities of levels the structure has anyway, and the number of sectors.
 
-    Levels of different sectors, between which no parameter couples, cross freely.
+    Levels of different sectors, which no parameter couples, cross freely.
     """
     n = part.structure.order
     if n > _MAX_ORDER:
@@ -99,7 +99,7 @@ def _symmetry(problem: Problem, part: Part, x: np.ndarray) -> tuple[list[int], i
     if not (np.isfinite(A).all() and np.isfinite(B).all()):
         return [1] * n, 1
     w, V = np.linalg.eigh(A)
-    # What rounding of the matrix may split.
+    # Levels closer than this may have been split by rounding of the matrix.
     width = 16 * n * np.finfo(float).eps * np.abs(w).max()
     owner = np.cumsum(np.diff(w, prepend=w[0]) > width)
     coupled = np.abs(V.conj().T @ B @ V) > 1e-9 * np.abs(B).max()
@@ -125,15 +125,15 @@ def _codimension(s: int, sizes: list[int], sectors: int, is_complex: bool) -> in
 
     Args:
         s: Multiplicity.
-        sizes: Of the levels that the structure has anyway: fewest of them are merged.
-        sectors: Over which they may be spread.
-        is_complex: Whether the matrix is Hermitian.
+        sizes: Multiplicities the structure has anyway; as few as possible are merged.
+        sectors: Number of sectors over which they may be spread.
+        is_complex: Whether the matrix is complex Hermitian.
     """
     ordered = np.cumsum(sorted(sizes, reverse=True))
     number = int(np.searchsorted(ordered, s)) + 1
     used = min(sectors, number)
     each = np.bincount(np.arange(number) % used)
-    # Where levels are multiple anyway, the real formula bounds from below.
+    # If levels are multiple anyway, the real formula is a lower bound.
     if is_complex and max(sizes) == 1:
         inside = each**2 - 1
     else:

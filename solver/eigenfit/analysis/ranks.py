@@ -1,4 +1,4 @@
-"""Ranks of the Jacobian: which unknowns the targets determine, which targets move."""
+"""Ranks of the Jacobian: unknowns that targets determine, and targets that move."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from eigenfit.observations import FreeShift
 from eigenfit.problem.problem import Problem
 
 _SMALL = 1e-9
-"""Relative size of singular values, values and derivatives that is rounding."""
+"""Relative size up to which singular values, values and derivatives are rounding."""
 _MAX_NUMBERS = 2**20
-"""Numbers `m p` up to which a Jacobian is examined."""
+"""Most numbers `m p` for a Jacobian to be examined."""
 
 
 class _Point(NamedTuple):
     x: np.ndarray  # [p]
     values: np.ndarray  # [m]
-    J: np.ndarray  # [m + q, p], of the residual; q priors at the end
+    J: np.ndarray  # [m + q, p], Jacobian of the residual; q priors at the end
 
 
 def rank_findings(
@@ -29,7 +29,7 @@ def rank_findings(
 
     Returns:
         Kind, severity and text of each finding, and the numbers of the targets that do
-        not depend on the unknowns, with what is calculated for them.
+        not depend on the unknowns, with their calculated values.
     """
     m, p = len(targets), problem.num_parameters
     if m * p > _MAX_NUMBERS:
@@ -61,7 +61,7 @@ def rank_findings(
         size = _count(p - generic, "dimension")
         family = f"a family of answers of {size} meets the targets"
         if _has_equal(problem, targets):
-            # Levels that coincide leave fewer directions, which depends on the answer.
+            # Coinciding levels leave fewer directions, how many depends on the answer.
             family = f"a family of answers of at most {size} may meet the targets"
         text = (
             f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: "
@@ -134,7 +134,7 @@ def _beside(problem: Problem, start: _Point, targets: np.ndarray) -> list[np.nda
     if problem.bounds is None:
         return points
     low, high = (np.asarray(bound) for bound in problem.bounds)
-    # Reflected, not clipped: on a bound all points would meet.
+    # Reflected first, not clipped, lest all points meet on a bound.
     points = [np.where(y < low, low + (low - y), y) for y in points]
     points = [np.where(y > high, high - (y - high), y) for y in points]
     return [np.clip(y, low, high) for y in points]
@@ -173,7 +173,7 @@ def _rank(J: np.ndarray) -> int:
 
 
 def _lost(J: np.ndarray, names: Sequence[str]) -> str:
-    """Writes the combinations of unknowns that a Jacobian `[m, p]` does not see."""
+    """Writes out the combinations of unknowns that a Jacobian `[m, p]` does not see."""
     from eigenfit.analysis.undetermined import decomposed, listed, reduced, written
 
     found = decomposed(J, np.zeros(J.shape[1], bool), _SMALL)

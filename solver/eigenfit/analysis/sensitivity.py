@@ -1,4 +1,4 @@
-"""First derivatives of a problem at a point, freed from what is only rounding."""
+"""First derivatives of a problem at a point, with rounding noise removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eigenfit.problem.problem import Problem
 from eigenfit.tensors.graded import norms
 
 _MAX_NUMBERS = 2**24
-"""Numbers `p n^2` of derivatives of matrices that are held at a time."""
+"""Most numbers `p n^2` of matrix derivatives held at a time."""
 
 
 class Sensitivity(NamedTuple):
@@ -23,26 +23,26 @@ class Sensitivity(NamedTuple):
 
     residual: np.ndarray  # [..., m + q], weighted; q priors at the end
     loss: np.ndarray  # [...]
-    jacobian: np.ndarray  # [..., m + q + c, p] of the residual; c pairs of clusters
+    jacobian: np.ndarray  # [..., m + q + c, p] of the residual; c cluster pairs
     levels: np.ndarray  # [..., N, p], derivatives of all levels
-    columns: np.ndarray  # [..., p], norms that those of the jacobian may have
+    columns: np.ndarray  # [..., p], largest norms that columns of the jacobian may have
     by_targets: np.ndarray | None  # [..., m + q, m], by targets over their sigma;
     # None for minus the identity
 
 
 def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
-    """Differentiates residual and levels, with zero in place of rounding.
+    """Differentiates residual and levels, with rounding replaced by zero.
 
     The derivative of level i by parameter k is an entry of `D_k = V^H (dA/dr_k) V`,
-    whose column i says how large it may be: whichever way rounding turns the mode,
-    the entry moves by a rounding of the norm of that column. What is below is no
-    number. Nor is a parameter seen by levels that it moves in second order only, such
-    as a coupling at 0: where all of its entries are below `5 sqrt(eps)` of their
-    columns, the shifts themselves are below a rounding of the levels.
+    whose column i bounds it: whichever way rounding turns the mode, the entry moves by
+    the rounding of the norm of that column. Anything below that is noise. Nor do levels
+    see a parameter that moves them in second order only, such as a coupling at 0: where
+    all of its entries are below `5 sqrt(eps)` of their columns, the shifts themselves
+    are below the rounding of the levels.
 
     Args:
-        problem: Whose derivatives are taken.
-        parameters: `[..., p]`.
+        problem: The problem to differentiate.
+        parameters: `[..., p]`, where the derivatives are taken.
         targets: `[..., m]`, with the same batch dimensions.
     """
     r = tf.convert_to_tensor(parameters, problem.parameter_dtype)
@@ -100,14 +100,14 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
 
 
 def coupling_rows(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
-    """Differentiates what parts levels that coincide and should: `[b, c, p]`.
+    """Differentiates what splits levels that coincide as they should: `[b, c, p]`.
 
     The derivatives of the levels alone depend on the basis there, and see only the
-    diagonal of the block of a cluster; these are of the rest of it.
+    diagonal of the block of a cluster; these rows are for the rest of it.
 
     Args:
-        problem: Other than of one matrix whose levels are observed it has none.
-        point: From its `evaluate`.
+        problem: A problem; only one matrix with observed levels gives any rows.
+        point: Result of its `evaluate`.
         targets: `[b, m]`.
     """
     nothing = np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
@@ -129,7 +129,7 @@ def coupling_rows(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarra
 
 
 def _of_equal_rows(pieces: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    # Jacobians of other members may have other numbers of pairs of clusters.
+    # The number of cluster pairs may differ between the Jacobians of the parts.
     if pieces[0].ndim != 3:
         return pieces
     most = max(piece.shape[1] for piece in pieces)
@@ -163,7 +163,7 @@ def _sizes(problem: Problem, point: Any) -> np.ndarray:
 def _of_values(
     problem: Problem, w: tf.Tensor, sizes: np.ndarray, targets: tf.Tensor
 ) -> np.ndarray:
-    # The same for weighted values, [..., m, p], as their rounding follows from that
+    # The same for weighted values, [..., m, p], derived as their rounding is from that
     # of levels.
     largest = [np.abs(x.numpy()).max(axis=-1)[:, np.newaxis] for x in problem.split(w)]
     steps, start = [], 0
@@ -183,7 +183,7 @@ def _of_values(
 
 
 def _has_modes(problem: Problem) -> np.ndarray:
-    # Which targets are of mode shapes, [m, 1].
+    # Which targets belong to mode shapes, [m, 1].
     result = np.zeros([problem.num_targets, 1], bool)
     for _, observation, part in problem.terms:
         result[part] = observation.uses_modes

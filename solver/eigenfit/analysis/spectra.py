@@ -1,4 +1,4 @@
-"""What the targets say about the whole spectrum of each matrix of a problem."""
+"""What the targets imply for the whole spectrum of each matrix of a problem."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Part:
     """One matrix of a problem as a function of the unknowns, and its targets.
 
     Levels, matrices and their derivatives are in a unit of their own, so that nothing
-    rests on that of the problem.
+    depends on that of the problem.
 
     Attributes:
-        name: Of the matrix, in a sentence.
-        structure: As a function of all parameters.
+        name: Name of the matrix within a sentence.
+        structure: The matrix as a function of all parameters.
         ties: All parameters are `ties @ x + offset`; None for x itself.
-        offset: See there.
-        unit: Of levels: a power of two of the size of the targets.
-        known: Level -> target of it.
+        offset: See `ties`.
+        unit: Unit of levels: a power of two near the size of the targets.
+        known: Level -> its target.
         measured: Levels whose targets have standard deviations.
-        reference: The level from which the known ones are measured, if they are.
+        reference: The level from which known ones are measured; None if absolute.
         rows: Level -> number of its target.
-        trace: Sum of the levels, and its standard deviation where residuals have that
-            of the unit of the problem, if the targets tell; None otherwise.
-        levels: All levels `[n]`, and the root of the least weight in that unit, if each
-            has a target.
+        trace: Sum of the levels and its standard deviation for residuals of one unit
+            of the problem, if the targets determine it; None otherwise.
+        levels: All levels `[n]` and the root of their least weight in that unit, if
+            each has a target; None otherwise.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Part:
 
     @property
     def title(self) -> str:
-        """The name, to begin a sentence with."""
+        """The name at the start of a sentence."""
         return self.name[0].upper() + self.name[1:]
 
     @property
@@ -65,7 +65,7 @@ class Part:
         return self.ties is None and isinstance(self.structure, AbstractFullStructure)
 
     def parameters(self, x: np.ndarray) -> Any:
-        """All parameters of unknowns `[..., p]`."""
+        """All parameters for unknowns `[..., p]`."""
         r = x if self.ties is None else x @ self.ties.T + self.offset
         return r.astype(self.structure.parameter_dtype.as_numpy_dtype)
 
@@ -90,7 +90,7 @@ class Part:
         return np.array(changes) / self.unit
 
     def trace_at_zero(self) -> float:
-        """Trace where all unknowns are 0."""
+        """Trace of the matrix with all unknowns 0."""
         p = self.structure.num_parameters if self.ties is None else self.ties.shape[1]
         return float(np.trace(self.matrix(np.zeros(p))).real)
 
@@ -107,18 +107,18 @@ class Part:
         )
         if self.ties is not None:
             slope, size = slope @ self.ties, np.abs(size) @ np.abs(self.ties)
-        # What cancels in the sum of the diagonal is zero.
+        # A sum of the diagonal that cancels to rounding is zero.
         slope = np.where(np.abs(slope) > 1e-12 * np.abs(size), slope, 0.0)
         return slope / self.unit
 
 
 def parts_of(problem: Problem, targets: np.ndarray, unit: float) -> list[Part]:
-    """Collects what targets say about each matrix.
+    """Collects what the targets imply for each matrix.
 
     Args:
-        problem: In float64.
+        problem: A problem in float64.
         targets: `[m]`.
-        unit: Of residuals, such as `problem.natural_size` gives.
+        unit: Unit of residuals, such as that of `problem.natural_size`.
     """
     if not isinstance(problem, JointProblem):
         # Ties are part of the structure here.
@@ -144,14 +144,14 @@ def _read(
     targets: np.ndarray,
     roots: np.ndarray,
 ) -> None:
-    """Fills in what the targets tell; `roots` of the weights are in the unit."""
+    """Fills in what the targets imply; `roots` of the weights are in the unit."""
     n = part.structure.order
     part.unit = _unit_of(
         [_as_levels(o, targets[place])[0] for o, place in own if not o.uses_modes]
     )
     covered = np.zeros(n, int)
     total = 0.0
-    spread: list[float] = []  # of the terms of the sum of the levels
+    spread: list[float] = []  # of each term in the sum of the levels
     single: dict[int, tuple[float, float]] = {}  # level -> value, root of its weight
     relative: list[tuple[int, list[int], np.ndarray, range]] = []
     for observation, place in own:
@@ -197,7 +197,7 @@ def _as_levels(observation: Any, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Targets in the unit of levels, and the derivatives of levels by them."""
     if not isinstance(observation, Frequencies):
         return t, np.ones_like(t)
-    # A frequency of 0 determines its level more sharply than any other does.
+    # A frequency of 0 determines its level more sharply than any other.
     floor = 1e-9 * np.abs(t).max() or 1.0
     return (2 * np.pi * t) ** 2, 8 * np.pi**2 * np.maximum(t, floor)
 

@@ -44,10 +44,10 @@ class Uncertainty:
     correlation: np.ndarray  # [..., p, p]
     all_names: tuple[str, ...]  # P parameters, fixed and tied ones included
     all_values: np.ndarray  # [..., P]
-    all_standard_errors: np.ndarray  # [..., P]; 0 of a fixed one
+    all_standard_errors: np.ndarray  # [..., P]; 0 for fixed ones
     level_errors: np.ndarray  # [..., N] of the levels; inf if undetermined
-    value_errors: np.ndarray  # [..., m] of what is compared with the targets
-    chi_square: np.ndarray  # [...] that of the covariance of the residual
+    value_errors: np.ndarray  # [..., m] of the values compared with the targets
+    chi_square: np.ndarray  # [...] for the covariance of the residual
     degrees_of_freedom: np.ndarray  # [...] int
     reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
     rank: np.ndarray  # [...] int, of the Jacobian
@@ -55,16 +55,16 @@ class Uncertainty:
     singular_values: np.ndarray  # [..., p] of the scaled Jacobian, descending
     directions: np.ndarray  # [..., p, p] in rows, the undetermined ones last
     scales: np.ndarray  # [..., p] sizes of the columns of the Jacobian, 1 for zero
-    rounding: np.ndarray  # [...] share in undetermined directions that is none
+    rounding: np.ndarray  # [...] share in undetermined directions that counts as zero
     on_bounds: np.ndarray  # [..., p] -1 or 1 on the lower or upper bound
-    all_on_bounds: np.ndarray  # [..., P] the same, 1 for what follows from such
+    all_on_bounds: np.ndarray  # [..., P] the same, also for tied ones that follow
     scale: Scale
 
     def undetermined(self, member: tuple[int, ...] = ()) -> list[str]:
         """Describes the combinations of parameters that the data do not determine.
 
         Args:
-            member: Index in the batch.
+            member: Index of the member in the batch.
 
         Example:
             >>> from eigenfit import Affine, Problem, uncertainty
@@ -84,7 +84,7 @@ class Uncertainty:
         """Lists name and `value(error)` of all parameters of a member.
 
         Args:
-            member: Index in the batch.
+            member: Index of the member in the batch.
         """
         return [
             (name, with_error(value, error, bool(held)))
@@ -109,36 +109,35 @@ def uncertainty(
     """Estimates errors of fitted parameters by linearisation at the solution.
 
     With the Jacobian J of the weighted residual, priors included, the covariance is
-    `(J^T J)^-1`: right where weights are `1 / sigma^2` (`scale="sigma"`). With
-    `scale="residual"` the data without standard deviations get a common one from what
-    they are missed by, which makes up for weights of unknown size: their share of the
-    covariance is multiplied by their reduced chi-square. What has standard deviations,
-    as priors have, keeps them, unless all targets have. Where the residual depends on
-    targets by more than -1, as that of shapes scaled by their largest target does, the
+    `(J^T J)^-1`: correct if weights are `1 / sigma^2` (`scale="sigma"`). With
+    `scale="residual"` the data without standard deviations get a common one from their
+    residuals, which makes up for weights of unknown size: their share of the covariance
+    is multiplied by their reduced chi-square. Data with standard deviations, and
+    priors, keep theirs, unless all targets have them. If the residual depends on
+    targets other than by -1, as for shapes scaled by their largest target, the
     covariance is `K K^T` with the derivative `K = -J^+ D` of the solution by all
     targets over their sigmas, and chi-square that of the covariance of the residual.
-    Errors of values contain what targets move by themselves, such as a free shift.
+    Errors of values contain what targets move directly, such as a free shift.
 
     Degrees of freedom are the data (see `Problem.num_data`) less the rank of J.
     Parameters on a bound count as held there: their errors are NaN, those of the
-    others are of the problem without them. Directions whose singular values are below
+    others are for the problem without them. Directions whose singular values are below
     `rtol` of the largest, with rows and columns scaled to one size, are not
     determined: they are left out of the covariance, and parameters, levels and values
-    that change along one have infinite errors. So has a coupling at 0, which moves
-    levels in second order only (see `sensitivity`), and a direction along which a
-    minimum that misses the data is an extremum of what they are compared with: there
-    J is 0 but for where the fit ended. Where levels
-    coincide whose targets are equal, the whole block of the cluster determines what
-    parts them, as in `ClusterNewton` (where `Levels` are the only observation). Errors
-    of levels are those of
-    `J_levels C J_levels^T`, their prediction band.
+    that change along one have infinite errors. The same goes for a coupling at 0, which
+    moves levels in second order only (see `sensitivity`), and for a direction along
+    which a minimum that misses the data is an extremum of the compared values: there J
+    is 0 except for the inexact end of the fit. Where levels with equal targets
+    coincide, the whole block of the cluster determines what splits them, as in
+    `ClusterNewton` (if `Levels` are the only observation). Errors of levels are those
+    of `J_levels C J_levels^T`, their prediction band.
 
     Args:
-        problem: That was fitted.
+        problem: The problem that was fitted.
         solution: A `Solution`, or parameters `[..., p]`.
-        targets: `[..., m]`.
-        scale: "sigma" or "residual"; by default "sigma" where all observations have
-            standard deviations.
+        targets: `[..., m]`, the targets of the fit.
+        scale: "sigma" or "residual"; by default "sigma" if all observations have
+            standard deviations, else "residual".
         rtol: Relative size of singular values that count as zero; 1e-10 by default,
             1e-5 in single precision.
 
@@ -243,8 +242,8 @@ def uncertainty(
 
 
 def _decimals(x: np.ndarray) -> np.ndarray:
-    # In double precision, without the digits that single precision does not have: 0.7
-    # is not 0.69999999.
+    # In double precision, without digits that single precision does not have: 0.7, not
+    # 0.69999999.
     if x.dtype == np.float64:
         return x
     return np.array(x.astype(str), np.float64).reshape(x.shape)
@@ -259,7 +258,7 @@ def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) ->
 
 
 class _Open:
-    """What changes along combinations that the data do not determine."""
+    """Finds what changes along combinations that the data do not determine."""
 
     def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
         self._scales = parts.scales
@@ -281,9 +280,9 @@ class _Open:
         """Computes errors `[..., N]` of functions with gradients `[..., N, p]`.
 
         Args:
-            gradients: By the parameters.
-            half: Of the covariance, as `_solved` gives it.
-            direct: What targets move at fixed parameters, `[..., N, *]`.
+            gradients: `[..., N, p]`, gradients by the parameters.
+            half: `[..., p, *]`, root of the covariance, as from `solved`.
+            direct: `[..., N, *]`, what targets move at fixed parameters.
         """
         result = norms(gradients @ half + direct, -1)
         gradients = gradients / self._scales[..., np.newaxis, :]
@@ -295,12 +294,12 @@ class _Open:
 
 
 def with_error(value: float, error: float, at_bound: bool = False) -> str:
-    """Writes a value with its error in units of the last digits, three of them.
+    """Writes a value with a three-digit error in units of its last digit.
 
     Args:
-        value: Of a parameter.
+        value: Value of a parameter.
         error: Its standard error; inf if it is not determined.
-        at_bound: Whether the value is that of a bound, and has no error.
+        at_bound: Whether the value lies on a bound and has no error.
 
     Example:
         >>> with_error(29172.654252, 0.00279)
@@ -319,7 +318,7 @@ def with_error(value: float, error: float, at_bound: bool = False) -> str:
     exponent = int(np.floor(np.log10(error)))
     digits = 2 - exponent
     if digits > 12 or abs(value) >= 1e15:
-        # The same digits, as many of them as a float has.
+        # The same digits, but no more than a float has.
         size = int(np.floor(np.log10(abs(value)))) if value else exponent
         return f"{value:.{min(max(size + digits, 0), 16)}e} +- {error:.2e}"
     if exponent >= 2:

@@ -1,4 +1,4 @@
-"""Combinations of parameters that a Jacobian does not see, found and written."""
+"""Combinations of parameters that a Jacobian does not see: finding and writing them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import NamedTuple
 import numpy as np
 
 _LEAST = 1e-12
-"""Share in a combination, in scaled parameters, that is rounding in any case."""
+"""Share in a combination, in scaled parameters, that is always rounding."""
 _MAX_SHOWN = 4
 _MAX_TERMS = 6
 _ROUNDS = 3
 _WEAK = 1e-6
-"""Share of what J may be along a direction that fits leave where it should be 0."""
+"""Fraction of its largest size that J may keep along a direction in which it is 0."""
 
 
 class Decomposition(NamedTuple):
-    """Singular values of a Jacobian whose rows and columns are of one size."""
+    """Singular values of a Jacobian with rows and columns scaled to one size."""
 
     singular_values: np.ndarray  # [..., p], descending
     directions: np.ndarray  # [..., p, p], in rows, of parameters times their scales
     scales: np.ndarray  # [..., p], sizes of the columns, 1 for zero
     seen: np.ndarray  # [..., p] bool, which singular values are not rounding
-    rounding: np.ndarray  # [...] share in the other directions that is none
+    rounding: np.ndarray  # [...] share in the other directions that counts as zero
 
 
 class Fitted(NamedTuple):
-    """Where a Jacobian was taken."""
+    """The point where a Jacobian was taken."""
 
     parameters: np.ndarray  # [..., p]
     residual: np.ndarray  # [..., m]
-    size: np.ndarray  # [...] of what the residual is a difference of
-    columns: np.ndarray  # [..., p], norms that those of J may have
+    size: np.ndarray  # [...] size of the targets in the residual
+    columns: np.ndarray  # [..., p], largest norms that columns of J may have
 
 
 def decomposed(
@@ -42,22 +42,22 @@ def decomposed(
     noise: float = 1e-14,
     fitted: Fitted | None = None,
 ) -> Decomposition:
-    """Tells directions that a Jacobian sees from those that it does not.
+    """Separates directions that a Jacobian sees from those that it does not.
 
     Rows and columns are scaled to one size in turn: no row is small because another
-    one is of a better known datum or a larger matrix, no column because of its unit.
+    belongs to a better known datum or a larger matrix, no column because of its unit.
 
     Args:
         J: `[..., m, p]`, finite, zero where an entry is rounding.
         held: `[..., p]` bool, parameters that are known.
-        rtol: Relative size of singular values that are rounding.
+        rtol: Relative size up to which singular values are rounding.
         noise: Relative size of the rounding of J. It turns directions that J does not
             see towards those that it sees least.
-        fitted: Where J is to be that of a minimum. There the gradient vanishes, so
-            that J is singular if a residual is left over of as many data as unknowns;
-            but its singular value is only as small as the fit is near. A direction
-            along which J is small and still asks for a step longer than the
-            parameters and the data is not seen either.
+        fitted: The point, if J is that of a minimum. The gradient vanishes there, so
+            that J is singular if as many data as unknowns leave a residual; but its
+            singular value is only as small as the fit is accurate. A direction along
+            which J is small and still asks for a step longer than the parameters and
+            the data is not seen either.
     """
     J = np.where(held[..., np.newaxis, :], 0.0, J)
     S, scales = J, np.ones([*J.shape[:-2], J.shape[-1]])
@@ -78,7 +78,7 @@ def decomposed(
     seen = s > rtol * s.max(axis=-1, initial=0.0, keepdims=True)
     if fitted is not None:
         far = _ask_for_much(J, Vt / scales[..., np.newaxis, :], fitted)
-        # J is 0 along what is held, but for rounding, which says nothing.
+        # Along held parameters J is 0 up to rounding, which means nothing.
         free = np.where(held[..., np.newaxis, :], 0.0, Vt)
         far &= np.linalg.norm(free, axis=-1) > _WEAK
         seen &= ~np.logical_or.accumulate(far, axis=-1)
@@ -104,14 +104,14 @@ def _ask_for_much(J: np.ndarray, rows: np.ndarray, fitted: Fitted) -> np.ndarray
 
 
 def reduced(rows: np.ndarray, rounding: float = _LEAST) -> np.ndarray:
-    """Finds other rows of the same span with few entries, each with one of its own.
+    """Finds sparse rows with the same span, each with an entry that no other has.
 
     Args:
-        rows: `[d, p]`, independent, in parameters that can be compared.
-        rounding: Share of a parameter that is none.
+        rows: `[d, p]`, independent, in comparable parameters.
+        rounding: Share of a parameter that counts as zero.
 
     Returns:
-        `[d, p]`, with a largest entry 1 each, in the order of these; zeros are exact.
+        `[d, p]`, each with largest entry 1, in the order of these; zeros are exact.
     """
     rows, pivots = rows.copy(), []
     for k in range(len(rows)):
@@ -132,12 +132,12 @@ def reduced(rows: np.ndarray, rounding: float = _LEAST) -> np.ndarray:
 def sees(
     gradients: np.ndarray, combinations: np.ndarray, rounding: float = _LEAST
 ) -> np.ndarray:
-    """Says which functions change along a combination that the data do not see.
+    """Returns which functions change along a combination that the data do not see.
 
     Args:
-        gradients: `[N, p]` of the functions.
-        combinations: `[d, p]` of `reduced`, in the same parameters.
-        rounding: As of `reduced`.
+        gradients: `[N, p]`, gradients of the functions.
+        combinations: `[d, p]`, rows from `reduced`, in the same parameters.
+        rounding: As for `reduced`.
 
     Returns:
         `[N]` bool.
@@ -151,9 +151,9 @@ def written(rows: np.ndarray, scales: np.ndarray, names: Sequence[str]) -> list[
     """Writes combinations of parameters with their names.
 
     Args:
-        rows: `[d, p]` of `reduced`, of parameters times scales.
-        scales: `[p]`.
-        names: Of the p parameters.
+        rows: `[d, p]`, rows from `reduced`, for parameters times scales.
+        scales: `[p]`, scales of the parameters.
+        names: Names of the p parameters.
 
     Example:
         >>> written(np.array([[1.0, 0.0, -1.0]]), np.array([2.0, 1.0, 4.0]), "ABC")
@@ -175,7 +175,7 @@ def written(rows: np.ndarray, scales: np.ndarray, names: Sequence[str]) -> list[
 
 
 def listed(combinations: Sequence[str]) -> str:
-    """Lists combinations in one line, the first few of many.
+    """Lists combinations in one line, only the first few if there are many.
 
     Example:
         >>> listed(["A - B", "C"])

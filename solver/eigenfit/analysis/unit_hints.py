@@ -1,4 +1,4 @@
-"""Targets of the wrong sign or in another unit, seen by their values at the start."""
+"""Targets of the wrong sign or in another unit, judged by the values at the start."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ FACTORS = {
     "96.4853 (kJ/mol and eV)": 96.485332,
     "4.184 (kJ and kcal)": 4.184,
 }
-"""Between units that are often mistaken for each other; the larger number first."""
+"""Factors between units that are often confused; the larger number comes first."""
 
 _SCATTER = 0.1
-"""Relative scatter of ratios of targets to values that counts as a constant."""
+"""Relative scatter up to which ratios of targets to values count as constant."""
 _NEAR = 0.05
-"""Relative distance from a factor that is it."""
+"""Relative distance up to which a ratio counts as a factor."""
 
 
 class _Ratio(NamedTuple):
@@ -47,7 +47,7 @@ class _Ratio(NamedTuple):
     name: str
     centre: float  # median of target / value
     scatter: float  # largest relative distance from it
-    number: int  # of targets that say so
+    number: int  # number of targets that say so
 
 
 def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
@@ -80,15 +80,15 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
 
 
 def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str]:
-    """Says where targets seem to be in another unit than the matrices.
+    """Returns hints on targets that seem to be in another unit than the matrices.
 
-    If all ratios of targets and values at the start are the same number, and that is a
-    factor between units; or if such a factor lies between those of two observations.
+    That is so if all ratios of targets to values at the start are the same number and a
+    factor between units, or if such a factor separates those of two observations.
 
     Args:
-        problem: What is examined.
+        problem: The problem to examine.
         targets: `[m]`.
-        values: `[m]`, what is calculated for them at the start.
+        values: `[m]`, the values calculated for them at the start.
     """
     ratios = [
         ratio
@@ -124,13 +124,13 @@ def _ratio(
     t: np.ndarray,
     v: np.ndarray,
 ) -> Iterator[_Ratio]:
-    """Compares the targets of an observation of levels; nothing if they differ."""
+    """Compares an observation's targets with its values; nothing if ratios scatter."""
     if isinstance(observation, FreeShift):
         observation = observation.observation
         t, v = t - t.mean(), v - v.mean()
     if observation.uses_modes or not np.isfinite(v).all():
         return
-    # What is about 0 has no ratio.
+    # Numbers near 0 have no meaningful ratio.
     large = (np.abs(t) > 1e-6 * np.abs(t).max()) & (np.abs(v) > 1e-6 * np.abs(v).max())
     ratio = t[large] / v[large]
     if not len(ratio) or (ratio <= 0).any():

@@ -11,10 +11,10 @@ from eigenfit.eigen.rounding import epsilon
 
 
 def check_tolerances(atol: Any, rtol: Any) -> tuple[float, float | None]:
-    """Checks the width of a cluster as a caller gives it.
+    """Checks the tolerances by which a caller sets the width of a cluster.
 
     Raises:
-        ValueError: If one is negative or no finite number.
+        ValueError: If one is negative or not a finite number.
     """
     atol = _tolerance("degenerate_atol", atol)
     return atol, None if rtol is None else _tolerance("degenerate_rtol", rtol)
@@ -37,10 +37,9 @@ def cluster_width(
 ) -> tf.Tensor:
     """Computes `atol + rtol max |w|`, `[...]` from `[..., n]`.
 
-    By default rtol is eps^0.6, 4e-10 in double precision (M. F. Kasim,
-    arXiv:2011.04366, takes the same). A level has an error of a few eps, so that a
-    quotient by a wider gap is right to 1e-6; a double level that comes out a few eps
-    apart lies well inside.
+    By default rtol is eps^0.6, 4e-10 in double precision (as in M. F. Kasim,
+    arXiv:2011.04366). A level has an error of a few eps, so that a quotient by a wider
+    gap is correct to 1e-6; a double level computed a few eps apart lies well inside.
     """
     if rtol is None:
         rtol = epsilon(w.dtype) ** 0.6
@@ -49,10 +48,10 @@ def cluster_width(
 
 
 def rounding_width(w: tf.Tensor) -> tf.Tensor:
-    """Bounds what rounding makes of a double level: `(8 + n) eps max |w|`, `[...]`.
+    """Bounds how far rounding splits a double level: `(8 + n) eps max |w|`, `[...]`.
 
-    Measured on matrices of orders 2 to 200: at most half of it. Levels further apart
-    are two, though a quotient by their gap has the error of the levels over the gap.
+    Matrices of orders 2 to 200 reached at most half of it. Levels further apart are
+    two, though a quotient by their gap has the error of the levels over the gap.
     """
     return cluster_width(w, 0.0, (8 + w.shape[-1]) * epsilon(w.dtype))
 
@@ -83,17 +82,17 @@ def loewner(
 
     Written out it is `c_i + c_j - N_ij / (w_i - w_j)` with
     `N_ij = (c_i + c_j) (t_i - t_j) - (c_i - c_j) (w_i + w_j - t_i - t_j)`, which is
-    zero, so that nothing is divided, where weights and targets agree. Inside a
-    cluster targets agree when they differ by no more than its width, for their
-    difference may be rounding as well. Where they do not, or weights do not, levels
-    that coincide make a kink.
+    zero where weights and targets agree, so that nothing is divided. Inside a cluster
+    targets agree when they differ by no more than its width, since their difference
+    may be rounding as well. Where targets or weights do not agree, coinciding levels
+    make a kink.
 
     Args:
         w: `[..., n]`, ascending eigenvalues.
         t: `[..., n]`, targets.
         c: `[..., n]`, weights; a level of weight 0 has no target.
-        width: `[...]`, of a cluster.
-        positive: Gives `max(L, 0)`, with a finite value at a kink: 0 where L goes to
+        width: `[...]`, width of a cluster.
+        positive: Returns `max(L, 0)`, with a finite value at a kink: 0 where L goes to
             minus infinity, as for targets further apart than their levels, and
             `c_i + c_j` where it goes to plus infinity or has no limit.
 

@@ -31,9 +31,9 @@ def from_spectrum(V: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     return tf.linalg.matmul(V, scaled, adjoint_b=True)
 
 
-# In every product V stands on the left. `GradientTape.jacobian` gives the other factor
-# one more dimension, and TensorFlow 2.21 on CPU (oneDNN, float32) reads outside of its
-# memory when the right factor of shape [1, 1, n, n] is broadcast.
+# In every product V is the left factor. `GradientTape.jacobian` gives the other factor
+# one more dimension, and TensorFlow 2.21 on CPU (oneDNN, float32) reads outside its
+# memory when a right factor of shape [1, 1, n, n] is broadcast.
 
 
 def rotate(V: tf.Tensor, H: tf.Tensor) -> tf.Tensor:
@@ -56,15 +56,15 @@ def _real_diag(H: tf.Tensor) -> tf.Tensor:
 
 
 # In a tf.function the second derivative lives two graphs away from the forward pass
-# and can reach only tensors of the graph between them. What a gradient function needs
-# is therefore handed to it as an argument, made a tensor of its own graph by `here`.
+# and can reach only tensors of the graph between them. A gradient function is therefore
+# given all it needs as arguments, made tensors of its own graph by `here`.
 
 
 def constant_pairs(A: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decomposes without a trace on any tape.
+    """Decomposes without leaving a trace on any tape.
 
-    Stopped on both sides: a tape of second order would otherwise differentiate the
-    loop inside the eigensolver, before it or after it, which XLA cannot compile.
+    Gradients are stopped on both sides: a second-order tape would otherwise
+    differentiate the loop inside the eigensolver, which XLA cannot compile.
     """
     w, V = decompose(tf.stop_gradient(A))
     return tf.stop_gradient(w), tf.stop_gradient(V)
@@ -85,7 +85,7 @@ def final(function: Callable[..., Any]) -> Callable[..., Any]:
             by_inputs = [nan_where(~quiet, tf.zeros_like(x)) for x in inputs]
             if variables is None:
                 return by_inputs
-            # Of a structure that reads them.
+            # Variables that a structure reads.
             return by_inputs, [nan_where(~quiet, tf.zeros_like(x)) for x in variables]
 
         return function(*inputs), backward
@@ -94,7 +94,7 @@ def final(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def here(*tensors: tf.Tensor) -> list[tf.Tensor]:
-    """Makes tensors of the current graph."""
+    """Makes the tensors part of the current graph."""
     return [tf.identity(x) for x in tensors]
 
 
@@ -153,7 +153,7 @@ def vectors_gradient(
     A_bar = nan_where(depends[..., tf.newaxis, tf.newaxis], unrotate(V, inner))
 
     def backward(H: tf.Tensor):
-        # Zero where no loss used the vectors, else not known here.
+        # Zero where no loss used the vectors, unknown otherwise.
         quiet = (_magnitude(H) == 0) | (_magnitude(V_bar) == 0)
         A_bar, V_bar_bar = (nan_where(~quiet, tf.zeros_like(x)) for x in (A, V_bar))
         return A_bar, None, None, V_bar_bar, None
@@ -164,7 +164,7 @@ def vectors_gradient(
 def _refuse(
     w: np.ndarray, width: np.ndarray, skew: np.ndarray, depends: np.ndarray
 ) -> None:
-    """Raises for the first member whose loss `depends` on what is arbitrary."""
+    """Raises for the first member whose loss `depends` on an arbitrary choice."""
     if not depends.any():
         return
     index = tuple(map(int, np.argwhere(depends)[0]))

@@ -1,10 +1,10 @@
 """Eigenvalues and eigenvectors of Hermitian matrices by Jacobi's method.
 
-Plain tensor operations only, which XLA compiles and ONNX can express, to full
+Only plain tensor operations are used, which XLA compiles and ONNX can express, to full
 accuracy in either precision. Two-sided Jacobi in a parallel order: Brent & Luk, SIAM
 J. Sci. Stat. Comput. 6 (1985) 69-84; its convergence: Luk & Park, SIAM J. Matrix Anal.
 Appl. 10 (1989) 18-26. Orders up to 4 are written out in `jacobi_small`; under XLA
-larger ones are laid out as in `jacobi_half`.
+large ones use the layout of `jacobi_half`.
 
 Layout. Inside, the batch is the LAST axis (`[n, n, batch]`), so that element-wise
 operations run over contiguous numbers for a large batch and for a single matrix
@@ -35,7 +35,7 @@ from eigenfit.eigen.jacobi_small import (
 )
 from eigenfit.tensors.xla import inside_xla
 
-# From this order on the other layout is faster under XLA, for a batch or for one.
+# From this order on `jacobi_half` is faster under XLA, for a batch or a single matrix.
 _HALVES = 9
 _DTYPES = (tf.float32, tf.float64, tf.complex64, tf.complex128)
 
@@ -55,13 +55,13 @@ def jacobi_eigh(A: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
     Returns:
         `(w, V)`: `w` `[..., n]` real, ascending; `V` `[..., n, n]` with the
-        eigenvectors in its columns. Each member is computed on its own, to the bit:
-        one with a NaN or an infinity gives NaN and changes no other. (XLA compiles
-        each batch size afresh and may then round otherwise in the last place.)
+        eigenvectors in its columns. Members are independent to the bit: one with a NaN
+        or an infinity gives NaN and changes no other. (XLA compiles each batch size
+        afresh and may then round differently in the last place.)
 
     Raises:
         ValueError: If `A` is not a batch of square matrices of order at least 1.
-        TypeError: If its dtype is none of the four.
+        TypeError: If its dtype is not one of the four.
 
     Example:
         >>> w, V = jacobi_eigh(tf.constant([[0.0, 9.0], [1.0, 0.0]]))
@@ -127,16 +127,16 @@ def _small(parts: Parts, n: int) -> tuple[tf.Tensor, Parts]:
 
 
 def _picked(W: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    # Entry (i, j) has number size * i + j; gather_nd would refuse an empty batch.
+    # Entry (i, j) has number size * i + j; gather_nd would reject an empty batch.
     size = tf.shape(W)[0]
     return tf.gather(tf.reshape(W, tf.stack([size * size, -1])), table)
 
 
 class _Tables(NamedTuple):
-    """Index tables, int32: XLA's loops take twice as long with int64.
+    """Index tables in int32, since XLA's loops take twice as long with int64.
 
     There are m = N - 1 rounds, N being n rounded up to an even number. Tables of
-    entries hold N * row + column and have an axis of length 1 more, so that picking
+    entries hold N * row + column and have an extra axis of length 1, so that picking
     gives `[N, 1, batch]`.
     """
 
@@ -155,7 +155,7 @@ def _tables(n: tf.Tensor, dtype: tf.DType) -> _Tables:
     m = size - 1
     i = tf.range(size)[tf.newaxis, :]
     k = tf.range(m)[:, tf.newaxis]
-    # ONNX truncates instead of flooring, so no negative number goes in.
+    # ONNX truncates instead of flooring, so negative numbers are avoided.
     partner = tf.math.floormod(k - i + m, m)
     partner = tf.where(partner == i, m, partner)
     partner = tf.where(i == m, tf.math.floormod(k * (size // 2), m), partner)
@@ -185,7 +185,7 @@ def _general(parts: Parts, n: int | None) -> tuple[tf.Tensor, Parts]:
 
 
 def _hermitian(parts: Parts, order: tf.Tensor) -> Parts:
-    # Picks instead of masking: what is above the diagonal may be NaN.
+    # Picks entries instead of masking: those above the diagonal may be NaN.
     i = tf.range(order)[:, tf.newaxis]
     j = tf.range(order)[tf.newaxis, :]
     table = order * tf.maximum(i, j) + tf.minimum(i, j)
@@ -206,10 +206,10 @@ def _adjoint(parts: Parts) -> Parts:
 def _diagonalised(
     A: Parts, order: tf.Tensor, tables: _Tables, noise2: tf.Tensor
 ) -> tuple[tf.Tensor, Parts]:
-    """Gives the diagonal `[n, batch]` and V^H, `[vector, component, batch]`."""
+    """Returns the diagonal `[n, batch]` and V^H, `[vector, component, batch]`."""
     dtype = A[0].dtype
     tol2 = tolerance2(order, dtype)
-    # An odd order gets one more index, which never rotates.
+    # An odd order gets an extra index, which never rotates.
     more = tables.size - order
     paddings = tf.convert_to_tensor([[0, more], [0, more], [0, 0]])
     W = tuple(tf.pad(x, paddings) for x in A)
@@ -262,7 +262,7 @@ def _loop(condition: Callable, body: Callable, *state: Any) -> Any:
 
 
 def _polished(A: Parts, d: tf.Tensor, Y: Parts) -> tuple[tf.Tensor, Parts]:
-    """Removes the rounding errors that the rotations have piled up.
+    """Removes the rounding errors that the rotations have accumulated.
 
     One Newton-Schulz step `Y + (I - Y Y^H) Y / 2` makes the vectors orthonormal
     (Higham, Functions of Matrices, 8.3), after which the Rayleigh quotients

@@ -40,16 +40,16 @@ def diagonalised(A: Parts, n: int, noise2: tf.Tensor) -> tuple[tf.Tensor, Parts]
 
     Args:
         A: Parts `[n, n, batch]`.
-        n: The order.
+        n: Order of the matrices.
         noise2: `[batch]`, from `scale`.
 
     Returns:
-        The diagonal `[n, batch]`, in no order, and V^H, parts
+        The diagonal `[n, batch]`, unsorted, and V^H, parts
         `[vector, component, batch]`.
     """
     dtype = A[0].dtype
     tol2 = tolerance2(n, dtype)
-    m = (n + 1) // 2  # an odd order gets one more index, which never rotates
+    m = (n + 1) // 2  # an odd order gets an extra index, which never rotates
     padding = [[0, 2 * m - n], [0, 2 * m - n], [0, 0]]
     W = tuple(tf.pad(x, padding) for x in A)
     Y = tuple(tf.zeros_like(x[:, :n]) for x in W)
@@ -104,7 +104,7 @@ def diagonalised(A: Parts, n: int, noise2: tf.Tensor) -> tuple[tf.Tensor, Parts]
 
 
 def _diagonals(state: _State) -> tuple[Parts, tf.Tensor, tf.Tensor]:
-    """Gives w_pq, w_pp and w_qq of all pairs, `[m, 1, batch]`."""
+    """Returns w_pq, w_pp and w_qq of all pairs, `[m, 1, batch]`."""
     m = state.top_left[0].shape[0]
     places = np.arange(m) * (m + 1)
 

@@ -1,4 +1,4 @@
-"""Jacobi's method for orders up to 4, and the parts every order shares.
+"""Jacobi's method for orders up to 4, and the parts that all orders share.
 
 Here a matrix of order n is a handful of rows `[1, batch]`: its diagonal, the entries
 below it, and the components of the eigenvectors. All rotations are written out, so
@@ -68,7 +68,7 @@ _PRECISION = {
 
 
 class Scale(NamedTuple):
-    """What the size of a matrix decides, one number per member."""
+    """Numbers that depend on the size of a matrix, one per member."""
 
     factor: tf.Tensor  # [batch], a power of two: A * factor is safe to square
     noise2: tf.Tensor  # [batch], square of the entry that counts as zero
@@ -76,7 +76,7 @@ class Scale(NamedTuple):
 
 
 def safe_factor(largest: tf.Tensor) -> tf.Tensor:
-    """Gives the powers of two that make matrices with these entries safe to square."""
+    """Returns powers of two that make matrices with these entries safe to square."""
     precision = _PRECISION[largest.dtype]
     one = tf.ones_like(largest)
     factor = one
@@ -92,7 +92,7 @@ def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
 
     Args:
         parts: The entries, `[..., batch]`, real and, for complex ones, imaginary.
-        order: The order n of the matrices.
+        order: Order n of the matrices.
 
     Returns:
         The scaled entries, and the `Scale`.
@@ -106,18 +106,18 @@ def scale(parts: Parts, order: tf.Tensor | int) -> tuple[Parts, Scale]:
     factor = safe_factor(largest)
     parts = tuple(x * factor for x in parts)
     largest *= factor
-    # A maximum may lose a NaN, a sum does not.
+    # A maximum may lose a NaN; a sum does not.
     total = tf.add_n([tf.reduce_sum(x, axes) for x in parts])
     poison = total - total
     # Below eps * floor * max|a| an off-diagonal entry is rounding noise of the null
-    # space: rotating it away would not end.
+    # space: rotating it away would never end.
     floor = max(precision.eps**0.5, 1e-6)
     noise2 = tolerance2(order, dtype) * (floor**2 * largest * largest)
     return parts, Scale(factor, noise2 + poison, poison)
 
 
 def tolerance2(order: tf.Tensor | int, dtype: tf.DType) -> tf.Tensor:
-    """Gives the square of the relative size at which an entry counts as zero."""
+    """Returns the square of the relative size at which an entry counts as zero."""
     return tf.cast(order, dtype) * tf.constant(_PRECISION[dtype].eps ** 2, dtype)
 
 
@@ -135,7 +135,7 @@ def is_active(
 
 
 def squared(a: Parts) -> tf.Tensor:
-    """Gives `|a|^2`."""
+    """Returns `|a|^2`."""
     return a[0] * a[0] if len(a) == 1 else a[0] * a[0] + a[1] * a[1]
 
 
@@ -157,7 +157,7 @@ def rotation(
     Args:
         a: The entries `w_pq`.
         x: The differences `w_qq - w_pp`.
-        rotate: 1 where to rotate, 0 where `c = 1`, `t = 0` is wanted, exactly.
+        rotate: 1 to rotate, 0 for exactly `c = 1`, `t = 0`.
         side: 1 for row p, -1 for row q, whose `x` and `t` have the opposite sign.
 
     Returns:
@@ -237,7 +237,7 @@ class _Rows:
     def stacked(
         self, pairs: list[tuple[int, int]]
     ) -> tuple[Parts, tf.Tensor, tf.Tensor]:
-        """Gives w_pq, w_pp and w_qq of several pairs as `[pairs, batch]`."""
+        """Returns w_pq, w_pp and w_qq of several pairs as `[pairs, batch]`."""
         a = [self.get(p, q) for p, q in pairs]
         return (
             tuple(tf.concat([z[m] for z in a], 0) for m in range(self.components)),
@@ -252,10 +252,10 @@ def eigh_small(
     """Decomposes scaled matrices of order at most 4.
 
     Args:
-        diagonal: `[n, batch]`.
+        diagonal: `[n, batch]`, the diagonal entries.
         lower: Parts `[n (n-1)/2, batch]`, the entries below the diagonal row by row.
         noise2: `[batch]`, from `scale`.
-        n: The order.
+        n: Order of the matrices.
 
     Returns:
         `(d, V)`: `d` `[n, batch]` ascending; `V` parts `[n, n, batch]`, the i-th

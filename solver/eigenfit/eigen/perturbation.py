@@ -36,9 +36,9 @@ def level_derivatives(
         first_i  = v_i^H dA v_i
         second_i = v_i^H d2A v_i + 2 sum_{j != i} |v_i^H dA v_j|^2 / (w_i - w_j).
 
-    Eigenvalues that coincide part as s grows. Their first derivatives are the
+    Coinciding eigenvalues split as s grows. Their first derivatives are the
     eigenvalues of `V1^H dA V1`, with the eigenvectors V1 of the cluster; in the basis
-    where that is diagonal the second ones are as above, j outside of the cluster.
+    where that is diagonal the second ones are as above, with j outside the cluster.
     Where first derivatives coincide as well, the second ones are the eigenvalues of
     that second-order matrix (T. Kato, Perturbation Theory for Linear Operators, II.2).
     Such derivatives are one-sided, for s > 0: ascending levels may have a kink at 0.
@@ -56,12 +56,12 @@ def level_derivatives(
             power 0.6.
 
     Returns:
-        Levels and derivatives, `[..., n]` each, real. Gradient tapes find NaN in them.
+        Levels and derivatives, `[..., n]` each, real. Their own gradients are NaN.
 
     Raises:
         ValueError: If `A` is not a batch of square matrices, another shape does not
             fit it, or a tolerance is negative or not finite.
-        TypeError: If the dtype of `A` is none of the four.
+        TypeError: If the dtype of `A` is not one of the four.
 
     Example:
         >>> A, dA = [[1.0, 0.0], [0.0, 3.0]], [[0.0, 1.0], [1.0, 5.0]]
@@ -101,7 +101,7 @@ def _derivatives(
     first, U = _diagonalize(H, rank)
     H = rotate(U, H)
     cluster = pairwise(rank) == 0
-    # The mean level of each cluster: its members differ by rounding only.
+    # The mean level of each cluster, whose levels differ by rounding only.
     members = tf.cast(cluster, w.dtype)
     mean = tf.linalg.matvec(members, w) / tf.reduce_sum(members, axis=-1)
     gap = tf.where(cluster, tf.ones_like(members), pairwise(mean))
@@ -117,7 +117,7 @@ def _derivatives(
 
 
 def _jumps(x: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Marks with 1 what lies further than `width` above its predecessor."""
+    """Marks with 1 entries that lie more than `width` above their predecessor."""
     wide = x[..., 1:] - x[..., :-1] > width[..., tf.newaxis]
     return tf.concat(
         [tf.zeros_like(x[..., :1], tf.int32), tf.cast(wide, tf.int32)], axis=-1
@@ -127,8 +127,8 @@ def _jumps(x: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
 def _diagonalize(H: tf.Tensor, rank: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Diagonalizes the diagonal blocks of `H` that `rank` marks.
 
-    All in one decomposition: the blocks are brought to norm 1 and moved apart, so that
-    their eigenvalues neither mix nor change places.
+    One decomposition does it all: the blocks are scaled to norm 1 and shifted apart, so
+    that their eigenvalues neither mix nor change places.
 
     Returns:
         Eigenvalues `[..., n]`, ascending in each block, and the eigenvectors.

@@ -1,4 +1,4 @@
-"""Least squares and linear systems of which only a part is regular."""
+"""Least squares and linear systems that are only partly regular."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from eigenfit.eigen import decompose, epsilon
 
 
 class Factors(NamedTuple):
-    """A matrix `A [..., m, k]` as `C diag(sizes) V^T`, its columns of norm 1.
+    """A matrix `A [..., m, k]` as `C diag(sizes) V^T`, with columns of C of norm 1.
 
-    Columns of C are orthogonal to about `eps max(sizes)^2 / (sizes_i sizes_j)`; the
-    system of their products says the rest.
+    Columns of C are orthogonal to about `eps max(sizes)^2 / (sizes_i sizes_j)`; their
+    Gram matrix accounts for the rest.
     """
 
     C: tf.Tensor  # [..., m, k], zero where not inside
     sizes: tf.Tensor  # [..., k], about the singular values
     V: tf.Tensor  # [..., k, k], orthogonal
-    inside: tf.Tensor  # [..., k] bool, which are above rounding
-    is_vague: tf.Tensor  # [...] bool, whether some are not far above it
+    inside: tf.Tensor  # [..., k] bool, which sizes are above rounding
+    is_vague: tf.Tensor  # [...] bool, whether some of these are not far above it
 
 
 def factor(A: tf.Tensor) -> Factors:
-    """Factors `A [..., m, k]`, of singular values down to a few eps.
+    """Factors `A [..., m, k]`, resolving singular values down to a few eps.
 
-    Those are lengths `|A v|` along the eigenvectors of `A^T A`, which do not suffer
-    from the squares.
+    They are lengths `|A v|` along the eigenvectors of `A^T A`, which lose no accuracy
+    by squaring.
     """
     _, V = decompose(tf.linalg.matmul(A, A, transpose_a=True))
     C = tf.linalg.matmul(A, V)
@@ -76,14 +76,14 @@ def restricted_inverse(
 
     Args:
         H: `[..., k, k]`, symmetric.
-        held: `[..., k, k]`, added to it: 1 for unknowns that are none.
+        held: `[..., k, k]`, added to the scaled H: diagonal, 1 for held unknowns.
         V: `[..., k, k]`, orthogonal.
         flat: `[..., k]` bool, the columns of V that x must not contain.
-        right: `[..., k]`.
-        least: What an eigenvalue is compared with the largest one at least.
+        right: `[..., k]`, the right-hand side.
+        least: Smallest ratio of an eigenvalue to the largest in a regular system.
 
     Returns:
-        `[..., k]`, and which members are regular, `[...]`.
+        x, `[..., k]`, and which members are regular, `[...]`.
     """
     chosen = V * tf.cast(flat, V.dtype)[..., tf.newaxis, :]
     P = tf.linalg.matmul(chosen, chosen, transpose_b=True)

@@ -1,4 +1,4 @@
-"""Eigenvectors made better by matrix products.
+"""Eigenvectors improved by matrix products.
 
 One step multiplies a basis of approximate eigenvectors by `I + E`, with E from
 T. Ogita & K. Aishima, Japan J. Indust. Appl. Math. 35 (2018) 1007-1035: with
@@ -28,13 +28,13 @@ from eigenfit.eigen.decompose import decompose
 from eigenfit.eigen.jacobi_small import safe_factor
 from eigenfit.eigen.rounding import epsilon
 
-# Times eps sqrt(n): the residual and the loss of orthogonality that are accepted.
-# A basis of full accuracy has 1 to 3 of them.
+# Accepted residual and loss of orthogonality, in units of eps sqrt(n). A basis of full
+# accuracy has 1 to 3 of these.
 _ACCEPTED = 16.0
-# Likewise, the entries inside of clusters for which it is worth to turn the basis.
+# Likewise, the size of entries inside clusters from which turning the basis pays.
 _NOTICED = 2.0
-# Times ||A||: closer than this, the rounding of F alone makes E exceed sqrt(eps), the
-# square of which is what V lacks in orthogonality afterwards.
+# In units of ||A||: for smaller gaps the rounding of F alone makes E exceed sqrt(eps),
+# and V then loses orthogonality by its square.
 _NEAR = 4 * epsilon(tf.float64) ** 0.5
 _STEPS = 3  # an error of 1/100 becomes 1e-16
 
@@ -46,7 +46,7 @@ class _Matrix(NamedTuple):
     factor: tf.Tensor  # [b, 1], the power of two in it
     poison: tf.Tensor  # [b, 1], 0, or NaN for a member with a NaN or an infinity
     norm: tf.Tensor  # [b], Frobenius
-    unit: tf.Tensor  # eps sqrt(n) of the dtype that was given
+    unit: tf.Tensor  # eps sqrt(n) for the dtype that was given
 
 
 class _Basis(NamedTuple):
@@ -60,7 +60,7 @@ def refine(A: Any, V: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Makes one step of refinement; defines no gradient.
 
     The step squares the error of the eigenvectors of well separated eigenvalues, and
-    solves clusters anew. It does not check what comes out: see `warm_start`.
+    solves clusters anew. It does not check the result: see `warm_start`.
 
     Args:
         A: `[..., n, n]`, float32, float64, complex64 or complex128. Only the lower
@@ -86,13 +86,13 @@ def refine(A: Any, V: Any) -> tuple[tf.Tensor, tf.Tensor]:
 def warm_start(A: Any, V: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Decomposes from a basis that is known to be near; defines no gradient.
 
-    Refines the basis in at most three steps, and makes a full decomposition where that
-    is not enough. Both are run only if some member needs them, and change only the
-    members that do.
+    Refines the basis in at most three steps, and makes a full decomposition if that is
+    not enough. Both run only if some member needs them, and change only the members
+    that do.
 
     Args:
         A: `[..., n, n]`, as for `refine`.
-        V: `[..., n, n]`, the eigenvectors of a matrix near `A`. A bad basis, NaN even,
+        V: `[..., n, n]`, the eigenvectors of a matrix near `A`. A bad basis, even NaN,
             costs time but no accuracy.
 
     Returns:
@@ -159,7 +159,7 @@ def _prepared(A: tf.Tensor) -> _Matrix:
 
 
 def _measured(matrix: _Matrix, V: tf.Tensor) -> _Basis:
-    """Brings a basis in ascending order of its Rayleigh quotients."""
+    """Puts a basis in ascending order of its Rayleigh quotients."""
     V = tf.cast(V, matrix.A.dtype)
     image = tf.linalg.matmul(matrix.A, V)
     squares = tf.math.real(tf.reduce_sum(tf.math.conj(V) * V, -2))
@@ -182,8 +182,8 @@ def _improved(matrix: _Matrix, basis: _Basis) -> tf.Tensor:
     cluster = tf.pad(tf.cumsum(apart, -1), [[0, 0], [1, 0]])  # [b, n], its number
     same = cluster[:, :, tf.newaxis] == cluster[:, tf.newaxis]
     gap = w[:, tf.newaxis] - w[:, :, tf.newaxis]
-    # E with its Hermitian part R / 2 exactly: the rounding of F, divided by a small
-    # gap, would make V less orthogonal than it was.
+    # E gets exactly R / 2 as its Hermitian part: the rounding of F, divided by a small
+    # gap, would make V less orthogonal than before.
     quotient = F / tf.cast(tf.where(same, tf.ones_like(gap), gap), F.dtype)
     turn_by = tf.where(same, tf.zeros_like(F), quotient)
     V += tf.linalg.matmul(V, R + turn_by - tf.linalg.adjoint(turn_by)) / 2

@@ -1,4 +1,4 @@
-"""Eigenvalues, eigenvectors and spectral losses with derivatives that hold."""
+"""Eigenvalues, eigenvectors and spectral losses with valid derivatives everywhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def eigvalsh(
     Args:
         A: `[..., n, n]`, float32, float64, complex64 or complex128; only the lower
             triangle is read.
-        gradient: `"symmetric"` gives the symmetric gradient G with `<G, dA>` the
+        gradient: `"symmetric"` gives the symmetric gradient G, where `<G, dA>` is the
             change for symmetric `dA`; `"lower"` the derivative by the entries that
             are read: zero above the diagonal, doubled below it.
         degenerate_atol: Two eigenvalues belong to one cluster, whose levels count as
@@ -52,7 +52,7 @@ def eigvalsh(
     Raises:
         ValueError: If `A` is not a batch of square matrices of order at least 1, or
             a tolerance is negative or not finite.
-        TypeError: If its dtype is none of the four.
+        TypeError: If its dtype is not one of the four.
 
     Example:
         >>> eigvalsh([[0.0, 1.0], [1.0, 0.0]]).numpy().tolist()
@@ -83,7 +83,7 @@ def eigh(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decomposes Hermitian matrices, with a gradient for vectors as well.
 
-    Where only eigenvalues enter a loss, `eigvalsh` is cheaper. The gradient through
+    If only eigenvalues enter a loss, `eigvalsh` is cheaper. The gradient through
     the eigenvectors exists for a loss that does not depend on the basis chosen inside
     a cluster of eigenvalues, nor on the phase of a complex eigenvector (Kasim,
     arXiv:2011.04366), to the root of the machine epsilon relative to the largest
@@ -104,8 +104,8 @@ def eigh(
         columns.
 
     Raises:
-        ValueError: As `eigvalsh`.
-        TypeError: As `eigvalsh`.
+        ValueError: As for `eigvalsh`.
+        TypeError: As for `eigvalsh`.
 
     Example:
         >>> w, V = eigh([[2.0, 0.0], [0.0, 1.0]])
@@ -144,9 +144,9 @@ def spectral_loss(
     long as weights and targets are equal there, the targets within the width of a
     cluster. (TensorFlow's own `tf.linalg.eigvalsh` gives 0 instead of 4 for
     off-diagonal entries at the identity matrix.) Where the targets inside a cluster
-    differ the loss has a kink: the gradient is then one element of the
-    subdifferential, the second derivative NaN, as it is where their weights differ;
-    eigenvalues further apart than `degenerate_atol` and `degenerate_rtol` say are
+    differ, the loss has a kink: the gradient is then one element of the
+    subdifferential and the second derivative NaN, as it is where their weights differ;
+    eigenvalues further apart than `degenerate_atol` and `degenerate_rtol` allow are
     never a cluster. Third derivatives, and second ones by
     `tf.autodiff.ForwardAccumulator`, are NaN.
 
@@ -165,7 +165,7 @@ def spectral_loss(
 
     Raises:
         ValueError: If shapes do not fit, or a tolerance is negative or not finite.
-        TypeError: If the dtype of `A` is not a float or complex one.
+        TypeError: If the dtype of `A` is not one of the four.
 
     Example:
         >>> spectral_loss([[2.0, 0.0], [0.0, 5.0]], [1.0, 5.0]).numpy().item()
@@ -218,7 +218,7 @@ def as_matrix(A: Any, gradient: str = "symmetric") -> tf.Tensor:
     ):
         raise ValueError(f"`A` must have shape [..., n, n] with n >= 1, got {A.shape}.")
     if gradient == "lower":
-        # Reading the lower triangle is a linear map; its adjoint is the convention.
+        # Reading the lower triangle is a linear map; its adjoint gives the convention.
         strict = tf.linalg.band_part(A, -1, 0) - tf.linalg.band_part(A, 0, 0)
         diagonal = tf.linalg.band_part(A, 0, 0)
         diagonal = (diagonal + tf.linalg.adjoint(diagonal)) / 2

@@ -21,17 +21,17 @@ from eigenfit.tensors.validation import (
 
 
 class FitArguments(NamedTuple):
-    """What the program of a fit takes."""
+    """Arguments of the program of a fit."""
 
-    batch: tf.TensorShape | tf.Tensor  # the batch shape of the caller
+    batch: tf.TensorShape | tf.Tensor  # batch shape of the caller's arguments
     # Initial, targets, tolerance, max_steps; with one batch dimension, or none for a
     # batch shape of rank 0.
     values: list[tf.Tensor]
-    followed: tf.Tensor | None  # the targets as a tape knows them, if it may
-    distinct: bool  # whether it is known that no member has equal targets
+    followed: tf.Tensor | None  # the targets as a tape watches them, if it may
+    distinct: bool  # whether it is certain that no member has equal targets
 
     def flat(self) -> list[tf.Tensor]:
-        """Gives the values with one batch dimension."""
+        """Returns the values with one batch dimension."""
         if batch_rank(self.batch):
             return self.values
         return [tf.expand_dims(x, 0) for x in self.values]
@@ -42,7 +42,7 @@ def fit_arguments(
 ) -> FitArguments:
     """Prepares the arguments of `Solver.fit`.
 
-    Whatever has a value now is checked and broadcast in NumPy: a handful of eager
+    Values known before tracing are checked and broadcast in NumPy: a handful of eager
     operations would cost more than a small fit.
 
     Raises:
@@ -96,7 +96,7 @@ def fit_arguments(
 
 
 def _all_differ(targets: np.ndarray) -> bool:
-    # Of the members that can be fitted: what others hold changes nothing.
+    # Only members that can be fitted count: the values of others do not matter.
     t = np.sort(targets, axis=-1)
     equal = (t[..., 1:] == t[..., :-1]).any(axis=-1)
     return not (equal & np.isfinite(t).all(axis=-1)).any()

@@ -1,4 +1,4 @@
-"""A fit in compiled chunks: for progress and history, and to let members leave."""
+"""A fit in compiled chunks: for progress, history, and dropping finished members."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eigenfit.fitting.programs import Programs
 from eigenfit.fitting.recording import Recorder
 from eigenfit.results import RUNNING, History, Progress
 
-_SECONDS = 0.25  # wanted duration of a chunk: often enough to look alive
+_SECONDS = 0.25  # wanted duration of a chunk: short enough to look alive
 
 
 def run_in_chunks(
@@ -35,11 +35,11 @@ def run_in_chunks(
     """Runs a fit, returning to Python between chunks if there is a `progress`.
 
     Args:
-        programs: Of the solver.
-        mode: How to run.
+        programs: Programs of the solver.
+        mode: Mode to run them in.
         arguments: Initial, targets, tolerance, max_steps, batch-major.
         record_every: Steps between snapshots.
-        capacity: Number of snapshots, even; 0 for none.
+        capacity: Most snapshots kept, even; 0 for none.
         progress: Called after each chunk.
 
     Returns:
@@ -48,7 +48,7 @@ def run_in_chunks(
     begin, advance, _ = (x.variant(mode) for x in programs.chunked(capacity))
     run = begin(*arguments, tf.constant(record_every))
     limit = int(tf.reduce_max(tf.concat([arguments[3], [0]], axis=0)))
-    none = tf.constant(0)  # running members at which to stop
+    none = tf.constant(0)  # number of running members at which to stop
     if progress is None:
         return advance(run, *arguments[1:], tf.constant(limit), none)
     chunk = 1
@@ -75,14 +75,14 @@ def run_in_chunks(
 
 
 def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -> Run:
-    """Runs a fit in batches of 2^k members, fewer each time half of them have ended.
+    """Runs a fit in batches of 2^k members, halved each time half of them have ended.
 
     The shapes of a program compiled by XLA are fixed. With sizes that are powers of
-    two it is compiled at most once for each, whatever the batches that come.
+    two it is compiled at most once for each, whatever batches are fitted.
 
     Args:
-        programs: Of the solver.
-        mode: How to run.
+        programs: Programs of the solver.
+        mode: Mode to run them in.
         arguments: Initial, targets, tolerance, max_steps, batch-major.
 
     Returns:
@@ -97,7 +97,7 @@ def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -
         if not running.size:
             return whole._replace(step=step, members=members)
         size = 1 << (len(running) - 1).bit_length()
-        # Filled up with copies of a member, which come out alike.
+        # Filled up with copies of members, which give identical results.
         index = tf.constant(np.resize(running, size))
         part = whole._replace(
             step=step,
@@ -111,7 +111,7 @@ def run_in_buckets(programs: Programs, mode: Mode, arguments: list[tf.Tensor]) -
 
 
 def history_of(run: Run) -> History:
-    """Reads the snapshots of a run, the end of the fit being the last one.
+    """Reads the snapshots of a run; the last one is the end of the fit.
 
     All members share the steps of the one that has run longest.
 
@@ -124,7 +124,7 @@ def history_of(run: Run) -> History:
     stride = tf.reduce_max(recorder.stride)
     size = tf.reduce_max(tf.where(recorder.stride == stride, recorder.size, 0))
     steps = tf.range(size) * stride
-    # Where a member has none any more, there is its end.
+    # Beyond a member's last snapshot its end is used.
     place = steps // recorder.stride[:, tf.newaxis]
     if int(steps[-1]) != int(run.step):
         steps = tf.concat([steps, run.step[tf.newaxis]], axis=0)

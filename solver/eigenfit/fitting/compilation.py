@@ -1,4 +1,4 @@
-"""One function, compiled lazily in each of the ways it may run."""
+"""One function, compiled lazily in each mode in which it may run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Compiled:
     """A pure function with a fixed input signature, traced at most once per mode.
 
     Args:
-        function: To compile.
+        function: The function to compile.
         signature: Nests of `tf.TensorSpec`, one for each argument.
         small: Whether the operations are so small that one thread runs them faster.
 
     Attributes:
-        signature: The same.
+        signature: The `signature` given.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Compiled:
         self._lock = threading.RLock()
 
     def variant(self, mode: Mode) -> Callable[..., Any]:
-        """Gives the function as it runs in a mode.
+        """Returns the variant of the function that runs in a mode.
 
         Inside a function that XLA compiles, "graph" becomes "xla" as well, so that
         the eigensolver is the one made for it.
@@ -68,8 +68,8 @@ class Compiled:
                 jit_compile=mode == "xla",
                 autograph=False,
             )
-            # The concrete function: a solver each for many problems is no retracing
-            # that TensorFlow should warn of.
+            # The concrete function: TensorFlow should not warn of retracing when many
+            # problems have a solver each.
             with tf.experimental.function_executor_type(self._executor(mode)):
                 self._concrete[mode] = compiled.get_concrete_function()  # type: ignore[attr-defined]
         return self._concrete[mode]
@@ -82,11 +82,11 @@ class Compiled:
         No gradient tape may watch them.
 
         Args:
-            mode: Of the variant.
-            arguments: A tensor each, or where it is a nest the tuple of its tensors.
+            mode: Mode of the variant.
+            arguments: A tensor for each argument, or the tuple of tensors of a nest.
 
         Returns:
-            The results in the same way.
+            The results in the same form.
         """
         if tf.executing_eagerly() and mode != "eager":
             with self._lock:
@@ -107,7 +107,7 @@ class Compiled:
         leaves = [_leaves(x) for x in function.structured_outputs]
         sizes = [len(x) if isinstance(x, tuple) else None for x in leaves]
         if mode == "xla":
-            # What is to be compiled says so where it is called from a graph.
+            # XLA compiles a function only when it is called from a graph.
             inner = function
             function = tf.function(
                 lambda *x: inner(*x), input_signature=self.signature, autograph=False

@@ -1,4 +1,4 @@
-"""The derivative of a solution by its targets, from the solution alone."""
+"""The derivative of a solution with respect to its targets, from the solution alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eigenfit.problem.problem import Problem
 from eigenfit.results import Result
 
 _CHANGE = 0.1
-"""Part of a singular value by which it may change on the last way to a solution."""
+"""Fraction by which a singular value may change on the last step to a solution."""
 
 
 def follow_targets(
@@ -34,32 +34,32 @@ def follow_targets(
     """Makes the answer of a fit differentiable by its targets.
 
     With the residual R, its derivatives J by the parameters and B by the targets, and
-    half the gradient `g = J^T R` of the loss, the implicit function theorem says at a
+    half the gradient `g = J^T R` of the loss, the implicit function theorem gives at a
     minimum `(dg/dr) dr = -(dg/dt) dt`, whatever the method did and however many steps
-    it took. `dg/dr` is half the exact Hessian; `dg/dt` is `J^T B` and, where values
+    it took. `dg/dr` is half the exact Hessian; `dg/dt` is `J^T B` plus, where values
     depend on their targets, `(dJ/dt)^T R`. Priors are rows of R.
 
     A parameter that its bound holds back does not move, and the others move as if it
     were fixed. Where the targets are met by as many parameters or more, `dr` is the
-    shortest one, in scaled parameters, that meets the moved targets, and all parameters
-    on a bound stay there. A direction on which the residual does not depend, at the
-    solution and near it, is not moved along.
+    shortest step, in scaled parameters, that meets the moved targets, and all
+    parameters on a bound stay there. There is no motion along a direction on which the
+    residual does not depend, at the solution and near it.
 
-    At targets that coincide it is the derivative of one branch of solutions: the one
-    whose eigenvectors the answer has.
+    At coinciding targets this is the derivative of one branch of solutions: the one
+    that has the eigenvectors of the answer.
 
     Args:
-        problem: What was fitted.
-        method: That fitted it.
+        problem: The problem that was fitted.
+        method: The method that fitted it.
         initial: `[b, p]`, held constant; here and below `b` may be missing.
         targets: `[b, m]`.
         answer: Parameters, matrix, eigenvalues, loss, number of steps, result.
 
     Returns:
-        The same tensors. The derivative is NaN, and so are second derivatives, for
-        members that ended neither `converged` nor at a `minimum` nor `stationary`, and
-        for those where it is not known: the Hessian is singular, a multiplier of a
-        bound vanishes, levels make a kink.
+        The tensors of `answer`. Second derivatives are NaN. So is the derivative for
+        members that ended neither `converged` nor at a `minimum` nor `stationary`, or
+        where it is unknown: the Hessian is singular, a multiplier of a bound vanishes,
+        or levels make a kink.
     """
     flat = tf.nest.flatten(answer)
 
@@ -104,7 +104,7 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
         r_bar += tf.linalg.matvec(levels, w_bar, transpose_a=True)
         here = _Solution(own, point, targets, result == Result.converged)
         by_targets = here.pull(r_bar, only_met=method.is_direct)
-        # The loss is stationary in r: only its own targets move it.
+        # The loss is stationary in r: only its explicit dependence on targets counts.
         B = own.target_jacobian_at(point)
         by_loss = 2 * tf.linalg.matvec(B, point.residual, transpose_a=True)
         by_loss *= (unit * unit * loss_bar)[:, tf.newaxis]
@@ -123,10 +123,10 @@ class _Solution:
     """A solution, in parameters scaled by the columns of its Jacobian.
 
     Args:
-        problem: In the unit of its residual.
-        point: `[b, ...]`.
+        problem: The problem in the unit of its residual.
+        point: `[b, ...]`, its evaluation at the solution.
         targets: `[b, m]`.
-        met: `[b]`, whether targets are met, so that the residual is zero.
+        met: `[b]` bool, whether targets are met, so that the residual is zero.
     """
 
     def __init__(
@@ -138,11 +138,11 @@ class _Solution:
         self.met = met
         J = problem.jacobian_at(point)
         self.lengths = lengths(problem, point)
-        # A column of rounding noise is none.
+        # A column that is only rounding noise counts as zero.
         noise = 1e3 * epsilon(J.dtype)
         size = tf.sqrt(steps.squared_columns(J)) * self.lengths
         idle = size <= noise * tf.reduce_max(size, axis=-1, keepdims=True)
-        idle &= self.lengths > 0  # Priors may see what no matrix does.
+        idle &= self.lengths > 0  # Priors may depend on what no matrix depends on.
         J = tf.where(idle[:, tf.newaxis, :], tf.zeros_like(J), J)
         self.norms = steps.roots(steps.initial_scale(problem, J))
         self.J = J / self.norms[:, tf.newaxis, :]
@@ -151,7 +151,7 @@ class _Solution:
     def pull(self, r_bar: tf.Tensor, only_met: bool) -> tf.Tensor:
         """Applies the adjoint of dt -> dr: `[b, m]` from `[b, p]`."""
         s_bar = r_bar / self.norms
-        # Nothing is asked of a member without upstream.
+        # Nothing is needed for a member without an upstream gradient.
         quiet = tf.reduce_all((s_bar == 0) | self.held, axis=-1)
         s_bar *= tf.cast(self.free, s_bar.dtype)
         J = self.J * tf.cast(self.free, s_bar.dtype)[:, tf.newaxis, :]
@@ -203,8 +203,8 @@ class _Solution:
     def _is_reached(
         self, J: tf.Tensor, factors: Factors, transposed: bool = False
     ) -> tf.Tensor:
-        # Whether J stays what it is on the way that the residual leaves: [b]. At a
-        # double root it halves with each step, however small it has become. Factors
+        # Whether J hardly changes over the step that the residual still asks for: [b].
+        # At a double root J halves with each step, however small it has become. Factors
         # are those of J, or of its transpose.
         problem, point = self.problem, self.point
         zero = tf.zeros_like(point.loss)
@@ -231,7 +231,8 @@ class _Solution:
         H *= free[:, tf.newaxis, :] * free[:, :, tf.newaxis]
         differenced = self.problem.has_modes
         least = epsilon(H.dtype) ** (0.4 if differenced else 0.6)
-        # What J does not see is a family of solutions, unless it does nearby.
+        # A direction that J does not see is a family of solutions, unless J sees it
+        # nearby.
         flat = ~factors.inside & ~rises[:, tf.newaxis]
         held = tf.linalg.diag(1 - free)
         x, regular = restricted_inverse(H, held, factors.V, flat, s_bar, least)
@@ -239,8 +240,8 @@ class _Solution:
         return _Pull(x * free, regular & reached)
 
     def _bounds(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        # Which parameters are on no bound [b, p]; which are surely held there [b, p];
-        # of which members the others on bounds need not move [b].
+        # Parameters on no bound [b, p]; parameters surely held on theirs [b, p]; and
+        # members whose other parameters on bounds need not move [b].
         at = self.problem.on_bounds(self.point.parameters)
         if self.problem.bounds is None:
             return at == 0, at != 0, tf.ones_like(self.met)
@@ -261,7 +262,7 @@ class _Solution:
         return free, strong, ~tf.reduce_any(weak, axis=-1) | enough
 
     def _rises(self, rank: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
-        # Whether the rank of J is larger nearby, of members where it is low: [b].
+        # Whether the rank of J is larger nearby, for members where it is low: [b].
         def look() -> tf.Tensor:
             problem, r = self.problem, self.point.parameters
             p = problem.num_parameters

@@ -28,43 +28,43 @@ WORTH_COMPACTING = 32
 
 
 class Limits(NamedTuple):
-    """When members end, as the caller says it."""
+    """When members end, as given by the caller."""
 
     tolerance: tf.Tensor  # [b] loss at which a member has converged; 0 for the default
     max_steps: tf.Tensor  # [b] int32
 
 
 class Scales(NamedTuple):
-    """What is small for each member; the loop measures residuals in its unit."""
+    """Scales of each member; the loop measures residuals in its unit."""
 
-    unit: tf.Tensor  # [b] of residuals: the largest natural size of one
+    unit: tf.Tensor  # [b] unit of residuals: their largest natural size
     size: tf.Tensor  # [b] smallest natural size of an observation, in this unit
 
 
 class Members(NamedTuple):
-    """What is kept of each member; every tensor has the batch dimension first."""
+    """What is kept for each member; every tensor has the batch dimension first."""
 
-    state: Any  # of the method; goes on changing after a member has ended
+    state: Any  # state of the method; goes on changing after a member has ended
     answer: Point  # frozen when a member has ended
     num_steps: tf.Tensor  # [b] int32
     result: tf.Tensor  # [b] int32, a Result or RUNNING
 
 
 class Data(NamedTuple):
-    """What a step needs to know of the members besides themselves."""
+    """What a step needs to know about the members besides their state."""
 
     targets: tf.Tensor  # [b, m]
     limits: Limits
-    unit: tf.Tensor  # [b] of residuals
-    enough: tf.Tensor  # [b] norm of a residual at which a member has converged, in it
-    weights: tf.Tensor | tuple[()] = ()  # [b, m], where members have their own
+    unit: tf.Tensor  # [b] unit of residuals
+    enough: tf.Tensor  # [b] residual norm at which a member has converged, in `unit`
+    weights: tf.Tensor | tuple[()] = ()  # [b, m] if members have their own
 
 
 class Run(NamedTuple):
-    """A fit that can be advanced, looked at and advanced further."""
+    """A fit that can be advanced, inspected and advanced further."""
 
     step: tf.Tensor  # [] int32, steps of the member that has run longest
-    members: Members  # their losses in squares of the unit
+    members: Members  # with losses in squares of the unit
     scales: Any  # Scales; () inside the loop
     recorder: Recorder | tuple[()]  # () when nothing is recorded
 
@@ -82,14 +82,14 @@ def begin(
     """Evaluates the start and sorts out members that have already ended.
 
     Args:
-        problem: What is fitted.
-        method: How a step is made.
-        initial: `[b, p]`.
+        problem: The problem to fit.
+        method: The method that makes the steps.
+        initial: `[b, p]`, start of each member.
         targets: `[b, m]`.
         limits: When members end.
         record_every: `[]` int32, steps between snapshots; None for no history.
-        record_limit: Even number of snapshots kept at most.
-        recorded: Fields of a `Point` that they keep.
+        record_limit: Most snapshots kept; even.
+        recorded: Fields of a `Point` kept in snapshots.
 
     Returns:
         The run before its first step.
@@ -119,22 +119,22 @@ def advance(
     until: tf.Tensor,
     enough: tf.Tensor | int = 0,
 ) -> Run:
-    """Makes steps.
+    """Makes steps until members end or a limit is reached.
 
-    Members that have ended are taken out of the loop each time their number has
+    Members that have ended leave the loop each time the number of running ones has
     halved; not under XLA, whose shapes are fixed, nor while a history is recorded.
 
     Args:
-        problem: What is fitted.
-        method: How a step is made.
-        run: From `begin` or `advance`.
+        problem: The problem to fit.
+        method: The method that makes the steps.
+        run: Result of `begin` or `advance`.
         targets: `[b, m]`.
         limits: When members end.
         until: `[]` int32, number of steps of the run at which to stop.
         enough: `[]` int32, number of running members at which to stop.
 
     Returns:
-        The run, in the order of its members.
+        The run, its members in their order.
     """
     _, targets = sanitise(run.members.result != Result.invalid_input, None, targets)
     data = data_of(problem, targets, limits, run.scales)
@@ -186,15 +186,15 @@ def advance(
 
 
 def losses(run: Run) -> tf.Tensor:
-    """Gives the losses of the members in the unit of the targets, `[b]`."""
+    """Returns the losses of the members in the unit of the targets, `[b]`."""
     return run.members.answer.loss * run.scales.unit * run.scales.unit
 
 
 def snapshots(run: Run) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Gives what was recorded, losses in the unit of the targets, NaN of bad input.
+    """Returns the snapshots: losses in the unit of the targets, NaN for invalid input.
 
     Returns:
-        The steps `[b, h]` int32, and fields of a `Point` at these, `[b, h, ...]` each.
+        The steps `[b, h]` int32, and fields of a `Point` there, `[b, h, ...]` each.
     """
     assert isinstance(run.recorder, Recorder)
     members = run.members
@@ -206,12 +206,12 @@ def snapshots(run: Run) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
 
 
 def gather(nest: T, index: tf.Tensor) -> T:
-    """Takes the members with numbers `index` `[c]`."""
+    """Takes the members numbered `index`, `[c]`."""
     return tf.nest.map_structure(lambda x: tf.gather(x, index), nest)
 
 
 def scatter(nest: T, index: tf.Tensor, part: T) -> T:
-    """Puts members back in the places `index` `[c]`."""
+    """Puts members back in the places `index`, `[c]`."""
     at = index[:, tf.newaxis]
     return tf.nest.map_structure(
         lambda x, y: tf.tensor_scatter_nd_update(x, at, y), nest, part
@@ -235,7 +235,7 @@ def _iterate(
     until: tf.Tensor,
     enough: tf.Tensor | int,
 ) -> Run:
-    # Here, where the loop need not do it at each step.
+    # Here, so that the loop need not do it in every step.
     problem = problem.in_unit(data.unit, data.weights)
 
     def unfinished(run: Run) -> tf.Tensor:
@@ -279,7 +279,7 @@ def _take_step(
 def is_valid(
     problem: Problem, initial: tf.Tensor, targets: tf.Tensor, limits: Limits
 ) -> tf.Tensor:
-    """Says which members can be fitted: `[b]`."""
+    """Returns which members can be fitted: `[b]`."""
     valid = tf.reduce_all(tf.math.is_finite(initial), axis=-1)
     valid &= tf.reduce_all(tf.math.is_finite(targets), axis=-1)
     valid &= problem.ordered(targets) & problem.inside(initial)
@@ -289,7 +289,7 @@ def is_valid(
 def sanitise(
     valid: tf.Tensor, initial: tf.Tensor | None, targets: tf.Tensor
 ) -> tuple[Any, tf.Tensor]:
-    """Puts zeros in the place of invalid input; such members never run."""
+    """Replaces invalid input by zeros; such members never run."""
     zero = tf.zeros_like(targets)
     targets = select(valid, targets, zero)
     if initial is not None:
@@ -298,12 +298,12 @@ def sanitise(
 
 
 def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scales:
-    """Measures problems by their targets, and where these are 0 by their starts."""
+    """Measures members by their targets, and where these are 0 by their starts."""
     unit, _ = problem.natural_size(initial, targets)
     sizes = problem.in_unit(unit).sizes_of_parts(initial, targets)
     if sizes.shape[-1] == 1:
         return Scales(unit, sizes[..., 0])
-    # What has no weight has no size.
+    # An observation without weight has no size.
     size = tf.reduce_min(tf.where(sizes > 0, sizes, sizes.dtype.max), axis=-1)
     return Scales(unit, tf.where(size < sizes.dtype.max, size, tf.zeros_like(size)))
 
@@ -311,7 +311,7 @@ def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scale
 def data_of(
     problem: Problem, targets: tf.Tensor, limits: Limits, scales: Scales
 ) -> Data:
-    """Collects what steps need, with the norm of a residual that is none."""
+    """Collects what steps need, with the residual norm that counts as converged."""
     asked = tf.sqrt(limits.tolerance) / scales.unit
     relative = relative_tolerance(problem, scales.size, scales.unit)
     enough = tf.where(limits.tolerance > 0, asked, relative)
@@ -319,7 +319,7 @@ def data_of(
 
 
 def is_finite(answer: Point) -> tf.Tensor:
-    """Says which members have a finite answer: `[b]`."""
+    """Returns which members have a finite answer: `[b]`."""
     finite = tf.math.is_finite(answer.loss)
     finite &= tf.reduce_all(tf.math.is_finite(answer.parameters), axis=-1)
     return finite & tf.reduce_all(tf.math.is_finite(answer.eigenvalues), axis=-1)
@@ -328,22 +328,22 @@ def is_finite(answer: Point) -> tf.Tensor:
 def classify(
     problem: Problem, answer: Point, data: Data, num_steps: tf.Tensor
 ) -> tf.Tensor:
-    """Says which members have converged or met their limit: `[b]` int32."""
+    """Returns which members have converged or met their limit: `[b]` int32."""
     over = num_steps >= data.limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
     norm = tf.sqrt(answer.loss)
     rounding = problem.rounding(answer.eigenvalues, data.targets)
-    # A loss below a tolerance by luck alone is none.
+    # A loss below the tolerance does not count if rounding may exceed the tolerance.
     sure = (data.limits.tolerance == 0) | (rounding <= data.enough) | (norm == 0)
     met = (norm <= data.enough) & sure
     return tf.where(met, int(Result.converged), result)
 
 
 def relative_tolerance(problem: Problem, size: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
-    """Gives the norm of a residual that is none by default, for its natural size.
+    """Returns the default residual norm for convergence, given its natural size.
 
-    Both are in the unit. Errors ask for more than large levels do: residuals are in
-    units of them.
+    Both are in `unit`. With standard deviations or priors residuals are measured in
+    these, so that the norm is also limited to a small fraction of them.
     """
     rtol = _RTOL[size.dtype]
     if problem.has_errors:

@@ -1,7 +1,7 @@
 """A single fit as far as good steps lead.
 
-A loop of these alone carries little and is traced quickly. Where a step is not good it
-hands over to the whole method, which goes on as if it had made those steps itself.
+A loop of good steps alone carries little state and is traced quickly. When a step is
+not good, the whole method takes over as if it had made those steps itself.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from eigenfit.tensors.batching import select
 
 
 class Opened(NamedTuple):
-    """What it takes to go on."""
+    """What `resume` needs to go on."""
 
     origin: first_burst.Origin
     burst: first_burst.FirstBurst
 
 
 def opens(method: AbstractMethod) -> bool:
-    """Says whether a method begins with a burst that can be run by itself."""
+    """Returns whether a method begins with a burst that can run by itself."""
     return isinstance(method, Alternating) and method.begins_with_newton
 
 
@@ -39,15 +39,15 @@ def advance(
     """Makes Newton steps of a batch of one while each lowers the loss well.
 
     Args:
-        problem: What is fitted.
-        method: For which `opens` is true.
-        initial: `[1, p]`.
+        problem: The problem to fit.
+        method: A method for which `opens` is true.
+        initial: `[1, p]`, the start.
         targets: `[1, m]`.
         limits: When members end.
 
     Returns:
-        The run without a state of the method, and what `resume` needs where the
-        result is `RUNNING`.
+        The run, without a state of the method, and what `resume` needs if the result
+        is `RUNNING`.
     """
     run = loop.begin(problem, method, initial, targets, limits)
     members = run.members
@@ -75,11 +75,11 @@ def advance(
 
 
 def resume(run: loop.Run, opened: Opened) -> loop.Run:
-    """Gives the run that the whole method would have made of the same steps.
+    """Returns the run that the whole method would have reached by the same steps.
 
     Args:
-        run: From `advance`, not ended.
-        opened: From `advance`.
+        run: Run from `advance` that has not ended.
+        opened: The other result of `advance`.
     """
     state = first_burst.go_on(*opened)
     return run._replace(members=run.members._replace(state=state))

@@ -1,7 +1,7 @@
 """The programs of a solver: pure functions and their signatures.
 
-Each takes and gives tensors with one batch dimension of unknown size, so that one
-trace serves every batch. What is compiled for Python is what is exported.
+Each takes and returns tensors with one batch dimension of unknown size, so that one
+trace serves every batch. Exports contain the same programs that Python runs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import inside_xla
 
 _FEW_LEVELS = 64
-"""Number of levels up to which one thread runs the operations of a single fit."""
+"""Most levels for which one thread runs the operations of a single fit."""
 
 
 _TRACED = 64
-"""Snapshots of a traced fit at most, besides its end; even."""
+"""Most snapshots of a traced fit, besides its end; even."""
 
 MOST_TRACED = 144
-"""Parameters, or entries of a matrix, up to which a trace has them."""
+"""Most parameters, or entries of a matrix, that a trace contains."""
 
 _HISTORY = ("loss", "eigenvalues")
 
@@ -39,16 +39,16 @@ class Gradient(NamedTuple):
     """What `Solver.gradient` returns."""
 
     loss: tf.Tensor  # [...]
-    gradient: tf.Tensor  # [..., p] of the loss by the parameters
+    gradient: tf.Tensor  # [..., p], of the loss by the parameters
     eigenvalues: tf.Tensor  # [..., n], ascending
 
 
 class Programs:
-    """Builds the programs of a problem and a method, each when it is first asked for.
+    """Builds the programs of a problem and a method, each when first asked for.
 
     Args:
-        problem: What is fitted.
-        method: How a step is made.
+        problem: The problem to fit.
+        method: The method that makes the steps.
     """
 
     def __init__(self, problem: Problem, method: AbstractMethod) -> None:
@@ -72,9 +72,10 @@ class Programs:
 
     @cached_property
     def distinct(self) -> Programs:
-        """Those for members without equal targets, or these; for calls from Python.
+        """The programs for members without equal targets; for calls from Python.
 
-        A branch in the body of a loop takes a seventh of the time of a small fit.
+        They avoid a branch in the loop, which takes a seventh of the time of a small
+        fit. These programs themselves if the method gains nothing.
         """
         method = self.method.for_distinct_targets(self.problem)
         same = method is self.method
@@ -97,12 +98,12 @@ class Programs:
 
     @cached_property
     def weighted_fit(self) -> Compiled:
-        """The same with weights `[b, m]` of each member, after its targets.
+        """As `fit`, with weights `[b, m]` for each member after its targets.
 
         A member with a weight that is not positive is invalid.
 
         Raises:
-            ValueError: If the method minimises no weighted squares.
+            ValueError: If the method cannot minimise weighted squares.
         """
 
         def fit(
@@ -125,7 +126,7 @@ class Programs:
 
     @cached_property
     def trace(self) -> Compiled:
-        """The same -> fields of `Solution`, and snapshots by name, `[b, h, ...]` each.
+        """As `fit`, with snapshots by name, `[b, h, ...]` each, after the fields.
 
         These are evenly spaced up to the end of the member, which is repeated. Members
         do not leave the loop while they are recorded, so that batches take longer.
@@ -161,7 +162,7 @@ class Programs:
 
     @cached_property
     def search(self) -> Compiled:
-        """The same without the verdict, whose place its unit of residuals takes.
+        """As `fit`, without the verdict, and with the unit of residuals at the end.
 
         Tracing the verdict takes as long as the rest, and many fits need none: where
         Python can look at the results, `verdict` is a program of its own.
@@ -184,10 +185,10 @@ class Programs:
 
     @cached_property
     def open_one(self) -> Compiled:
-        """The good steps that `search_one` begins with, where its method has some.
+        """The good steps that `search_one` begins with, if its method has some.
 
-        Fields of `Solution` and unit, then the run and what `resume_one` needs where
-        the result is `RUNNING`.
+        Returns the fields of `Solution` and the unit, then the run and what
+        `resume_one` needs if the result is `RUNNING`.
         """
 
         def open_one(*arguments: tf.Tensor) -> tuple[Any, ...]:
@@ -202,7 +203,7 @@ class Programs:
 
     @cached_property
     def resume_one(self) -> Compiled:
-        """Arguments of `open_one`, run, what else it gave -> as `search_one`."""
+        """Arguments of `open_one` and its last two results -> as `search_one`."""
 
         def resume_one(*arguments: Any) -> tuple[tf.Tensor, ...]:
             *given, run, opened = arguments
@@ -222,10 +223,10 @@ class Programs:
 
     @cached_property
     def search_one(self) -> Compiled:
-        """The same without a batch dimension.
+        """As `search`, without a batch dimension.
 
-        That it is a batch of one is known when tracing, which halves the time of a
-        step in graph mode: no operation asks for a size, and no member leaves.
+        Tracing knows that it is a batch of one, which halves the time of a step in
+        graph mode: no operation asks for a size, and no member leaves the loop.
         """
 
         def search_one(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -236,7 +237,7 @@ class Programs:
         return self._of_one(search_one)
 
     def fit_one(self, mode: Mode, arguments: list[tf.Tensor]) -> list[Any]:
-        """Calls `search_one`, in two parts where the first is mostly enough."""
+        """Calls `search_one`, in two parts where the first usually suffices."""
         if not (tf.executing_eagerly() and opening.opens(self.method)):
             return self.search_one.call(mode, arguments)
         *fields, result, unit, run, opened = self.open_one.call(mode, arguments)
@@ -311,7 +312,7 @@ class Programs:
         """The fit in three programs: begin, advance, finish.
 
         Args:
-            capacity: Number of snapshots, even; 0 for a fit without history.
+            capacity: Most snapshots kept, even; 0 for a fit without history.
         """
         if capacity in self._chunked:
             return self._chunked[capacity]
@@ -370,7 +371,7 @@ class Programs:
     def _judged(
         self, found: Sequence[tf.Tensor], targets: tf.Tensor, tolerance: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Puts the verdict in the place of the unit that a search gives."""
+        """Applies the verdict to the result of a search and drops its unit."""
         *fields, result, unit = found
         # One trace serves all programs in graph mode.
         is_part = tf.executing_eagerly() or inside_xla()
@@ -378,9 +379,9 @@ class Programs:
         return *fields, program(fields[0], targets, unit, tolerance, result)
 
     def _answer(self, run: loop.Run, initial: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Gives the fields of `Solution`, NaN where nothing was computed, and the unit.
+        """Returns the fields of `Solution` and the unit.
 
-        The result is as the loop left it.
+        They are NaN where nothing was computed; the result is as the loop left it.
         """
         point, result = run.members.answer, run.members.result
         matrix = self.problem.matrix(point.parameters)
@@ -392,5 +393,5 @@ class Programs:
         matrix, eigenvalues, loss = select(started, computed, nothing)
         parameters = select(started, point.parameters, initial)
         fields = (parameters, matrix, eigenvalues, loss, run.members.num_steps, result)
-        # The loop has no derivative by its input: None is better than a wrong one.
+        # The loop has no derivative by its input: none is better than a wrong one.
         return tf.nest.map_structure(tf.stop_gradient, (*fields, run.scales.unit))

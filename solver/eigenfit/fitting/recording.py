@@ -13,7 +13,7 @@ from eigenfit.tensors.batching import select
 class Recorder(NamedTuple):
     """Snapshots in buffers of fixed size c, thinned when they are full.
 
-    Those of a member stop when it ends: they do not depend on the others.
+    The snapshots of a member stop when it ends, so they do not depend on the others.
     """
 
     stride: tf.Tensor  # [b] int32, steps between snapshots
@@ -28,9 +28,9 @@ def start(
 
     Args:
         stride: `[]` int32, steps between snapshots.
-        capacity: Even number of snapshots kept at most.
+        capacity: Most snapshots kept; even.
         point: Where the run begins.
-        fields: Names of what is kept of a point.
+        fields: Names of the fields of a point to keep.
     """
 
     def buffer(x: tf.Tensor) -> tf.Tensor:
@@ -52,11 +52,11 @@ def record_when_due(
     """Takes a snapshot if a step is a multiple of the stride.
 
     Args:
-        recorder: What was recorded before.
-        step: `[]` int32.
-        running: `[b]` bool, members that have not ended. All have the same stride, and
-            none has a larger one.
-        point: Where the members are.
+        recorder: Snapshots so far.
+        step: `[]` int32, number of the step.
+        running: `[b]` bool, members that have not ended. They all have the same
+            stride, the largest of all members.
+        point: Where the members are now.
     """
     due = step % tf.reduce_max(recorder.stride) == 0
     return tf.cond(due, lambda: _record(recorder, running, point), lambda: recorder)
@@ -65,15 +65,15 @@ def record_when_due(
 def snapshots(
     recorder: Recorder, num_steps: tf.Tensor, end: Point
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Reads what was recorded, filled up with the end of each member.
+    """Reads the snapshots, filled up with the end of each member.
 
     Args:
-        recorder: Of a run that has ended.
-        num_steps: `[b]` int32.
+        recorder: Recorder of a run that has ended.
+        num_steps: `[b]` int32, steps of each member.
         end: Where the members ended.
 
     Returns:
-        The steps `[b, c + 1]` int32, and the fields at these, `[b, c + 1, ...]` each.
+        The steps `[b, c + 1]` int32, and the fields there, `[b, c + 1, ...]` each.
     """
     capacity = next(iter(recorder.values.values())).shape[0]
     place = tf.range(capacity + 1)
@@ -91,7 +91,7 @@ def snapshots(
 
 
 def _record(recorder: Recorder, running: tf.Tensor, point: Point) -> Recorder:
-    """Takes a snapshot; from full buffers every second one is dropped first.
+    """Takes a snapshot; full buffers first drop every second one.
 
     The capacity is even, so that the snapshots stay evenly spaced from step 0 on.
     """
@@ -111,7 +111,7 @@ def _record(recorder: Recorder, running: tf.Tensor, point: Point) -> Recorder:
     full = tf.reduce_any(running & (recorder.size >= capacity))
     recorder = tf.cond(full, thin, lambda: recorder)
     at = tf.reduce_max(tf.where(running, recorder.size, 0))
-    # Nothing can be put where there are no members.
+    # An empty batch has no members to record.
     number = tf.minimum(tf.size(running), 1)
     places = tf.fill([number, 1], at)
 

@@ -1,4 +1,4 @@
-"""The compiled functions that people call."""
+"""The solver: the compiled functions that users call."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Solver(tf.Module):
 
     Args:
         problem: Structure and observation.
-        method: How a step is made, or the name of a method with default options, such
-            as `"levenberg-marquardt"`. `"auto"`: the closed form where there is one,
-            else `Alternating`, which descends first where there are fewer parameters
-            than targets.
+        method: The method that makes the steps, or its name for default options, such
+            as `"levenberg-marquardt"`. `"auto"` takes the closed form if there is one,
+            else `Alternating`, which descends first if there are fewer parameters than
+            targets.
         compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
             of order 8 or less with a method of many steps, graph mode otherwise. XLA
-            compiles for 1 to 4 s, anew for each batch size; ask for it where one
-            solver fits thousands of single matrices of order 8 or less, or hundreds
-            of batches of order 3 or 4.
-        name: Of the module.
+            compiles for 1 to 4 s, anew for each batch size; ask for it when one solver
+            fits thousands of single matrices of order 8 or less, or hundreds of
+            batches of order 3 or 4.
+        name: Name of the `tf.Module`.
 
     Raises:
-        TypeError: If `problem` or `method` is something else.
+        TypeError: If `problem` or `method` has the wrong type.
         ValueError: If the method cannot solve the problem, or `compile` is unknown.
 
     Example:
@@ -117,23 +117,23 @@ class Solver(tf.Module):
             initial: `[..., p]`, where to start.
             targets: `[..., m]`, ascending with their levels.
             tolerance: `[...]`, positive; a member has converged when its loss is at
-                or below it. By default when the residual of each observation is at
-                or below 1e-10 (1e-5 in single precision) of what it would be if each
-                value were wrong by the largest target, or what rounding of the levels
-                hides; with standard deviations or priors also at or below 1e-6 of
+                or below it. By default, the residual of each observation must be at or
+                below 1e-10 (1e-5 in single precision) of what it would be if each
+                value were wrong by the largest target, or below the rounding of the
+                levels; with standard deviations or priors also at or below 1e-6 of
                 these. Targets that are all 0 must be met to rounding.
-            max_steps: `[...]` integer, limit for each member; the method's own by
-                default.
+            max_steps: `[...]` integer, step limit of each member; by default that of
+                the method.
             record_every: Steps between snapshots for `Solution.history`; 0 for none.
-            record_limit: Number of snapshots at most, besides the end of the fit;
-                when it is reached, every second one is dropped and the distance
-                doubled. A batch of size 0 has no history.
+            record_limit: Most snapshots kept besides the end of the fit; when it is
+                reached, every second one is dropped and their distance doubled. A
+                batch of size 0 has no history.
             progress: Called between compiled chunks of about a quarter of a second.
 
         Returns:
             The solution. A member with NaN or infinite input gets
-            `Result.invalid_input` and leaves the others alone. Gradient tapes
-            differentiate it by `targets` given as a tensor (see
+            `Result.invalid_input` and does not affect the others. Gradient tapes
+            differentiate the solution by `targets` given as a tensor (see
             `implicit.follow_targets`), not by `initial`.
 
         Raises:
@@ -191,11 +191,11 @@ class Solver(tf.Module):
         return Solution._make((*answer, history))
 
     def init(self, initial: TensorLike, targets: TensorLike) -> Any:
-        """Starts the method: the state for `step`.
+        """Starts the method and returns the state for `step`.
 
         Args:
-            initial: `[..., p]`.
-            targets: `[..., m]`.
+            initial: `[..., p]`, where to start.
+            targets: `[..., m]`, ascending with their levels.
 
         Returns:
             The method's state, a NamedTuple; `state.point` has the parameters,
@@ -207,8 +207,8 @@ class Solver(tf.Module):
         """Makes one step of the method.
 
         Args:
-            state: From `init` or `step`.
-            targets: `[..., m]`, which must broadcast to the batch of the state.
+            state: State returned by `init` or `step`.
+            targets: `[..., m]`; they must broadcast to the batch of the state.
 
         Returns:
             The new state.
@@ -235,14 +235,14 @@ class Solver(tf.Module):
 
         Returns:
             The loss `[...]`, its gradient by the parameters `[..., p]`, and the
-            eigenvalues `[..., n]`; ready for an optimiser of `tf.keras.optimizers`.
+            eigenvalues `[..., n]`; ready for an optimiser from `tf.keras.optimizers`.
         """
         return self._pointwise(
             self.programs.gradient, ("parameters", parameters), targets
         )
 
     def loss(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
-        """Computes the loss `[...]`, which gradient tapes differentiate twice.
+        """Computes the loss `[...]`, which gradient tapes can differentiate twice.
 
         Args:
             parameters: `[..., p]`.
@@ -298,7 +298,7 @@ class Solver(tf.Module):
         given = [fields[0], targets, unit, tolerance, result]
         if result.shape.rank == 0:
             given = [tf.expand_dims(x, 0) for x in given]
-        # Graph mode is soon compiled, and the matrices are decomposed once.
+        # Graph mode compiles quickly, and the matrices are decomposed only once.
         program = self.programs.verdict.variant("eager" if mode == "eager" else "graph")
         return *fields, tf.reshape(program(*given), tf.shape(result))
 

@@ -1,4 +1,4 @@
-"""The first state of a method, off the points of symmetry that it could not leave."""
+"""The first state of a method, moved off points of symmetry it could not leave."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def start(
 ) -> tuple[Any, Point]:
     """Starts a method.
 
-    Where levels coincide whose targets differ the loss has a kink: its gradient is
-    that of whatever basis the eigensolver gives, in which a direction that parts the
-    levels may be missing (a Toeplitz matrix c I has none but c). Such a member is
+    Where levels coincide whose targets differ, the loss has a kink: its gradient
+    depends on the basis the eigensolver returns, and may lack a direction that splits
+    the levels (for a Toeplitz matrix c I only c has a gradient). Such a member is
     moved by `sqrt(eps)` of the largest level or target in a fixed random direction,
-    which decides on a basis; the others start where they are.
+    which fixes a basis; the others start where they are.
 
     Args:
-        problem: What is fitted.
-        method: How a step is made.
-        initial: `[b, p]`.
+        problem: The problem to fit.
+        method: The method that makes the steps.
+        initial: `[b, p]`, start of each member.
         targets: `[b, m]`.
 
     Returns:

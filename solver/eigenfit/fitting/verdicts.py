@@ -1,4 +1,4 @@
-"""What a fit that can go no further has found."""
+"""Verdicts on fits that can go no further."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import inside_xla, where_any
 
 _NUMBERS = 2**23
-"""Numbers that the second derivatives of the members looked at together may take."""
+"""Most numbers in the second derivatives of members that are judged together."""
 
 _PROMISE = 1e-8
-"""Part of the loss that a whole step may still promise at a minimum: a ten-thousandth
-of the residual."""
+"""Fraction of the loss that a whole step may still promise at a minimum; its root is a
+ten-thousandth of the residual."""
 
 
 _STATIONARY, _STALLED = int(Result.stationary), int(Result.stalled)
 
 
 class Ended(NamedTuple):
-    """Members whose fits have ended; only floats and codes, to be gathered as one."""
+    """Members whose fits have ended; only floats and codes, gathered together."""
 
     parameters: tf.Tensor  # [b, p], where they have ended
     targets: tf.Tensor  # [b, m]
-    unit: tf.Tensor  # [b], of residuals
+    unit: tf.Tensor  # [b], unit of residuals
     tolerance: tf.Tensor  # [b], 0 for the default
     result: tf.Tensor  # [b] int32, as the loop left it
-    weights: tf.Tensor | tuple[()] = ()  # [b, m], where members have their own
+    weights: tf.Tensor | tuple[()] = ()  # [b, m] if members have their own
 
 
 def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
     """Judges the members that ended `stationary` or `stalled`.
 
-    - `converged`, if no tolerance was given and each observation is met to its size
-      or to the rounding of its levels;
+    - `converged`, if no tolerance was given and each observation is met relative to
+      its natural size or to the rounding of its levels;
     - `minimum`, if data need not be met exactly (see `Problem.is_least_squares`), a
       whole step promises to lower the loss by no more than its rounding or 1e-8 of
       it, and no curvature is negative in the directions that bounds leave free. At a
-      kink of the loss, where there is no curvature, none is;
+      kink of the loss, which has no curvature, none counts as negative;
     - `stationary`, if such a step promises no more but a curvature is negative;
-    - else `stalled`; what it was, where data should be met exactly, except that of
-      these too a member is `stationary` where a whole step promises no more.
+    - else `stalled`. Where data should be met exactly the result is kept, except that
+      a member is `stationary` if a whole step promises no more.
 
     Args:
-        problem: What was fitted.
-        ended: Its members.
+        problem: The problem that was fitted.
+        ended: Members whose fits have ended.
 
     Returns:
         The results of all members, `[b]` int32.
@@ -66,7 +66,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
 
     def some() -> tf.Tensor:
         index = tf.reshape(tf.where(asked), [-1])
-        # In parts of equal size, the last one filled up with a member of it.
+        # In parts of equal size, the last one filled up with copies of its last member.
         number = tf.minimum(_members_at_once(problem), tf.size(index))
         parts = -(-tf.size(index) // number)
         more = tf.fill([parts * number - tf.size(index)], index[-1])
@@ -87,7 +87,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
 
 
 def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
-    """Says which results of the loop are for `verdicts` to judge: `[...]` bool."""
+    """Returns which results of the loop need a verdict: `[...]` bool."""
     stalled = result == _STALLED
     ended = (result == _STATIONARY) | stalled
     if problem.is_least_squares:
@@ -97,8 +97,8 @@ def needs_verdict(problem: Problem, tolerance: Any, result: Any) -> Any:
 
 
 def _looks_for_minima(problem: Problem) -> bool:
-    # Where the scales of columns are those of the Jacobian a method cannot tell that
-    # all of it vanishes, as at the extremum of a difference.
+    # If columns are scaled by the Jacobian itself, a method cannot tell that all of it
+    # vanishes, as at the extremum of a difference.
     return problem.is_least_squares or problem.squared_norms() is None
 
 
@@ -120,7 +120,7 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
 
 
 def _is_met(problem: Problem, point: Any, ended: Ended, errors: tf.Tensor) -> tf.Tensor:
-    # Whether each observation is met by itself, and priors where there are some.
+    # Whether each observation is met by itself, and so are priors, if any.
     norms = problem.norms_of_parts(point.residual)
     sizes = problem.sizes_of_parts(point.parameters, ended.targets)
     enough = relative_tolerance(problem, sizes, ended.unit[:, tf.newaxis])
@@ -160,7 +160,7 @@ def _minima(
 
 
 def _without_noise(problem: Problem, point: Any) -> tf.Tensor:
-    # The Jacobian with zeros for columns that are rounding.
+    # The Jacobian with zeros for columns that are only rounding.
     J = problem.jacobian_at(point)
     squares = steps.squared_columns(J)
     scale = steps.initial_scale(problem, J, point)
@@ -171,8 +171,8 @@ def _without_noise(problem: Problem, point: Any) -> tf.Tensor:
 def _surely_held(
     problem: Problem, point: Any, J: tf.Tensor, squares: tf.Tensor
 ) -> tf.Tensor:
-    # Parameters on a bound that the gradient holds there: [b, p]. One on which the
-    # loss does not depend in first order may leave its bound.
+    # Parameters on a bound that the gradient holds there: [b, p]. A parameter on which
+    # the loss does not depend in first order may leave its bound.
     side = tf.cast(problem.on_bounds(point.parameters), J.dtype)
     push = -side * steps.gradient(J, point.residual)
     size = tf.sqrt(squares * point.loss[:, tf.newaxis])
@@ -184,9 +184,9 @@ def _promised(
 ) -> tf.Tensor:
     """Computes by how much a whole step may lower the loss: `[b]`.
 
-    A Newton step where curvatures are above rounding. Those of nearly collinear
-    columns are not: there the lengths of `J v` count, which do not suffer from the
-    squares. At a kink, where H is NaN, these are all there is.
+    Where curvatures exceed rounding this is a Newton step. Those of nearly collinear
+    columns do not: there the lengths of `J v` are used, which squaring does not spoil.
+    At a kink, where H is NaN, only these are available.
     """
     g = steps.gradient(J, point.residual)
     along = tf.linalg.matvec(V, g, transpose_a=True)
@@ -211,8 +211,7 @@ def _promised(
 
 def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
     H = problem.hessian_at_solution(point, targets)
-    # Levels that coincide whatever the parameters are make no kink, though the formula
-    # cannot know.
+    # Levels that coincide for all parameters make no kink, but the formula cannot tell.
     unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
     return where_any(
         unknown,

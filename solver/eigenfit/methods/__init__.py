@@ -1,4 +1,4 @@
-"""How one step is made: init, step, terminate; never a loop."""
+"""Methods, which make one step at a time: init, step, terminate; never a loop."""
 
 from eigenfit.methods.adam import Adam
 from eigenfit.methods.alternating import Alternating

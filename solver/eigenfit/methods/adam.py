@@ -25,16 +25,16 @@ class Adam(AbstractMethod):
     """Adam on the loss (Kingma & Ba, ICLR 2015, the form before section 2.1).
 
     With `a = learning_rate sqrt(1 - beta_2^k) / (1 - beta_1^k)` in step k the update
-    is `r <- r - a m / (sqrt(v) + epsilon)`, the one of `tf.keras.optimizers.Adam`. It
-    needs thousands of steps where the other methods need a few: it is here as the
-    published baseline and for losses that other methods cannot treat.
+    is `r <- r - a m / (sqrt(v) + epsilon)`, that of `tf.keras.optimizers.Adam`. It
+    needs thousands of steps where the other methods need a few: it serves as the
+    published baseline and for losses that other methods cannot handle.
 
     Args:
-        learning_rate: Upper bound of the change of a parameter in one step, roughly.
-        beta_1: Decay of the first moment.
-        beta_2: Decay of the second moment.
-        epsilon: Added to the root of the second moment.
-        name: Of the module.
+        learning_rate: Rough upper bound on the change of a parameter in one step.
+        beta_1: Decay of the first moment, in [0, 1).
+        beta_2: Decay of the second moment, in [0, 1).
+        epsilon: Added to the root of the second moment; positive.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> Adam(learning_rate=1e-2)
@@ -76,7 +76,7 @@ class Adam(AbstractMethod):
 
     def step(self, problem: Problem, state: AdamState, targets: tf.Tensor) -> AdamState:
         """Makes one update; see the base class."""
-        # `epsilon` is meant for the loss as it is.
+        # `epsilon` refers to the loss in its original unit.
         g = problem.in_own_unit(problem.gradient_at(state.point), -2)
         num_updates = state.num_updates + 1
         m = state.first_moment + (g - state.first_moment) * (1 - self.beta_1)

@@ -1,4 +1,4 @@
-"""Bursts of Newton and Levenberg-Marquardt in turn, from points of their own."""
+"""Bursts of Newton and Levenberg-Marquardt in turn, each from its own start."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from eigenfit.structures.base import positive_int
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import where_any
 
-# Even bursts are of Newton, odd ones damped. BUILD_NOTES.md has what was tried.
+# Even bursts are Newton, odd ones damped. BUILD_NOTES.md lists what was tried.
 NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
-_PATIENCE = (5, 3)  # steps in which the loss of a burst must fall by FALL at least
+_PATIENCE = (5, 3)  # steps within which a burst's loss must fall by the factor FALL
 FALL = 0.7
-_DIVERGED = 1e3  # rise of the loss at which a Newton burst is given up
+_DIVERGED = 1e3  # rise of the loss at which a Newton burst is abandoned
 INITIAL_DAMPING = 1e-2
 _LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
 _FIRST_PATIENCE = 150
-_FIRST_DAMPING = 1e-5  # where the first burst is a damped one
-_AGREEMENT = 1e-6  # relative difference of losses that are the same
-# Lengths relative to the residual at the start: of a Newton step at most, and of the
-# moves to the starts of bursts, in turn.
+_FIRST_DAMPING = 1e-5  # if the first burst is damped
+_AGREEMENT = 1e-6  # relative difference up to which losses are the same
+# Lengths relative to the residual at the start: the longest Newton step, and the moves
+# to the starts of bursts, in turn.
 LONGEST = 4.0
-_LONGEST_DAMPED = 10.0  # the same of a damped one, or of the scaled parameters
-_MANY_DATA = 4  # for each unknown: a wrong minimum cannot meet them nearly
-_SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that is nearly met
-_MOST_COUPLINGS = 2**14  # numbers of the equations of clusters
+_LONGEST_DAMPED = 10.0  # longest damped step, relative to residual or parameters
+_MANY_DATA = 4  # data per unknown that a wrong minimum cannot nearly meet
+_SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that counts as small
+_MOST_COUPLINGS = 2**14  # most numbers in the equations of clusters
 _MOVES = ((2.0, 4.0), (0.3, 0.3, 0.7, 0.7))
 
 
 class AlternatingState(NamedTuple):
     """Loop variable of `Alternating`."""
 
-    point: Point  # the best so far
+    point: Point  # the best point so far
     current: Evaluation  # where the burst is
-    start: tf.Tensor  # [..., p] given by the caller
+    start: tf.Tensor  # [..., p] start given by the caller
     reach: tf.Tensor  # [...] norm of the residual there: the scale of all moves
     unit: tf.Tensor  # [..., p] squares of the scales D there
-    scale: tf.Tensor  # [..., p] the same in this burst
+    scale: tf.Tensor  # [..., p] squares of D in this burst
     damping: damping.Damping
     burst: tf.Tensor  # [...] int32, even: Newton, odd: damped, or the other way round
-    num_left: tf.Tensor  # [...] int32, steps left of the burst
+    num_left: tf.Tensor  # [...] int32, steps left in the burst
     mark: tf.Tensor  # [...] loss of the burst when it last fell by enough
-    idle: tf.Tensor  # [...] int32, steps since
+    idle: tf.Tensor  # [...] int32, steps since then
     agreeing: tf.Tensor  # [...] int32, votes of damped bursts for the best loss
-    code: tf.Tensor  # [...] int32, a Result for when the bursts are used up
+    code: tf.Tensor  # [...] int32, the Result if the bursts are used up
 
 
 class Alternating(AbstractMethod):
-    """Bursts of Newton and of Levenberg-Marquardt, for problems that can be met.
+    """Bursts of Newton and Levenberg-Marquardt, for problems that can be met.
 
     Monotone descent is trapped by some inverse eigenvalue problems (Toeplitz) that
     undamped Newton steps jump over, and Newton diverges on others (shear frames) that
@@ -65,26 +65,27 @@ class Alternating(AbstractMethod):
     S. Friedland, J. Nocedal & M. L. Overton, SIAM J. Numer. Anal. 24 (1987) 634-667;
     least-squares or shortest steps where the Jacobian is not square), none longer
     than 4 times the residual at the start, then up to 40 steps of
-    Levenberg-Marquardt, both from the start; and so on from random points around the
+    Levenberg-Marquardt, both from the start; and so on, from random points around the
     start and around the best point in turn. A burst ends early when its loss no
-    longer falls. The last one descends from the best point to where nothing falls any
-    more, for 2000 steps at most. The best point is the answer. The random numbers are
-    fixed and the same for each member, so that the answer depends on nothing but the
+    longer falls. The last one descends from the best point until the loss stops
+    falling, for 2000 steps at most. The best point is the answer. The random numbers
+    are fixed and the same for each member, so that the answer depends only on the
     input.
 
-    Where no parameters meet the targets bursts are spent in vain before the answer is
-    a minimum, `stalled`, or `max_steps` where the last descent has not ended. With
+    If no parameters meet the targets, all bursts are spent before the answer is a
+    minimum, `stalled`, or `max_steps` if the last descent has not ended. With
     `agreement` a member ends when that many damped bursts have led to the best loss.
-    One is enough where there are priors, where it ended on a bound, where the standard
-    deviations of the data explain the loss (at most 3 for each degree of freedom), or
-    where four times as many data as unknowns are met to 1 %. Where targets are equal,
-    and the problem is small, the equations of `ClusterNewton` are added in every step.
+    One is enough if there are priors, if it ended on a bound, if the standard
+    deviations of the data explain the loss (at most 3 per degree of freedom), or if
+    at least four times as many data as unknowns are met to 1 %. If targets are equal
+    and the problem is small, every step includes the equations of `ClusterNewton`.
 
     Args:
-        num_bursts: Number of bursts.
-        descend_first: Whether the first burst is a damped one.
-        agreement: Number of damped bursts to the same loss; None for all bursts.
-        name: Of the module.
+        num_bursts: Number of bursts, at least 1.
+        descend_first: Whether the first burst is damped.
+        agreement: Number of damped bursts that must lead to the best loss; None to run
+            all bursts.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `num_bursts` or `agreement` is not an integer of at least 1.
@@ -113,7 +114,7 @@ class Alternating(AbstractMethod):
         # A least-squares answer is worth the whole descent.
         self._longest = 200 if descend_first else _DAMPED_STEPS
         self._patience = 40 if descend_first else _PATIENCE[1]
-        # With the step that begins each burst but the first.
+        # Including the step that begins each burst but the first.
         self.default_max_steps = num_bursts * (self._longest + 1) + 2 * _LAST_DESCENT
 
     def __repr__(self) -> str:
@@ -124,7 +125,7 @@ class Alternating(AbstractMethod):
 
     @property
     def begins_with_newton(self) -> bool:
-        """Whether the first of its bursts is one of Newton steps."""
+        """Whether the first burst makes Newton steps."""
         return not self.descend_first and self.num_bursts > 2
 
     def for_distinct_targets(self, problem: Problem) -> Alternating:
@@ -213,10 +214,10 @@ class Alternating(AbstractMethod):
         lost |= ~usable
 
         better = finite & (trial.loss < state.point.loss)
-        # The loss does not see it, but the last step halves the digits that are wrong.
+        # The loss does not show it, but the last step halves the count of wrong digits.
         last = flat & ~newton & ~begins & flatness.is_level(trial, current.loss)
         last &= current.loss <= (1 + 4 * unit) * state.point.loss
-        # Losses that differ by rounding are one.
+        # Losses that differ by rounding are the same.
         lower = better & (trial.loss < (1 - _AGREEMENT) * state.point.loss)
         code = tf.where(lower, int(Result.max_steps), state.code)
         at_best = ~begins & (current.loss <= (1 + _AGREEMENT) * state.point.loss)
@@ -254,7 +255,7 @@ class Alternating(AbstractMethod):
         )
 
     def terminate(self, problem: Problem, state: AlternatingState) -> tf.Tensor:
-        """Ends when the last burst has; see the base class."""
+        """Ends with the last burst, or on agreement; see the base class."""
         over = (state.burst + 1 >= self.num_bursts) & (state.num_left <= 0)
         if self.agreement is not None:
             over |= state.agreeing >= self.agreement
@@ -269,10 +270,10 @@ class Alternating(AbstractMethod):
         norms: tf.Tensor,
         mu: tf.Tensor,
     ) -> tf.Tensor:
-        """Solves for a scaled step; with the equations of clusters where there are any.
+        """Solves for a scaled step, with the equations of clusters if there are any.
 
-        A Gauss-Newton step is blind to what parts the levels of a cluster. Where
-        targets are equal those of `ClusterNewton` are added, which makes `J^T J` the
+        A Gauss-Newton step is blind to what splits the levels of a cluster. If targets
+        are equal, the equations of `ClusterNewton` are added, which makes `J^T J` the
         exact Hessian there.
         """
         plain = steps.direction(J, point.residual, mu)
@@ -293,11 +294,11 @@ class Alternating(AbstractMethod):
     def _votes(
         self, problem: Problem, point: Evaluation, targets: tf.Tensor
     ) -> tf.Tensor:
-        """Counts for how many descents one to this point is worth, `[...]` int32.
+        """Counts how many descents one to this point is worth, `[...]` int32.
 
-        For all that are wanted where priors hold the parameters or a bound stops one,
-        where the errors of the data explain the loss, or where many data are met
-        nearly: a wrong minimum would hardly do that.
+        It is worth all that are wanted if priors hold the parameters, a bound stops
+        one, the errors of the data explain the loss, or many data are nearly met: a
+        wrong minimum would hardly do that.
         """
         one = tf.ones_like(point.loss, tf.int32)
         if self.agreement is None:
@@ -319,14 +320,14 @@ class Alternating(AbstractMethod):
         return (burst % 2 == int(self.descend_first)) & ~self._is_last(burst)
 
     def _is_last(self, burst: tf.Tensor) -> tf.Tensor:
-        # The last of a few bursts has nothing to finish.
+        # With one or two bursts there is nothing for a last one to finish.
         return burst == (self.num_bursts - 1 if self.num_bursts > 2 else -1)
 
     def _next_start(self, state: AlternatingState) -> tf.Tensor:
         burst = state.burst + 1
         around_start = (burst % 4 < 2) & ~self._is_last(burst)
         table = tf.constant(self._moves(state.start.shape[-1]), state.start.dtype)
-        # A state that comes from outside may hold any number.
+        # A state from outside may hold any number.
         moves = tf.gather(table, tf.clip_by_value(burst, 0, self.num_bursts - 1))
         moves *= state.reach[..., tf.newaxis] / steps.roots(state.unit)
         base = select(around_start, state.start, state.point.parameters)
@@ -345,10 +346,10 @@ class Alternating(AbstractMethod):
 
 
 def has_diverged(loss: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
-    """Says where a Newton burst is given up: `[...]`; true for NaN.
+    """Returns which Newton bursts have diverged: `[...]`; true for NaN.
 
     Args:
-        loss: `[...]`, after a step.
-        mark: `[...]`, of the burst when it last fell by enough.
+        loss: `[...]`, loss after a step.
+        mark: `[...]`, loss of the burst when it last fell by enough.
     """
     return (loss > _DIVERGED * mark) | tf.math.is_nan(loss)

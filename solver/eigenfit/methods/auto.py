@@ -10,11 +10,11 @@ from eigenfit.structures import AbstractFullStructure
 
 
 def choose_method(problem: Problem) -> AbstractMethod:
-    """Picks the closed form where there is one, else by the number of parameters.
+    """Picks the closed form if there is one, else by the number of parameters.
 
-    With at least as many parameters as data, priors included, these can usually be
-    met, and `Alternating` goes on until they are. With fewer the answer is usually one
-    of least squares: it descends first, and ends when descents agree.
+    With at least as many parameters as data, priors included, the data can usually be
+    met, and `Alternating` goes on until they are. With fewer the answer is usually a
+    least-squares one: it descends first and ends when descents agree.
 
     Example:
         >>> from eigenfit.structures import Affine, Symmetric, Toeplitz

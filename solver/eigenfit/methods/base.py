@@ -11,7 +11,7 @@ from eigenfit.problem.problem import Evaluation, Point, Problem
 
 
 class AbstractState(Protocol):
-    """What the driver needs of a method's state, a NamedTuple of batched tensors."""
+    """What the driver needs from a method's state, a NamedTuple of batched tensors."""
 
     @property
     def point(self) -> Evaluation | Point:
@@ -20,19 +20,19 @@ class AbstractState(Protocol):
 
 
 class AbstractMethod(tf.Module, abc.ABC):
-    """Makes one step at a time; whatever loops over it owns freezing and limits.
+    """Makes one step at a time; the loop around it handles freezing and limits.
 
     Every field of a state has the batch dimensions first, so that the driver can
     freeze members. Functions are pure and run in eager, graph and XLA mode.
 
     Attributes:
-        default_max_steps: Step limit when the caller gives none.
+        default_max_steps: Step limit if the caller gives none.
         takes_many_steps: Whether a fit usually needs hundreds of steps or more.
-        is_direct: Whether a single step is all the method can do; after it every
-            member has ended.
+        is_direct: Whether the method makes a single step, after which every member
+            has ended.
         honours_bounds: Whether every step stays inside the bounds of parameters.
-        needs_levels: Whether it is for one matrix whose levels are observed, not for
-            a `JointProblem`.
+        needs_levels: Whether the method needs one matrix with observed levels and
+            cannot solve a `JointProblem`.
     """
 
     default_max_steps: int
@@ -57,16 +57,16 @@ class AbstractMethod(tf.Module, abc.ABC):
             )
 
     def for_distinct_targets(self, problem: Problem) -> AbstractMethod:
-        """Gives what takes the same steps where no two targets are equal, but faster.
+        """Returns a faster method with the same steps if no two targets are equal.
 
-        Or this method, where that is no faster.
+        It is this method itself if none is faster.
         """
         del problem
         return self
 
     @abc.abstractmethod
     def init(self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor) -> Any:
-        """Starts at `parameters` `[..., p]` with `targets` `[..., m]`."""
+        """Starts at `parameters`, `[..., p]`, with `targets`, `[..., m]`."""
 
     @abc.abstractmethod
     def step(self, problem: Problem, state: Any, targets: tf.Tensor) -> Any:
@@ -74,4 +74,4 @@ class AbstractMethod(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def terminate(self, problem: Problem, state: Any) -> tf.Tensor:
-        """Gives `Result.stationary`, `Result.stalled` or `RUNNING`, `[...]` int32."""
+        """Returns `Result.stationary`, `Result.stalled` or `RUNNING`, `[...]` int32."""

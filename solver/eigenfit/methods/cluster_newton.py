@@ -12,20 +12,20 @@ from eigenfit.problem.problem import Evaluation, Problem
 
 
 class ClusterNewton(AbstractUndamped):
-    """`Newton` where targets coincide: all of a cluster's block is prescribed.
+    """`Newton` for coinciding targets: prescribes the whole block of a cluster.
 
-    A level of multiplicity s that is to stay so in spite of the change d needs the
+    A level that is to keep its multiplicity s under the change d needs the
     `s (s + 1) / 2` equations `Q^H A(r + d) Q = t I` with its eigenvectors Q, not only
     the s on the diagonal (Problem 2 of S. Friedland, J. Nocedal & M. L. Overton, SIAM
     J. Numer. Anal. 24 (1987) 634-667; for a complex Q there are s^2). All equations
     are solved in the least-squares sense, those off the diagonal times `sqrt(2)`, so
     that the sum of squares is that of the block. Targets form a cluster when they are
-    equal, for each member by itself; without any, this is `Newton`.
+    equal, for each member separately; without clusters this is `Newton`.
 
-    The step takes time and memory for `m (m + 1) / 2` equations of m targets.
+    A step takes the time and memory of `m (m + 1) / 2` equations for m targets.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> ClusterNewton()
@@ -54,7 +54,7 @@ class ClusterNewton(AbstractUndamped):
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
         scale, norms, J, half_gradient = steps.scaled_at(problem, point, memory)
-        # In the basis of the eigenvectors the blocks are diagonal already.
+        # In the basis of the eigenvectors the blocks are already diagonal.
         couplings = problem.in_own_unit(couplings_of(problem, point, targets))
         couplings /= norms[..., tf.newaxis, :]
         none = tf.zeros_like(point.loss)
@@ -67,10 +67,10 @@ class ClusterNewton(AbstractUndamped):
 
 
 def couplings_of(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    """Gives `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
+    """Returns `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
 
-    Pairs of unequal targets have rows of zeros. Weighted levels have the geometric
-    mean of their weights.
+    Pairs of unequal targets have rows of zeros. Pairs of weighted levels get the
+    geometric mean of their weights.
     """
     positions = problem.observation.positions(problem.order)
     V = tf.gather(point.eigenvectors, positions, axis=-1)

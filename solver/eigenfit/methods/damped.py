@@ -1,4 +1,4 @@
-"""Methods that damp their direction by Nielsen's rule and never go uphill."""
+"""Methods that damp their steps by Nielsen's rule and never go uphill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
 
 _LONGEST = 100.0
-"""Longest step, in scaled parameters or in norms of the residual."""
+"""Longest step, relative to the scaled parameters or the norm of the residual."""
 
 
 class DampedState(NamedTuple):
@@ -33,19 +33,20 @@ class AbstractDamped(AbstractMethod):
 
     The damping mu follows H. B. Nielsen (1999); D scales the parameters, so that
     their units do not matter (see `steps.initial_scale`). A step that does not
-    lower the loss is refused, and counts as a step.
+    lower the loss is rejected but counts as a step.
 
     A member ends `stationary` when the residual is orthogonal to the scaled columns
     of the Jacobian within `orthogonality` and the step lowered the loss by no more
-    than its rounding, and `stalled` when a refused step was too short to change the
+    than its rounding, and `stalled` when a rejected step was too short to change the
     parameters.
 
     Args:
-        initial_damping: Of the first step, relative to the largest scaled column.
-        orthogonality: Cosine at which residual and columns count as orthogonal; 8
+        initial_damping: Damping of the first step, relative to the largest squared
+            norm of a scaled column; positive.
+        orthogonality: Cosine below which residual and columns count as orthogonal; 8
             times the root of the machine epsilon by default, since the loss does not
             resolve less.
-        name: Of the module.
+        name: Name of the `tf.Module`.
     """
 
     default_max_steps = 200
@@ -84,15 +85,15 @@ class AbstractDamped(AbstractMethod):
         """Minimises the damped model in scaled parameters `D d`.
 
         Args:
-            problem: What is fitted.
+            problem: The problem to fit.
             point: Where the step starts.
             targets: `[..., m]`.
             J: `[..., m, p]`, the Jacobian with its columns divided by `norms`.
-            norms: `[..., p]`, D.
+            norms: `[..., p]`, the scales D.
             mu: `[...]`, the damping.
 
         Returns:
-            `[..., p]`.
+            The scaled step, `[..., p]`.
         """
 
     def init(
@@ -132,13 +133,13 @@ class AbstractDamped(AbstractMethod):
             predicted = -tf.reduce_sum(change * (2 * point.residual + change), axis=-1)
         trial = problem.evaluate(moved, targets)
         gain = (point.loss - trial.loss) / predicted
-        # False for NaN: a trial outside the structure's domain is refused.
+        # False for NaN: a trial outside the structure's domain is rejected.
         accepted = trial.loss < point.loss
 
         enough = self.orthogonality or flatness.orthogonal(problem, point, targets)
         stationary = flatness.is_level(point, trial.loss)
         stationary &= flatness.cosine_of(J, point) <= enough
-        # The loss does not see it, but the last step halves the digits that are wrong.
+        # The loss does not show it, but the last step halves the count of wrong digits.
         accepted |= stationary & flatness.is_level(trial, point.loss)
         length = tf.norm(scaled, axis=-1)
         unit = epsilon(scaled.dtype)

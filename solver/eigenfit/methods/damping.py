@@ -19,7 +19,7 @@ class Damping(NamedTuple):
 
 
 def start(mu: tf.Tensor) -> Damping:
-    """Starts with a damping `[...]`."""
+    """Starts the rule with a damping `[...]`."""
     return Damping(mu, tf.fill(tf.shape(mu), tf.constant(2, mu.dtype)))
 
 
@@ -27,13 +27,13 @@ def update(damping: Damping, gain: tf.Tensor, accepted: tf.Tensor) -> Damping:
     """Adapts the damping to a step.
 
     Args:
-        damping: Used for the step.
+        damping: State of the rule used for the step.
         gain: `[...]`, actual over predicted reduction of the loss.
         accepted: `[...]` bool, whether the step was taken.
 
     Returns:
-        Less damping after a good step, by at most a factor of 3; after a refused one
-        more, by 2, 4, 8, ... in a row.
+        The new state: after a good step less damping, by at most a factor of 3; after
+        rejected ones more, by factors of 2, 4, 8, ... in a row.
     """
     shrink = tf.maximum(1 - (2 * gain - 1) ** 3, 1 / 3)
     ceiling = damping.mu.dtype.max / damping.growth

@@ -1,6 +1,6 @@
 """The first burst of `Alternating`, with no more operations than its steps need.
 
-Most fits that can be met are met in a few Newton steps, each better than the last.
+Most problems that can be met need only a few Newton steps, each better than the last.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from eigenfit.tensors.batching import select
 
 
 class Origin(NamedTuple):
-    """What stays the same in a burst."""
+    """What stays constant during a burst."""
 
-    start: tf.Tensor  # [..., p] given by the caller
+    start: tf.Tensor  # [..., p] start given by the caller
     reach: tf.Tensor  # [...] norm of the residual there
     unit: tf.Tensor  # [..., p] squares of the scales D there
 
 
 class FirstBurst(NamedTuple):
-    """Loop variable: the last step, from where it began to where it led."""
+    """Loop variable: the last step, with its first and last point."""
 
     before: Evaluation
     after: Evaluation
     scale: tf.Tensor  # [..., p] squares of the scales D
-    usable: tf.Tensor  # [...] bool, whether there was a direction
+    usable: tf.Tensor  # [...] bool, whether the direction was finite
     num_steps: tf.Tensor  # [...] int32
 
 
 def begin(state: AlternatingState) -> tuple[Origin, FirstBurst]:
-    """Takes what the burst needs of the first state of `Alternating`."""
+    """Takes what the burst needs from the first state of `Alternating`."""
     point = state.current
     usable = tf.ones_like(state.burst, tf.bool)
     burst = FirstBurst(point, point, state.scale, usable, state.burst)
@@ -57,7 +57,7 @@ def step(
     burst: FirstBurst,
     targets: tf.Tensor,
 ) -> FirstBurst:
-    """Makes the step that `Alternating` would make, whatever comes of it."""
+    """Makes the step that `Alternating` would make, even if the loss rises."""
     point = burst.after
     scale, norms, J, half_gradient = steps.scaled_at(problem, point, burst.scale)
     mu = tf.zeros_like(origin.reach)
@@ -74,19 +74,19 @@ def step(
 
 
 def goes_well(burst: FirstBurst) -> tf.Tensor:
-    """Says whether the last step was a good one and another may follow: `[...]`."""
+    """Returns whether the last step was good and another may follow: `[...]`."""
     fell = burst.after.loss < FALL * burst.before.loss
     return (fell | (burst.num_steps == 0)) & (burst.num_steps < NEWTON_STEPS)
 
 
 def best(burst: FirstBurst) -> Point:
-    """Gives the best point of a burst all of whose steps but the last were good."""
+    """Returns the best point of a burst whose steps but the last were all good."""
     better = burst.after.loss < burst.before.loss
     return select(better, answer_at(burst.after), answer_at(burst.before))
 
 
 def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
-    """Gives the state in which `Alternating` would be after the same steps."""
+    """Returns the state that `Alternating` would have after the same steps."""
     before, after, scale, usable, num_steps = burst
     fell = after.loss < FALL * before.loss
     lost = has_diverged(after.loss, before.loss) | ~usable

@@ -1,4 +1,4 @@
-"""When a loss is level and its gradient zero, as far as rounding lets one see."""
+"""When a loss is level and its gradient zero, as far as rounding allows one to tell."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from eigenfit.problem.problem import Evaluation, Point, Problem
 
 
 def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
-    """Gives the largest cosine between the residual and a column of J, `[...]`.
+    """Returns the largest cosine between the residual and a column of J, `[...]`.
 
     Args:
-        J: `[..., m, p]`, its columns of norm 1 or less.
-        point: With the residual; NaN where that is zero.
+        J: `[..., m, p]`, with columns of norm 1 or less.
+        point: The point with the residual; the result is NaN where that is zero.
     """
     along = tf.linalg.matvec(J, point.residual, transpose_a=True)
     return tf.reduce_max(tf.abs(along), axis=-1) / tf.sqrt(point.loss)
 
 
 def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    """Gives the cosine at which residual and columns count as orthogonal, `[...]`.
+    """Returns the cosine up to which residual and columns are orthogonal, `[...]`.
 
-    The loss does not resolve less than the root of the machine epsilon, and the
-    residual not less than its own rounding, which is usually far below its bound.
+    The loss resolves no less than the root of the machine epsilon, and the residual no
+    less than its own rounding, which is usually far below its bound.
     """
     unit = epsilon(point.loss.dtype)
     least = tf.zeros_like(point.loss) + 8 * unit**0.5
@@ -34,8 +34,8 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
 
 
 def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:
-    """Says where a loss `[...]` is not lower than that of a point; true for NaN."""
+    """Returns where a loss `[...]` is not below that of a point; true for NaN."""
     lower = point.loss * (1 - 4 * epsilon(loss.dtype))
-    # Not `~(loss < lower)`, of which the graph optimiser makes `loss >= lower`, which
+    # Not `~(loss < lower)`, which the graph optimiser turns into `loss >= lower`, which
     # is false for NaN.
     return (loss >= lower) | tf.math.is_nan(loss - lower)

@@ -12,13 +12,13 @@ from eigenfit.problem.problem import Evaluation, Problem
 class GaussNewton(AbstractGaussNewton, AbstractLineSearch):
     """Least-squares steps `J d = -residual`, shortened until the loss falls.
 
-    The step of `Newton`, which it is as fast as near an answer, without its jumps: the
-    loss never rises. Where J is nearly singular the line search cuts a long step
-    where `LevenbergMarquardt` turns it; that is usually the better choice. For the way
+    It makes the steps of `Newton`, and is as fast near a solution, but without the
+    jumps: the loss never rises. Where J is nearly singular the line search shortens a
+    long step while `LevenbergMarquardt` turns it, which is usually better. For the way
     a fit ends see `AbstractLineSearch`.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> GaussNewton()

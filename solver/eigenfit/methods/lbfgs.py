@@ -18,29 +18,29 @@ from eigenfit.tensors.batching import select
 class History(NamedTuple):
     """What `LBFGS` remembers, the newest pair first; in scaled parameters `D r`."""
 
-    half_gradient: tf.Tensor  # [..., p] of the loss, at the point
+    half_gradient: tf.Tensor  # [..., p] half the gradient of the loss at the point
     scale: tf.Tensor  # [..., p] squares of the scales D
     steps: tf.Tensor  # [..., memory, p] s
     changes: tf.Tensor  # [..., memory, p] y, of the half gradient
-    inverses: tf.Tensor  # [..., memory] 1 / (s y), 0 for a pair not there yet
-    gamma: tf.Tensor  # [...] the inverse Hessian is this before any pair
+    inverses: tf.Tensor  # [..., memory] 1 / (s y), 0 for a pair that does not exist yet
+    gamma: tf.Tensor  # [...] the inverse Hessian before any pair is applied
 
 
 class LBFGS(AbstractLineSearch):
-    """Limited-memory BFGS: needs the gradient only, no Jacobian.
+    """Limited-memory BFGS: needs only the gradient, no Jacobian, in each step.
 
-    The direction is `-H g` with the inverse Hessian H of the last pairs of step s and
-    change y of the gradient, by two sweeps over them, and `gamma = s y / y y` of the
-    newest before them (J. Nocedal, Math. Comp. 35 (1980) 773-782; D. C. Liu & J.
-    Nocedal, Math. Prog. 45 (1989) 503-528). A pair with `s y <= 0` is left out, so
-    that H stays positive definite under a line search by backtracking. A step takes
-    `4 p memory` products besides the gradient: for many parameters, or as the
-    baseline; where the Jacobian is affordable other methods need far fewer steps. For
-    the way a fit ends see `AbstractLineSearch`.
+    The direction is `-H g`, where two sweeps build the inverse Hessian H from the last
+    pairs of step s and gradient change y, starting with `gamma = s y / y y` of the
+    newest pair (J. Nocedal, Math. Comp. 35 (1980) 773-782; D. C. Liu & J. Nocedal,
+    Math. Prog. 45 (1989) 503-528). A pair with `s y <= 0` is left out, so that H stays
+    positive definite under a line search by backtracking. A step takes `4 p memory`
+    products besides the gradient. Use it for many parameters or as a baseline; if the
+    Jacobian is affordable, other methods need far fewer steps. For the way a fit ends
+    see `AbstractLineSearch`.
 
     Args:
-        memory: Number of pairs kept.
-        name: Of the module.
+        memory: Number of pairs kept, at least 1.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `memory` is not an integer of at least 1.

@@ -16,9 +16,10 @@ class LevenbergMarquardt(AbstractDamped):
     way a fit ends see `AbstractDamped`, whose arguments it takes.
 
     Args:
-        initial_damping: Of the first step, relative to the largest scaled column.
-        orthogonality: Cosine at which a residual counts as orthogonal to J.
-        name: Of the module.
+        initial_damping: Damping of the first step, relative to the largest squared
+            norm of a scaled column.
+        orthogonality: Cosine below which a residual counts as orthogonal to J.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> LevenbergMarquardt()

@@ -15,30 +15,30 @@ from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.structures.base import AbstractStructure
 
 _BLOCK = 2**22
-"""Entries of the matrices dA/dr_k made at once for the Gram matrix."""
+"""Most entries of matrices dA/dr_k built at once for the Gram matrix."""
 
 
 class LiftAndProject(AbstractUndamped):
-    """Projects in turn on the spectrum and on the structure; for linear structures.
+    """Projects onto the spectrum and the structure in turn; for linear structures.
 
-    The lift `Z = V diag(t) V^H` is the nearest matrix with the wanted spectrum, the
-    projection `c + G^-1 <Z - A(c), A_k>` with the Gram matrix `G_kl = <A_k, A_l>` the
-    structure's nearest matrix to Z (X. Chen & M. T. Chu, SIAM J. Numer. Anal. 33
+    The lift `Z = V diag(t) V^H` is the nearest matrix with the wanted spectrum, and
+    the projection `c + G^-1 <Z - A(c), A_k>` with the Gram matrix `G_kl = <A_k, A_l>`
+    the structure's nearest matrix to Z (X. Chen & M. T. Chu, SIAM J. Numer. Anal. 33
     (1996) 2417-2430). G is constant and inverted once: a step takes little more than
     its decomposition, and the distance to the wanted spectrum falls in every step. It
-    converges linearly, often slowly, but in one step where every matrix may occur or
-    where all targets coincide that are free to move. Levels that are not observed
-    move as little as the order of the spectrum allows.
+    converges linearly, often slowly, but in one step if the structure reaches every
+    matrix or if all targets that are free to move coincide. Levels that are not
+    observed move as little as the order of the spectrum allows.
 
     For the way a fit ends see `AbstractUndamped`.
 
     Args:
-        relaxation: The step is multiplied by this, at least 1 and less than 2; 1.5
-            to 1.9 usually saves a third of the steps or more.
-        name: Of the module.
+        relaxation: Factor of the step, at least 1 and less than 2; 1.5 to 1.9 usually
+            saves a third of the steps or more.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If `relaxation` lies outside.
+        ValueError: If `relaxation` lies outside this range.
 
     Example:
         >>> LiftAndProject()
@@ -60,7 +60,7 @@ class LiftAndProject(AbstractUndamped):
         return f"LiftAndProject(relaxation={self.relaxation})"
 
     def check(self, problem: Problem) -> None:
-        """Raises ValueError unless the structure is linear and levels count alike."""
+        """Raises ValueError unless the structure is linear and weights are equal."""
         super().check(problem)
         if not problem.structure.is_linear:
             raise ValueError(
@@ -114,7 +114,7 @@ _METRICS: weakref.WeakKeyDictionary[
 
 
 def _metric(structure: AbstractStructure) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gives the norms D of the dA/dr_k, `[p]`, and `(D^-1 G D^-1)^+`, `[p, p]`.
+    """Returns the norms D of the dA/dr_k, `[p]`, and `(D^-1 G D^-1)^+`, `[p, p]`.
 
     None stands for the identity: the matrices are orthogonal. A parameter without
     influence has D = 1 and keeps its value.
@@ -134,7 +134,7 @@ def _metric(structure: AbstractStructure) -> tuple[np.ndarray, np.ndarray | None
 
 
 def _gram(structure: AbstractStructure) -> np.ndarray:
-    """Computes `<A_k, A_l>`, `[p, p]` in double precision, outside of any graph."""
+    """Computes `<A_k, A_l>`, `[p, p]`, in double precision, outside any graph."""
     p, n = structure.num_parameters, structure.order
     block = max(1, _BLOCK // n**2)
     with tf.init_scope():

@@ -1,4 +1,4 @@
-"""Step control by backtracking: a direction of descent, as long as it pays."""
+"""Step control by backtracking along a direction of descent."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from eigenfit.results import RUNNING
 from eigenfit.tensors.batching import select
 
 _ARMIJO = 1e-4
-"""Part of the fall that the slope promises which a step must bring."""
+"""Fraction of the fall promised by the slope that a step must achieve."""
 
 
 class LineSearchState(NamedTuple):
     """Loop variable of a method with a line search."""
 
     point: Evaluation
-    memory: Any  # of the direction
-    length: tf.Tensor  # [...] of the next trial, in whole steps
+    memory: Any  # memory of the direction
+    length: tf.Tensor  # [...] length of the next trial, in whole steps
     code: tf.Tensor  # [...] int32, a Result or RUNNING
 
 
 class AbstractLineSearch(AbstractProposing):
-    """Halves a step until the loss falls by enough, one trial each step.
+    """Halves a step until the loss falls by enough, with one trial in each step.
 
     Enough is `1e-4` of what the slope promises (L. Armijo, Pacific J. Math. 16
     (1966)), so that the loss never rises. From each new point the whole step is tried
-    first. A refused trial counts as a step.
+    first. A rejected trial counts as a step.
 
     A member ends `stationary` when the gradient is zero as far as the loss resolves
     it and the trial did not lower the loss by more than its rounding, and `stalled`
-    when a refused step was too short to change the parameters.
+    when a rejected step was too short to change the parameters.
     """
 
     @abc.abstractmethod
@@ -47,7 +47,7 @@ class AbstractLineSearch(AbstractProposing):
         point: Evaluation,
         trial: Evaluation,
     ) -> Any:
-        """Gives the memory for when the step from `point` to `trial` is taken."""
+        """Returns the memory after an accepted step from `point` to `trial`."""
 
     def init(
         self, problem: Problem, parameters: tf.Tensor, targets: tf.Tensor
@@ -74,7 +74,7 @@ class AbstractLineSearch(AbstractProposing):
         trial = problem.evaluate(moved, targets)
         slope = 2 * tf.reduce_sum(proposed.half_gradient * step, axis=-1)
         fall = point.loss - trial.loss
-        # False for NaN: a trial outside the structure's domain is refused.
+        # False for NaN: a trial outside the structure's domain is rejected.
         accepted = (fall > 0) & (fall >= -_ARMIJO * slope)
         level = is_level(point, trial.loss)
         learned = self.learn(problem, proposed, point, trial)

@@ -1,4 +1,4 @@
-"""Newton's method on the loss, its Hessian made positive by the Loewner matrix."""
+"""Newton's method on the loss, with a Hessian made positive by the Loewner matrix."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ class LoewnerNewton(AbstractDamped):
     `H_kl = sum_ij L_ij Re((V^H A_k V)_ij conj(V^H A_l V)_ij)` for a linear structure
     (A. S. Lewis & H. S. Sendov, SIAM J. Matrix Anal. Appl. 23 (2001) 368-386). The
     diagonal of L alone gives Gauss-Newton steps, `L = 2` those of `LiftAndProject`;
-    this takes `max(L, 0)`, with which H is positive semidefinite. Inside a cluster of
-    equal targets L is 2: the method stays quadratically convergent at multiple
-    levels, where a Gauss-Newton step becomes linear. Where a structure is not linear
-    its curvature is added, and negative eigenvalues of H change their sign.
+    this method takes `max(L, 0)`, which makes H positive semidefinite. Inside a cluster
+    of equal targets L is 2: convergence stays quadratic at multiple levels, where that
+    of Gauss-Newton steps becomes linear. If a structure is not linear, its curvature is
+    added and negative eigenvalues of H change their sign.
 
     A step takes `n^2 p^2` products besides those of `LevenbergMarquardt`. For
     damping, scales and the way a fit ends see `AbstractDamped`.
 
     Args:
-        initial_damping: Of the first step, relative to the largest scaled column.
-        orthogonality: Cosine at which a residual counts as orthogonal to J.
-        name: Of the module.
+        initial_damping: Damping of the first step, relative to the largest squared
+            norm of a scaled column.
+        orthogonality: Cosine below which a residual counts as orthogonal to J.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> LoewnerNewton()
@@ -67,7 +68,7 @@ class LoewnerNewton(AbstractDamped):
 
 
 def _floor(size: tf.Tensor, p: int) -> tf.Tensor:
-    # Rounding of a matrix of order p with entries up to `size`.
+    # Rounding error of a matrix of order p with entries up to `size`.
     return 8 * p * epsilon(size.dtype) * tf.where(size > 0, size, tf.ones_like(size))
 
 

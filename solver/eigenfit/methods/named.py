@@ -1,4 +1,4 @@
-"""Methods by the names that files and the command line give them."""
+"""Methods by the names used in files and on the command line."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "loewner-newton": LoewnerNewton,
     "newton": Newton,
 }
-"""All but "auto", which is no class of its own."""
+"""All names but "auto", which has no class of its own."""
 
 
 def method_named(name: str) -> AbstractMethod:
     """Makes a method with its default options.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is no method of that name.
 
     Example:
         >>> type(method_named("levenberg-marquardt")).__name__
@@ -54,7 +54,7 @@ def method_named(name: str) -> AbstractMethod:
 
 
 def name_of(method: AbstractMethod) -> str:
-    """Gives the name of a method; that of its class if it has no other.
+    """Returns the name of a method, or that of its class if it is not in `METHODS`.
 
     Example:
         >>> name_of(LBFGS(memory=3))

@@ -10,13 +10,13 @@ class Newton(AbstractGaussNewton, AbstractUndamped):
     """Newton's method, undamped: whole steps `J d = -residual`.
 
     Method I of S. Friedland, J. Nocedal & M. L. Overton, SIAM J. Numer. Anal. 24
-    (1987) 634-667. Where J is not square d is the least-squares step, or the shortest
-    one in scaled parameters. It converges quadratically where the targets can be met,
-    jumps over minima of the loss that trap a descent, and diverges or wanders where
-    they cannot or the start is far; for the way a fit ends see `AbstractUndamped`.
+    (1987) 634-667. If J is not square, d is the least-squares step, or the shortest one
+    in scaled parameters. The method converges quadratically if the targets can be met,
+    jumps over minima of the loss that trap a descent, and diverges or wanders if they
+    cannot be met or the start is far; for the way a fit ends see `AbstractUndamped`.
 
     Args:
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Example:
         >>> Newton()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def number(name: str, value: Any) -> float:
-    """Converts a real finite number.
+    """Converts an option to a real finite number.
 
     Raises:
         TypeError: If it is not a number.
@@ -25,7 +25,7 @@ def number(name: str, value: Any) -> float:
 
 
 def positive(name: str, value: Any) -> float:
-    """Converts a number greater than 0."""
+    """Converts an option to a number greater than 0."""
     converted = number(name, value)
     if converted <= 0:
         raise ValueError(f"`{name}` must be positive, got {value!r}.")
@@ -33,7 +33,7 @@ def positive(name: str, value: Any) -> float:
 
 
 def in_unit_interval(name: str, value: Any) -> float:
-    """Converts a number of at least 0 and less than 1."""
+    """Converts an option to a number of at least 0 and less than 1."""
     converted = number(name, value)
     if not 0 <= converted < 1:
         raise ValueError(f"`{name}` must lie in [0, 1), got {value!r}.")

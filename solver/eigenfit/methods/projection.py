@@ -22,16 +22,16 @@ class IsospectralProjectionState(NamedTuple):
 
 
 class IsospectralProjection(AbstractMethod):
-    """Solves in one step where every matrix of the order may occur.
+    """Solves in one step if the structure reaches every matrix of its order.
 
-    Of all matrices with the wanted spectrum `V diag(t) V^H` is the nearest to
+    Among all matrices with the wanted spectrum, `V diag(t) V^H` is the nearest to
     `V diag(lambda) V^H` in the Frobenius norm (Hoffman & Wielandt, Duke Math. J. 20
     (1953)). Levels that are not observed move as little as the order of the spectrum
     allows.
 
-    The eigenvectors stay, so that the fit makes a single eigendecomposition, that of
-    the start: the levels of the answer are the Rayleigh quotients `v^H A v` of the
-    matrix as it is assembled, as accurate as a decomposition of it.
+    The eigenvectors are kept, so that the fit makes a single eigendecomposition, that
+    of the start: the levels of the answer are the Rayleigh quotients `v^H A v` of the
+    assembled matrix, as accurate as a decomposition of it.
 
     Example:
         >>> IsospectralProjection()
@@ -79,7 +79,7 @@ class IsospectralProjection(AbstractMethod):
         quotients = tf.reduce_sum(tf.math.real(tf.math.conj(V) * image), axis=-2)
         # Quotients of a multiple level may differ by rounding, in any order.
         trial = problem.compare(parameters, tf.sort(quotients, axis=-1), V, targets)
-        # A second step would only stir the rounding errors.
+        # A second step would only change rounding errors.
         better = (trial.loss < point.loss) & (state.code == RUNNING)
         return IsospectralProjectionState(
             point=select(better, trial, point),
@@ -96,8 +96,8 @@ class IsospectralProjection(AbstractMethod):
 def _orthonormal(V: tf.Tensor) -> tf.Tensor:
     """Removes the rounding errors of a basis by one Newton-Schulz step.
 
-    A basis that is off by d gives levels that are: float32 solvers leave d = 5e-6.
-    Source: N. J. Higham, Functions of Matrices (2008), section 8.3.
+    A basis that is off by d gives levels off by as much: float32 solvers leave
+    d = 5e-6. Source: N. J. Higham, Functions of Matrices (2008), section 8.3.
     """
     gram = tf.linalg.matmul(V, V, adjoint_a=True)
     error = tf.eye(V.shape[-1], dtype=V.dtype) - gram

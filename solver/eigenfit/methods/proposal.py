@@ -1,4 +1,4 @@
-"""What a direction hands to a step control that does not damp it."""
+"""What a direction passes to a step control that does not damp it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Proposal(NamedTuple):
 
     step: tf.Tensor  # [..., p]
     half_gradient: tf.Tensor  # [..., p] of the loss by the scaled parameters
-    norms: tf.Tensor  # [..., p] D
-    memory: Any  # of the direction, for the next proposal
+    norms: tf.Tensor  # [..., p] the scales D
+    memory: Any  # memory of the direction for the next proposal
 
 
 class AbstractProposing(AbstractMethod):
     """A method made of a direction and a step control that tries it.
 
-    The direction is these two functions; `AbstractUndamped` and `AbstractLineSearch`
-    are the step controls.
+    These two functions define the direction; `AbstractUndamped` and
+    `AbstractLineSearch` are the step controls.
     """
 
     @abc.abstractmethod
     def first_memory(self, problem: Problem, point: Evaluation) -> Any:
-        """Makes what the direction remembers: a nest of tensors `[..., *]`."""
+        """Makes the first memory of the direction: a nest of tensors `[..., *]`."""
 
     @abc.abstractmethod
     def propose(
@@ -43,7 +43,7 @@ class AbstractProposing(AbstractMethod):
 
 
 def scale_of(problem: Problem, point: Evaluation) -> tf.Tensor:
-    """Gives the squares of the scales D at a start, `[..., p]`."""
+    """Returns the squares of the scales D at a start, `[..., p]`."""
     return steps.initial_scale(problem, problem.jacobian_at(point), point)
 
 
@@ -82,21 +82,22 @@ def ending(
     level: tf.Tensor,
     refused: tf.Tensor,
 ) -> tf.Tensor:
-    """Says why a member ends, or that it does not: `[...]` int32.
+    """Returns why a member ends, or `RUNNING` if it does not: `[...]` int32.
 
     Args:
-        problem: What is fitted.
+        problem: The problem to fit.
         point: Where the step started.
         targets: `[..., m]`.
-        proposal: From there.
-        step: `[..., p]`, the part of it that was tried, scaled.
+        proposal: The step proposed there.
+        step: `[..., p]`, the part of it that was tried, in scaled parameters.
         level: `[...]` bool, whether the loss did not change beyond its rounding.
-        refused: `[...]` bool, whether it did not fall.
+        refused: `[...]` bool, whether the loss did not fall.
 
     Returns:
         `stationary` for a level loss whose gradient is zero as far as the loss
         resolves it (see `AbstractDamped`), `stalled` for one that did not fall after
-        a step too short to change the parameters; `nonfinite` without a gradient.
+        a step too short to change the parameters; `nonfinite` if the gradient is not
+        finite.
     """
     unit = epsilon(step.dtype)
     slope = tf.reduce_max(tf.abs(proposal.half_gradient), axis=-1)

@@ -15,28 +15,28 @@ from eigenfit.eigen.decompose import rounded
 from eigenfit.problem.problem import Evaluation, Problem
 
 ROUNDING = 2**10
-"""Norm of a column of rounding, in epsilons of the norm that it can have."""
+"""Norm up to which a column is rounding, in epsilons of the norm that it can have."""
 
 _LARGEST = 1e4
-"""Scale of a parameter at most, in norms of its column."""
+"""Largest scale of a parameter, in norms of its column."""
 
 
 class Scaled(NamedTuple):
-    """A problem at a point, by scaled parameters `D r`."""
+    """A problem at a point, in scaled parameters `D r`."""
 
-    squares: tf.Tensor  # [..., p] of D
-    norms: tf.Tensor  # [..., p] D
-    J: tf.Tensor  # [..., m, p], its columns of norm 1 or less
-    half_gradient: tf.Tensor  # [..., p] of the loss
+    squares: tf.Tensor  # [..., p] squares of D
+    norms: tf.Tensor  # [..., p] the scales D
+    J: tf.Tensor  # [..., m, p], with columns of norm 1 or less
+    half_gradient: tf.Tensor  # [..., p] half the gradient of the loss
 
 
 def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
     """Scales the parameters for the next step.
 
     Args:
-        problem: What is fitted.
+        problem: The problem to fit.
         point: Where the step starts.
-        scale: `[..., p]`, the squares of D of the last one.
+        scale: `[..., p]`, the squares of D in the last step.
     """
     J = problem.jacobian_at(point)
     squares = updated_scale(problem, scale, J)
@@ -59,16 +59,16 @@ def direction(
     """Minimises `|J d + residual|^2 + mu |d|^2 + |K d|^2`.
 
     With m residuals and p parameters this solves `(J^T J + K^T K + mu) d = -J^T
-    residual` by Cholesky. Where there are more parameters than equations that is
-    singular but for the rounding level, and the null space has rounding noise: there
-    the dual `(J J^T + mu) y = -residual`, `d = J^T y`, is solved, which has none.
+    residual` by Cholesky. With more parameters than equations that system is singular
+    up to rounding, and its null space holds rounding noise: then the dual
+    `(J J^T + mu) y = -residual`, `d = J^T y`, is solved, which has no such noise.
 
     Args:
         J: `[..., m, p]`, its columns scaled to norm 1 or less.
         residual: `[..., m]`.
         mu: `[...]`, not negative; raised to the rounding level of the matrix, so that
-            this is positive definite.
-        couplings: K `[..., k, p]`, whose rows may be zeros, in the same scale.
+            the system is positive definite.
+        couplings: K `[..., k, p]`, in the same scale; its rows may be zero.
 
     Returns:
         `[..., p]`; zero for a member that is not finite.
@@ -89,7 +89,7 @@ def direction(
 
 def _solved(J: tf.Tensor, residual: tf.Tensor, mu: tf.Tensor, dual: bool) -> tf.Tensor:
     S = tf.linalg.matmul(J, J, transpose_a=not dual, transpose_b=dual)
-    # Less than what is added to it below, so that it stays positive definite.
+    # Perturbed by less than is added below, so that S stays positive definite.
     S = rounded(S, 0.25)
     identity = tf.eye(S.shape[-1], dtype=S.dtype)
     # The trace of S is at most p.
@@ -108,12 +108,12 @@ def hold(problem: Problem, point: Evaluation, J: tf.Tensor) -> tf.Tensor:
     """Zeroes the columns of parameters that descent would push over their bounds.
 
     Without them a direction leaves those parameters where they are, and `gradient` is
-    the projected one, which vanishes at a solution on a bound.
+    the projected gradient, which vanishes at a solution on a bound.
 
     Args:
-        problem: Whose bounds count.
+        problem: The problem with the bounds.
         point: Where the step starts.
-        J: `[..., m, p]`.
+        J: `[..., m, p]`, the Jacobian.
     """
     if problem.bounds is None:
         return J
@@ -126,16 +126,16 @@ def hold(problem: Problem, point: Evaluation, J: tf.Tensor) -> tf.Tensor:
 def finite_system(
     S: tf.Tensor, right: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Puts the identity and zeros in the place of systems that are not finite.
+    """Replaces systems that are not finite by the identity and zeros.
 
-    Cholesky raises for the whole batch when one member is not finite.
+    Cholesky raises for the whole batch if one member is not finite.
 
     Args:
-        S: `[..., k, k]`.
-        right: `[..., k]`.
+        S: `[..., k, k]`, matrices of the systems.
+        right: `[..., k]`, right-hand sides.
 
     Returns:
-        Both, and `[..., 1]` bool, which members were finite.
+        Both, and which members were finite, `[..., 1]` bool.
     """
     total = tf.reduce_sum(S, axis=[-2, -1]) + tf.reduce_sum(right, axis=-1)
     finite = tf.math.is_finite(total)[..., tf.newaxis]
@@ -149,18 +149,18 @@ def initial_scale(
 ) -> tf.Tensor:
     """Chooses the squares of the scales D of the columns: `[..., p]`.
 
-    `|dA/dr_k|^2` where it is constant and levels have no weights: it bounds the
+    They are `|dA/dr_k|^2` if that is constant and levels have no weights: it bounds the
     squared column norms for every basis of eigenvectors, and makes the undamped step
     the shortest one in the Frobenius norm of the matrix if the matrices dA/dr_k are
-    orthogonal. Else the squared column norms of `J` `[..., m, p]` (J. J. More, The
+    orthogonal. Otherwise they are the squared column norms of `J` (J. J. More, The
     Levenberg-Marquardt algorithm, Lecture Notes in Mathematics 630 (1978)), or where
-    these are rounding, as at a point of symmetry, the squares of what they can be. NaN
+    these are rounding, as at a point of symmetry, the squares that they can reach. NaN
     where squares leave the range of the dtype.
 
     Args:
-        problem: What is fitted.
-        J: `[..., m, p]`.
-        point: Where J was computed, to look for columns of rounding; None does not.
+        problem: The problem to fit.
+        J: `[..., m, p]`, the Jacobian.
+        point: Where J was computed, to detect columns of rounding; None to skip that.
     """
     norms = problem.squared_norms()
     if norms is None:
@@ -183,19 +183,20 @@ def _in_range(squares: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
 
 
 def longest_step(norms: tf.Tensor, point: Evaluation, factor: float) -> tf.Tensor:
-    """Gives the length of a scaled step beyond which no model holds: `[...]`.
+    """Returns the length of a scaled step beyond which no model holds: `[...]`.
 
     Args:
-        norms: `[..., p]`, D.
+        norms: `[..., p]`, the scales D.
         point: Where the step starts.
-        factor: Of the scaled parameters or of the residual, whichever is larger.
+        factor: Multiple of the norm of the scaled parameters or of the residual,
+            whichever is larger.
     """
     size = tf.norm(norms * point.parameters, axis=-1)
     return factor * tf.maximum(size, tf.sqrt(point.loss))
 
 
 def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
-    """Cuts steps `[..., p]` to a length `[...]`, their direction kept."""
+    """Shortens steps `[..., p]` to a length `[...]`, keeping their direction."""
     length = tf.norm(step, axis=-1)
     return step * tf.minimum(tf.math.divide_no_nan(longest, length), 1)[..., tf.newaxis]
 
@@ -203,8 +204,8 @@ def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
 def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
     """Keeps the largest squared column norm so far, unless the scales are constant.
 
-    But none more than 1e4 times its column, which a start where it was much larger
-    leaves behind; columns of rounding keep theirs.
+    No scale exceeds 1e4 times the norm of its column, in case the column was much
+    larger at the start; columns of rounding keep their scale.
     """
     if problem.squared_norms() is not None:
         return scale

@@ -17,18 +17,18 @@ class UndampedState(NamedTuple):
     """Loop variable of an undamped method."""
 
     point: Evaluation
-    memory: Any  # of the direction
+    memory: Any  # memory of the direction
     code: tf.Tensor  # [...] int32, a Result or RUNNING
 
 
 class AbstractUndamped(AbstractProposing):
-    """Takes every step whole, also where the loss rises.
+    """Takes every step whole, even if the loss rises.
 
     The answer is the last point, not the best. A member ends `stationary` when a step
     changed the loss by no more than its rounding and the gradient is zero as far as
     the loss resolves it, and `stalled` when a step was too short to change the
-    parameters and did not lower the loss. One that goes round in circles runs on to
-    the limit of steps.
+    parameters and did not lower the loss. A member that goes round in circles runs to
+    the step limit.
     """
 
     def init(

@@ -1,4 +1,4 @@
-"""What is measured of a spectrum."""
+"""Observations: what is measured of a spectrum."""
 
 from eigenfit.observations.base import (
     AbstractCombination,

@@ -1,4 +1,4 @@
-"""The interface of an observation, and what it looks at."""
+"""The interface of an observation, and the spectrum it is given."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Spectrum:
     """The levels and mode shapes of one matrix at one point, with derivatives.
 
     Args:
-        structure: Of the matrix.
-        parameters: `[..., p]`.
+        structure: Structure of the matrix.
+        parameters: `[..., p]`, the point.
         eigenvalues: `[..., n]`, ascending.
         eigenvectors: `[..., n, n]`, in columns.
         level_jacobian: `[..., n, p]`, derivatives of the eigenvalues.
@@ -48,12 +48,12 @@ class Spectrum:
 
     @cached_property
     def backward_errors(self) -> tf.Tensor:
-        """What rounding may have done to each level, `[..., n]`, without `|A|`.
+        """Rounding error of each level, `[..., n]`, estimated without `|A|`.
 
-        The residual `|A v_i - lambda_i v_i|` is what the eigensolver left, and `eps
-        |x_i|^H |K| |x_i|` what rounding of the entries does, with `|lambda_i| |x_i|^H
-        |M| |x_i|` added where a mass varies. A level that does not feel the stiff part
-        of a matrix is known better than `eps ||A||`.
+        It is the residual `|A v_i - lambda_i v_i|` left by the eigensolver plus the
+        effect of rounding the entries, `eps |x_i|^H |K| |x_i|`, with `|lambda_i|
+        |x_i|^H |M| |x_i|` added where a mass varies. A level that the stiff part of a
+        matrix does not affect is known better than `eps ||A||`.
         """
         w, V = self.eigenvalues, self.eigenvectors
         A = self.structure.assemble(self.parameters)
@@ -69,11 +69,11 @@ class Spectrum:
         NaN where a level belongs to a cluster, in which its mode is not determined.
 
         Args:
-            levels: `[k]`.
+            levels: `[k]`, indices of the levels.
             atol: Two levels belong to one cluster when they differ by at most `atol +
                 rtol max |lambda|`.
-            rtol: By default 8 times the `backward_errors` of both stand in the place
-                of `rtol max |lambda|`: a vector is wrong by that error over the gap.
+            rtol: By default `rtol max |lambda|` is replaced by 8 times the
+                `backward_errors` of both: a vector is off by that error over the gap.
         """
         w, X = self.eigenvalues, self.modes
         N, lengths = self.structure.mode_derivatives(self.parameters, w, X)
@@ -109,14 +109,14 @@ class AbstractObservation(tf.Module, abc.ABC):
     its sum of squares.
 
     Args:
-        weights: Of the squared deviations, one for each target or one for all;
+        weights: Weights of the squared deviations, one for each target or one for all;
             positive. 1 by default.
         sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Attributes:
-        weights: As an array, None where all are 1; see `with_weights`.
-        has_sigma: Whether the weights are those of standard deviations.
+        weights: Weights as an array; None if all are 1. See `with_weights`.
+        has_sigma: Whether the weights come from standard deviations.
 
     Raises:
         ValueError: If weights or standard deviations are not positive and finite, or
@@ -130,7 +130,7 @@ class AbstractObservation(tf.Module, abc.ABC):
     """Whether its values are linear combinations of levels."""
 
     num_free: int = 0
-    """Number of degrees of freedom of the targets that it takes up by itself."""
+    """Number of degrees of freedom of the targets that the observation uses up."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class AbstractObservation(tf.Module, abc.ABC):
         Args:
             eigenvalues: `[..., n]`.
             modes: `[..., n, n]`, in columns; None unless `uses_modes`.
-            targets: `[..., m]`, which decide on signs and scales of mode shapes.
+            targets: `[..., m]`; they fix the signs and scales of mode shapes.
         """
 
     @abc.abstractmethod
@@ -176,11 +176,11 @@ class AbstractObservation(tf.Module, abc.ABC):
         return 0
 
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
-        """Gives the size that values have: the largest magnitude of the targets.
+        """Returns the natural size of values: the largest magnitude of the targets.
 
         Args:
             targets: `[..., m]`.
-            norm: `[..., 1]`, of the matrix, for targets that are all 0.
+            norm: `[..., 1]`, norm of the matrix, used if all targets are 0.
 
         Returns:
             `[..., 1]`.
@@ -213,21 +213,21 @@ class AbstractObservation(tf.Module, abc.ABC):
         return None
 
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
-        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        """Returns which members have targets `[..., m]` in a valid order: `[...]`."""
         del order
         return tf.ones(tf.shape(targets)[:-1], tf.bool)
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Refuses targets `[..., m]` that no spectrum can have."""
+        """Rejects targets `[..., m]` that no spectrum can have."""
 
     def located(self, places: dict[str, tuple[int, int]]) -> AbstractObservation:
-        """Gives the same observation of the levels of all blocks, one after another.
+        """Returns the same observation of all blocks' levels, one block after another.
 
         Args:
             places: First level and number of levels of each block, by label.
 
         Raises:
-            ValueError: If it is one of a single matrix.
+            ValueError: If the observation applies to a single matrix only.
         """
         raise ValueError(
             f"{self!r} observes one matrix: give it to its Block. Differences of "
@@ -235,17 +235,17 @@ class AbstractObservation(tf.Module, abc.ABC):
         )
 
     def weighted(self, values: tf.Tensor) -> tf.Tensor:
-        """Multiplies by the roots of the weights: `[..., m]`."""
+        """Multiplies by the square roots of the weights: `[..., m]`."""
         return values if self.weights is None else values * self._root(values.dtype)
 
     def with_weights(self, weights: tf.Tensor) -> AbstractObservation:
-        """Gives the same observation with weights `[b, m]`, others for each member."""
+        """Returns the same observation with weights `[b, m]` for each member."""
         own = copy.copy(self)
         own.weights, own.has_sigma = weights, False
         return own
 
     def roots(self, order: int) -> np.ndarray:
-        """Gives the roots of the weights, `[m]`, where they are those of all."""
+        """Returns the square roots of weights that all members share, `[m]`."""
         weights = 1.0 if self.weights is None else self.weights
         return np.sqrt(np.broadcast_to(weights, [self.num_targets(order)]))
 
@@ -275,7 +275,7 @@ class AbstractCombination(AbstractObservation):
 
     @abc.abstractmethod
     def matrix(self, order: int) -> np.ndarray:
-        """Gives the combinations, `[m, n]`.
+        """Returns the coefficients of the combinations, `[m, n]`.
 
         Raises:
             ValueError: If the observation does not fit this order.
@@ -309,7 +309,7 @@ class AbstractCombination(AbstractObservation):
 
 
 def over(x: tf.Tensor, rank: int) -> tf.Tensor:
-    """Puts dimensions before the last one of `[b, m]`, up to a rank: `[b, ..., m]`."""
+    """Inserts dimensions before the last of `[b, m]` up to a rank: `[b, ..., m]`."""
     for _ in range(rank - x.shape.rank):
         x = tf.expand_dims(x, -2)
     return x

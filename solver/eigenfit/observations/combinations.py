@@ -16,13 +16,13 @@ class Differences(AbstractCombination):
 
     Args:
         pairs: `(upper, lower)` for each target: two levels of one matrix, 0 being the
-            lowest, or, to join the blocks of a problem, two `(label, level)`.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+            lowest, or two `(label, level)` pairs to compare blocks of a problem.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If a pair is not one, or names the same level twice.
+        ValueError: If an item is not a pair, or names the same level twice.
 
     Example:
         >>> Differences([(1, 0), (2, 0)]).matrix(3)
@@ -57,7 +57,7 @@ class Differences(AbstractCombination):
         )
 
     def matrix(self, order: int) -> np.ndarray:
-        """Gives a row of 1 and -1 for each pair, `[m, n]`."""
+        """Returns a row with 1 and -1 for each pair, `[m, n]`."""
         C = np.zeros([len(self.pairs), order])
         for row, pair in zip(C, self.pairs, strict=True):
             for end, sign in zip(pair, (1.0, -1.0), strict=True):
@@ -101,14 +101,14 @@ class RelativeTo(AbstractCombination):
     """Levels measured from one of them: `lambda_i - lambda_level`.
 
     Args:
-        level: From which, 0 being the lowest.
-        indices: Which others; all of them, ascending, by default.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        level: Reference level, 0 being the lowest.
+        indices: The levels measured from it; all others, ascending, by default.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If an index is no integer.
+        ValueError: If an index is not an integer.
 
     Example:
         >>> RelativeTo(0).matrix(3)
@@ -134,7 +134,7 @@ class RelativeTo(AbstractCombination):
         )
 
     def matrix(self, order: int) -> np.ndarray:
-        """Gives a row of 1 and -1 for each level, `[m, n]`."""
+        """Returns a row with 1 and -1 for each level, `[m, n]`."""
         zero = position("level", self.level, order)
         others = self.indices
         if others is None:
@@ -157,9 +157,9 @@ class ClusterMeans(AbstractCombination):
 
     Args:
         clusters: Levels of each mean, 0 being the lowest.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If a cluster is not a list of integers.
@@ -191,7 +191,7 @@ class ClusterMeans(AbstractCombination):
         return self._repr([list(x) for x in self.clusters])
 
     def matrix(self, order: int) -> np.ndarray:
-        """Gives a row of equal numbers for each cluster, `[m, n]`."""
+        """Returns a row of equal weights for each cluster, `[m, n]`."""
         C = np.zeros([len(self.clusters), order])
         for row, cluster in zip(C, self.clusters, strict=True):
             places = {position("clusters", k, order) for k in cluster}

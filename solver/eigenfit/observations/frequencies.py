@@ -16,16 +16,16 @@ from eigenfit.tensors.types import TensorLike
 class Frequencies(AbstractObservation):
     """Frequencies `f = sqrt(lambda) / 2 pi` of levels that are squared angular ones.
 
-    In hertz where K and M are in newtons, metres and kilograms. Their derivative is
-    `dlambda / (8 pi^2 f)`. A negative level has none: NaN, which the methods step
-    back from. At a level of zero, a rigid motion, the frequency has no derivative:
-    leave it out.
+    They are in hertz if K and M are in newtons, metres and kilograms. Their derivative
+    is `dlambda / (8 pi^2 f)`. A negative level has no frequency: it is NaN, which the
+    methods step back from. At a level of zero, a rigid-body mode, the frequency has no
+    derivative: leave it out.
 
     Args:
-        indices: Which levels, 0 being the lowest; all by default.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        indices: Observed levels, 0 being the lowest; all by default.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: As `Levels`.
@@ -48,7 +48,7 @@ class Frequencies(AbstractObservation):
 
     @property
     def indices(self) -> tuple[int, ...] | None:
-        """Which levels; None for all."""
+        """Observed levels; None for all."""
         return self._levels.indices
 
     def __repr__(self) -> str:
@@ -59,13 +59,13 @@ class Frequencies(AbstractObservation):
         return self._check_weights(self._levels.num_targets(order))
 
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
-        """Says whether targets ascend and none is negative; see the base class."""
+        """Returns whether targets ascend and none is negative; see the base class."""
         return self._levels.ordered(targets, order) & tf.reduce_all(
             targets >= 0, axis=-1
         )
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Refuses negative targets and those that do not ascend."""
+        """Rejects negative targets and those that do not ascend."""
         self._levels.check_targets(targets, order)
         if (targets < 0).any():
             raise ValueError(
@@ -81,7 +81,7 @@ class Frequencies(AbstractObservation):
         return tf.sqrt(levels) / (2 * math.pi)
 
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
-        """Gives the largest frequency; see the base class."""
+        """Returns the largest frequency; see the base class."""
         return super().natural_size(targets, tf.sqrt(norm) / (2 * math.pi))
 
     def rounding(

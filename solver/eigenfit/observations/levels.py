@@ -24,15 +24,15 @@ class Levels(AbstractObservation):
     level i is by definition the i-th smallest eigenvalue.
 
     Args:
-        indices: Which levels, 0 being the lowest; negative ones count from the top.
-            All of them by default.
-        weights: Of the squared deviations, one for each target or one for all;
+        indices: Observed levels, 0 being the lowest; negative ones count from the top.
+            All levels by default.
+        weights: Weights of the squared deviations, one for each target or one for all;
             positive. 1 by default.
         sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If an index is no integer or appears twice, or a weight is not
+        ValueError: If an index is not an integer or appears twice, a weight is not
             positive and finite, or their numbers differ.
 
     Example:
@@ -79,12 +79,12 @@ class Levels(AbstractObservation):
         return positions
 
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
-        """Says whether targets ascend with their levels; see the base class."""
+        """Returns whether targets ascend with their levels; see the base class."""
         ascending = self._by_level(targets, order)
         return tf.reduce_all(ascending[..., 1:] >= ascending[..., :-1], axis=-1)
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Refuses finite targets that do not ascend; names the first member."""
+        """Rejects finite targets that do not ascend; names the first member."""
         check_ascending(targets, self.positions(order))
 
     def measure(
@@ -99,7 +99,7 @@ class Levels(AbstractObservation):
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:
-        """Gives that of the levels; see the base class."""
+        """Returns the rounding of the observed levels; see the base class."""
         return self.measure(errors, None, targets)
 
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
@@ -111,7 +111,7 @@ class Levels(AbstractObservation):
         return tf.gather(J, self.positions(J.shape[-2]), axis=-2)
 
     def residual(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the weighted residual, `[..., m]` from `[..., n]`, `[..., m]`."""
+        """Computes the weighted residual `[..., m]` from levels and targets."""
         if self.indices is not None:
             order = eigenvalues.shape[-1]
             eigenvalues = tf.gather(eigenvalues, self.positions(order), axis=-1)
@@ -192,11 +192,11 @@ def _infinity(dtype: tf.DType) -> tf.Tensor:
 
 
 def check_ascending(targets: np.ndarray, positions: np.ndarray) -> None:
-    """Refuses finite targets that do not ascend with their levels.
+    """Rejects finite targets that do not ascend with their levels.
 
     Args:
         targets: `[..., m]`.
-        positions: `[m]`, the level of each.
+        positions: `[m]`, the level of each target.
 
     Raises:
         ValueError: Showing the first such member.

@@ -19,13 +19,13 @@ class AbstractShapes(AbstractObservation):
     """Observes the components of some modes.
 
     Args:
-        levels: Of the modes, 0 being the lowest.
+        levels: Levels of the modes, 0 being the lowest.
         components: Rows of the matrix that were measured; all by default.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
         degenerate_atol: See `Spectrum.mode_jacobian`.
-        degenerate_rtol: Likewise.
+        degenerate_rtol: See `Spectrum.mode_jacobian`.
     """
 
     uses_modes = True
@@ -60,13 +60,13 @@ class AbstractShapes(AbstractObservation):
         return np.array(levels), np.array(rows)
 
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
-        """Gives the largest component; 1 if all are 0: shapes know no levels."""
+        """Returns the largest target component; 1 if all are 0, whatever the norm."""
         return super().natural_size(targets, tf.ones_like(norm))
 
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:
-        """Bounds it by error / gap of the level, times the size of the values."""
+        """Bounds the rounding by error / gap of the level, times the natural size."""
         w = eigenvalues
         gaps = w[..., 1:] - w[..., :-1]
         far = tf.zeros_like(w[..., :1]) + w.dtype.max
@@ -103,27 +103,27 @@ class ModeShapes(AbstractShapes):
     - `"unit"`: the measured components have the Euclidean norm 1;
     - `"mass"`: the whole mode has `x^T M x = 1`.
 
-    In the last two the sign is that which agrees with the target. Derivatives are
-    those of R. L. Nelson, AIAA Journal 14 (1976) 1201-1205, written with all modes;
+    In the last two cases the sign is the one that agrees with the target. Derivatives
+    are those of R. L. Nelson, AIAA Journal 14 (1976) 1201-1205, written with all modes;
     they are NaN for a level that coincides with another one to rounding.
 
     Args:
-        levels: Of the modes, 0 being the lowest.
+        levels: Levels of the modes, 0 being the lowest.
         components: Rows of the matrix that were measured; all by default.
         normalisation: `"max"`, `"unit"` or `"mass"`.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
         degenerate_atol: Two levels belong to one cluster, in which no mode has a
             derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
             max(abs(lambda))`. 0 by default.
-        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
-            stands in the place of the second term: 8 times the backward errors of both
-            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
-            levels that do not feel the stiff part of a matrix.
+        degenerate_rtol: See `degenerate_atol`. By default the second term is replaced
+            by what a vector can resolve: 8 times the backward errors of both levels
+            (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
+            the stiff part of a matrix does not affect.
 
     Raises:
-        ValueError: If an index is no integer, or `normalisation` is unknown.
+        ValueError: If an index is not an integer, or `normalisation` is unknown.
 
     Example:
         >>> ModeShapes([0, 1], components=[0, 2, 5]).num_targets(order=6)
@@ -161,11 +161,11 @@ class ModeShapes(AbstractShapes):
         return self._check_weights(len(levels) * len(rows))
 
     def num_trivial(self, order: int) -> int:
-        """Number of targets that set a scale: the largest of each shape by "max"."""
+        """Number of targets that set a scale: the largest of each shape for "max"."""
         return len(self.places(order)[0]) if self.normalisation == "max" else 0
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Refuses shapes that are zero, which decide on no sign and no scale."""
+        """Rejects shapes that are zero, which fix neither sign nor scale."""
         levels, rows = self.places(order)
         shapes = targets.reshape([*targets.shape[:-1], len(levels), len(rows)])
         zero = np.argwhere(~shapes.any(axis=-1))
@@ -207,7 +207,7 @@ class ModeShapes(AbstractShapes):
     def differentiate_by_targets(
         self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
     ) -> tf.Tensor | None:
-        """Gives the column of the largest target of each shape; see the base class."""
+        """Returns the columns of each shape's largest target; see the base class."""
         del eigenvalues
         if self.normalisation != "max":
             return None
@@ -244,23 +244,23 @@ class MAC(AbstractShapes):
 
     `(x^T s)^2 / ((x^T x) (s^T s))` over the measured components (R. J. Allemang,
     Sound and Vibration 37 (2003) 14-23). Near a match its deviation from 1 is of
-    second order, so that a fit to it converges slowly and resolves shapes to the root
-    of its tolerance: `ModeShapes` says the same in first order.
+    second order, so that a fit to it converges slowly and resolves shapes only to the
+    root of its tolerance; `ModeShapes` carries the same information in first order.
 
     Args:
-        levels: Of the modes, 0 being the lowest.
+        levels: Levels of the modes, 0 being the lowest.
         shapes: `[k, c]`, real, a row for each level.
         components: Rows of the matrix that were measured; all by default.
-        weights: Of the squared deviations; 1 by default.
-        sigma: Standard deviations instead.
-        name: Of the module.
+        weights: Weights of the squared deviations; 1 by default.
+        sigma: Standard deviations of the targets, instead of weights.
+        name: Name of the `tf.Module`.
         degenerate_atol: Two levels belong to one cluster, in which no mode has a
             derivative, when they differ by at most `degenerate_atol + degenerate_rtol *
             max(abs(lambda))`. 0 by default.
-        degenerate_rtol: See `degenerate_atol`. By default what a vector can resolve
-            stands in the place of the second term: 8 times the backward errors of both
-            levels (see `Spectrum.backward_errors`), a few eps ||A||, and less for
-            levels that do not feel the stiff part of a matrix.
+        degenerate_rtol: See `degenerate_atol`. By default the second term is replaced
+            by what a vector can resolve: 8 times the backward errors of both levels
+            (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
+            the stiff part of a matrix does not affect.
 
     Raises:
         ValueError: If a shape has no length or their number differs from that of
@@ -337,10 +337,10 @@ def mac(X: TensorLike, Y: TensorLike) -> np.ndarray:
 
     Args:
         X: `[k, c]`, a shape in each row; real or complex.
-        Y: `[l, c]`.
+        Y: `[l, c]`, likewise.
 
     Returns:
-        `[k, l]`, in 0..1.
+        `[k, l]`, between 0 and 1.
 
     Raises:
         ValueError: If a shape has no length, or their lengths differ.

@@ -12,18 +12,18 @@ from eigenfit.observations.base import AbstractObservation, Spectrum, over
 
 
 class FreeShift(AbstractObservation):
-    """Another observation, up to one number added to all of its values.
+    """Another observation, up to a constant added to all of its values.
 
     For energies whose zero is unknown. The best shift, the weighted mean of `target -
     value`, is added to the values; it costs one degree of freedom and no parameter.
 
     Args:
-        observation: Whose values are shifted; its weights are used.
-        name: Of the module.
+        observation: The observation whose values are shifted; its weights are used.
+        name: Name of the `tf.Module`.
 
     Raises:
-        TypeError: If `observation` is none.
-        ValueError: Where it meets a matrix, if a target of it sets a scale, as the
+        TypeError: If `observation` is not an observation.
+        ValueError: When applied to a matrix, if one of its targets sets a scale, as the
             largest of each shape does in `ModeShapes` scaled by `"max"`.
 
     Example:
@@ -61,25 +61,25 @@ class FreeShift(AbstractObservation):
         return self.observation.num_targets(order)
 
     def ordered(self, targets: tf.Tensor, order: int) -> tf.Tensor:
-        """Says what the observation says; see the base class."""
+        """Returns the answer of the shifted observation; see the base class."""
         return self.observation.ordered(targets, order)
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Checks as the observation does."""
+        """Applies the checks of the shifted observation."""
         self.observation.check_targets(targets, order)
 
     def located(self, places: dict[str, tuple[int, int]]) -> FreeShift:
-        """Locates the observation; see the base class."""
+        """Locates the shifted observation; see the base class."""
         return FreeShift(self.observation.located(places))
 
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
-        """Gives the size of what no shift takes away; see the base class."""
+        """Returns the size of the targets without their mean; see the base class."""
         return self.observation.natural_size(targets - self._mean(targets), norm)
 
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:
-        """Adds that of the shift; see the base class."""
+        """Adds the rounding of the shift; see the base class."""
         own = self.observation.rounding(eigenvalues, errors, targets)
         return own + self._mean(own + epsilon(own.dtype) * tf.abs(targets))
 
@@ -106,7 +106,7 @@ class FreeShift(AbstractObservation):
         identity = tf.eye(targets.shape[-1], dtype=targets.dtype)
         if own is None:
             own = tf.zeros(shape, targets.dtype)
-        # Of a column: the change of the values, plus the mean of what they miss.
+        # Each column: the change of the values, plus the mean of what is still missed.
         missing = tf.linalg.matrix_transpose(identity - own)
         return own + tf.linalg.matrix_transpose(self._mean(missing))
 

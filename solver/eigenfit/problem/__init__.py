@@ -1,1 +1,1 @@
-"""What is fitted: structures, what is observed of their spectra, what may vary."""
+"""Problems: structures, observations of their spectra, and parameters that may vary."""

@@ -19,14 +19,14 @@ class Block:
     """One matrix of several that depend on the same parameters.
 
     Args:
-        structure: Of the matrix, as a function of all shared parameters; see
+        structure: Structure of the matrix, as a function of all shared parameters; use
             `Reparametrized` where it depends on few of them.
-        observations: One observation or a list of them. None for all levels, or for
+        observations: One observation or a list of them. None observes all levels, or
             nothing if the problem has joint observations.
-        label: By which others refer to the block; its number by default.
+        label: Name by which observations refer to the block; its number by default.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
 
     Example:
         >>> from eigenfit import Levels, Symmetric
@@ -74,15 +74,15 @@ def block_of(
     """Makes a block of a single structure with all its observations.
 
     Args:
-        structure: Of the block.
-        observation: The only one, or None.
-        observations: Several; None for none.
+        structure: Structure of the block.
+        observation: The only observation, or None.
+        observations: Several observations, or None.
 
     Returns:
         The block, and those of `observations` that name it by its label.
 
     Raises:
-        TypeError: If both are given, or something is no observation.
+        TypeError: If both are given, or an item is not an observation.
     """
     if isinstance(observations, AbstractObservation):
         observations = [observations]
@@ -107,8 +107,8 @@ def checked_blocks(blocks: Any) -> tuple[Block, ...]:
     """Checks that blocks share their parameters; bare structures become blocks.
 
     Raises:
-        TypeError: If one is something else.
-        ValueError: If their parameters differ.
+        TypeError: If an item is neither a block nor a structure.
+        ValueError: If their parameters differ in number or precision.
     """
     blocks = tuple(
         Block(item) if isinstance(item, AbstractStructure) else item for item in blocks
@@ -135,10 +135,10 @@ def checked_blocks(blocks: Any) -> tuple[Block, ...]:
 
 
 def labels_of(blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Gives the labels of blocks, by default their numbers.
+    """Returns the labels of blocks, by default their numbers.
 
     Raises:
-        ValueError: If two are the same.
+        ValueError: If two labels are the same.
     """
     labels = tuple(
         str(k) if block.label is None else block.label for k, block in enumerate(blocks)
@@ -153,7 +153,7 @@ class Group:
     """Matrices of one order and dtype, decomposed in one batch.
 
     Args:
-        structures: B of them.
+        structures: B structures of the same order and dtype.
     """
 
     def __init__(self, structures: Sequence[AbstractStructure]) -> None:
@@ -174,7 +174,7 @@ class Group:
 
 
 class DenseGroup(Group):
-    """Matrices of dense bases: one product for all, however many there are."""
+    """Matrices with dense bases: one product for all, however many there are."""
 
     def __init__(self, structures: Sequence[Affine]) -> None:
         super().__init__(structures)
@@ -195,7 +195,7 @@ class DenseGroup(Group):
         return tf.reshape(flat, shape) + self._offset
 
     def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes them by one batched product; see `LevelForms`."""
+        """Computes the derivatives by one batched product; see `LevelForms`."""
         del parameters
         return self._forms(V)
 

@@ -19,25 +19,25 @@ _PLACES = np.array([1.0, -1.0, 2.0, -2.0])
 def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
     """Computes the Hessian of the loss by central differences, `[..., p, p]`.
 
-    Of fourth order, `(8 (g(h) - g(-h)) - (g(2h) - g(-2h))) / 12 h`, with h the part
-    `t = eps^0.225` of the `lengths` of the parameters: for a function whose nearest
-    singularity is that far away the rule is wrong by `64 t^4`, rounding by `eps / t`;
-    1e-12 both in float64. All 4 p gradients are one batch.
+    The rule is of fourth order, `(8 (g(h) - g(-h)) - (g(2h) - g(-2h))) / 12 h`, with h
+    a fraction `t = eps^0.225` of the `lengths` of the parameters: for a function whose
+    nearest singularity is one length away its error is `64 t^4` and that of rounding
+    `eps / t`; both are 1e-12 in float64. All 4 p gradients are one batch.
 
     Args:
-        problem: Whose gradient is exact.
-        point: From its `evaluate`.
+        problem: A problem whose gradient is exact.
+        point: Result of its `evaluate`.
         targets: `[..., m]`.
 
     Returns:
-        `[..., p, p]`, symmetric; NaN for a member for which the rules of second and of
+        `[..., p, p]`, symmetric; NaN for a member where the rules of second and of
         fourth order differ so much that neither can be trusted, as at a kink.
     """
     r = point.parameters
     size = epsilon(r.dtype) ** 0.225
     columns = tf.reduce_sum(problem.jacobian_at(point) ** 2, axis=-2)
     length = lengths(problem, point)
-    # What no matrix depends on may have a prior, which is a parabola.
+    # A parameter that no matrix depends on may have a prior, which is a parabola.
     seen = columns > 0
     own = tf.where(seen, 1 / tf.sqrt(tf.where(seen, columns, 1)), 0)
     length = tf.where(length > 0, length, own)
@@ -45,7 +45,7 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
     offsets = np.concatenate([k * np.eye(number) for k in size * _PLACES])
     offsets = tf.constant(offsets, r.dtype) * length[..., tf.newaxis, :]
     points = r[..., tf.newaxis, :] + offsets
-    # What was added, not what should have been.
+    # The steps actually made after rounding, not the intended ones.
     steps = tf.reshape(
         tf.reduce_sum(points - r[..., tf.newaxis, :], axis=-1),
         tf.concat([tf.shape(r)[:-1], [4, number]], axis=0),
@@ -55,7 +55,7 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
         tf.concat([tf.shape(points)[:-1], tf.shape(targets)[-1:]], axis=0),
     )
     shape = tf.concat([tf.shape(r)[:-1], [4, number, number]], axis=0)
-    # As one batch dimension, since an eigensolver may take no more.
+    # One batch dimension, since an eigensolver may not accept more.
     if problem.unit is not None:
         unit = tf.broadcast_to(problem.unit[..., tf.newaxis], tf.shape(points)[:-1])
         weights = problem.member_weights
@@ -77,7 +77,7 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
 
 
 def _quotient(gradients: tf.Tensor, steps: tf.Tensor, place: int) -> tf.Tensor:
-    # Central difference of the pair of steps at a place: [..., p, p].
+    # Central difference for the pair of steps at `place`: [..., p, p].
     width = steps[..., place, :] - steps[..., place + 1, :]
     rise = gradients[..., place, :, :] - gradients[..., place + 1, :, :]
     moved = (width > 0)[..., tf.newaxis]

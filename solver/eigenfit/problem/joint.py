@@ -1,4 +1,4 @@
-"""Problems of several matrices, any observations, and priors."""
+"""Problems with several matrices, any observations, and priors."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from eigenfit.structures import AbstractStructure
 
 
 class JointProblem(Problem):
-    """What `Problem` makes of several blocks, other observations than levels, priors.
+    """The `Problem` of several blocks, of observations other than levels, or priors.
 
-    The targets are those of each block in turn, each of its observations in order, and
-    then those of the joint observations. Levels `[..., N]` stand block after block.
+    The targets are those of each block in turn, in the order of its observations, and
+    then those of the joint observations. Levels `[..., N]` are listed block by block.
     Matrices of the same order are decomposed in one batch.
 
     Args:
         structure: A list of `Block`s with the same parameters, or one structure.
-        observation: Of the single structure.
+        observation: The observation of a single structure.
         parameters: Names, bounds, ties and the like.
-        observations: Of the levels of several blocks, or several of one structure.
-        name: Of the module.
+        observations: Observations of the levels of several blocks, or several
+            observations of one structure.
+        name: Name of the `tf.Module`.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If blocks have different parameters or the same label, or an
             observation does not fit.
 
@@ -110,7 +111,7 @@ class JointProblem(Problem):
 
     @property
     def num_levels(self) -> int:
-        """Number N of levels of all matrices."""
+        """Total number N of levels of all matrices."""
         return self._starts[-1]
 
     @property
@@ -130,7 +131,7 @@ class JointProblem(Problem):
 
     @property
     def terms(self) -> tuple[tuple[str | None, AbstractObservation, slice], ...]:
-        """Label of the block (None: joint), observation and targets of each."""
+        """Block label (None for joint), observation and target slice of each term."""
         return tuple(
             (
                 None if t.block is None else self.labels[t.block],
@@ -166,7 +167,7 @@ class JointProblem(Problem):
         return self._unknowns(tf.add_n(pulled))
 
     def with_weights(self, weights: tf.Tensor) -> JointProblem:
-        """Gives each observation its own; see the base class."""
+        """Gives each observation its own weights; see the base class."""
         own = copy.copy(self)
         own.member_weights, own._terms = weights, self._terms.with_weights(weights)
         return own
@@ -180,12 +181,12 @@ class JointProblem(Problem):
         self._terms.check_targets(targets)
 
     def squared_norms(self) -> None:
-        """None: scales are those of the Jacobian."""
+        """Returns None: the scales are taken from the Jacobian."""
 
     def most_squared(self, parameters: tf.Tensor) -> tf.Tensor | None:
         """Adds up the bounds of all blocks and the priors; see the base class.
 
-        None also where values have another unit than levels.
+        None also where values are not linear in the levels.
         """
         if not all(x.is_linear for x in self.observations):
             return None
@@ -204,7 +205,7 @@ class JointProblem(Problem):
         return self.in_own_unit(total, 2)
 
     def roots(self) -> np.ndarray:
-        """Gives the roots of the weights of all targets, `[m]`."""
+        """Returns the square roots of the weights of all targets, `[m]`."""
         return self._terms.roots
 
     @property
@@ -223,7 +224,7 @@ class JointProblem(Problem):
 
     @property
     def parts(self) -> tuple[slice, ...]:
-        """Where the targets of each observation stand."""
+        """Slice of the targets that belongs to each observation."""
         return tuple(term.targets for term in self._terms)
 
     def _norms(self, parameters: tf.Tensor) -> list[tf.Tensor]:
@@ -248,12 +249,12 @@ class JointProblem(Problem):
         return own * tf.convert_to_tensor(self._terms.roots, own.dtype)
 
     def _of_block(self, w: tf.Tensor) -> Callable[[int | None], tf.Tensor]:
-        # Gives those of the N numbers that belong to a block, or all.
+        # Returns those of the N numbers that belong to a block, or all.
         blocks = self.split(w)
         return lambda block: w if block is None else blocks[block]
 
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
-        """Leaves out priors and multiplies by the roots; see the base class."""
+        """Drops priors and multiplies by the weight roots; see the base class."""
         own = residual[..., : self.num_targets]
         return own * tf.convert_to_tensor(self._terms.roots, own.dtype)
 
@@ -265,8 +266,8 @@ class JointProblem(Problem):
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes the loss, `[...]`, priors included; differentiable.
 
-        Twice where mode shapes are not observed; the second derivative is NaN where
-        levels of a block coincide (`hessian` is exact there).
+        It is twice differentiable unless mode shapes are observed; the second
+        derivative is NaN where levels of a block coincide (`hessian` is exact there).
         """
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
@@ -281,7 +282,7 @@ class JointProblem(Problem):
         return tf.reduce_sum(tf.square(residual), axis=-1)
 
     def evaluate(self, parameters: tf.Tensor, targets: tf.Tensor) -> JointEvaluation:  # type: ignore[override]
-        """Decomposes all matrices and compares; see the base class."""
+        """Decomposes all matrices and compares their values; see the base class."""
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
         r = self.expand(parameters)
@@ -292,7 +293,7 @@ class JointProblem(Problem):
         return JointEvaluation(parameters, w, Vs, residual, loss, targets)
 
     def values(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes what is compared with the targets; see the base class."""
+        """Computes the values to compare with the targets; see the base class."""
         point = self.evaluate(parameters, targets)
         r = self.expand(point.parameters)
         return self._values(r, point.eigenvalues, point.eigenvectors, point.targets)
@@ -357,7 +358,7 @@ class JointProblem(Problem):
     ) -> tf.Tensor:
         """Computes the Hessian where the gradient vanishes; see the base class.
 
-        With mode shapes by differences of the gradient.
+        If mode shapes are observed, it is computed by differences of the gradient.
         """
         if self.has_modes:
             return differenced_hessian(self, point, targets)
@@ -375,7 +376,7 @@ class JointProblem(Problem):
         return tf.linalg.matvec(self.hessian_at(point, targets, positive), vector)
 
     def at_kink(self, point: JointEvaluation, targets: tf.Tensor) -> tf.Tensor:  # type: ignore[override]
-        """Says which members have levels of a block that coincide: `[...]`."""
+        """Returns which members have coinciding levels in a block: `[...]`."""
         kink = tf.zeros_like(point.loss, tf.bool)
         for w in self.split(point.eigenvalues):
             if w.shape[-1] > 1:
@@ -384,7 +385,7 @@ class JointProblem(Problem):
         return kink
 
     def levels_loss(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the loss, without priors, as a function of levels `[..., N]`."""
+        """Computes the loss without priors as a function of levels `[..., N]`."""
         values = self._values(None, w, None, targets)
         roots = tf.convert_to_tensor(self._terms.roots, w.dtype)
         if roots.shape.rank > 1:
@@ -397,7 +398,7 @@ class JointProblem(Problem):
         return self.expand(parameters)
 
     def eigenvectors_of(self, block: int, point: JointEvaluation) -> tf.Tensor:
-        """Gives the eigenvectors of a block, `[..., n, n]` in columns."""
+        """Returns the eigenvectors of a block, `[..., n, n]` in columns."""
         number, place = self._places[block]
         return point.eigenvectors[number][..., place, :, :]
 
@@ -412,7 +413,7 @@ class JointProblem(Problem):
         return tuple(result)
 
     def _unknowns(self, by_all: tf.Tensor) -> tf.Tensor:
-        # Derivatives by all parameters [..., P] -> by the unknowns [..., p].
+        # Derivatives by all parameters, [..., P] -> by the unknowns, [..., p].
         if self.tie_matrix is None:
             return by_all
         return tf.tensordot(by_all, tf.constant(self.tie_matrix, by_all.dtype), axes=1)
@@ -437,7 +438,7 @@ class JointProblem(Problem):
         return self._terms.measure(self._of_block(w), modes, targets)
 
     def _modes_of(self, r: Any, Vs: Any) -> Callable[[int], tf.Tensor]:
-        # Gives the mode shapes of a block.
+        # Returns a function for the mode shapes of a block.
         def modes(block: int) -> tf.Tensor:
             number, place = self._places[block]
             V = Vs[number][..., place, :, :]
@@ -446,7 +447,7 @@ class JointProblem(Problem):
         return modes
 
     def _level_jacobian(self, point: JointEvaluation) -> tf.Tensor:
-        # By all parameters, [..., N, P].
+        # Derivatives by all parameters, [..., N, P].
         r = self.expand(point.parameters)
         each = [
             g.level_jacobian(r, V)

@@ -1,4 +1,4 @@
-"""How far each parameter can move before the spectrum is another one."""
+"""How far each parameter can move before the spectrum changes altogether."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PROBES = 4
 def lengths(problem: Problem, point: Any) -> tf.Tensor:
     """Estimates the distance over which levels and modes change, `[..., p]`.
 
-    The change of a parameter by which a matrix is changed as much as its levels are
+    It is the change of a parameter that changes a matrix by as much as its levels are
     apart: `1 / max_ij |v_i^H dA/dr_k v_j| / |lambda_i - lambda_j|`, or the root of the
     same with the second derivatives where that is shorter. Units of parameters and
-    levels drop out. The sizes of all matrix elements are estimated by a few products
+    levels drop out. The sizes of all matrix elements are estimated from a few products
     with random signs.
 
     Args:
-        problem: Of one or several matrices.
-        point: From its `evaluate`.
+        problem: A problem with one or several matrices.
+        point: Result of its `evaluate`.
 
     Returns:
         `[..., p]`; 0 for a parameter on which no matrix depends.
@@ -71,7 +71,7 @@ def _by_unknowns(problem: Any, x: tf.Tensor) -> tf.Tensor:
 
 
 def _inverse_gaps(w: tf.Tensor) -> tf.Tensor:
-    # 1 / |w_i - w_j|; inside a cluster, and on the diagonal, 1 / the largest level.
+    # 1 / |w_i - w_j|; inside a cluster and on the diagonal, 1 / the largest level.
     largest = tf.reduce_max(tf.abs(w), axis=-1)
     largest = tf.where(largest > 0, largest, tf.ones_like(largest))
     gap = tf.abs(pairwise(w))

@@ -27,29 +27,29 @@ class Resolved(NamedTuple):
 
 
 class Parameters:
-    """What is known of the parameters before a fit.
+    """What is known about the parameters before a fit.
 
-    Fixed and tied parameters are no unknowns: a problem has `num_parameters` unknowns,
-    and `Problem.expand` gives all parameters.
+    Fixed and tied parameters are not unknowns: a problem has `num_parameters` unknowns,
+    and `Problem.expand` returns all parameters.
 
     Args:
-        names: One for each parameter of the structures; r0, r1, ... by default.
+        names: A name for each parameter of the structures; r0, r1, ... by default.
         bounds: `{name: (low, high)}`, or one `(low, high)` for all unknowns; None or
             an infinity for an open end. Every step stays inside.
-        fixed: `{name: value}`.
-        ties: `{name: {other: factor}}` for `name = sum factor * other`, with `""` for
-            the other where a number is added; or `{name: (other, factor)}`. The others
+        fixed: `{name: value}`, parameters held at a value.
+        ties: `{name: {other: factor}}` for `name = sum factor * other`, where the key
+            `""` adds its factor as a constant; or `{name: (other, factor)}`. The others
             may be unknown or fixed.
         scales: `{name: size}`, typical sizes of unknowns, 1 by default, for random
-            starts and for telling solutions apart. Steps need none.
-        period: `{name: T}` of unknowns that leave every matrix's levels as they are
+            starts and for telling solutions apart. Steps do not need them.
+        period: `{name: T}` for unknowns that leave every matrix's levels unchanged
             when T is added, such as angles: solutions that differ by periods are one,
             given with -T/2 < x <= T/2, and random starts lie there.
         prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss. Or
             a list of `Prior`s of combinations, such as `smoothness(names, sigma)`.
 
     Raises:
-        TypeError: If an argument is no mapping.
+        TypeError: If an argument is not a mapping.
         ValueError: If a name is repeated, a parameter is named twice among fixed and
             tied ones, a bound is not an interval, or a number is not finite.
 
@@ -106,12 +106,12 @@ class Parameters:
         return tuple(Prior({k: 1.0}, *pair) for k, pair in self.prior.items())
 
     def resolve(self, number: int) -> Resolved:
-        """Applies this to structures of a number P of parameters.
+        """Applies these settings to structures with a number P of parameters.
 
         Raises:
-            ValueError: If a name is unknown, their number differs, a tie depends on
-                a tied parameter, a bound or prior is of a parameter that is not
-                unknown, or nothing is left to fit.
+            ValueError: If a name is unknown, the number of names is not P, a tie
+                depends on a tied parameter, a bound or prior is on a parameter that is
+                fixed or tied, or nothing is left to fit.
         """
         everything = self.names or tuple(f"r{k}" for k in range(number))
         if len(everything) != number:
@@ -151,7 +151,7 @@ class Parameters:
     def _combinations(
         self, everything: tuple[str, ...], matrix: np.ndarray, offset: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        # Rows by the unknowns, means without the constant part, and sigmas.
+        # Rows over the unknowns, means less the constant part, and sigmas.
         C = np.zeros([len(self.priors), len(everything)])
         for row, prior in zip(C, self.priors, strict=True):
             for name, factor in prior.coefficients.items():

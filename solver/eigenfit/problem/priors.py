@@ -1,4 +1,4 @@
-"""Gaussian priors of combinations of parameters, as further residuals."""
+"""Gaussian priors on combinations of parameters, as further residuals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ class Prior:
     """Adds `((sum_k coefficients_k r_k - mean) / sigma)^2` to the loss.
 
     Args:
-        coefficients: `{name: factor}`, of any parameters; fixed and tied ones count
+        coefficients: `{name: factor}` for any parameters; fixed and tied ones enter
             with their values.
         mean: Expected value of the combination, in its unit.
         sigma: Its standard deviation, positive.
 
     Raises:
-        TypeError: If `coefficients` is no mapping.
-        ValueError: If it is empty or zero, or a number is not finite.
+        TypeError: If `coefficients` is not a mapping.
+        ValueError: If it is empty or all zero, `sigma` is not positive, or a number is
+            not finite.
 
     Example:
         >>> Prior({"a": 1.0, "b": -2.0, "c": 1.0}, mean=0.0, sigma=0.1)
@@ -53,26 +54,26 @@ class Prior:
                 f"`sigma` of a Prior must be above 0, got {self.sigma!r}. To hold a "
                 f"combination, give a tie."
             )
-        # Frozen, so that it can be shared: its fields are set past that once.
+        # Frozen, so that it can be shared; its fields are set once, bypassing that.
         object.__setattr__(self, "coefficients", numbers)
         object.__setattr__(self, "mean", _number("mean", self.mean))
         object.__setattr__(self, "sigma", sigma)
 
 
 def smoothness(names: Sequence[str], sigma: float, order: int = 2) -> list[Prior]:
-    """Makes priors that keep the differences of parameters in a row small.
+    """Makes priors that keep the differences of successive parameters small.
 
     Args:
-        names: Of the parameters, in their order, equally spaced.
+        names: Names of the parameters, in order and equally spaced.
         sigma: Standard deviation of each difference, in the unit of the parameters.
-        order: Of the differences: 1 for `b - a`, 2 for `a - 2 b + c`, which lets
-            straight lines pass, and so on.
+        order: Order of the differences: 1 for `b - a`, 2 for `a - 2 b + c`, which does
+            not penalise straight lines, and so on.
 
     Returns:
         `len(names) - order` priors of mean 0, for `Parameters(prior=...)`.
 
     Raises:
-        ValueError: If there are too few names, one is repeated, or `order` is no
+        ValueError: If there are too few names, one is repeated, or `order` is not a
             positive integer.
 
     Example:
@@ -107,19 +108,19 @@ class PriorRows(NamedTuple):
         """Appends `(rows x - mean) / sigma`: `[..., m + q]` from `[..., m]`."""
         dtype = parameters.dtype
         rows, mean, sigma = (tf.constant(x, dtype) for x in self)
-        # As one product for all members, which adds up in the same order for each.
+        # One product for all members, which sums in the same order for each.
         own = tf.tensordot(parameters, rows, axes=[[-1], [1]])
         return tf.concat([residual, (own - mean) / sigma], axis=-1)
 
     def extend_jacobian(self, J: tf.Tensor) -> tf.Tensor:
-        """Appends the derivatives of that: `[..., m + q, p]` from `[..., m, p]`."""
+        """Appends their derivatives: `[..., m + q, p]` from `[..., m, p]`."""
         rows = self.rows / self.sigma[:, np.newaxis]
         shape = tf.concat([tf.shape(J)[:-2], rows.shape], axis=0)
         rows = tf.broadcast_to(tf.constant(rows, J.dtype), shape)
         return tf.concat([J, rows], axis=-2)
 
     def hessian(self) -> np.ndarray:
-        """Gives the Hessian, `[p, p]`."""
+        """Returns the Hessian of the sum of squares, `[p, p]`."""
         rows = self.rows / self.sigma[:, np.newaxis]
         return 2 * rows.T @ rows
 

@@ -1,4 +1,4 @@
-"""A structure and what is observed of its spectrum: residual, loss, derivatives."""
+"""A structure and the observation of its spectrum: residual, loss, derivatives."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ __all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
 
 _MOST_NUMBERS = 2**16
-"""Numbers in the matrices dA/dr_k up to which their norms are computed in a fit."""
+"""Most numbers in the matrices dA/dr_k for their norms to be computed in a fit."""
 
 
 class Problem(Unknowns):
-    """Asks for parameters whose matrix has the observed levels at their targets.
+    """Asks for parameters that put the observed levels of a matrix at their targets.
 
-    Targets are arguments of every function, never part of the problem. Arguments of
-    the functions are `parameters [..., p]`, the unknowns, and `targets [..., m]` of
-    `parameter_dtype`, with the same batch dimensions.
+    Targets are arguments of every function, never part of the problem. The functions
+    take `parameters [..., p]`, the unknowns, and `targets [..., m]`, both of
+    `parameter_dtype` and with the same batch dimensions.
 
-    One matrix whose levels are observed is this class; several matrices that share
-    their parameters, other observations and priors make it a `JointProblem`.
+    This class handles one matrix whose levels are observed; several matrices that
+    share their parameters, other observations or priors make it a `JointProblem`.
 
     Args:
-        structure: What may vary, or a list of `Block`s.
-        observation: What is compared with the targets; all levels by default. Of a
-            single structure only.
+        structure: The structure of the matrix, or a list of `Block`s.
+        observation: What is compared with the targets; all levels by default. Only
+            for a single structure.
         parameters: Names, bounds, ties and the like; all free by default.
-        observations: Joint ones, of the levels of several blocks; or several of a
-            single structure.
-        name: Of the module.
+        observations: Joint observations of the levels of several blocks, or several
+            observations of a single structure.
+        name: Name of the `tf.Module`.
 
     Attributes:
         num_targets: Number m of targets.
@@ -70,9 +70,9 @@ class Problem(Unknowns):
             observations hold. See `with_weights`.
 
     Raises:
-        TypeError: If `structure` or `observation` is something else.
+        TypeError: If `structure` or `observation` has the wrong type.
         ValueError: If an observation does not fit the order of its structure, or
-            parameters their number.
+            `parameters` does not fit their number.
 
     Example:
         >>> from eigenfit.structures import Symmetric
@@ -147,12 +147,12 @@ class Problem(Unknowns):
 
     @property
     def order(self) -> int:
-        """Order n of the matrix, of the largest one where there are several."""
+        """Order n of the matrix, or of the largest one if there are several."""
         return self.structure.order
 
     @property
     def num_levels(self) -> int:
-        """Number of levels of all matrices."""
+        """Total number of levels of all matrices."""
         return self.structure.order
 
     @property
@@ -172,15 +172,15 @@ class Problem(Unknowns):
 
     @property
     def parts(self) -> tuple[slice, ...]:
-        """Where the targets of each observation stand."""
+        """Slice of the targets that belongs to each observation."""
         return (slice(0, self.num_targets),)
 
     @property
     def num_data(self) -> int:
         """Number of data that can disagree with a model.
 
-        Targets and priors, less those that a normalisation makes trivial and the
-        shifts that are fitted along.
+        Targets and priors, less the targets that a normalisation makes trivial and the
+        free shifts that are fitted as well.
         """
         return self.num_targets
 
@@ -193,8 +193,8 @@ class Problem(Unknowns):
     def is_least_squares(self) -> bool:
         """Whether data need not be met exactly.
 
-        They are more than the unknowns, some have standard deviations, or there are
-        priors: a minimum of the loss is then what a fit looks for.
+        That is so if there are more data than unknowns, some have standard deviations,
+        or there are priors: a fit then looks for a minimum of the loss.
         """
         return self.has_errors or self.num_data > self.num_parameters
 
@@ -209,13 +209,13 @@ class Problem(Unknowns):
         return self.structure.parameter_dtype
 
     def with_weights(self, weights: tf.Tensor) -> Problem:
-        """Gives this problem with weights of the squared deviations of each member.
+        """Returns this problem with weights for each member of a batch.
 
-        They take the place of those of the observations, and of standard deviations.
+        They replace the weights and standard deviations of the observations.
 
         Args:
-            weights: `[b, m]`, positive; functions of the problem then take batches of
-                b members.
+            weights: `[b, m]`, weights of the squared deviations, positive; functions
+                of the problem then take batches of b members.
         """
         own = copy.copy(self)
         own.member_weights = weights
@@ -223,14 +223,15 @@ class Problem(Unknowns):
         return own
 
     def in_unit(self, unit: tf.Tensor, weights: tf.Tensor | tuple[()] = ()) -> Problem:
-        """Gives this problem with residuals measured in a unit.
+        """Returns this problem with residuals measured in a unit.
 
         Residuals and their derivatives are divided by it, losses by its square, so
-        that squares neither vanish nor overflow, whatever the unit of the levels.
+        that squares neither underflow nor overflow, whatever the unit of the levels.
 
         Args:
             unit: `[...]`, positive, one for each member.
-            weights: Of these members, where they have their own: `[b, m]`.
+            weights: `[b, m]`, weights of these members; () if they have none of their
+                own.
         """
         same = isinstance(weights, tuple)
         scaled = copy.copy(self) if same else self.with_weights(weights)
@@ -240,57 +241,57 @@ class Problem(Unknowns):
         return scaled
 
     def in_own_unit(self, x: tf.Tensor, power: int = 1) -> tf.Tensor:
-        """Divides something `[..., *]` by a power of the unit, or multiplies it."""
+        """Divides a tensor `[..., *]` by the unit to a power, which may be negative."""
         if self.unit is None:
             return x
         unit = tf.cast(self._units[x.shape.rank - self.unit.shape.rank], x.dtype)
-        for _ in range(abs(power)):  # Squares may leave the range of the dtype.
+        for _ in range(abs(power)):  # A square may leave the range of the dtype.
             x = x / unit if power > 0 else x * unit
         return x
 
     def natural_size(
         self, parameters: tf.Tensor, targets: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes what a residual is small or large against.
+        """Computes the natural size of residuals, by which they count as small.
 
         With u the largest magnitude of the targets of an observation, or of the values
-        that the size of the matrix allows where all are 0, a residual has the size
-        `root_i u`.
+        that the norm of the matrix allows if all are 0, a residual has the natural size
+        `root_i u`, where `root_i` is the root of its weight.
 
         Args:
-            parameters: `[..., p]`, where the matrix is looked at.
+            parameters: `[..., p]`, where the matrix is evaluated.
             targets: `[..., m]`.
 
         Returns:
             A unit for residuals, `[...]`: the largest size, or what the matrix allows
             if that is larger (by up to 1e92, 1e11 in single precision), 1 if it is 0
-            or not finite; and the root of the sum of squares of all sizes, in it.
+            or not finite; and the norm of all sizes, in this unit.
         """
         norms = self._norms(parameters)
         size = self._sizes(norms, targets)
         allowed = self._sizes(norms, tf.zeros_like(targets))
         largest = tf.reduce_max(tf.maximum(size, allowed), axis=-1)
-        # Nor must the squares of what is small against targets vanish, however large
-        # the matrix is where one starts.
+        # Squares of residuals far below the targets must not underflow either, however
+        # large the matrix is at the start.
         own = tf.reduce_max(size, axis=-1) * size.dtype.max**0.3
         largest = tf.where(own > 0, tf.minimum(largest, own), largest)
         usable = (largest > 0) & tf.math.is_finite(largest)
         unit = tf.where(usable, largest, tf.ones_like(largest))
-        # A power of two, by which nothing is rounded.
+        # A power of two, so that dividing by it rounds nothing.
         exponent = tf.round(tf.math.log(unit) / math.log(2))
         unit = tf.pow(tf.constant(2, unit.dtype), exponent)
         return unit, tf.norm(size / unit[..., tf.newaxis], axis=-1)
 
     def sizes_of_parts(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes what the residual of each observation is small against: `[..., o]`.
+        """Computes the natural size of each observation's residual: `[..., o]`.
 
         As `natural_size`, in the unit of residuals, but for each observation alone,
         since one in other units must not hide that another is missed. Targets that
-        are all 0 have no size: the machine epsilon of what the matrix allows is left,
-        which is far below what can be met by chance.
+        are all 0 have no size: the machine epsilon times what the matrix allows is
+        used, which is far below what can be met by chance.
 
         Args:
-            parameters: `[..., p]`, where the matrix is looked at.
+            parameters: `[..., p]`, where the matrix is evaluated.
             targets: `[..., m]`.
         """
         least = [epsilon(targets.dtype) * x for x in self._norms(parameters)]
@@ -298,13 +299,16 @@ class Problem(Unknowns):
         return self.norms_of_parts(self.in_own_unit(size))
 
     def norms_of_parts(self, x: tf.Tensor) -> tf.Tensor:
-        """Computes the norms of the parts `[..., o]` of something `[..., m + q]`."""
+        """Computes the norm of each observation's part of `[..., m + q]`: `[..., o]`.
+
+        Priors have no part.
+        """
         if len(self.parts) == 1:
             return tf.norm(x[..., self.parts[0]], axis=-1, keepdims=True)
         largest = tf.stack(
             [tf.reduce_max(tf.abs(x[..., part]), axis=-1) for part in self.parts], -1
         )
-        # Squares of what is small beside another observation may vanish.
+        # Squares of what is small compared with another observation may underflow.
         unit = tf.where(largest > 0, largest, tf.ones_like(largest))
         norms = [
             tf.norm(x[..., part] / unit[..., k : k + 1], axis=-1)
@@ -313,32 +317,32 @@ class Problem(Unknowns):
         return unit * tf.stack(norms, axis=-1)
 
     def _norms(self, parameters: tf.Tensor) -> list[tf.Tensor]:
-        # Of the matrix of each block, [..., 1].
+        # Norm of the matrix of each block, [..., 1].
         return [matrix_norm(self.structure.assemble(parameters))]
 
     def _sizes(self, norms: list[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
-        # Of each value; with norms in place of targets that are all 0.
+        # Natural size of each value; from `norms` if all targets are 0.
         size = self.observation.natural_size(targets, norms[0])
         return self.observation.weighted(tf.zeros_like(targets) + size)
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
-        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        """Returns which members have targets `[..., m]` in a valid order: `[...]`."""
         return self.observation.ordered(targets, self.order)
 
     def check_targets(self, targets: np.ndarray) -> None:
-        """Refuses targets `[..., m]` that no spectrum can have."""
+        """Rejects targets `[..., m]` that no spectrum can have."""
         self.observation.check_targets(targets, self.order)
 
     def squared_norms(self) -> np.ndarray | None:
-        """Gives constant squares of the scales of the parameters, `[p]`, or None."""
+        """Returns the squared parameter scales `[p]` if they are constant, or None."""
         if self.observation.weights is not None:
-            return None  # With weights the columns of the Jacobian have other units.
+            return None  # With weights the Jacobian's columns are scaled differently.
         return self.structure.squared_norms()
 
     def most_squared(self, parameters: tf.Tensor) -> tf.Tensor | None:
         """Bounds the squared column norms of the Jacobian, roughly: `[..., p]`.
 
-        By `|dA/dr_k|^2` where the parameters are, times the largest weight; None where
+        The bound is `|dA/dr_k|^2` at the parameters times the largest weight; None if
         these matrices take too much memory.
 
         Args:
@@ -361,16 +365,16 @@ class Problem(Unknowns):
         return (eigenvalues,)
 
     def values(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes what is compared with the targets, in their unit: `[..., m]`."""
+        """Computes the values to compare with targets, in their unit: `[..., m]`."""
         point = self.evaluate(parameters, targets)
         return self.observation.measure(point.eigenvalues, None, targets)
 
     def roots(self) -> np.ndarray:
-        """Gives the roots of the weights of all targets, `[m]`."""
+        """Returns the square roots of the weights of all targets, `[m]`."""
         return self.observation.roots(self.order)
 
     def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-        """Says which members have levels that coincide but should not: `[...]`."""
+        """Returns which members have coinciding levels that should differ: `[...]`."""
         if self.order == 1:
             return tf.zeros_like(point.loss, tf.bool)
         w = point.eigenvalues
@@ -401,26 +405,26 @@ class Problem(Unknowns):
         return (self.structure.modes(r, V),)
 
     def rounding(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Gives the norm of a residual that rounding of the levels may hide: `[...]`.
+        """Returns the norm of a residual that rounding of the levels may hide: `[...]`.
 
-        A level is known to `2 eps max |lambda|` of its matrix; what that does to the
-        values each observation knows.
+        A level is known to `2 eps max |lambda|` of its matrix; each observation turns
+        that into an error of its values.
 
         Args:
-            eigenvalues: All levels `[..., N]`.
+            eigenvalues: `[..., N]`, all levels.
             targets: `[..., m]`.
         """
         errors = self._rounding(eigenvalues, targets)
         return tf.norm(self.in_own_unit(errors), axis=-1)
 
     def rounding_at(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-        """Gives the same from what the eigensolver left at a point: `[..., m]`.
+        """Returns each value's rounding from backward errors at a point: `[..., m]`.
 
-        Of each value. Far less than `rounding` where the levels observed are far below
-        the largest.
+        This is far less than `rounding` where the observed levels are far below the
+        largest.
 
         Args:
-            point: What `evaluate` gave for the same targets.
+            point: Result of `evaluate` for the same targets.
             targets: `[..., m]`.
         """
         r = self.of_blocks(point.parameters)
@@ -436,11 +440,11 @@ class Problem(Unknowns):
     def value_errors(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:
-        """Bounds what errors of levels do to the weighted residual: `[..., m]`.
+        """Bounds the effect of level errors on the weighted residual: `[..., m]`.
 
         Args:
-            eigenvalues: All levels `[..., N]`.
-            errors: `[..., N]`, their largest magnitudes, far below the gaps.
+            eigenvalues: `[..., N]`, all levels.
+            errors: `[..., N]`, their largest errors, far below the gaps.
             targets: `[..., m]`.
         """
         return self.observation.weighted(
@@ -448,7 +452,7 @@ class Problem(Unknowns):
         )
 
     def _rounding(self, eigenvalues: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        # Of the weighted residual, [..., m].
+        # Rounding of the weighted residual, [..., m].
         errors = [level_errors(w) for w in self.split(eigenvalues)]
         return self.value_errors(eigenvalues, tf.concat(errors, axis=-1), targets)
 
@@ -459,7 +463,7 @@ class Problem(Unknowns):
         return self.structure.pullback(parameters, G)
 
     def weighted(self, residual: tf.Tensor) -> tf.Tensor:
-        """Gives the part of a residual `[..., m]` due to targets, times the roots."""
+        """Returns the targets' part of a residual, `[..., m]`, times weight roots."""
         return self.observation.weighted(residual)
 
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -513,8 +517,8 @@ class Problem(Unknowns):
     ) -> tf.Tensor:
         """Computes the product of the Hessian with a vector `[..., p]`: `[..., p]`.
 
-        The cost is that of a few matrix products, whatever the number of parameters.
-        NaN where the Hessian is.
+        It costs a few matrix products, whatever the number of parameters. NaN where
+        the Hessian is NaN.
         """
         point = self.evaluate(parameters, targets)
         return self.hessian_vector_product_at(point, targets, vector)
@@ -562,10 +566,10 @@ class Problem(Unknowns):
         """Computes the matrix L of `hessian`, `[..., n, n]`, without a decomposition.
 
         Args:
-            point: What `evaluate` gave for the same targets.
+            point: Result of `evaluate` for the same targets.
             targets: `[..., m]`.
-            positive: Gives `max(L, 0)`, which makes the first term of the Hessian
-                positive semidefinite, and stays finite at a kink: 0 for targets
+            positive: Returns `max(L, 0)`, which makes the first term of the Hessian
+                positive semidefinite and stays finite at a kink: 0 for targets
                 further apart than their levels.
         """
         targets, weights = self.observation.spread(
@@ -582,7 +586,7 @@ class Problem(Unknowns):
         """Computes the Hessian, `[..., p, p]`, without a decomposition.
 
         Args:
-            point: What `evaluate` gave for the same targets.
+            point: Result of `evaluate` for the same targets.
             targets: `[..., m]`.
             positive: As for `loewner_at`.
         """
@@ -625,13 +629,13 @@ class Problem(Unknowns):
         return product + self.in_own_unit(more)
 
     def _gradient(self, point: Evaluation) -> tf.Tensor:
-        # Of the loss by the matrix, times the unit: [..., n, n].
+        # Gradient of the loss by the matrix, times the unit: [..., n, n].
         slope = self.observation.slope(point.residual, self.order)
         return from_spectrum(point.eigenvectors, slope)
 
 
 def level_errors(eigenvalues: tf.Tensor) -> tf.Tensor:
-    """Gives the rounding of the levels `[..., n]` of one matrix: `2 eps max |w|`."""
+    """Returns the rounding of the levels `[..., n]` of one matrix: `2 eps max |w|`."""
     largest = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
     return tf.zeros_like(eigenvalues) + 2 * epsilon(eigenvalues.dtype) * largest
 
@@ -643,7 +647,7 @@ def matrix_norm(A: tf.Tensor) -> tf.Tensor:
 
 
 def _single(observation: Any, observations: Any) -> tuple[Any, Any]:
-    # One observation of a structure may stand in a list.
+    # A single observation of a structure may be given in a list.
     listed = isinstance(observations, (list, tuple)) and len(observations) == 1
     if observation is None and listed:
         return observations[0], None
@@ -656,7 +660,7 @@ def derivative_norms(
     """Computes `|dA/dr_k|^2` (Frobenius), `[..., p]`; None if that takes much memory.
 
     Args:
-        structure: Of the matrix.
+        structure: Structure of the matrix.
         parameters: `[..., p]`.
     """
     known = structure.squared_norms()

@@ -1,4 +1,4 @@
-"""The Hessian of a loss of the levels of several matrices."""
+"""The Hessian of a loss that depends on the levels of several matrices."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def spectral_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
     the member gets NaN.
 
     Args:
-        problem: Whose observations use levels only.
-        point: From its `evaluate`.
+        problem: A problem whose observations use levels only.
+        point: Result of its `evaluate`.
     """
     g, second = _level_derivatives(problem, point)
     r = problem.expand(point.parameters)
@@ -84,7 +84,7 @@ def _level_derivatives(
 
 
 def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Tensor:
-    # L off the diagonal, zero on it: [..., n, n]; rows of F'' are [..., n, N].
+    # L off the diagonal, zero on it: [..., n, n]; `rows` are those of F'', [..., n, N].
     gap, rise = pairwise(w), pairwise(g)
     second = rows[..., start : start + w.shape[-1]]
     width = rounding_width(w)[..., tf.newaxis, tf.newaxis]
@@ -106,7 +106,7 @@ def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Te
     alike &= tf.abs(pairwise(y) - limit * own) <= least
     nan = tf.constant(float("nan"), w.dtype)
     inside = tf.where(alike, limit, nan)
-    # Further apart the limit is better than a quotient that is the same to rounding.
+    # For wider gaps too the limit is better than a quotient that equals it to rounding.
     near = tf.abs(gap) <= cluster_width(w)[..., tf.newaxis, tf.newaxis]
     largest = tf.reduce_max(tf.abs(w), axis=-1)[..., tf.newaxis, tf.newaxis]
     slopes = tf.abs(g)[..., :, tf.newaxis] + tf.abs(g)[..., tf.newaxis, :]

@@ -1,4 +1,4 @@
-"""Which observation looks at which levels, and where its targets stand."""
+"""Which observation uses which levels, and where its targets are."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class Term(NamedTuple):
 
     observation: AbstractObservation
     block: int | None  # None for all levels
-    order: int  # number of levels it looks at
+    order: int  # number of levels that it uses
     targets: slice
 
 
 class Terms:
-    """The observations of a problem of several blocks, in the order of its targets.
+    """The observations of a problem with several blocks, in the order of its targets.
 
-    Those of each block in turn, each in order, then the joint ones.
+    They are those of each block in turn, in order, followed by the joint ones.
 
     Args:
-        blocks: Of the problem.
-        labels: One for each.
+        blocks: Blocks of the problem.
+        labels: Label of each block.
         joint: Observations of all levels, which name blocks by label.
 
     Attributes:
         num_targets: Number m of targets.
         has_modes: Whether mode shapes are observed.
         has_sigma: Whether all targets have standard deviations.
-        roots: Of the weights of all targets, `[m]`; see `with_weights`.
+        roots: `[m]`, square roots of the weights of all targets; see `with_weights`.
 
     Raises:
-        TypeError: If a joint observation is none.
+        TypeError: If an item of `joint` is not an observation.
         ValueError: If an observation does not fit its block, or there is none.
     """
 
@@ -93,7 +93,7 @@ class Terms:
         return iter(self._terms)
 
     def with_weights(self, weights: tf.Tensor) -> Terms:
-        """Gives the same with weights `[b, m]`, others for each member."""
+        """Returns the same terms with weights `[b, m]` for each member."""
         own = copy.copy(self)
         own._terms = tuple(
             term._replace(
@@ -105,9 +105,9 @@ class Terms:
         return own
 
     def largest_root(self, block: int) -> Any:
-        """Gives the largest root of a weight of what a block is part of; 0 if none.
+        """Returns the largest weight root of the terms that use a block; 0 if none.
 
-        `[b, 1]` where members have weights of their own.
+        `[b, 1]` if members have weights of their own.
         """
         roots = [
             self.roots[..., term.targets]
@@ -119,7 +119,7 @@ class Terms:
         return float(max((own.max() for own in roots), default=0.0))
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
-        """Says which members have targets `[..., m]` in a possible order: `[...]`."""
+        """Returns which members have targets `[..., m]` in a valid order: `[...]`."""
         result = tf.ones(tf.shape(targets)[:-1], tf.bool)
         for term in self:
             own = targets[..., term.targets]
@@ -127,7 +127,7 @@ class Terms:
         return result
 
     def check_targets(self, targets: np.ndarray) -> None:
-        """Refuses targets `[..., m]` that no spectrum can have.
+        """Rejects targets `[..., m]` that no spectrum can have.
 
         Raises:
             ValueError: Naming the block.
@@ -150,10 +150,10 @@ class Terms:
     def natural_sizes(
         self, levels: Callable[[int | None], tf.Tensor], targets: tf.Tensor
     ) -> tf.Tensor:
-        """Gives the natural size of each value, `[..., m]`; see `Problem`.
+        """Returns the natural size of each value, `[..., m]`; see `Problem`.
 
         Args:
-            levels: Gives those of a block, or all.
+            levels: Maps a block to the norm of its matrix; None to the largest norm.
             targets: `[..., m]`.
         """
         sizes = []
@@ -169,11 +169,11 @@ class Terms:
         errors: Callable[[int | None], tf.Tensor],
         targets: tf.Tensor,
     ) -> tf.Tensor:
-        """Gives the rounding of the values, `[..., m]`; see `Problem.rounding`.
+        """Returns the rounding of the values, `[..., m]`; see `Problem.rounding`.
 
         Args:
-            levels: Gives those of a block, or all.
-            errors: The same for their rounding errors.
+            levels: Maps a block to its levels; None to all levels.
+            errors: Likewise for their rounding errors.
             targets: `[..., m]`.
         """
         rows = [
@@ -193,9 +193,9 @@ class Terms:
         """Computes the values to compare with targets, `[..., m]`.
 
         Args:
-            levels: Gives those of a block, or all.
-            modes: Gives the mode shapes of a block.
-            targets: `[..., m]`, which decide on signs of mode shapes.
+            levels: Maps a block to its levels; None to all levels.
+            modes: Maps a block to its mode shapes.
+            targets: `[..., m]`; they fix the signs of mode shapes.
         """
         values = []
         for term in self:
@@ -212,7 +212,7 @@ class Terms:
         """Computes the derivatives of `measure`, `[..., m, p]`.
 
         Args:
-            spectrum: Gives that of a block, or of all levels.
+            spectrum: Maps a block to its spectrum; None to that of all levels.
             targets: `[..., m]`.
         """
         spectra: dict[Any, Spectrum] = {}

@@ -9,16 +9,16 @@ from eigenfit.problem.parameters import Parameters, Resolved
 
 
 class Unknowns(tf.Module):
-    """The part of a problem that knows its parameters and nothing of matrices.
+    """The part of a problem that knows its parameters but no matrices.
 
     Attributes:
-        parameter_names: Of the unknowns.
-        all_names: Of all parameters of the structures, fixed and tied ones included.
+        parameter_names: Names of the unknowns.
+        all_names: Names of all parameters of the structures, fixed and tied included.
         bounds: `(lower, upper)`, `[p]` each, or None.
-        tie_matrix: `[P, p]`, all parameters by the unknowns; None if they are the same.
-        tie_offset: `[P]`.
-        scales: `[p]`, typical sizes, or None.
-        periods: `[p]`, infinite where there is none, or None.
+        tie_matrix: `[P, p]`, maps unknowns to all parameters; None if they are equal.
+        tie_offset: `[P]`, constant part of all parameters.
+        scales: `[p]`, typical sizes of the unknowns, or None.
+        periods: `[p]`, infinite for unknowns without a period; None if none has one.
     """
 
     @property
@@ -41,27 +41,27 @@ class Unknowns(tf.Module):
         return tf.tensordot(parameters, T, axes=[[-1], [1]]) + fixed
 
     def limit(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Moves parameters `[..., p]` to the nearest ones inside the bounds."""
+        """Moves parameters `[..., p]` to the nearest point inside the bounds."""
         if self.bounds is None:
             return parameters
         lower, upper = (tf.constant(x, parameters.dtype) for x in self.bounds)
         return tf.clip_by_value(parameters, lower, upper)
 
     def inside(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Says which members have parameters `[..., p]` inside the bounds: `[...]`."""
+        """Returns which members have parameters `[..., p]` within bounds: `[...]`."""
         if self.bounds is None:
             return tf.ones(tf.shape(parameters)[:-1], tf.bool)
         return tf.reduce_all(self.limit(parameters) == parameters, axis=-1)
 
     def check_parameters(self, name: str, parameters: np.ndarray) -> None:
-        """Refuses parameters `[..., p]` outside the bounds.
+        """Rejects parameters `[..., p]` outside the bounds.
 
         Raises:
             ValueError: Naming the first such parameter.
         """
         if self.bounds is None:
             return
-        # In the precision of the parameters: a solution on a bound may be a start.
+        # In the precision of the parameters: a solution on a bound is a valid start.
         dtype = self.parameter_dtype.as_numpy_dtype
         lower, upper = (x.astype(dtype) for x in self.bounds)
         outside = (parameters < lower) | (parameters > upper)
@@ -84,7 +84,7 @@ class Unknowns(tf.Module):
         return on_upper - tf.cast(parameters <= lower, tf.int32)
 
     def _resolve(self, parameters: Parameters | None, number: int) -> Resolved:
-        # Applies what is known to structures of a number of parameters.
+        # Applies what is known to structures with `number` parameters.
         if parameters is None:
             parameters = Parameters()
         if not isinstance(parameters, Parameters):

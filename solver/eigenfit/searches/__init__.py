@@ -1,1 +1,1 @@
-"""Several fits for one problem: all its solutions, or levels without an order."""
+"""Several fits of one problem: all its solutions, or levels in unknown order."""

@@ -21,17 +21,17 @@ from eigenfit.tensors.types import TensorLike
 _SHIFT = 1.0
 _STEPS = 60
 _LONGEST = 4.0
-"""Longest Gauss-Newton step, relative to the distance that counts."""
+"""Longest Gauss-Newton step, relative to the deflation distance."""
 _SHARES = (1 / 4, 1 / 32, 1 / 256)
-"""Of that distance, at which a solution keeps others away that lie in its valley."""
+"""Fractions of that distance at which a solution repels others in its valley."""
 _KNOWN = 64
-"""Copies by signs of known solutions, at most, that are kept away from."""
+"""Most sign copies of known solutions that repel."""
 
 
 class DeflationResult(NamedTuple):
     """What `deflate` found: s distinct solutions, in NumPy, in the order found.
 
-    Those that one fit led to are ordered by their loss.
+    Solutions from the same fit are ordered by their loss.
     """
 
     parameters: np.ndarray  # [s, p]
@@ -40,11 +40,11 @@ class DeflationResult(NamedTuple):
     num_fits: int
     result: np.ndarray  # [s] a Result: converged or minimum
     family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
-    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+    copies: np.ndarray  # [s] number that differ by signs only, itself included
 
     @property
     def texts(self) -> list[str]:
-        """What each solution is, in words."""
+        """Description of each solution, in words."""
         return describe(self.result, self.family_dimension, self.copies)
 
 
@@ -65,30 +65,30 @@ def deflate(
     same start for the residual times `prod_s (1 / |x - x_s|^2 + 1)` over the known
     solutions x_s, which is infinite there (P. E. Farrell, A. Birkisson & S. W. Funke,
     SIAM J. Sci. Comput. 37 (2015) A2026-A2045), and from both sides of the latest one
-    along its valley. Where that leads are the starts of a further fit. Distances are
-    in scaled parameters, relative to the residual at the start, or to the way from
-    there to the nearest solution if that is longer, and along the valley to shares of
-    this. After a fit that leads to known solutions or nowhere, the start is moved at
-    random by a tenth of this, and the distance doubled.
+    along its valley. The points they reach are the starts of a further fit. Distances
+    are in scaled parameters, relative to the residual at the start, or to the distance
+    from there to the nearest solution if that is longer, and along the valley to
+    fractions of this. After a fit that leads to known solutions or nowhere, the start
+    is moved at random by a tenth of this, and the move is doubled each time.
 
     Solutions are told apart as by `eigenfit.multistart`. Those that differ from a
-    known one by signs without effect are known at once; they are not searched for.
-    Of a continuum one solution is given.
+    known one by signs without effect are known at once and are not searched for.
+    A continuum is represented by one solution.
 
     Args:
-        solver: Makes the fits.
-        initial: `[p]`.
-        targets: `[m]`.
+        solver: The solver that makes the fits.
+        initial: `[p]`, the start.
+        targets: `[m]`, ascending with their levels.
         max_solutions: Number of solutions, up to signs, at which to stop.
         max_failures: Number of fits in a row without a new one at which to stop.
-        max_copies: Where up to this number of solutions differ by signs only, all are
-            rows, one after another; where more do, one stands for them.
-        tolerance: As of `Solver.fit`.
+        max_copies: If up to this number of solutions differ by signs only, all are
+            rows, one after another; if more do, one stands for them.
+        tolerance: As for `Solver.fit`.
         rtol: Relative distance up to which solutions are the same.
 
     Returns:
-        Solutions that meet the targets, and minima of least squares where the data
-        need not be met; none if there are none.
+        Solutions that meet the targets, and least-squares minima where the data need
+        not be met; empty if none was found.
 
     Raises:
         ValueError: If a shape does not fit or a number is out of range.
@@ -137,7 +137,7 @@ def deflate(
         none = np.zeros(0, int)
         r, w = (np.zeros([0, k], start.dtype) for k in (p, n))
         return DeflationResult(r, w, np.zeros(0, start.dtype), fits, none, none, none)
-    # In the order found; copies stand together.
+    # In the order found, with copies together.
     order = list(dict.fromkeys(rows.labels[rows.labels >= 0].tolist()))
     order = order[:max_solutions]
     listed, images = [], []
@@ -184,7 +184,8 @@ class _Search:
         points = self._refinement.points(whole, np.ones(len(whole), bool))
         unit = column_norms(points.jacobian).max(axis=0)
         size = np.abs(whole).max(axis=0)
-        # No influence at any of them: of the size of the others where it is moved.
+        # A parameter without influence at any of them is scaled to the natural size of
+        # residuals.
         other = self._refinement.size / np.where(size > 0, size, 1.0)
         unit = np.where(unit > 0, unit, other)
         reach = float(points.residual[0])
@@ -216,7 +217,7 @@ class _Search:
     def _jumped(
         self, begins: np.ndarray, known: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
-        # Gauss-Newton steps of the deflated residual, which may go uphill: those of
+        # Gauss-Newton steps of the deflated residual, which may go uphill: steps d of
         # the residual times 1 / (1 - <grad log eta, d>).
         r = self._problem.limit(tf.constant(begins)).numpy()
         for _ in range(_STEPS):
@@ -241,7 +242,7 @@ class _Search:
     def _descended(
         self, begins: np.ndarray, known: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
-        # To minima of the deflated loss.
+        # Descends to minima of the deflated loss.
         r = self._problem.limit(tf.constant(begins)).numpy()
         state = self._deflated(r, known, scale)
         damping = np.full(len(r), 1e-3)
@@ -277,7 +278,7 @@ class _Search:
         self, parameters: np.ndarray, known: np.ndarray, scale: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # Logarithm of the loss `[k]`; residual and its derivatives by scaled
-        # parameters, both over |residual|, which makes the damping one of log loss.
+        # parameters, both over |residual|, so that the damping refers to the log loss.
         residual, J = self._refinement.linearized(parameters)
         z = self.freedom.difference(parameters[:, np.newaxis], known)
         z = z * scale[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""Which parameters are the same solution: signs, periods, and what data resolve."""
+"""Which parameters are the same solution: signs, periods, and the data's resolution."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from eigenfit.searches.starts import scale_of
 from eigenfit.structures import AbstractStructure
 
 _ZERO = 20.0
-"""Share of the largest scaled parameter up to which one has no sign, in roots of the
-machine epsilon: what changes sign without effect is not known better at 0."""
+"""Fraction of the largest scaled parameter up to which one has no sign, in roots of the
+machine epsilon: a parameter whose sign has no effect is not known better near 0."""
 
 
 class Freedom(NamedTuple):
-    """Changes of the unknowns that leave all that is observed as it is."""
+    """Changes of the unknowns that leave everything observed unchanged."""
 
-    generators: np.ndarray  # [g, p] bool, which may change sign together
+    generators: np.ndarray  # [g, p] bool, unknowns that may change sign together
     periods: np.ndarray  # [p], infinite where there is none
-    centre: np.ndarray  # [p], of the period in which parameters are given; or NaN
-    scale: np.ndarray  # [p], what a unit of each parameter counts
+    centre: np.ndarray  # [p], centre of the period used for parameters; NaN for none
+    scale: np.ndarray  # [p], weight of a unit of each parameter
 
     def difference(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Computes `one - other` without whole periods: `[..., p]`."""
@@ -37,11 +37,12 @@ class Freedom(NamedTuple):
         return np.where(turns != 0, x - turns * T, x).astype(x.dtype)
 
     def canonical(self, parameters: np.ndarray) -> np.ndarray:
-        """Chooses one of all that are the same, for each of `[k, p]`.
+        """Chooses one of all equivalent solutions, for each of `[k, p]`.
 
-        Periodic ones lie in (-T/2, T/2], or in the period next to a bound. Then signs
-        change so that, one after the other, each that still can is positive.
-        Parameters up to 1e-8 of the largest one, scaled, have no sign.
+        Periodic parameters are put in (-T/2, T/2], or in the period next to a bound.
+        Then signs are changed so that, in turn, each parameter whose sign is still free
+        becomes positive. Scaled parameters below 20 sqrt(eps) of the largest one have
+        no sign.
         """
         x = self._wrapped(parameters, self.centre)
         for members, pivots in self._pivots(x):
@@ -53,14 +54,14 @@ class Freedom(NamedTuple):
         return x
 
     def num_copies(self, parameters: np.ndarray) -> np.ndarray:
-        """Counts those that differ by signs, itself included: `[k]` int."""
+        """Counts the solutions that differ by signs, itself included: `[k]` int."""
         number = np.ones(len(parameters), int)
         for members, pivots in self._pivots(parameters):
             number[members] = 2 ** min(len(pivots), 62)
         return number
 
     def copies(self, parameters: np.ndarray, most: int) -> np.ndarray:
-        """Lists up to `most` of those of one `[p]`, itself first: `[c, p]`."""
+        """Lists up to `most` sign copies of one `[p]`, itself first: `[c, p]`."""
         found = parameters[np.newaxis]
         for _, pivots in self._pivots(found):
             for _, flips in pivots:
@@ -71,8 +72,8 @@ class Freedom(NamedTuple):
     def _pivots(
         self, parameters: np.ndarray
     ) -> list[tuple[np.ndarray, list[tuple[int, np.ndarray]]]]:
-        # For members with the same zeros: parameters whose sign can be chosen, with
-        # all that changes with it, and none of the earlier ones.
+        # For members with the same zeros: each parameter whose sign can be chosen, with
+        # all signs that change with it but none of the earlier choices.
         size = np.abs(parameters) * self.scale
         least = _ZERO * float(np.finfo(parameters.dtype).eps) ** 0.5
         nonzero = size > least * size.max(axis=1, initial=0, keepdims=True)
@@ -99,8 +100,8 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
     """Derives the freedom of a problem; see `eigenfit.searches.mirrors`.
 
     Args:
-        problem: Whose unknowns may have copies.
-        scale: `[p]`, what a unit of each counts; that of `scale_of` by default.
+        problem: The problem whose unknowns may have copies.
+        scale: `[p]`, weight of a unit of each; that of `scale_of` by default.
     """
     p = problem.num_parameters
     periods = np.full(p, np.inf) if problem.periods is None else problem.periods
@@ -111,7 +112,7 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
         centre = np.where(np.isfinite(high), high - half, centre)
         centre = np.where(np.isfinite(low), low + half, centre)
         centre = np.where(low == -high, 0.0, centre)
-        # Where less than a period lies inside there is nothing to choose.
+        # If the bounds are less than a period apart there is nothing to choose.
         centre = np.where(high - low < 2 * half, np.nan, centre)
     return Freedom(
         sign_symmetries(problem),
@@ -125,7 +126,7 @@ def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarra
     """Chooses one of the parameters that differ by signs without effect on levels.
 
     Args:
-        structure: Whose parameters they are.
+        structure: The structure that has these parameters.
         parameters: `[k, p]`.
 
     Returns:
@@ -147,7 +148,7 @@ def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarra
 
 
 def column_norms(J: np.ndarray) -> np.ndarray:
-    """Computes the norms of columns without squares that overflow: `[..., p]`."""
+    """Computes the norms of columns without overflow of squares: `[..., p]`."""
     largest = np.abs(J).max(axis=-2, initial=0)
     unit = np.where(largest > 0, largest, 1.0)
     return largest * np.linalg.norm(J / unit[..., np.newaxis, :], axis=-2)
@@ -159,25 +160,25 @@ class Points(NamedTuple):
     parameters: np.ndarray  # [k, p], canonical ones
     jacobian: np.ndarray  # [k, m, p]
     residual: np.ndarray  # [k], norms
-    met: np.ndarray  # [k] bool, whether the targets are
-    size: float  # what residuals are small against
+    met: np.ndarray  # [k] bool, whether the targets are met
+    size: float  # natural size of residuals
 
 
 def clusters(
     points: Points, freedom: Freedom, rtol: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Groups points: each belongs to the first earlier one that is the same.
+    """Groups points: each joins the first earlier one that is the same.
 
-    Two are if the data do not resolve the difference: if it changes residuals, to
-    first order at either point, by no more than the fits left open. That is four times
-    their residuals where the targets are met, 1e-4 of them elsewhere, and rounding. A
-    thousand times as much is allowed if no parameter differs by more than `rtol` of
-    its own size (of its period, over 2 pi).
+    Two points are the same if the data do not resolve their difference: to first order
+    at either point it changes residuals by no more than the fits left open. That is
+    four times their residuals where the targets are met, 1e-4 of them elsewhere, plus
+    rounding. A thousand times as much is allowed if no parameter differs by more than
+    `rtol` of its own size (of its period over 2 pi).
 
     Args:
-        points: Best ones first.
-        freedom: Of the unknowns.
-        rtol: Relative distance of parameters that are the same.
+        points: Points, the best first.
+        freedom: Freedom of the unknowns.
+        rtol: Relative distance up to which parameters are the same.
 
     Returns:
         `[k]`, the group of each point, and `[s]`, the first point of each group.
@@ -189,7 +190,7 @@ def clusters(
     norm = np.linalg.norm(x * columns, axis=1)
     least = np.where(points.met, 4.0, 1e-4) * points.residual
     least += 100 * np.finfo(x.dtype).eps * points.size
-    # What data tell apart by far more is not the same, however alike.
+    # Points that the data tell apart by far more differ, however alike they are.
     most = 1e3 * least
     leaders: list[int] = []
     whole = np.isfinite(freedom.periods)

@@ -25,7 +25,7 @@ class MatchedFit(NamedTuple):
 
     solution: Solution
     indices: np.ndarray  # [m] the level of each target
-    solver: Solver  # of the last assignment
+    solver: Solver  # solver for the last assignment
     num_fits: int
     settled: bool  # whether the last fit ended and confirmed its assignment
 
@@ -41,9 +41,9 @@ def match_levels(
     Args:
         eigenvalues: `[n]`, all levels.
         targets: `[m]`, at most n of them, in any order.
-        weights: `[m]`, of the squared deviations; 1 by default.
-        overlaps: `[m, n]` in 0..1, such as `mac(measured, computed)`. Where given they
-            decide, and deviations only between equal overlaps.
+        weights: `[m]`, weights of the squared deviations; 1 by default.
+        overlaps: `[m, n]`, 0 to 1, such as `mac(measured, computed)`. If given, they
+            decide, and deviations only break ties between them.
 
     Returns:
         `[m]` int, the level of each target.
@@ -66,7 +66,7 @@ def match_levels(
     if not (np.isfinite(w).all() and np.isfinite(t).all()):
         raise ValueError("`eigenvalues` and `targets` must be finite.")
     largest = max(np.abs(t).max(initial=0), np.abs(w).max(initial=0)) or 1.0
-    cost = ((t[:, None] - w) / largest) ** 2  # in no unit, which squares may not bear
+    cost = ((t[:, None] - w) / largest) ** 2  # scaled, so that no square overflows
     if weights is not None:
         own = _weights(weights, len(t))
         cost *= (own / (np.abs(own).max(initial=0) or 1.0))[:, None]
@@ -96,24 +96,24 @@ def fit_matched(
 ) -> MatchedFit:
     """Fits levels whose indices are not known, by fitting and assigning in turn.
 
-    Targets are assigned to the levels at the start, the parameters fitted with that
-    assignment, targets assigned anew, and so on until nothing changes. Measured mode
-    shapes follow their modes through crossings: targets then go to the levels whose
-    shapes overlap most. A fit whose levels would have to cross ends where they meet;
-    with a small `max_steps` targets are assigned anew before that.
+    Targets are assigned to the levels at the start, the parameters are fitted with
+    that assignment, targets are assigned anew, and so on until nothing changes.
+    Measured mode shapes follow their modes through crossings: targets then go to the
+    levels whose shapes overlap most. A fit whose levels would have to cross ends where
+    they meet; a small `max_steps` makes targets be assigned anew before that.
 
     Args:
-        structure: Of the matrix.
-        initial: `[p]`.
+        structure: Structure of the matrix.
+        initial: `[p]`, the start.
         targets: `[m]`, at most as many as levels, in any order.
-        weights: `[m]`, of the squared deviations.
+        weights: `[m]`, weights of the squared deviations; 1 by default.
         shapes: `[m, c]`, the measured shape of each target, to match by overlap.
         components: `[c]`, rows of the matrix where shapes were measured; all by
             default.
         parameters: Names, bounds, ties and the like.
-        method: Of the solver.
-        max_fits: Limit of fits.
-        **fit: Arguments of `Solver.fit`, such as `tolerance`.
+        method: Method of the solver.
+        max_fits: Largest number of fits.
+        **fit: Further arguments of `Solver.fit`, such as `tolerance`.
 
     Returns:
         The last fit and its assignment.
@@ -158,7 +158,7 @@ def fit_matched(
     while number < max_fits and not settled:
         key = tuple(int(k) for k in indices)
         if key not in solvers:
-            # Means of one level each: a mode may have crossed another one.
+            # Means of one level each, since their targets need not ascend.
             single = ClusterMeans([[k] for k in key], scale)
             problem = Problem(structure, single, parameters=parameters)
             solvers[key] = Solver(problem, method)

@@ -1,4 +1,4 @@
-"""Changes of sign of parameters that leave every spectrum as it is."""
+"""Sign changes of parameters that leave every spectrum unchanged."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from eigenfit.structures import AbstractStructure, Generalized, Reparametrized
 from eigenfit.structures.packed import AbstractPacked
 
 _LARGEST = 1 << 28
-"""Entries of all dA/dx_k up to which their signs are looked for."""
+"""Most entries of all dA/dx_k for which sign symmetries are looked for."""
 
 
 class _Pattern(NamedTuple):
-    # Where a part of A(x) is not zero; the same for x_k is flipped with it.
+    # Where a part of A(x) is not zero; all these entries change sign with x_k.
     unknown: int  # k, or -1 for the constant part
     rows: np.ndarray
     columns: np.ndarray
@@ -30,23 +30,22 @@ class _Pattern(NamedTuple):
 def sign_symmetries(problem: Problem) -> np.ndarray:
     """Derives which unknowns may change sign together without any effect.
 
-    A change of signs s is one if signature matrices D (diagonal, of signs), one for
-    each block, give `D A(s x) D = A(x)` or its complex conjugate, so that all levels
-    stay; where components of mode shapes are observed, all of these have the same
-    sign in D. Bounds and priors must be the same for x and s x. With bits for signs
-    this is a linear system over GF(2): `d_i + d_j + s_k = 0` for each entry (i, j) of
-    `dA/dx_k` that is not zero, without s_k for the constant part.
+    Signs s have no effect if signature matrices D (diagonal, of signs), one for each
+    block, give `D A(s x) D = A(x)` or its complex conjugate, so that all levels stay;
+    observed components of mode shapes must all have the same sign in D. Bounds and
+    priors must be the same for x and s x. With bits for signs this is a linear system
+    over GF(2): `d_i + d_j + s_k = 0` for each nonzero entry (i, j) of `dA/dx_k`,
+    without s_k for the constant part.
 
     Args:
-        problem: Of structures that are linear in their parameters, pencils and
-            `Reparametrized` ones of such included; others have no symmetry that is
-            known.
+        problem: A problem whose structures are linear in their parameters, including
+            pencils and `Reparametrized` of such; no symmetries are found for others.
 
     Returns:
-        `[g, p]` bool, g independent changes which generate all.
+        `[g, p]` bool, g independent changes that generate all.
 
     Example:
-        A coupling may have either sign, the levels of a chain know its square:
+        A coupling may have either sign, since a chain's levels depend on its square:
 
         >>> from eigenfit import Affine
         >>> chain = Affine([[[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0], [1.0, 0.0]]])
@@ -109,7 +108,7 @@ def _generators(
             system.add_pattern(pattern, structure.order, start, label)
         start += structure.order
     for k in np.flatnonzero(~moving).tolist():
-        system.add(1 << first + k)  # What has no influence stays as it is.
+        system.add(1 << first + k)  # Unknowns without influence keep their sign.
     return system.solutions(first, p)
 
 
@@ -129,8 +128,8 @@ class _System:
             row ^= self._rows[pivot]
 
     def add_pattern(self, pattern: _Pattern, n: int, start: int, label: int) -> None:
-        # d_i + d_j = label for all entries: those of a spanning forest, and label = 0
-        # if there is a closed walk of odd length.
+        # d_i + d_j = label for all entries: it suffices to take those of a spanning
+        # forest, and label = 0 if there is a closed walk of odd length.
         i, j = pattern.rows, pattern.columns
         if len(i) < 2:
             for a, b in zip(i.tolist(), j.tolist(), strict=True):
@@ -174,7 +173,7 @@ class _System:
 
 
 def _fixed_signs(problem: Problem) -> list[list[int]]:
-    # Unknowns whose signs add up to plus, because of bounds and priors.
+    # Sets of unknowns whose signs must multiply to plus, because of bounds and priors.
     rows: list[list[int]] = []
     if problem.bounds is not None:
         rows += [
@@ -194,7 +193,7 @@ def _fixed_signs(problem: Problem) -> list[list[int]]:
 def _patterns(
     structure: AbstractStructure, T: np.ndarray, c: np.ndarray
 ) -> list[_Pattern] | None:
-    # Of A(T x + c) as a function of x; None if it is not known to be linear in it.
+    # Patterns of A(T x + c) as a function of x; None unless it is known to be linear.
     if isinstance(structure, Reparametrized):
         M = structure.matrix
         return _patterns(structure.structure, M @ T, M @ c + structure.offset)
@@ -235,8 +234,8 @@ def _constant(factor: tf.Tensor) -> list[_Pattern]:
 
 
 def _entries(A: np.ndarray, unknown: int) -> list[_Pattern]:
-    # Where real and imaginary parts are not zero to rounding: of what stands in their
-    # row and column, since a stiff support elsewhere makes no coupling small.
+    # Where real and imaginary parts are not zero to rounding, relative to their row and
+    # column, since a stiff support elsewhere does not make a coupling negligible.
     of_rows, of_columns = (np.sqrt(np.abs(A).max(axis=k, initial=0)) for k in (1, 0))
     least = 64 * np.finfo(A.dtype).eps * of_rows[:, np.newaxis] * of_columns
     parts: list[tuple[Any, bool]] = [(np.real(A), False)]

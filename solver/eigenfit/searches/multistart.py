@@ -1,4 +1,4 @@
-"""Many starts in one batch, and the distinct solutions that they lead to."""
+"""Many starts in one batch, and the distinct solutions they lead to."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class MultistartResult(NamedTuple):
     result: np.ndarray  # [s] a Result
     counts: np.ndarray  # [s] members that led there
     num_converged: int  # members that converged
-    starts: np.ndarray  # [k, p] that were used
-    solution: Solution  # of all k members, as the fit ended
+    starts: np.ndarray  # [k, p] the starts used
+    solution: Solution  # the solution of all k members, as the fit ended
     family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
-    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+    copies: np.ndarray  # [s] number that differ by signs only, itself included
     labels: np.ndarray  # [k] the row of each member, -1 for none
 
     @property
     def texts(self) -> list[str]:
-        """What each solution is, in words."""
+        """Description of each solution, in words."""
         return describe(self.result, self.family_dimension, self.copies)
 
 
@@ -60,28 +60,28 @@ def multistart(
     symmetries: Symmetries = "auto",
     progress: Callable[[Progress], None] | None = None,
 ) -> MultistartResult:
-    """Fits from many starts in one batch and gives the distinct solutions.
+    """Fits from many starts in one batch and returns the distinct solutions.
 
-    Solutions are ends that meet the targets, minima of least squares, and local minima
-    that miss the targets; `result` and `texts` say which they are. Where `auto`
-    descends from several points to give the best minimum, each start leads to its own
-    here. Ends of another kind, such as those of a limit of steps, count only if there
-    is no better one; then the single row is that of the lowest loss. There is no row
-    if no member has a finite loss.
+    Solutions are end points that meet the targets, least-squares minima, and local
+    minima that miss the targets; `result` and `texts` say which. Where `auto` descends
+    from several points to find the best minimum, each start leads to its own here.
+    Other end points, such as those at the step limit, count only if there is no better
+    one; then the single row is that of the lowest loss. There is no row if no member
+    has a finite loss.
 
-    Ends are the same solution if the data do not resolve the difference, or hardly and
-    no parameter differs by more than `rtol` of its own size (see `searches.distinct`).
-    Before, each is improved by up to 20 Gauss-Newton steps, parameters lose whole
-    periods, and changes of signs that no observation sees are undone (derived in
-    `searches.mirrors`, also for several matrices): of such copies, `copies` many, one
-    stands for all.
+    End points are the same solution if the data do not resolve their difference, or
+    hardly do and no parameter differs by more than `rtol` of its own size (see
+    `searches.distinct`). Before that, each is improved by up to 20 Gauss-Newton steps,
+    whole periods are subtracted from parameters, and sign changes that no observation
+    sees are undone (see `searches.mirrors`, also for several matrices): one solution
+    stands for all such copies, whose number is `copies`.
 
-    A continuum of solutions, the rule where there are more parameters than data, is
-    one row of dimension `family_dimension`: that of the member which went least far
-    from its start. Whether there are several of them is not found out.
+    A continuum of solutions, the rule if there are more parameters than data, is one
+    row of dimension `family_dimension`: that of the member that went least far from
+    its start. Whether there is more than one continuum is not determined.
 
-    Solutions are in the order of their loss, where those that meet the targets are
-    equal; then those found by more members come first, then those with smaller
+    Solutions are in the order of their loss, with those that meet the targets counted
+    as equal; then those found by more members come first, then those with smaller
     parameters, compared one after the other.
 
     Unless `draw` is given, starts are `r_0 + sigma N(0, 1) / d` for a linear structure
@@ -89,40 +89,39 @@ def multistart(
     where it is 0). Here mu and v are mean and variance of the targets, and r_0 is the
     least-squares solution of `A(r_0) = mu I` (the smallest one in `d_k r_k`). With
     `sigma^2 = max(n v - |A(r_0) - mu I|^2, n v / 4) / p`, A(r) has on average the sum
-    of squared deviations from mu that the targets ask for. At least `mu^2 / 100` is
-    taken for v; where mu and v are 0, `4 |A(r_0)|^2` for n v. Where parameters have
-    bounds each start is uniform between them, or at an exponential distance (of mean
-    s, or the size of the bound if that is larger) from the only one; unbounded
-    parameters are s N(0, 1). So are all in problems of several matrices. There s is
-    the size given as one of the `scales`, or `max |t| / d_k` with
-    `d_k^2 = p max_b |A_bk|^2 / n_b` over the blocks b; 1 where structures are not
-    linear or no targets are levels or their differences, whose parameters need
-    `scales` if their sizes are far from 1. Unbounded periodic parameters are uniform
-    over a period. The first starts of a longer run with the same seed are those of a
-    shorter one.
+    of squared deviations from mu that the targets ask for. v is taken to be at least
+    `mu^2 / 100`; if mu and v are 0, n v is `4 |A(r_0)|^2`. If parameters have bounds,
+    each start is uniform between them, or at an exponential distance (of mean s, or
+    the size of the bound if that is larger) from the only bound; unbounded parameters
+    are s N(0, 1). So are all parameters in problems with several matrices. Here s is
+    the size given in `scales`, or `max |t| / d_k` with
+    `d_k^2 = p max_b |A_bk|^2 / n_b` over the blocks b; 1 if structures are not linear
+    or no targets are levels or their differences: such parameters need `scales` if
+    their sizes are far from 1. Unbounded periodic parameters are uniform over a
+    period. A longer run with the same seed begins with the starts of a shorter one.
 
     Args:
-        solver: Makes the fits.
+        solver: The solver that makes the fits.
         targets: `[m]`, ascending with their levels.
-        starts: How many, or `[k, p]`, the starts themselves.
-        seed: Of the random starts.
-        draw: Gets a NumPy generator and a number k and gives `[k, p]`.
-        tolerance: As of `Solver.fit`.
-        max_steps: Limit for each member; the method's own by default.
-        first: Stops when a member has converged, and gives the solution of the
+        starts: Number of starts, or the starts themselves, `[k, p]`.
+        seed: Seed of the random starts.
+        draw: Function that takes a NumPy generator and a number k and returns `[k, p]`.
+        tolerance: As for `Solver.fit`.
+        max_steps: Step limit of each member; by default that of the method.
+        first: Stops when a member has converged, and returns the solution of the
             earliest start that did. Starts are fitted in batches of 1, 2, 4, 8, ...
         rtol: Relative distance of parameters up to which solutions are the same.
-        symmetries: "auto" for changes of sign only, False for none, or a function
-            that maps parameters `[k, p]`, canonical ones, to representatives of a
-            symmetry of your own, which must not change the spectrum; those are
-            compared and given.
+        symmetries: "auto" for sign changes only, False for none, or a function that
+            maps canonical parameters `[k, p]` to representatives under a symmetry of
+            your own, which must not change the spectrum; these are compared and
+            returned.
         progress: Called as by `Solver.fit`; with `first` for each batch anew.
 
     Returns:
         The distinct solutions.
 
     Raises:
-        TypeError: If an argument is of the wrong kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If a shape does not fit, a number is out of range, targets do not
             ascend, or `symmetries` changes the spectrum.
 
@@ -168,7 +167,7 @@ def multistart(
         parts: list[Solution] = []
         used = 0
         while used < len(begin):
-            # As many as before and one more.
+            # One more than all starts so far.
             parts.append(fit(begin[used : 2 * used + 1]))
             used = min(2 * used + 1, len(begin))
             if (parts[-1].result.numpy() == Result.converged).any():
@@ -210,10 +209,10 @@ _DESCENTS: weakref.WeakKeyDictionary[Solver, Solver] = weakref.WeakKeyDictionary
 
 
 def one_descent(solver: Solver) -> Solver:
-    """Gives a solver that ends at the first minimum, where the given one looks on.
+    """Returns a solver that ends at the first minimum, even if the given one goes on.
 
-    For least squares `auto` descends from several points, and gives the best minimum.
-    To find all of them each start must lead to its own.
+    For least squares `auto` descends from several points and returns the best minimum.
+    To find all of them, each start must lead to its own.
     """
     method = solver.method
     several = isinstance(method, Alternating) and method.descend_first

@@ -1,4 +1,4 @@
-"""The ends of fits, looked at closely: nearer to their solutions, and whether alone."""
+"""End points of fits, refined: brought nearer to solutions and tested for families."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from eigenfit.problem.problem import Problem
 from eigenfit.searches.distinct import Points, column_norms
 
 _STEPS = 20
-"""Steps at most that bring members nearer to their solution."""
+"""Most steps that bring members nearer to their solution."""
 _NULL = 1e-7
-"""Relative singular value of the Jacobian that may be zero."""
+"""Relative singular value of the Jacobian up to which it may be zero."""
 _AWAY = 0.03
-"""How far along a family another member of it is looked for, relative to its size."""
+"""Distance along a family, relative to its size, at which another member is sought."""
 _CHECKED = 16
-"""Solutions, at most, of an underdetermined problem that are looked at one by one."""
+"""Most solutions of an underdetermined problem that are examined one by one."""
 
 
 class Refinement:
-    """Gauss-Newton steps from the ends of fits, in a common unit of residuals.
+    """Gauss-Newton steps from the end points of fits, in a common unit of residuals.
 
     Args:
-        problem: What was fitted.
+        problem: The problem that was fitted.
         targets: `[m]`.
-        parameters: `[k, p]`, which decide on the unit where all targets are 0.
+        parameters: `[k, p]`, which set the unit if all targets are 0.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Refinement:
     def polish(
         self, parameters: np.ndarray, clusters: bool = False
     ) -> tuple[np.ndarray, ...]:
-        """Goes on until the loss falls no more: parameters, levels, residual norms.
+        """Steps until the loss falls no more: parameters, levels, residual norms.
 
-        So that it does not depend on where below a tolerance fits ended which of them
-        have the same solution.
+        Whether fits have the same solution then does not depend on where below the
+        tolerance they ended.
 
         Args:
             parameters: `[k, p]`.
@@ -95,18 +95,19 @@ class Refinement:
     def family_dimensions(self, points: Points) -> np.ndarray:
         """Finds the dimension of the continuum that each point belongs to: `[k]` int.
 
-        It is 0 for an isolated one. Where the Jacobian, with the equations of levels
-        that coincide and should, has a null space, which may be due to a double root, a
-        step along it is made and corrected; if that leads to another point that is as
-        good, the dimension is that of the null space there. The step is short beside
-        what changes the spectrum: a close pair of levels has a small family.
+        It is 0 for an isolated point. If the Jacobian, with the equations of levels
+        that coincide as they should, has a null space, which may be due to a double
+        root, a step along it is made and corrected; if that leads to another point that
+        is as good, the dimension is that of the null space there. The step is short
+        compared with one that changes the spectrum: a close pair of levels has a small
+        family.
         """
         x = points.parameters
         J, rates = self._neighbourhood(x)
         dimension = np.zeros(len(x), int)
         J = J * ~self._held(x)[:, np.newaxis]
         largest = column_norms(J).max(axis=0, initial=0)
-        # A parameter without influence on anything has no other unit.
+        # A parameter without any influence is scaled by its spread.
         spread = np.abs(x).max(axis=0, initial=0)
         largest = np.where(largest > 0, largest, 1 / np.where(spread > 0, spread, 1.0))
         u = x * largest
@@ -163,7 +164,7 @@ class Refinement:
         return self._problem.on_bounds(parameters).numpy() != 0
 
     def _neighbourhood(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # The Jacobian with the equations of clusters, [k, m + c, p], and one over the
+        # The Jacobian with the equations of clusters, [k, m + c, p], and the inverse
         # lengths over which the spectrum changes, [k, p].
         length = lengths(
             self._problem, self._problem.evaluate(*self._batch(parameters))
@@ -198,7 +199,7 @@ class Refinement:
 
 
 def _null_vector(J: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    # A random unit vector that J maps to zero, within `_NULL`; None if there is none.
+    # A random unit vector that J maps to zero within `_NULL`; None if there is none.
     p = J.shape[1]
     if not p:
         return None

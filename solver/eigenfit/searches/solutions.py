@@ -18,7 +18,7 @@ from eigenfit.tensors.types import TensorLike
 Symmetries = Callable[[np.ndarray], Any] | Literal["auto", False] | None
 
 _SAME_LOSS = 1e-4
-"""Relative difference of the residuals of one continuum."""
+"""Relative difference of residuals within one continuum."""
 
 
 class DistinctSolutions(NamedTuple):
@@ -30,7 +30,7 @@ class DistinctSolutions(NamedTuple):
     result: np.ndarray  # [s] a Result
     counts: np.ndarray  # [s] members that led there
     family_dimension: np.ndarray  # [s] of the continuum it stands for; 0: isolated
-    copies: np.ndarray  # [s] that differ from it by signs only, itself included
+    copies: np.ndarray  # [s] number that differ by signs only, itself included
     labels: np.ndarray  # [k] the row of each member, -1 for none
 
 
@@ -45,20 +45,20 @@ def distinct_solutions(
 ) -> DistinctSolutions:
     """Groups fits of the same targets by where they ended.
 
-    See `eigenfit.multistart` for what makes two ends the same solution, and for the
-    order of solutions.
+    See `eigenfit.multistart` for when two end points are the same solution, and for
+    the order of solutions.
 
     Args:
-        solver: Has made the fits.
-        solution: Of k members, `[k, ...]`.
-        targets: `[m]`.
-        starts: `[k, p]`, where they began; of a continuum the member nearest to its
-            start is given, the smallest one without them.
+        solver: The solver that made the fits.
+        solution: Solution of k members, `[k, ...]`.
+        targets: `[m]`, the targets of all members.
+        starts: `[k, p]`, where they began; a continuum is represented by the member
+            nearest to its start, or by the smallest one if starts are not given.
         rtol: Relative distance up to which solutions are the same.
         symmetries: As for `eigenfit.multistart`.
 
     Returns:
-        The distinct solutions; none if no member has a finite loss.
+        The distinct solutions; empty if no member has a finite loss.
 
     Raises:
         ValueError: If a shape does not fit, or `symmetries` or a declared period
@@ -84,7 +84,7 @@ def distinct_solutions(
     usable = np.isfinite(loss) & np.isfinite(r).all(axis=1)
     proper = usable & np.isin(codes, SUCCESSES)
     if not problem.is_least_squares:
-        # Else the gradient vanishes there at a saddle.
+        # For least squares such a point is a saddle.
         proper |= usable & (codes == Result.stationary)
     member = np.flatnonzero(proper if proper.any() else usable)
     if not len(member):
@@ -151,12 +151,12 @@ def distinct_solutions(
 def describe(
     result: np.ndarray, family_dimension: np.ndarray, copies: np.ndarray
 ) -> list[str]:
-    """Says in words what solutions are.
+    """Describes solutions in words.
 
     Args:
-        result: `[s]`.
-        family_dimension: `[s]`.
-        copies: `[s]`.
+        result: `[s]`, codes of `Result`.
+        family_dimension: `[s]`, dimension of the continuum of each; 0 if isolated.
+        copies: `[s]`, number of solutions that differ by signs only.
 
     Example:
         >>> describe(np.array([0]), np.array([2]), np.array([1]))
@@ -199,7 +199,7 @@ def _joined(
     away: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Groups of one continuum become one, led by the member that went least far. All
-    # of it have the same loss.
+    # points of a continuum have the same loss.
     kinds: dict[tuple[int, int], int] = {}
     losses: list[float] = []
     new = np.empty(len(leaders), int)
@@ -233,8 +233,8 @@ def _ordered(
     counts: np.ndarray,
     freedom: Freedom,
 ) -> np.ndarray:
-    # By loss, where all that are met are equal; then counts, then parameters, rounded
-    # so that it is not noise that decides.
+    # By loss, where all that meet the targets are equal; then by counts, then by
+    # parameters, rounded so that noise does not decide.
     by_loss = np.lexsort([residual, ~met])
     rank, previous = np.zeros(len(images), int), None
     for place, i in enumerate(by_loss):

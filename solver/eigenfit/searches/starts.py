@@ -1,4 +1,4 @@
-"""From where random starts of a linear structure are drawn."""
+"""Distributions from which random starts are drawn."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from eigenfit.problem.problem import Problem
 from eigenfit.structures import Reparametrized
 
 _CENTRE_STEPS = 50
-"""Steps of conjugate gradients for the centre of the starts; one is often exact."""
+"""Most conjugate-gradient steps for the centre of the starts; one often suffices."""
 
 
 def natural_draw(problem: Problem) -> str:
     """Names the distribution of natural starts.
 
-    `bounds`: between the bounds of the parameters; `scales`: normal, with the sizes
-    that were given for them as standard deviations; `spectrum`: spectra of the size of
-    the targets; `sizes`: normal, each parameter alone giving levels of that size;
-    `standard-normal`: where nothing is known.
+    `bounds`: between the bounds of the parameters; `scales`: normal, with the given
+    scales as standard deviations; `spectrum`: spectra of the size of the targets;
+    `sizes`: normal, each parameter alone giving levels of that size;
+    `standard-normal`: used if nothing is known.
 
     Example:
         >>> from eigenfit import Symmetric
@@ -43,10 +43,10 @@ def natural_starts(
     """Draws starts, `[number, p]`; see `eigenfit.multistart` for the formulas.
 
     Args:
-        problem: What is fitted.
+        problem: The problem to fit.
         targets: `[m]`.
-        number: Of starts; the first of more are the same.
-        rng: Is used up.
+        number: Number of starts; a larger number begins with the same starts.
+        rng: Random generator; its state is advanced.
     """
     name, targets = natural_draw(problem), np.asarray(targets, np.float64)
     turns = rng.spawn(1)[0]
@@ -70,14 +70,14 @@ def natural_starts(
 
 
 def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    """Gives the sizes at which each parameter alone moves levels by a unit.
+    """Returns the sizes at which each parameter alone moves levels by a unit.
 
     They are `1 / sqrt(p max_b |dA_b/dr_k|^2 / n_b)` over the blocks b, 1 for a
     parameter without influence.
 
     Returns:
-        `[p]`, and which targets are in the unit of levels, `[m]` bool; None if the
-        structures are not linear or no target is.
+        `[p]`, and which targets are in the unit of levels, `[m]` bool; None if a
+        structure is not linear or no target is in that unit.
     """
     m, p = problem.num_targets, problem.num_parameters
     known = np.zeros(m, bool)
@@ -98,7 +98,7 @@ def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _sizes(problem: Problem, targets: np.ndarray) -> np.ndarray:
-    # [p], 1 where nothing is known.
+    # [p]; 1 if nothing is known.
     if problem.scales is not None:
         return problem.scales
     sizes = natural_sizes(problem)
@@ -108,10 +108,10 @@ def _sizes(problem: Problem, targets: np.ndarray) -> np.ndarray:
 
 
 def scale_of(problem: Problem) -> np.ndarray:
-    """Gives the natural scales of parameters, `[p]`.
+    """Returns the natural scales of parameters, `[p]`.
 
-    One over the sizes that were given for them; else `|dA/dr_k|` where that is constant
-    (1 where it is zero), else the inverse widths of bounds, else 1.
+    The inverse of the sizes given for them; else `|dA/dr_k|` if that is constant (1
+    where it is zero), else the inverse widths of bounds, else 1.
     """
     if problem.scales is not None:
         return 1 / problem.scales
@@ -129,12 +129,12 @@ def starting_cloud(problem: Problem, targets: np.ndarray) -> tuple[np.ndarray, f
     """Finds where a linear structure has spectra like the targets.
 
     Args:
-        problem: Of a linear structure with known `squared_norms`.
+        problem: A problem with a linear structure of known `squared_norms`.
         targets: `[m]`.
 
     Returns:
-        Centre `[p]` and standard deviation, that of the parameters times `scale_of`;
-        see `eigenfit.multistart` for the formulas.
+        Centre `[p]` and standard deviation of the parameters times `scale_of`; see
+        `eigenfit.multistart` for the formulas.
     """
     # Conjugate gradients on A_k / |A_k|, without the p x p matrix.
     structure, scale = problem.structure, scale_of(problem)
@@ -178,11 +178,11 @@ def in_box(
     """Draws starts between bounds, `[number, p]`; see `eigenfit.multistart`.
 
     Args:
-        rng: Is used up.
-        number: Of starts.
-        lower: `[p]`.
-        upper: `[p]`.
-        sizes: `[p]`, of parameters that have no bound or a single one.
+        rng: Random generator; streams are spawned from it.
+        number: Number of starts.
+        lower: `[p]`, lower bounds, -inf for none.
+        upper: `[p]`, upper bounds, inf for none.
+        sizes: `[p]`, sizes of parameters with one bound or none.
     """
     shape = (number, len(lower))
     first, second, third = rng.spawn(3)

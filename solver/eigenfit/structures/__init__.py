@@ -1,4 +1,4 @@
-"""What may vary: the map from parameters r to a Hermitian matrix A(r)."""
+"""Structures: maps from parameters r to a Hermitian matrix A(r)."""
 
 from eigenfit.structures.additive import Additive
 from eigenfit.structures.affine import Affine

@@ -15,8 +15,8 @@ class Additive(AbstractLinearStructure):
 
     Args:
         offset: `[n, n]`, Hermitian.
-        dtype: Of the matrix; by default complex128 for complex input, else float64.
-        name: Of the module.
+        dtype: Matrix dtype; by default complex128 for complex input, else float64.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If `offset` is not a finite Hermitian matrix.
@@ -47,7 +47,7 @@ class Additive(AbstractLinearStructure):
         return self._offset + self.pushforward(parameters, parameters)
 
     def squared_norms(self) -> np.ndarray:
-        """Gives 1 for each parameter."""
+        """Returns 1 for each parameter."""
         return np.ones(self.order)
 
     def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Linear combinations of given matrices: the reference for every linear structure."""
+"""Linear combinations of given matrices: the reference for all linear structures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Affine(AbstractLinearStructure):
     Args:
         basis: `[p, n, n]`, Hermitian matrices.
         offset: `[n, n]`, Hermitian; zero by default.
-        dtype: Of the matrix; by default complex128 for complex input, else float64.
-        name: Of the module.
+        dtype: Matrix dtype; by default complex128 for complex input, else float64.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If a shape does not fit, or a matrix is not finite or not
@@ -92,7 +92,7 @@ class Affine(AbstractLinearStructure):
         return self._constant
 
     def squared_norms(self) -> np.ndarray:
-        """Gives the squared Frobenius norms of the basis."""
+        """Returns the squared Frobenius norms of the basis."""
         return self._squared_norms
 
     def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from eigenfit.structures.matrices import as_array, as_matrix, hermitian
 from eigenfit.tensors.types import DTypeLike, TensorLike
 
 _DENSE = 2**14
-"""Numbers in a map up to which it is stored as a dense matrix."""
+"""Most numbers in a map that is stored as a dense matrix."""
 
 
 class Assembly(AbstractLinearStructure):
@@ -24,15 +24,15 @@ class Assembly(AbstractLinearStructure):
     small that a dense product is faster).
 
     Args:
-        rows: `[e]` integers, 0..n-1.
-        columns: `[e]` integers, 0..n-1.
-        parameters: `[e]` integers, 0..p-1: which parameter.
-        coefficients: `[e]` real numbers.
+        rows: `[e]` integers, 0..n-1, row of each contribution.
+        columns: `[e]` integers, 0..n-1, column of each contribution.
+        parameters: `[e]` integers, 0..p-1, parameter of each contribution.
+        coefficients: `[e]` real numbers, factor of the parameter.
         order: Order n of the matrix; by default one more than the largest index.
         num_parameters: Number p; by default one more than the largest in `parameters`.
-        offset: `[n, n]`, real symmetric; zero by default.
+        offset: `[n, n]`, constant part, real symmetric; zero by default.
         dtype: float32 or float64.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If lengths differ, an index is out of range, or a number is not
@@ -98,9 +98,9 @@ class Assembly(AbstractLinearStructure):
                 )
         self._rows, self._columns, self._which = rows, columns, which
         self._coefficients = coefficients.astype(float)
-        # What a contribution counts in a symmetric form.
+        # Weight of each contribution in a symmetric form.
         self._twice = self._coefficients * np.where(rows == columns, 1, 2)
-        # Small maps are matrix products, which are faster than sums over segments.
+        # Small maps use matrix products, which are faster than sums over segments.
         self._dense = self._owner = None
         if self.num_parameters * max(self.order**2, len(rows)) <= _DENSE:
             basis = np.zeros([self.num_parameters, self.order, self.order])
@@ -155,7 +155,7 @@ class Assembly(AbstractLinearStructure):
         return tf.reshape(flat, shape)
 
     def squared_norms(self) -> np.ndarray:
-        """Gives `|dA/dr_k|^2`; contributions to the same entry are added first."""
+        """Returns `|dA/dr_k|^2`; contributions to the same entry are added first."""
         entries = self._rows * self.order + self._columns
         swapped = self._columns * self.order + self._rows
         place = self._which * self.order**2 + np.minimum(entries, swapped)

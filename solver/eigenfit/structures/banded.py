@@ -16,7 +16,7 @@ class Banded(AbstractPacked):
         order: Order n of the matrix.
         bandwidth: Number of subdiagonals, less than n; 0 for diagonal matrices.
         dtype: float32 or float64.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If the bandwidth does not fit the order.

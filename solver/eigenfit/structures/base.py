@@ -12,22 +12,21 @@ import tensorflow as tf
 from eigenfit.tensors.types import DTypeLike
 
 _LARGE = 64
-"""Order from which few parameters are differentiated forwards."""
+"""Order from which forward differentiation is used if there are few parameters."""
 
 
 class AbstractStructure(tf.Module, abc.ABC):
     """A differentiable map from `p` real parameters to Hermitian matrices of order n.
 
-    Every function takes leading batch dimensions. A structure of your own needs
-    `assemble`; what else is asked of it is derived from that here by automatic
-    differentiation, and a structure that knows a faster formula gives its own. Where
-    r enters linearly, derive from `AbstractLinearStructure` instead: its derivatives
-    cost no tape.
+    Every function takes leading batch dimensions. A structure of your own needs only
+    `assemble`; everything else is derived from it here by automatic differentiation,
+    and a structure with a faster formula may override it. If r enters linearly, derive
+    from `AbstractLinearStructure` instead: its derivatives need no tape.
 
     Attributes:
         order: Order n of the matrix, at least 1.
         num_parameters: Number p of parameters, at least 1.
-        dtype: Of the matrix: float32, float64, complex64 or complex128.
+        dtype: Dtype of the matrix: float32, float64, complex64 or complex128.
 
     Example:
         >>> class Scaled(AbstractStructure):
@@ -73,10 +72,10 @@ class AbstractStructure(tf.Module, abc.ABC):
         return False
 
     def squared_norms(self) -> np.ndarray | None:
-        """Gives `|dA/dr_k|^2` (Frobenius), `[p]`, or None if it depends on r.
+        """Returns `|dA/dr_k|^2` (Frobenius), `[p]`, or None if it depends on r.
 
-        It bounds the squared norm of column k of the level Jacobian wherever the
-        eigenvectors point, which makes it a good scale of parameter k.
+        It bounds the squared norm of column k of the level Jacobian whatever the
+        eigenvectors are, which makes it a good scale for parameter k.
         """
         return None
 
@@ -112,9 +111,9 @@ class AbstractStructure(tf.Module, abc.ABC):
             `[..., k, p]`.
         """
         if self.order >= _LARGE and 4 * self.num_parameters <= self.order:
-            # p dense matrices are fewer numbers than a copy of A for each level.
+            # p dense matrices have fewer numbers than a copy of A for each level.
             return level_forms(self.pushforward(*self._each_direction(parameters)), V)
-        # One copy of r a level: members of a batch are independent, so that a single
+        # One copy of r for each level: members of a batch are independent, so a single
         # backward pass gives all k gradients, without p dense matrices.
         rows = tf.linalg.matrix_transpose(V)
         outer = rows[..., :, tf.newaxis] * tf.math.conj(rows)[..., tf.newaxis, :]
@@ -164,7 +163,7 @@ class AbstractStructure(tf.Module, abc.ABC):
         return rotated(self.pushforward(copies, directions), V)
 
     def modes(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Turns eigenvectors of A(r) into mode shapes, `[..., n, k]`: the same.
+        """Turns eigenvectors of A(r) into mode shapes, `[..., n, k]`; here the same.
 
         Args:
             parameters: `[..., p]`.
@@ -176,17 +175,17 @@ class AbstractStructure(tf.Module, abc.ABC):
     def mode_derivatives(
         self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Computes what the derivatives of mode shapes are made of.
+        """Computes the coefficients of the derivatives of mode shapes.
 
         `dx_i/dr_k = sum_{j != i} x_j N_kji / (lambda_i - lambda_j) + x_i c_ik`.
 
         Args:
             parameters: `[..., p]`, where the derivative is taken.
-            eigenvalues: `[..., n]`, of A(r).
+            eigenvalues: `[..., n]`, those of A(r).
             X: `[..., n, n]`, mode shapes in columns.
 
         Returns:
-            N `[..., p, n, n]` and c `[..., n, p]`, None for zero.
+            N `[..., p, n, n]` and c `[..., n, p]`; c is None if it is zero.
         """
         del eigenvalues
         return self.rotated_derivatives(parameters, X), None
@@ -194,11 +193,11 @@ class AbstractStructure(tf.Module, abc.ABC):
     def magnitudes(
         self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
     ) -> tf.Tensor:
-        """Computes `|x_i|^H |A| |x_i|`, `[..., n]`: sizes of what makes up the levels.
+        """Computes `|x_i|^H |A| |x_i|`, `[..., n]`: the size of the terms of a level.
 
         Args:
             parameters: `[..., p]`.
-            eigenvalues: `[..., n]`, of A(r).
+            eigenvalues: `[..., n]`, those of A(r).
             X: `[..., n, n]`, mode shapes in columns.
         """
         del eigenvalues
@@ -262,7 +261,7 @@ class AbstractLinearStructure(AbstractStructure):
 
     @property
     def is_linear(self) -> bool:
-        """True."""
+        """Always true."""
         return True
 
     def pushforward(self, parameters: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
@@ -273,12 +272,12 @@ class AbstractLinearStructure(AbstractStructure):
     def curvature_product(
         self, parameters: tf.Tensor, G: tf.Tensor, vector: tf.Tensor
     ) -> tf.Tensor:
-        """Gives zero."""
+        """Returns zero."""
         del G, vector
         return tf.zeros_like(parameters)
 
     def curvature(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
-        """Gives zero."""
+        """Returns zero."""
         del G
         shape = tf.concat([tf.shape(parameters), [self.num_parameters]], axis=0)
         return tf.zeros(shape, parameters.dtype)
@@ -327,7 +326,7 @@ def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
 def as_entries(parameters: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Converts real numbers to entries of a matrix.
 
-    As `tf.cast`, whose gradient warns that it drops an imaginary part.
+    Like `tf.cast`, but its gradient does not warn of a dropped imaginary part.
     """
     if dtype.is_complex:
         return tf.complex(parameters, tf.zeros_like(parameters))
@@ -335,7 +334,7 @@ def as_entries(parameters: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def positive_int(name: str, value: Any) -> int:
-    """Checks an integer of at least 1 (bool is refused)."""
+    """Checks an integer of at least 1 (bool is rejected)."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -346,7 +345,7 @@ def positive_int(name: str, value: Any) -> int:
 
 
 def float_dtype(dtype: Any) -> tf.DType:
-    """Checks a dtype a matrix may have."""
+    """Checks that a matrix may have this dtype."""
     try:
         checked = tf.as_dtype(dtype)
     except TypeError:
@@ -359,7 +358,7 @@ def float_dtype(dtype: Any) -> tf.DType:
 
 
 def real_dtype(dtype: Any) -> tf.DType:
-    """Checks a dtype a real symmetric matrix may have."""
+    """Checks that a real symmetric matrix may have this dtype."""
     checked = float_dtype(dtype)
     if checked.is_complex:
         raise TypeError(

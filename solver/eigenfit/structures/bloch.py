@@ -11,28 +11,28 @@ from eigenfit.structures.matrices import as_array, check_hermitian, real_array
 from eigenfit.tensors.types import DTypeLike, TensorLike
 
 _ROWS = 2**10
-"""Vectors that are compared with all others at a time."""
+"""Number of vectors compared with all others at a time."""
 
 
 class Bloch(Affine):
     """The Hamiltonian of a periodic lattice at a wave vector k.
 
-    `H(k) = sum_R e^{ik.R} (offset_R + sum_j r_j basis_jR)`, and for each R other than
-    zero the Hermitian conjugate as well, which is the hopping to -R: give one of each
+    `H(k) = sum_R e^{ik.R} (offset_R + sum_j r_j basis_jR)`, plus the Hermitian
+    conjugate for each R other than zero, which is the hopping to -R: give one of each
     pair. The Hamiltonians of several k share their parameters as blocks of one
     `Problem`.
 
     Args:
         vectors: `[R, d]`, lattice vectors.
-        basis: `[p, R, n, n]`, real or complex; Hermitian where R is zero.
+        basis: `[p, R, n, n]`, hoppings, real or complex; Hermitian where R is zero.
         kpoint: `[d]`, such that `kpoint . vector` is an angle in radians.
-        offset: `[R, n, n]`; zero by default.
+        offset: `[R, n, n]`, constant hoppings; zero by default.
         dtype: complex64 or complex128 (default).
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
         ValueError: If a shape does not fit, a number is not finite, two vectors are
-            equal or opposite, or what belongs to R = 0 is not Hermitian.
+            equal or opposite, or the matrix of R = 0 is not Hermitian.
 
     Example:
         A chain with one orbital: `e + 2 t cos k`.
@@ -110,7 +110,7 @@ def _finite(name: str, value: Any) -> np.ndarray:
 
 
 def _with_zeros(vectors: np.ndarray) -> np.ndarray:
-    # What rounding left of the vector 0 is no lattice vector.
+    # A vector that is zero up to rounding is not a lattice vector.
     lengths = np.linalg.norm(vectors / (np.abs(vectors).max() or 1.0), axis=1)
     return np.where(lengths[:, None] > 1e-9 * lengths.max(), vectors, 0.0)
 
@@ -128,7 +128,7 @@ def _check_pairs(vectors: np.ndarray) -> None:
 def equal_or_opposite(vectors: np.ndarray) -> tuple[int, int] | None:
     """Finds two vectors of `[R, d]` that are equal or opposite, j < i.
 
-    To 1e-5 of their own length: vectors may be in metres or in units of a lattice.
+    The tolerance is 1e-5 of their length: vectors may be in metres or lattice units.
 
     Example:
         >>> equal_or_opposite(1e-10 * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))

@@ -18,19 +18,19 @@ class Generalized(AbstractStructure):
 
     The matrix of this structure is `C = L^-1 K L^-H` with `M = L L^H`: its levels are
     those of the pencil, its eigenvectors V those of the pencil times `L^H`. `modes`
-    gives back `X = L^-H V`, normalised to `x^H M x = 1`. Derivatives of levels are
+    returns `X = L^-H V`, normalised to `x^H M x = 1`. Derivatives of levels are
     `x^H (dK - lambda dM) x` (see `mode_derivatives` for those of x).
 
     Args:
         stiffness: The structure of K(r).
-        mass: M: its diagonal `[n]`, the matrix `[n, n]`, or a structure M(r) of the
+        mass: M, as its diagonal `[n]`, a matrix `[n, n]`, or a structure M(r) with the
             same parameters and dtype.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
-        TypeError: If `stiffness` is no structure, or the dtype of M does not fit.
-        ValueError: If a shape does not fit, or a given M is not positive definite.
-            Where M(r) is not, the member has NaN levels: a fit ends `nonfinite`.
+        TypeError: If `stiffness` is not a structure, or the dtype of M does not fit.
+        ValueError: If a shape does not fit, or a constant M is not positive definite.
+            Where M(r) is not, the member has NaN levels and a fit ends `nonfinite`.
 
     Example:
         Two masses of 2 kg on springs of 6 N/m; levels are squared angular frequencies:
@@ -76,7 +76,7 @@ class Generalized(AbstractStructure):
         return self.mass is None and self.stiffness.is_linear
 
     def squared_norms(self) -> np.ndarray | None:
-        """Gives `|L^-1 K_k L^-H|^2` where that is constant; see the base class."""
+        """Returns `|L^-1 K_k L^-H|^2` where that is constant; see the base class."""
         return self._squared_norms
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
@@ -134,7 +134,7 @@ class Generalized(AbstractStructure):
     def mode_derivatives(
         self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Gives `X^H (K_k - lambda_i M_k) X` and `-x_i^H M_k x_i / 2`."""
+        """Returns `X^H (K_k - lambda_i M_k) X` and `-x_i^H M_k x_i / 2`."""
         D = self.stiffness.rotated_derivatives(parameters, X)
         if self.mass is None:
             return D, None
@@ -182,7 +182,7 @@ class Generalized(AbstractStructure):
         return tf.linalg.matmul(half, self._inverse)
 
     def _squares(self) -> tf.Tensor:
-        # 1 / sqrt(m_i m_j); the product first, to be Hermitian to the bit.
+        # 1 / sqrt(m_i m_j); the product comes first, to be Hermitian to the bit.
         return self._inverse[:, tf.newaxis] * self._inverse
 
     def _physical(self, V: tf.Tensor) -> tf.Tensor:
@@ -216,7 +216,7 @@ class Generalized(AbstractStructure):
                 f"`mass` is complex, the stiffness {self.dtype.name}. Give the "
                 f"stiffness a complex dtype."
             )
-        hermitian(self.dtype, mass=mass)  # which names an entry that is not
+        hermitian(self.dtype, mass=mass)  # names an entry that is not Hermitian
         w = np.linalg.eigvalsh(mass)
         if w[0] <= len(w) * np.finfo(np.float64).eps * w[-1]:
             raise ValueError(
@@ -257,7 +257,7 @@ def _between(L: tf.Tensor, A: tf.Tensor) -> tf.Tensor:
 def _cholesky(M: tf.Tensor) -> tf.Tensor:
     """Factors M; NaN for a member that is not positive definite.
 
-    The operation raises for the whole batch when one member is not.
+    `tf.linalg.cholesky` raises for the whole batch if one member is not.
     """
     w, _ = decompose(tf.stop_gradient(M))
     definite = w[..., 0] > M.shape[-1] * epsilon(w.dtype) * w[..., -1]

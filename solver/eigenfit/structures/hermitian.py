@@ -66,11 +66,11 @@ class Hermitian(AbstractLinearStructure, AbstractFullStructure):
         )
 
     def squared_norms(self) -> np.ndarray:
-        """Gives 1 for a diagonal entry and 2 for another part."""
+        """Returns 1 for a diagonal entry, 2 for any other part."""
         return np.where(np.arange(self.num_parameters) < self.order, 1.0, 2.0)
 
     def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:
-        """Computes twice the parts of the Hermitian part of `G`, once its diagonal."""
+        """Computes the parts of the Hermitian part of `G`, doubled off the diagonal."""
         del parameters
         entries = self._entries((G + tf.linalg.adjoint(G)) / 2)
         return self._parts(entries) * self._weights()

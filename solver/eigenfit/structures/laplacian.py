@@ -13,16 +13,16 @@ from eigenfit.tensors.types import DTypeLike, TensorLike
 class Laplacian(AbstractLinearStructure):
     """`A(r) = sum_k r_k (e_a - e_b)(e_a - e_b)^T` over the edges (a, b) of a graph.
 
-    Also the stiffness matrix of masses joined by springs, without walls.
+    It is also the stiffness matrix of masses joined by springs, without walls.
 
     Args:
         edges: `[p, 2]` integers, the ends of each edge, 0..n-1.
         order: Number n of vertices; by default one more than the largest end.
         dtype: float32 or float64.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If an edge is a loop, appears twice or ends outside of the graph.
+        ValueError: If an edge is a loop, appears twice or ends outside the graph.
 
     Example:
         >>> triangle = Laplacian([(0, 1), (1, 2), (0, 2)])
@@ -68,7 +68,7 @@ class Laplacian(AbstractLinearStructure):
                 raise ValueError(f"`edges` has ({a}, {b}) twice. Give each edge once.")
             seen.add(frozenset((a, b)))
         self._a, self._b = ends[:, 0], ends[:, 1]
-        # One past the last edge stands for no edge.
+        # The index one past the last edge stands for no edge.
         self._index = np.full([self.order, self.order], len(ends))
         self._index[self._a, self._b] = np.arange(len(ends))
         self._index[self._b, self._a] = np.arange(len(ends))
@@ -90,7 +90,7 @@ class Laplacian(AbstractLinearStructure):
         )
 
     def squared_norms(self) -> np.ndarray:
-        """Gives 4 for each edge."""
+        """Returns 4 for each edge."""
         return np.full(self.num_parameters, 4.0)
 
     def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Derivatives of levels by the factors of constant dense matrices."""
+"""Derivatives of levels by the coefficients of constant dense matrices."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import tensorflow as tf
 class LevelForms:
     """The numbers `Re v_i^H basis_k v_i` for all levels i and matrices k.
 
-    Two formulas give them. Over the s places (a, b), a >= b, that some matrix
-    occupies, each counts `Re(basis_ab conj(v_a) v_b)`, twice if a > b: a product of
-    `[n, s]` with `[s, p]`. Or all `basis_k v_i` are computed first, `p n^2` numbers.
+    Two formulas are available. One sums `Re(basis_ab conj(v_a) v_b)`, twice if a > b,
+    over the s entries (a, b), a >= b, that are nonzero in some matrix: a product of
+    `[n, s]` with `[s, p]`. The other first computes all `basis_k v_i`, `p n^2` numbers.
     The one with fewer numbers is chosen.
 
     Args:
         bases: `[p, n, n]` Hermitian matrices, or `[B, p, n, n]` for B groups of them.
-        dtype: Of the matrices.
+        dtype: Dtype of the matrices.
 
     Example:
         >>> forms = LevelForms(np.ones([1, 2, 2]), tf.float64)
@@ -28,7 +28,7 @@ class LevelForms:
     def __init__(self, bases: np.ndarray, dtype: tf.DType) -> None:
         self._shape = bases.shape[-3:]
         p, n, _ = self._shape
-        # Levels see the entries below the diagonal twice.
+        # Entries below the diagonal count twice.
         rows, columns = np.nonzero(
             np.tril((bases != 0).any(axis=(*range(bases.ndim - 2),)))
         )
@@ -45,7 +45,7 @@ class LevelForms:
         self._factors = tf.constant(forms.swapaxes(-1, -2), dtype.real_dtype)
 
     def __call__(self, V: tf.Tensor) -> tf.Tensor:
-        """Computes them, `[..., (B,) k, p]`, for vectors `[..., (B,) n, k]`."""
+        """Computes the forms, `[..., (B,) k, p]`, of vectors `[..., (B,) n, k]`."""
         if self._support is None:
             return self._by_products(V)
         rows, columns = self._support

@@ -11,14 +11,14 @@ from eigenfit.structures.base import float_dtype
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Converts a full array of real or complex numbers, or sparse matrices of SciPy.
+    """Converts an array of real or complex numbers, or SciPy's sparse matrices.
 
     Args:
-        name: Of the argument.
+        name: Name of the argument, for messages.
         value: An array, a sparse matrix, or lists of them.
 
     Raises:
-        ValueError: If it has rows of unequal length or entries that are no numbers.
+        ValueError: If it has rows of unequal length or entries that are not numbers.
     """
     try:
         array = np.asarray(_dense(value))
@@ -33,7 +33,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
 
 
 def _dense(value: Any) -> Any:
-    # SciPy is not needed to know its sparse matrices: they say how to become dense.
+    # SciPy is not needed to recognise its sparse matrices: they can convert themselves.
     if hasattr(value, "toarray"):
         return value.toarray()
     if isinstance(value, (list, tuple)) and any(
@@ -44,10 +44,10 @@ def _dense(value: Any) -> Any:
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
-    """Converts a full array of real finite numbers, in double precision.
+    """Converts an array of real finite numbers to double precision.
 
     Raises:
-        ValueError: If a number is complex or not finite, or as `as_array`.
+        ValueError: If a number is complex or not finite, or as for `as_array`.
     """
     array = as_array(name, value)
     if np.any(np.imag(array)) or not np.isfinite(array).all():
@@ -59,7 +59,7 @@ def as_matrix(name: str, value: Any) -> np.ndarray:
     """Converts a square matrix of order at least 1.
 
     Raises:
-        ValueError: If it has another shape, or as `as_array`.
+        ValueError: If it is not square, or as for `as_array`.
     """
     array = as_array(name, value)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
@@ -75,12 +75,12 @@ def hermitian(
     """Chooses or checks a dtype, and checks and converts Hermitian matrices to it.
 
     Args:
-        dtype: Wanted; None for complex128 if a matrix is complex, else float64.
+        dtype: Dtype wanted; None for complex128 if a matrix is complex, else float64.
         **matrices: `[..., n, n]`, by the name of their argument.
 
     Returns:
-        The dtype, and the matrices in it, Hermitian to the bit: the gradient takes
-        both triangles for equal, whichever the eigensolver reads.
+        The dtype, and the matrices in it, Hermitian to the bit: the gradient assumes
+        that both triangles agree, whichever the eigensolver reads.
 
     Raises:
         ValueError: If a matrix is not finite in this dtype, not Hermitian to
@@ -101,7 +101,7 @@ def hermitian(
         for index in np.ndindex(*stack.shape[:-2]):
             label = name + "".join(f"[{k}]" for k in index)
             check_hermitian(f"`{label}`", stack[index])
-        # Halved first: the sum of two large entries may overflow.
+        # Halved first, since the sum of two large entries may overflow.
         half = stack / 2
         converted[name] = half + half.conj().swapaxes(-1, -2)
     return dtype, converted
@@ -111,8 +111,8 @@ def check_hermitian(what: str, matrix: np.ndarray) -> None:
     """Checks a matrix `[n, n]`; the tolerance is relative to its largest entry.
 
     Args:
-        what: Begins the message.
-        matrix: Real or complex.
+        what: Name of the matrix, at the start of the message.
+        matrix: `[n, n]`, real or complex.
 
     Raises:
         ValueError: If it is not finite, or not Hermitian to rounding.
@@ -133,10 +133,10 @@ def check_hermitian(what: str, matrix: np.ndarray) -> None:
 
 
 def not_hermitian(matrix: np.ndarray) -> str:
-    """Says what to do about a matrix that is not Hermitian.
+    """Returns advice on a matrix that is not Hermitian.
 
-    Its Hermitian part has other eigenvalues: it is no remedy unless only rounding, or
-    one triangle left out, is the reason.
+    Its Hermitian part has other eigenvalues, so it is a remedy only if the cause is
+    rounding. A triangle that was left out has to be filled in.
     """
     if not np.triu(matrix, 1).any() or not np.tril(matrix, -1).any():
         return (

@@ -1,4 +1,4 @@
-"""Real symmetric matrices whose free entries have a parameter each."""
+"""Real symmetric matrices with a parameter for each free entry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AbstractPacked(AbstractLinearStructure):
         self._row = self._column + offset[inside]
         super().__init__(order, len(self._row), dtype, name)
         self.bandwidth = bandwidth
-        # One past the last parameter stands for zero.
+        # The index one past the last parameter stands for zero.
         self._index = np.full([order, order], self.num_parameters)
         self._index[self._row, self._column] = np.arange(self.num_parameters)
         self._index[self._column, self._row] = np.arange(self.num_parameters)
@@ -46,7 +46,7 @@ class AbstractPacked(AbstractLinearStructure):
         return tf.gather(parameters, self._index, axis=-1)
 
     def squared_norms(self) -> np.ndarray:
-        """Gives 1 for a diagonal entry and 2 for another."""
+        """Returns 1 for a diagonal entry, 2 for any other."""
         return self._multiplicity
 
     def pullback(self, parameters: tf.Tensor, G: tf.Tensor) -> tf.Tensor:

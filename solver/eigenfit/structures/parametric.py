@@ -13,22 +13,22 @@ from eigenfit.tensors.types import DTypeLike
 class Parametric(AbstractStructure):
     """`A(r) = function(r)` for any function that TensorFlow can differentiate.
 
-    The function is used through its Hermitian part, so that the gradient is right
-    whatever triangle an eigensolver reads; a function that is visibly not Hermitian
-    is refused.
+    The Hermitian part of the function is used, so that the gradient is right
+    whichever triangle an eigensolver reads; a function that is clearly not Hermitian
+    is rejected.
 
     Args:
         function: Maps `[..., p]` to `[..., n, n]` by TensorFlow operations, or with
             `batched=False` one `[p]` to one `[n, n]`.
         order: Order n of the matrix.
         num_parameters: Number p of parameters.
-        dtype: Of the matrix; `function` gets parameters of its real dtype.
+        dtype: Dtype of the matrix; `function` gets parameters of its real dtype.
         batched: Whether `function` takes leading batch dimensions. If not, it is
             mapped with `tf.vectorized_map`.
-        name: Of the module.
+        name: Name of the `tf.Module`.
 
     Raises:
-        ValueError: If what `function` returns has another shape or dtype, or is not
+        ValueError: If the result of `function` has the wrong shape or dtype, or is not
             Hermitian.
 
     Example:
@@ -76,8 +76,8 @@ class Parametric(AbstractStructure):
         return tf.reshape(A, shape)
 
     def _check(self) -> None:
-        # A function for one vector that is given a batch takes the first entries of
-        # the batch for parameters: sizes other than p bring that to light.
+        # A function written for one vector would take the first members of a batch for
+        # parameters: batch sizes other than p reveal that.
         batch = ([2, 3] if self.num_parameters > 3 else [4, 5]) if self._batched else []
         probe = tf.random.stateless_uniform(
             [*batch, self.num_parameters], [1, 2], 0.25, 0.75, self.parameter_dtype

@@ -1,4 +1,4 @@
-"""A structure as a function of other parameters, linear ones."""
+"""A structure as a function of other parameters, by a linear map."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from eigenfit.tensors.types import TensorLike
 class Reparametrized(AbstractStructure):
     """`A(offset + matrix @ r)` for a structure `A(q)`.
 
-    Ties parameters together, fixes some, or gives a structure that depends on few
+    It ties parameters together, fixes some, or gives a structure that depends on few
     parameters the longer list that several matrices share.
 
     Args:
-        structure: Of q.
-        matrix: `[q, p]`, real.
-        offset: `[q]`, real; zero by default.
-        name: Of the module.
+        structure: The structure A(q).
+        matrix: `[q, p]`, real, maps r to q.
+        offset: `[q]`, real, constant part of q; zero by default.
+        name: Name of the `tf.Module`.
 
     Raises:
-        TypeError: If `structure` is no structure.
+        TypeError: If `structure` is not a structure.
         ValueError: If a shape does not fit, or a number is not finite.
 
     Example:
@@ -85,7 +85,7 @@ class Reparametrized(AbstractStructure):
         return self._spread(parameters) + self._offset
 
     def squared_norms(self) -> np.ndarray | None:
-        """Gives `|sum_j matrix_jk dA/dq_j|^2`; see the base class."""
+        """Returns `|sum_j matrix_jk dA/dq_j|^2`; see the base class."""
         return self._squared_norms
 
     def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
@@ -110,7 +110,7 @@ class Reparametrized(AbstractStructure):
         return self._collect_first(D)
 
     def modes(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Gives those of the structure; see the base class."""
+        """Returns the modes of the structure; see the base class."""
         return self.structure.modes(self.inner(parameters), V)
 
     def mode_derivatives(
@@ -126,7 +126,7 @@ class Reparametrized(AbstractStructure):
     def magnitudes(
         self, parameters: tf.Tensor, eigenvalues: tf.Tensor, X: tf.Tensor
     ) -> tf.Tensor:
-        """Gives those of the structure; see the base class."""
+        """Returns the magnitudes of the structure; see the base class."""
         return self.structure.magnitudes(self.inner(parameters), eigenvalues, X)
 
     def curvature_product(

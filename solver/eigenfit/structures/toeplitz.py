@@ -10,7 +10,7 @@ from eigenfit.tensors.types import DTypeLike
 
 
 class Toeplitz(AbstractLinearStructure):
-    """`A_ij = r_|i-j|`: a parameter for each diagonal, p = n.
+    """`A_ij = r_|i-j|`: a parameter for each diagonal, so that p = n.
 
     Example:
         >>> r = tf.constant([2.0, -1.0, 0.5], tf.float64)
@@ -43,8 +43,8 @@ class Toeplitz(AbstractLinearStructure):
         """Sums the diagonals of `G`, in `n^2` operations."""
         del parameters
         n = self.order
-        # Row i from below, followed by n zeros, is read with one entry less: it moves
-        # i places to the right, and a diagonal becomes a column.
+        # Each row, from below, is followed by n zeros and read with one entry less:
+        # row i moves i places to the right, and a diagonal becomes a column.
         G = tf.concat([tf.reverse(G, axis=[-2]), tf.zeros_like(G)], axis=-1)
         batch = tf.shape(G)[:-2]
         flat = tf.reshape(G, tf.concat([batch, [2 * n * n]], axis=0))[..., :-n]
@@ -60,7 +60,7 @@ class Toeplitz(AbstractLinearStructure):
         return self._correlation(spectrum * tf.math.conj(spectrum))
 
     def rotated_derivatives(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes the correlations of every two eigenvectors by FFT.
+        """Computes the correlations of each pair of eigenvectors by FFT.
 
         They are `sum_a v_ai v_(a+k)j + v_aj v_(a+k)i`, half that for k = 0.
         """
@@ -69,7 +69,7 @@ class Toeplitz(AbstractLinearStructure):
         product = spectrum[..., :, tf.newaxis, :] * tf.math.conj(
             spectrum[..., tf.newaxis, :, :]
         )
-        # Both orders at once: the other one has the conjugate spectrum.
+        # Both orders at once, since the other one has the conjugate spectrum.
         product = tf.cast(tf.math.real(product), product.dtype)
         correlation = self._correlation(product)
         k = tf.shape(V)[-1]

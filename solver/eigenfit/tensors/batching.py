@@ -18,8 +18,8 @@ def select(mask: tf.Tensor, yes: T, no: T) -> T:
         no: The same nest.
 
     Returns:
-        The same nest: `yes` where `mask` is true. Never multiplies, so that a NaN in
-        what is not taken does no harm.
+        The same nest: `yes` where `mask` is true, else `no`. Nothing is multiplied, so
+        a NaN in a member that is not taken does no harm.
     """
     masks = {mask.shape.rank: mask}
 
@@ -52,7 +52,7 @@ def unflatten(nest: Any, batch: tf.TensorShape | tf.Tensor) -> Any:
     if isinstance(batch, tf.TensorShape) and batch.is_fully_defined():
         if batch.rank == 1:
             return nest
-        if batch.rank == 0:  # five times faster than a reshape
+        if batch.rank == 0:  # squeezing is five times faster than a reshape
             return tf.nest.map_structure(lambda x: tf.squeeze(x, axis=0), nest)
         shape = batch.as_list()
         return tf.nest.map_structure(

@@ -10,14 +10,14 @@ def solve_graded(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Factors `A = Q R P^T`, accurate in each row, however large the others are.
 
-    Rows are sorted by size and columns exchanged, with which Householder's method is
+    Rows are sorted by size and columns exchanged, which makes Householder's method
     stable row by row (A. J. Cox & N. J. Higham, in Numerical Analysis 1997, Pitman
     Research Notes 380, 57-73): data of 1e-3 and of 1e5 in one problem do not spoil
     each other. Columns of zeros come last and are left out.
 
     Args:
         A: `[..., m, p]`, finite.
-        B: `[..., m, k]`; none by default.
+        B: `[..., m, k]`, right-hand sides; none by default.
 
     Returns:
         `P R^-1`, `[..., p, p]`, with zeros for columns of zeros, so that its product

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# What is no tensor can be told from these at once; `tf.is_tensor` takes 10 us to find
-# out, a tenth of a small fit.
+# Types that are known not to be tensors; `tf.is_tensor` takes 10 us to find out, a
+# tenth of a small fit.
 _PLAIN = (np.ndarray, np.generic, float, int, list, tuple)
 
 
@@ -17,9 +17,9 @@ def as_tensor(name: str, value: Any, dtype: tf.DType, last: int | None) -> tf.Te
     """Converts an argument to a tensor of a dtype.
 
     Args:
-        name: Of the argument, for messages.
+        name: Name of the argument, for messages.
         value: Numbers, an array or a tensor.
-        dtype: Wanted. A tensor or variable must have it; numbers are converted.
+        dtype: Dtype wanted. A tensor or variable must have it; numbers are converted.
         last: Size of the last dimension; None for any shape.
 
     Raises:
@@ -45,14 +45,14 @@ def as_tensor(name: str, value: Any, dtype: tf.DType, last: int | None) -> tf.Te
 
 
 def is_array(value: Any) -> bool:
-    """Says whether an argument lives in Python's memory: no tensor, no variable."""
+    """Returns whether an argument is neither a tensor nor a variable."""
     if isinstance(value, _PLAIN):
         return True
     return not (tf.is_tensor(value) or isinstance(value, tf.Variable))
 
 
 def as_array(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.ndarray:
-    """Converts an argument that is no tensor to an array; see `as_tensor`."""
+    """Converts an argument that is not a tensor to an array; see `as_tensor`."""
     array = _as_array(name, value, dtype)
     if last is not None and (not array.ndim or array.shape[-1] != last):
         raise ValueError(
@@ -94,7 +94,7 @@ def broadcast_batch(
     """Broadcasts the batch dimensions of arguments against each other.
 
     Args:
-        **named: Tensor and the number of its dimensions that are not batch ones.
+        **named: Tensor and the number of its dimensions that are not batch dimensions.
 
     Returns:
         The batch shape (a tensor if it is not known statically) and the tensors.
@@ -131,7 +131,7 @@ def flat_batch(
 ) -> tuple[tuple[int, ...], list[tf.Tensor]]:
     """Broadcasts arrays like `broadcast_batch` and merges their batch dimensions.
 
-    In NumPy, since each eager operation costs as much as a small fit.
+    This is done in NumPy, since each eager operation costs as much as a small fit.
 
     Returns:
         The batch shape, and tensors with one batch dimension, or none for a batch
@@ -163,12 +163,12 @@ def _cannot_broadcast(shapes: dict[str, Any]) -> ValueError:
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Refuses a value known before tracing that is not positive (NaN included)."""
+    """Rejects a value known before tracing that is not positive (NaN included)."""
     _check_all(name, value, lambda x: x > 0, "positive")
 
 
 def check_not_negative(name: str, value: Any) -> None:
-    """Refuses a value known before tracing that is negative."""
+    """Rejects a value known before tracing that is negative."""
     _check_all(name, value, lambda x: x >= 0, "0 or greater")
 
 

@@ -14,7 +14,7 @@ _UNBRANCHED = contextvars.ContextVar("unbranched", default=False)
 
 @contextlib.contextmanager
 def unbranched() -> Iterator[None]:
-    """Makes `where_any` compute for every member, since ONNX takes no `tf.cond`."""
+    """Makes `where_any` compute for every member, since ONNX has no `tf.cond`."""
     token = _UNBRANCHED.set(True)
     try:
         yield
@@ -23,7 +23,7 @@ def unbranched() -> Iterator[None]:
 
 
 def where_any(mask: tf.Tensor, some: Callable[[], Any], none: Any) -> Any:
-    """Gives `some()` if a member needs it, else `none`.
+    """Returns `some()` if a member needs it, else `none`.
 
     Args:
         mask: `[...]` bool, the members that need it.
@@ -36,5 +36,5 @@ def where_any(mask: tf.Tensor, some: Callable[[], Any], none: Any) -> Any:
 
 
 def inside_xla() -> bool:
-    """Says whether what is traced now will be compiled by XLA."""
+    """Returns whether the code being traced will be compiled by XLA."""
     return tf.__internal__.get_enclosing_xla_context() is not None
