@@ -253,3 +253,18 @@ def test_a_free_shift_is_no_relation():
     structure = ef.Affine(basis + basis.swapaxes(1, 2))
     problem = ef.Problem(structure, ef.FreeShift(ef.Levels()))
     assert "relations" not in kinds(problem, [0.0, 1.0, 2.0], np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("basis", "offset", "targets", "start"),
+    [
+        (np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), [0.5, 1.0], 5.0),
+        (np.ones([2, 2]), np.zeros([2, 2]), [-4.0, 0.0], 1.0),
+    ],
+)
+def test_a_level_that_is_flat_near_the_start_is_no_constant(
+    basis, offset, targets, start
+):
+    """Another level has to cross it."""
+    problem = ef.Problem(ef.Affine([basis], offset=offset))
+    assert "fixed" not in kinds(problem, targets, [start])

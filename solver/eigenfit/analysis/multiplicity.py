@@ -56,11 +56,11 @@ def multiplicity_finding(
     kind = "Hermitian" if part.structure.dtype.is_complex else "real symmetric"
     return (
         f"Levels {group[0]} to {group[-1]} of {part.name} have equal targets. A {kind} "
-        f"matrix of this structure has such a {len(group)}-fold level only where "
-        f"{codimension} conditions hold; with them the targets are {conditions} "
-        f"conditions on {p} unknowns, and can be met only if they come from this very "
-        f"structure. Give sigma if they were measured, else fewer targets, or means of "
-        f'the equal levels (kind = "cluster-means").'
+        f"matrix has such a {len(group)}-fold level only where {codimension} "
+        f"conditions hold, fewer where its structure makes entries zero; with them the "
+        f"targets are {conditions} conditions on {p} unknowns, and can be met only if "
+        f"they come from this very structure. Give sigma if they were measured, else "
+        f'fewer targets, or means of the equal levels (kind = "cluster-means").'
     )
 
 

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eigenfit.methods.cluster_newton import clustered
 from eigenfit.observations import FreeShift
 from eigenfit.problem.problem import Problem
 
 _SMALL = 1e-9
 """Relative size up to which singular values, values and derivatives are rounding."""
+_FAR = (1.0, 10.0, 100.0)
+"""Distances from the start, in natural sizes, at which a constant is one still."""
 _MAX_NUMBERS = 2**20
 """Most numbers `m p` for a Jacobian to be examined."""
 
@@ -59,10 +62,12 @@ def rank_findings(
         found.append(("rank", "warning", text))
     elif generic < p:
         size = _count(p - generic, "dimension")
-        family = f"a family of answers of {size} meets the targets"
+        family = f"if the targets can be met, a family of answers of {size} does"
         if _has_equal(problem, targets):
             # Coinciding levels leave fewer directions, how many depends on the answer.
-            family = f"a family of answers of at most {size} may meet the targets"
+            family = (
+                f"if the targets can be met, a family of answers of at most {size} does"
+            )
         text = (
             f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: "
             f"{family}, and the start decides which one is found."
@@ -94,21 +99,58 @@ def rank_findings(
             f"elsewhere (start.parameters)."
         )
         found.append(("start", "warning", text))
-    return found, fixed
+    return found, _everywhere(problem, targets, start, fixed)
 
 
 def _fixed(
     problem: Problem, targets: np.ndarray, points: list[_Point]
 ) -> dict[int, float]:
-    """Finds targets whose value is the same at all points, and that value."""
+    """Finds targets whose value is the same near the start, and that value."""
     values = np.array([point.values for point in points])
-    sizes = np.abs([*values, targets]).max(axis=0)
-    sizes = _by_group(problem, sizes)
+    sizes = _sizes(problem, [*values, targets])
     still = np.ptp(values, axis=0) <= _SMALL * sizes
     flat = [~point.J[: len(targets)].any(axis=1) for point in points]
     fixed = np.flatnonzero(still & np.all(flat, axis=0)).tolist()
     small = np.abs(values[0]) <= _SMALL * sizes
     return {i: 0.0 if small[i] else float(values[0, i]) for i in fixed}
+
+
+def _everywhere(
+    problem: Problem, targets: np.ndarray, start: _Point, fixed: dict[int, float]
+) -> dict[int, float]:
+    """Leaves those of `fixed` that are met, or that no unknowns can change.
+
+    A level may be flat near the start only, since another one has to cross it. It
+    cannot be changed if it is the same far from the start too, or if the matrix has it
+    everywhere, at whatever place, all levels are observed, and none has it as target.
+    """
+    if not fixed:
+        return {}
+    far = [y for share in _FAR for y in _beside(problem, start, targets, share, 6)]
+    known = [problem.evaluate(y, targets) for y in far]
+    known = [point for point in known if np.isfinite(point.eigenvalues).all()]
+    levels = [[np.asarray(w) for w in problem.split(x.eigenvalues)] for x in known]
+    values = [np.asarray(problem.values(x.parameters, targets)) for x in known]
+    noise = 1e-12 * max((np.abs(w).max() for own in levels for w in own), default=0.0)
+    near = np.maximum(_SMALL * _sizes(problem, [start.values, targets]), noise)
+    blocks = {part.start: (k, pos, part) for k, pos, part in clustered(problem)}
+    result = {}
+    for i, value in fixed.items():
+        sure = abs(value - targets[i]) <= near[i]
+        sure |= all(abs(own[i] - value) <= near[i] for own in values)
+        part = next(part for part in problem.parts if part.start <= i < part.stop)
+        if not sure and part.start in blocks:
+            k, positions, _ = blocks[part.start]
+            sure = len(positions) == problem.blocks[k].structure.order
+            sure &= all(np.abs(own[k] - value).min() <= near[i] for own in levels)
+            sure &= bool((np.abs(targets[part] - value) > near[i]).all())
+        if sure:
+            result[i] = value
+    return result
+
+
+def _sizes(problem: Problem, values: list[np.ndarray]) -> np.ndarray:
+    return _by_group(problem, np.abs(values).max(axis=0))
 
 
 def _point(problem: Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
@@ -118,8 +160,14 @@ def _point(problem: Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
     return _Point(x, values, sensitivity(problem, x, targets).jacobian)
 
 
-def _beside(problem: Problem, start: _Point, targets: np.ndarray) -> list[np.ndarray]:
-    """Two random points near the start, inside the bounds."""
+def _beside(
+    problem: Problem,
+    start: _Point,
+    targets: np.ndarray,
+    share: float = 0.05,
+    number: int = 2,
+) -> list[np.ndarray]:
+    """Random points inside the bounds, a share of the natural size from the start."""
     point = problem.evaluate(start.x, targets)
     columns = np.linalg.norm(np.asarray(problem.level_jacobian_at(point)), axis=0)
     length = np.linalg.norm(np.asarray(point.eigenvalues)) / np.sqrt(len(start.x))
@@ -128,9 +176,9 @@ def _beside(problem: Problem, start: _Point, targets: np.ndarray) -> list[np.nda
     if seen.any() and length > 0:
         natural[seen] = length / columns[seen]
         natural[~seen] = np.median(natural[seen])
-    step = 0.05 * np.maximum(np.abs(start.x), natural)
+    step = share * np.maximum(np.abs(start.x), natural)
     generator = np.random.default_rng(0)
-    points = [start.x + step * generator.normal(size=len(step)) for _ in range(2)]
+    points = [start.x + step * generator.normal(size=len(step)) for _ in range(number)]
     if problem.bounds is None:
         return points
     low, high = (np.asarray(bound) for bound in problem.bounds)

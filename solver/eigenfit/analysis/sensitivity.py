@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods.cluster_newton import couplings_of
+from eigenfit.methods.cluster_newton import clustered, couplings_of
 from eigenfit.observations import AbstractObservation
 from eigenfit.problem.problem import Problem
 from eigenfit.tensors.graded import norms
@@ -100,31 +100,32 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
 
 
 def coupling_rows(problem: Problem, point: Any, targets: tf.Tensor) -> np.ndarray:
-    """Differentiates what splits levels that coincide as they should: `[b, c, p]`.
+    """Differentiates what parts levels that coincide and should: `[b, c, p]`.
 
     The derivatives of the levels alone depend on the basis there, and see only the
-    diagonal of the block of a cluster; these rows are for the rest of it.
+    diagonal of the block of a cluster; these are those of the rest of it. Only levels
+    observed as such (`Levels`) have any.
 
     Args:
-        problem: A problem; only one matrix with observed levels gives any rows.
-        point: Result of its `evaluate`.
+        problem: The problem.
+        point: Its evaluation.
         targets: `[b, m]`.
     """
-    nothing = np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
-    if not problem.is_plain or problem.num_targets == 1:
-        return nothing
-    w = _array(problem.observation.measure(point.eigenvalues, None, targets))
-    t = _array(targets)
-    i, j = np.triu_indices(w.shape[-1], 1)
-    largest = np.abs(_array(point.eigenvalues)).max(axis=-1, keepdims=True)
-    near = np.abs(w[:, i] - w[:, j]) <= np.sqrt(epsilon(targets.dtype)) * largest
-    near &= t[:, i] == t[:, j]
+    levels, masks = problem.split(point.eigenvalues), []
+    for block, positions, part in clustered(problem):
+        every, t = _array(levels[block]), _array(targets[..., part])
+        w = every[:, positions]
+        i, j = np.triu_indices(len(positions), 1)
+        largest = np.abs(every).max(axis=-1, keepdims=True)
+        near = np.abs(w[:, i] - w[:, j]) <= np.sqrt(epsilon(targets.dtype)) * largest
+        near &= t[:, i] == t[:, j]
+        is_complex = problem.blocks[block].structure.dtype.is_complex
+        masks += [near] * (1 + is_complex)
+    if not masks or not any(mask.any() for mask in masks):
+        return np.zeros([point.parameters.shape[0], 0, point.parameters.shape[-1]])
+    near = np.concatenate(masks, axis=-1)
     used = near.any(axis=0)
-    if not used.any():
-        return nothing
     rows = _array(couplings_of(problem, point, targets))
-    copies = rows.shape[-2] // len(i)  # two for complex matrices
-    near, used = np.tile(near, copies), np.tile(used, copies)
     return np.where(near[..., np.newaxis], rows, 0.0)[:, used]
 
 

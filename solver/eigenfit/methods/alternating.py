@@ -284,8 +284,9 @@ class Alternating(AbstractMethod):
         clustered = tf.reduce_any(t[..., 1:] == t[..., :-1], axis=-1)
 
         def with_clusters() -> tf.Tensor:
-            rows = problem.in_own_unit(couplings_of(problem, point, targets))
-            rows /= norms[..., tf.newaxis, :]
+            rows = couplings_of(problem, point, targets)
+            assert rows is not None
+            rows = problem.in_own_unit(rows) / norms[..., tf.newaxis, :]
             step = steps.direction(J, point.residual, mu, rows)
             return select(clustered, step, plain)
 

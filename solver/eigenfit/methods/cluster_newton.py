@@ -8,6 +8,7 @@ import tensorflow as tf
 from eigenfit.methods import proposal, steps
 from eigenfit.methods.proposal import Proposal
 from eigenfit.methods.undamped import AbstractUndamped
+from eigenfit.observations import Levels
 from eigenfit.problem.problem import Evaluation, Problem
 
 
@@ -55,8 +56,9 @@ class ClusterNewton(AbstractUndamped):
         """Solves for the whole step; see the base class."""
         scale, norms, J, half_gradient = steps.scaled_at(problem, point, memory)
         # In the basis of the eigenvectors the blocks are already diagonal.
-        couplings = problem.in_own_unit(couplings_of(problem, point, targets))
-        couplings /= norms[..., tf.newaxis, :]
+        couplings = couplings_of(problem, point, targets)
+        if couplings is not None:
+            couplings = problem.in_own_unit(couplings) / norms[..., tf.newaxis, :]
         none = tf.zeros_like(point.loss)
         return Proposal(
             step=steps.direction(J, point.residual, none, couplings),
@@ -66,25 +68,50 @@ class ClusterNewton(AbstractUndamped):
         )
 
 
-def couplings_of(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-    """Returns `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
+def clustered(problem: Problem) -> list[tuple[int, np.ndarray, slice]]:
+    """Lists where two levels or more of a block are observed as such.
 
-    Pairs of unequal targets have rows of zeros. Pairs of weighted levels get the
-    geometric mean of their weights.
+    Returns:
+        The number of each block, the positions of its observed levels, and the part of
+        the targets they belong to.
     """
-    positions = problem.observation.positions(problem.order)
-    V = tf.gather(point.eigenvectors, positions, axis=-1)
-    D = problem.structure.rotated_derivatives(point.parameters, V)
-    m = len(positions)
-    i, j = np.triu_indices(m, 1)
-    flat = tf.reshape(D, tf.concat([tf.shape(D)[:-2], [m * m]], axis=0))
-    rows = tf.linalg.matrix_transpose(tf.gather(flat, i * m + j, axis=-1))
-    equal = tf.gather(targets, i, axis=-1) == tf.gather(targets, j, axis=-1)
-    roots = problem.observation.weighted(tf.ones_like(targets))
-    factor = tf.sqrt(2 * tf.gather(roots, i, axis=-1) * tf.gather(roots, j, axis=-1))
-    factor = tf.where(equal, factor, tf.zeros_like(factor))[..., tf.newaxis]
-    if not D.dtype.is_complex:
-        return rows * factor
-    return tf.concat([tf.math.real(rows), tf.math.imag(rows)], axis=-2) * tf.concat(
-        [factor, factor], axis=-2
-    )
+    return [
+        (block, observation.positions(problem.blocks[block].structure.order), part)
+        for label, observation, part in problem.terms
+        if isinstance(observation, Levels) and part.stop - part.start > 1
+        for block in (problem.labels.index(str(label)),)
+    ]
+
+
+def couplings_of(
+    problem: Problem, point: Evaluation, targets: tf.Tensor
+) -> tf.Tensor | None:
+    """Computes `sqrt(2) v_i^H A_k v_j` for equal targets i < j: `[..., pairs, p]`.
+
+    Pairs of unequal targets have rows of zeros. Weighted levels have the geometric
+    mean of their weights. For complex matrices the rows of the imaginary parts follow
+    those of the real parts, block by block. None where no two levels are observed.
+    """
+    roots = problem.weighted(tf.ones_like(targets))
+    r, found = problem.of_blocks(point.parameters), []
+    for block, positions, part in clustered(problem):
+        V = tf.gather(problem.eigenvectors_of(block, point), positions, axis=-1)
+        D = problem.blocks[block].structure.rotated_derivatives(r, V)
+        if problem.block_ties is not None:
+            T = tf.constant(problem.block_ties, D.dtype)
+            D = tf.einsum("...qij,qk->...kij", D, T)
+        m = len(positions)
+        i, j = np.triu_indices(m, 1)
+        flat = tf.reshape(D, tf.concat([tf.shape(D)[:-2], [m * m]], axis=0))
+        rows = tf.linalg.matrix_transpose(tf.gather(flat, i * m + j, axis=-1))
+        t, root = targets[..., part], roots[..., part]
+        equal = tf.gather(t, i, axis=-1) == tf.gather(t, j, axis=-1)
+        factor = tf.sqrt(2 * tf.gather(root, i, axis=-1) * tf.gather(root, j, axis=-1))
+        factor = tf.where(equal, factor, tf.zeros_like(factor))[..., tf.newaxis]
+        parts = [rows]
+        if D.dtype.is_complex:
+            parts = [tf.math.real(rows), tf.math.imag(rows)]
+        found += [x * factor for x in parts]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else tf.concat(found, axis=-2)

@@ -19,6 +19,8 @@ _NULL = 1e-7
 """Relative singular value of the Jacobian up to which it may be zero."""
 _AWAY = 0.03
 """Distance along a family, relative to its size, at which another member is sought."""
+_DIRECTIONS = 4
+"""Pairs of opposite directions, at most, in which a family is looked for in bounds."""
 _CHECKED = 16
 """Most solutions of an underdetermined problem that are examined one by one."""
 
@@ -103,76 +105,112 @@ class Refinement:
         family.
         """
         x = points.parameters
-        J, rates = self._neighbourhood(x)
+        J, rates, held = self._neighbourhood(x)
         dimension = np.zeros(len(x), int)
-        J = J * ~self._held(x)[:, np.newaxis]
+        J = J * ~held[:, np.newaxis]
         largest = column_norms(J).max(axis=0, initial=0)
-        # A parameter without any influence is scaled by its spread.
+        # A parameter without influence on anything has no other unit.
         spread = np.abs(x).max(axis=0, initial=0)
         largest = np.where(largest > 0, largest, 1 / np.where(spread > 0, spread, 1.0))
-        u = x * largest
         checked = np.arange(len(x))
-        number = (~self._held(x)).sum(axis=1)
         if x.shape[1] > self._targets.shape[0]:
             checked = checked[:_CHECKED]
-        candidates, ways = [], []
         rng = np.random.default_rng(0)
-        for i in checked:
-            scaled = J[i] / largest
-            free = np.flatnonzero(~self._held(x[i : i + 1])[0])
-            direction = _null_vector(scaled[:, free], rng)
-            if direction is None:
-                continue
-            way = np.zeros(x.shape[1])
-            way[free] = direction
-            size = max(np.linalg.norm(u[i]), self.size * 1e-3)
-            candidates.append(i)
-            ways.append(way * _AWAY / (1 / size + np.abs(way / largest) @ rates[i]))
-        if not candidates:
-            return dimension
-        ways = np.array(ways)
-        for sign in (1, -1):
-            rest = np.flatnonzero(dimension[candidates] == 0)
-            if not len(rest):
-                break
-            index = np.array(candidates)[rest]
-            there = x[index] + sign * ways[rest] / largest
-            there = there.astype(x.dtype)
-            there = self._problem.limit(tf.constant(there)).numpy()
-            there, _, residual = self.polish(there, clusters=True)
-            moved = np.sum((there - x[index]) * largest * ways[rest] * sign, axis=1)
-            far = moved >= 0.5 * np.sum(ways[rest] ** 2, axis=1)
-            before = points.residual[index]
-            rounding = 1e3 * np.finfo(x.dtype).eps * self.size
-            allowed = np.where(points.met[index], 4 * before, before * (1 + 1e-6))
-            good = far & (residual <= allowed + rounding)
-            for i, own in zip(index[good], self._jacobian(there[good]), strict=True):
-                free = ~self._held(x[i : i + 1])[0]
-                dimension[i] = free.sum() - _rank(own[:, free] / largest[free])
+        # Inside of bounds a direction may lead out of them both ways.
+        for _ in range(1 if self._problem.bounds is None else _DIRECTIONS):
+            ways = {}
+            for i in checked[dimension[checked] == 0]:
+                free = np.flatnonzero(~held[i])
+                direction = _null_vector((J[i] / largest)[:, free], rng)
+                if direction is not None:
+                    way = np.zeros(x.shape[1])
+                    way[free] = direction
+                    size = max(np.linalg.norm(x[i] * largest), self.size * 1e-3)
+                    rate = 1 / size + np.abs(way / largest) @ rates[i]
+                    ways[i] = way * _AWAY / rate
+            for sign in (1, -1):
+                self._try(points, sign, ways, largest, dimension)
         if len(checked) < len(x) and dimension[checked].all():
+            number = (~held).sum(axis=1)
             dimension[len(checked) :] = np.maximum(
                 number[len(checked) :] - (number[0] - dimension[0]), 1
             )
         return dimension
+
+    def _try(
+        self,
+        points: Points,
+        sign: int,
+        directions: dict[int, np.ndarray],
+        largest: np.ndarray,
+        dimension: np.ndarray,
+    ) -> None:
+        # Goes from points of dimension 0 along their directions [p], or against them,
+        # and where it comes to others that are as good notes the dimension there.
+        x, index, moves = points.parameters, [], []
+        for i, direction in directions.items():
+            room = min(1.0, self._room(x[i], sign * direction / largest))
+            if dimension[i] == 0 and room > 1e-6:
+                index.append(i)
+                moves.append(sign * room * direction)
+        if not index:
+            return
+        index, ways = np.array(index), np.array(moves)
+        there = (x[index] + ways / largest).astype(x.dtype)
+        there = self._problem.limit(tf.constant(there)).numpy()
+        there, _, residual = self.polish(there, clusters=True)
+        moved = np.sum((there - x[index]) * largest * ways, axis=1)
+        far = moved >= 0.5 * np.sum(ways**2, axis=1)
+        before = points.residual[index]
+        allowed = np.where(points.met[index], 4 * before, before * (1 + 1e-6))
+        good = far & (residual <= allowed + self._rounding(x[index]))
+        if not good.any():
+            return
+        J, _, held = self._neighbourhood(there[good])
+        for i, own, fixed in zip(index[good], J, held, strict=True):
+            free = ~fixed
+            dimension[i] = free.sum() - _rank(own[:, free] / largest[free])
+
+    def _room(self, x: np.ndarray, way: np.ndarray) -> float:
+        # How far one may go from x along a way before a bound.
+        if self._problem.bounds is None:
+            return np.inf
+        lower, upper = self._problem.bounds
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(way > 0, upper - x, x - lower) / np.abs(way)
+        return float(0.9 * np.min(room, initial=np.inf, where=way != 0))
+
+    def _rounding(self, parameters: np.ndarray) -> np.ndarray:
+        # The residual that rounding may leave, [k]; that of the levels counts where
+        # they are far larger than the targets.
+        r, targets = self._batch(parameters)
+        point = self._problem.evaluate(r, targets)
+        own = self._problem.rounding(point.eigenvalues, targets).numpy()
+        return np.maximum(1e3 * np.finfo(parameters.dtype).eps * self.size, 8 * own)
 
     def _batch(self, parameters: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         r = tf.constant(parameters, self._dtype)
         shape = [len(parameters), self._targets.shape[0]]
         return r, tf.broadcast_to(self._targets, shape)
 
-    def _held(self, parameters: np.ndarray) -> np.ndarray:
-        return self._problem.on_bounds(parameters).numpy() != 0
-
-    def _neighbourhood(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # The Jacobian with the equations of clusters, [k, m + c, p], and the inverse
-        # lengths over which the spectrum changes, [k, p].
-        length = lengths(
-            self._problem, self._problem.evaluate(*self._batch(parameters))
-        )
-        length = length.numpy().astype(np.float64)
+    def _neighbourhood(self, parameters: np.ndarray) -> tuple[np.ndarray, ...]:
+        # The Jacobian with the equations of clusters, [k, m + c, p]; one over the
+        # lengths over which the spectrum changes, [k, p]; and which parameters the
+        # residual holds on their bounds, [k, p].
+        problem = self._problem
+        point = problem.evaluate(*self._batch(parameters))
+        length = lengths(problem, point).numpy().astype(np.float64)
         moves = length > 0
         rates = np.where(moves, 1 / np.where(moves, length, 1.0), 0.0)
-        return self._jacobian(parameters), rates
+        J = problem.jacobian_at(point).numpy().astype(np.float64)
+        residual = point.residual.numpy().astype(np.float64)
+        norm = np.linalg.norm(residual, axis=-1)[:, np.newaxis]
+        push = -problem.on_bounds(parameters).numpy() * np.einsum(
+            "kmp,km->kp", J, residual
+        )
+        held = push > epsilon(self._dtype) ** 0.4 * column_norms(J) * norm
+        held &= norm > self._rounding(parameters)[:, np.newaxis]
+        return self._jacobian(parameters), rates, held
 
     def _jacobian(self, parameters: np.ndarray) -> np.ndarray:
         r, targets = self._batch(parameters)
@@ -191,10 +229,12 @@ class Refinement:
         norms = tf.where(norms > 0, norms, tf.ones_like(norms))
         scaled = J / norms[:, tf.newaxis, :]
         zero, rows = tf.zeros_like(point.loss), None
-        if clusters and problem.is_plain and problem.num_targets > 1:
+        if clusters:
+            rows = couplings_of(problem, point, targets)
+        if rows is not None:
             held = tf.reduce_all(J == 0, axis=-2, keepdims=True)
-            rows = problem.in_own_unit(couplings_of(problem, point, targets))
-            rows = tf.where(held, tf.zeros_like(rows), rows) / norms[:, tf.newaxis, :]
+            rows = tf.where(held, tf.zeros_like(rows), problem.in_own_unit(rows))
+            rows /= norms[:, tf.newaxis, :]
         return steps.direction(scaled, point.residual, zero, rows) / norms
 
 
