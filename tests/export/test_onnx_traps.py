@@ -13,6 +13,7 @@ from eigenfit_export.onnx import basic, eigensolver
 from eigenfit_export.onnx.check import Session, check
 from eigenfit_export.onnx.convert import convert
 from eigenfit_export.onnx.graphs import all_graphs, count_operators, fragile_constants
+from eigenfit_export.onnx.portable import portable
 
 VECTOR = tf.TensorSpec([None, 4], tf.float64, "x")
 MATRIX = tf.TensorSpec([None, 4, 4], tf.float64, "x")
@@ -294,3 +295,10 @@ def test_sorting_in_tensorflow_itself(rng):
     values, source = basic.sort_descending(tf.constant(x))
     np.testing.assert_array_equal(values, -np.sort(-x))
     np.testing.assert_array_equal(source, np.argsort(-x, kind="stable"))
+
+
+def test_a_structure_that_is_written_out_is_that_of_the_block():
+    """Equations of equal levels look at the block."""
+    changed = portable(ef.Problem(ef.Toeplitz(3)))
+    assert isinstance(changed.structure, ef.Affine)
+    assert changed.blocks[0].structure is changed.structure

@@ -13,7 +13,7 @@ import tensorflow as tf
 from eigenfit.eigen import decompose, eigh, eigvalsh, rounding_width
 from eigenfit.observations import AbstractObservation, Spectrum
 from eigenfit.observations.base import over
-from eigenfit.problem.blocks import block_of, checked_blocks, group, labels_of
+from eigenfit.problem.blocks import Block, block_of, checked_blocks, group, labels_of
 from eigenfit.problem.differenced import differenced_hessian
 from eigenfit.problem.evaluations import JointEvaluation
 from eigenfit.problem.parameters import Parameters
@@ -80,7 +80,7 @@ class JointProblem(Problem):
                 "`observation` is of a single structure. Give each Block its own, and "
                 "joint ones as `observations=[...]`."
             )
-        self.blocks = tuple(checked_blocks(structure))
+        self._blocks = tuple(checked_blocks(structure))
         structures = [block.structure for block in self.blocks]
         self.labels = labels_of(self.blocks)
         self.groups, self._places = group(structures)
@@ -98,6 +98,11 @@ class JointProblem(Problem):
         more = f", ... {len(self.blocks)} blocks" if len(self.blocks) > 3 else ""
         joint = [t.observation for t in self._terms if t.block is None]
         return f"Problem([{blocks}{more}]{f', observations={joint}' if joint else ''})"
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The matrices, each with its observations."""
+        return self._blocks
 
     @property
     def structure(self) -> AbstractStructure:

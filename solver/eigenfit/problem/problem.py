@@ -59,7 +59,6 @@ class Problem(Unknowns):
     Attributes:
         num_targets: Number m of targets.
         is_plain: Whether it is of one matrix whose levels are observed.
-        blocks: The matrices, each with its observations.
         labels: One for each block.
         block_ties: `[P, p]`, the parameters of the blocks by the unknowns; None if they
             are the same. A single structure has its ties built in.
@@ -83,6 +82,7 @@ class Problem(Unknowns):
 
     is_plain = True
     has_modes = False
+    labels: tuple[str, ...] = ("",)
     prior: PriorRows | None = None
     block_ties: np.ndarray | None = None
     unit: tf.Tensor | None = None
@@ -139,8 +139,6 @@ class Problem(Unknowns):
         self.structure = structure
         self.observation = observation
         self.num_targets = observation.num_targets(structure.order)
-        self.blocks: tuple[Block, ...] = (Block(structure, observation),)
-        self.labels: tuple[str, ...] = ("",)
 
     def __repr__(self) -> str:
         return f"Problem({self.structure!r}, {self.observation!r})"
@@ -164,6 +162,11 @@ class Problem(Unknowns):
     def observations(self) -> tuple[AbstractObservation, ...]:
         """The o observations, in the order of their targets."""
         return (self.observation,)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The matrices, each with its observations."""
+        return (Block(self.structure, self.observation),)
 
     @property
     def terms(self) -> tuple[tuple[str | None, AbstractObservation, slice], ...]:
