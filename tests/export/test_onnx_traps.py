@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tests.export.onnx_cases import DTYPES, members, model, session, symmetric
 
+import eigenfit as ef
 from eigenfit.eigen import epsilon
 from eigenfit_export.onnx import basic, eigensolver
 from eigenfit_export.onnx.check import Session, check
