@@ -67,7 +67,7 @@ def single() -> tuple[str, int, list[Call]]:
         tf.constant([100]),
     )
     values = [x[0] for x in arguments]
-    program = solver.programs.search_one
+    program = solver.programs.single.search
     # The signature of the fit, and nothing done.
     empty = tf.function(
         lambda *x: x[0], input_signature=solver.programs.fit.signature

@@ -33,7 +33,7 @@ PROBLEMS = {
 def test_the_parts_make_the_steps_of_the_whole(rng, name):
     problem = PROBLEMS[name](rng)
     solver = ef.Solver(problem, ef.Alternating())
-    whole = ef.Solver(problem, ef.Alternating()).programs.search_one
+    whole = ef.Solver(problem, ef.Alternating()).programs.single.search
     for _ in range(12):
         initial = rng.uniform(size=problem.num_parameters)
         goal = rng.uniform(size=problem.num_parameters)
@@ -47,7 +47,7 @@ def test_the_parts_make_the_steps_of_the_whole(rng, name):
             assert solution.num_steps == fields[4]
             if fields[5] in (ef.Result.converged, ef.Result.max_steps):
                 assert solution.result == fields[5]
-    both = "resume_one" in vars(solver.programs.distinct)
+    both = "resume" in vars(solver.programs.distinct.single)
     assert both == (name != "few targets")  # or only one of the parts was tried
 
 

@@ -6,25 +6,22 @@ trace serves every batch. Exports contain the same programs that Python runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.fitting import loop, opening
-from eigenfit.fitting.compilation import Compiled, Mode
+from eigenfit.fitting import loop
+from eigenfit.fitting.compilation import Compiled
+from eigenfit.fitting.single import SinglePrograms
 from eigenfit.fitting.starting import start
 from eigenfit.fitting.verdicts import Ended, verdicts
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem
-from eigenfit.results import RUNNING, Result
+from eigenfit.results import Result
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import inside_xla
-
-_FEW_LEVELS = 64
-"""Most levels for which one thread runs the operations of a single fit."""
-
 
 _TRACED = 64
 """Most snapshots of a traced fit, besides its end; even."""
@@ -184,75 +181,11 @@ class Programs:
         return Compiled(search, self._fit_signature)
 
     @cached_property
-    def open_one(self) -> Compiled:
-        """The good steps that `search_one` begins with, if its method has some.
-
-        Returns the fields of `Solution` and the unit, then the run and what
-        `resume_one` needs if the result is `RUNNING`.
-        """
-
-        def open_one(*arguments: tf.Tensor) -> tuple[Any, ...]:
-            initial, targets, *limits = (tf.expand_dims(x, 0) for x in arguments)
-            run, opened = opening.advance(
-                self.problem, self.method, initial, targets, loop.Limits(*limits)
-            )
-            more = tf.nest.map_structure(tf.stop_gradient, (run, opened))
-            return (*self._answer_of_one(run, initial), *more)
-
-        return self._of_one(open_one)
-
-    @cached_property
-    def resume_one(self) -> Compiled:
-        """Arguments of `open_one` and its last two results -> as `search_one`."""
-
-        def resume_one(*arguments: Any) -> tuple[tf.Tensor, ...]:
-            *given, run, opened = arguments
-            initial, targets, *limits = (tf.expand_dims(x, 0) for x in given)
-            run = opening.resume(run, opened)
-            run = loop.advance(
-                self.problem,
-                self.method,
-                run,
-                targets,
-                loop.Limits(*limits),
-                tf.int32.max,
-            )
-            return self._answer_of_one(run, initial)
-
-        return self._of_one(resume_one, self.open_one.output_specs()[-2:])
-
-    @cached_property
-    def search_one(self) -> Compiled:
-        """As `search`, without a batch dimension.
-
-        Tracing knows that it is a batch of one, which halves the time of a step in
-        graph mode: no operation asks for a size, and no member leaves the loop.
-        """
-
-        def search_one(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            batch = [tf.expand_dims(x, 0) for x in arguments]
-            answer = self.search.variant("eager")(*batch)
-            return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
-
-        return self._of_one(search_one)
-
-    def fit_one(self, mode: Mode, arguments: list[tf.Tensor]) -> list[Any]:
-        """Calls `search_one`, in two parts where the first usually suffices."""
-        if not (tf.executing_eagerly() and opening.opens(self.method)):
-            return self.search_one.call(mode, arguments)
-        *fields, result, unit, run, opened = self.open_one.call(mode, arguments)
-        if result.numpy() == RUNNING:
-            return self.resume_one.call(mode, [*arguments, run, opened])
-        return [*fields, result, unit]
-
-    def _of_one(
-        self, function: Callable[..., Any], more: Sequence[Any] = ()
-    ) -> Compiled:
-        signature = [
-            tf.TensorSpec(x.shape[1:], x.dtype, x.name) for x in self._fit_signature
-        ]
-        small = self.problem.num_levels <= _FEW_LEVELS
-        return Compiled(function, [*signature, *more], small=small)
+    def single(self) -> SinglePrograms:
+        """Those of a fit without a batch dimension."""
+        return SinglePrograms(
+            self.problem, self.method, self._fit_signature, self.search, self._answer
+        )
 
     @cached_property
     def verdict(self) -> Compiled:
@@ -358,15 +291,9 @@ class Programs:
         own = [x for x in vars(self).values() if isinstance(x, Compiled)]
         for programs in self._chunked.values():
             own.extend(programs)
-        distinct = vars(self).get("distinct", self)
-        more = 0 if distinct is self else distinct.num_traces()
+        parts = [vars(self).get(name, self) for name in ("distinct", "single")]
+        more = sum(part.num_traces() for part in parts if part is not self)
         return more + sum(program.num_traces() for program in own)
-
-    def _answer_of_one(
-        self, run: loop.Run, initial: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        answer = self._answer(run, initial)
-        return tf.nest.map_structure(lambda x: tf.squeeze(x, 0), answer)
 
     def _judged(
         self, found: Sequence[tf.Tensor], targets: tf.Tensor, tolerance: tf.Tensor

@@ -159,7 +159,7 @@ class Solver(tf.Module):
         mode = self._mode(batch)
         programs = self.programs.distinct if given.distinct else self.programs
         if not record_every and not progress and batch_rank(batch) == 0:
-            found = programs.fit_one(mode, given.values)
+            found = programs.single.fit(mode, given.values)
             answer = self._judged(mode, found, given.values)
             return Solution._make((*self._followed(given, answer), None))
         arguments = given.flat()

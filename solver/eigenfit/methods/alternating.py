@@ -22,7 +22,6 @@ from eigenfit.tensors.xla import where_any
 NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
 _PATIENCE = (5, 3)  # steps within which a burst's loss must fall by the factor FALL
 FALL = 0.7
-_DIVERGED = 1e3  # rise of the loss at which a Newton burst is abandoned
 INITIAL_DAMPING = 1e-2
 _LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
 _FIRST_PATIENCE = 150
@@ -208,7 +207,7 @@ class Alternating(AbstractMethod):
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         lost = tf.where(
             newton,
-            has_diverged(trial.loss, state.mark) | (idle >= _PATIENCE[0]),
+            flatness.has_diverged(trial.loss, state.mark) | (idle >= _PATIENCE[0]),
             flat | (~fell & short) | (idle >= patience),
         )
         lost |= ~usable
@@ -344,13 +343,3 @@ class Alternating(AbstractMethod):
         if self.num_bursts > 2:
             noise[-1] = 0  # and the last at the best point
         return noise
-
-
-def has_diverged(loss: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
-    """Returns which Newton bursts have diverged: `[...]`; true for NaN.
-
-    Args:
-        loss: `[...]`, loss after a step.
-        mark: `[...]`, loss of the burst when it last fell by enough.
-    """
-    return (loss > _DIVERGED * mark) | tf.math.is_nan(loss)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.methods import damping, steps
+from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.alternating import (
     FALL,
     INITIAL_DAMPING,
@@ -17,7 +17,6 @@ from eigenfit.methods.alternating import (
     NEWTON_STEPS,
     Alternating,
     AlternatingState,
-    has_diverged,
 )
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
@@ -89,7 +88,7 @@ def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
     """Returns the state that `Alternating` would have after the same steps."""
     before, after, scale, usable, num_steps = burst
     fell = after.loss < FALL * before.loss
-    lost = has_diverged(after.loss, before.loss) | ~usable
+    lost = flatness.has_diverged(after.loss, before.loss) | ~usable
     zeros = tf.zeros_like(num_steps)
     return AlternatingState(
         point=best(burst),

@@ -1,4 +1,4 @@
-"""When a loss is level and its gradient zero, as far as rounding allows one to tell."""
+"""When a loss is level, a gradient zero, or a burst lost, as far as rounding tells."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.problem.problem import Evaluation, Point, Problem
+
+_DIVERGED = 1e3
+"""Rise of the loss at which undamped steps are given up."""
 
 
 def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
@@ -39,3 +42,13 @@ def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:
     # Not `~(loss < lower)`, which the graph optimiser turns into `loss >= lower`, which
     # is false for NaN.
     return (loss >= lower) | tf.math.is_nan(loss - lower)
+
+
+def has_diverged(loss: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
+    """Returns which Newton bursts have diverged: `[...]`; true for NaN.
+
+    Args:
+        loss: `[...]`, loss after a step.
+        mark: `[...]`, loss of the burst when it last fell by enough.
+    """
+    return (loss > _DIVERGED * mark) | tf.math.is_nan(loss)
