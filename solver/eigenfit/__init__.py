@@ -50,7 +50,6 @@ from eigenfit.observations import (
     mac,
 )
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.joint import JointProblem
 from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.priors import Prior, smoothness
 from eigenfit.problem.problem import Evaluation, Problem
@@ -109,7 +108,6 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Hermitian",
     "History",
     "IsospectralProjection",
-    "JointProblem",
     "LBFGS",
     "Laplacian",
     "LevelDerivatives",

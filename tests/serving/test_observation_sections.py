@@ -112,7 +112,7 @@ def test_blocks_and_joint_observations(read):
     targets = [1.0, 0.4, 0.2, 2.0, -0.5, 1.0]
     content = read(f"schema = 1\ntargets = {targets}\n{BLOCKS}{JOINT}")
     problem, expected = content.problem(), blocks_in_python()
-    assert isinstance(problem, ef.JointProblem)
+    assert problem.observation is None
     assert problem.labels == ("even", "odd")
     x = [2.0, 0.7]
     np.testing.assert_array_equal(

@@ -56,7 +56,7 @@ def test_a_tie_may_be_a_pair_and_bounds_one_for_all(read):
 def test_nothing_said_is_nothing_asked(read):
     problem = read(TABLE).problem()
     assert problem.bounds is None
-    assert problem.tie_matrix is None
+    assert problem.ties.matrix is None
     assert problem.parameter_names == ("r0", "r1", "r2")
 
 

@@ -109,7 +109,7 @@ def test_blocks_of_several_wave_vectors_run_as_one_group(rng):
     basis, offset = hoppings()
     blocks = [ef.Block(ef.Bloch(VECTORS, basis, k, offset)) for k in KPOINTS]
     problem = ef.Problem(blocks)
-    assert len(problem.groups) == 1
+    assert len(problem.engine.groups) == 1
     r = rng.normal(size=[2, 3])
     expected = [
         np.concatenate(

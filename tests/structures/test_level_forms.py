@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import eigenfit as ef
-from eigenfit.problem.blocks import DenseGroup
+from eigenfit.problem.engines.groups import DenseGroup
 
 
 def bases(rng, p, n, kind):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import tensorflow as tf
 
 from eigenfit import Problem
@@ -18,33 +16,29 @@ _LARGEST = 2**14
 
 
 def portable(problem: Problem) -> Problem:
-    """Gives a problem of one matrix a structure whose operations ONNX has.
+    """Gives a problem structures whose operations ONNX has.
 
     Linear structures that use Fourier transforms (Toeplitz), sums over segments
     (Assembly) or automatic differentiation (user-defined ones) become `Affine`, with
     the matrices `dA/dr_k` written out, unless these are too large.
 
     Args:
-        problem: Any problem; returned as it is if it needs no change, or if this does
-            not help.
+        problem: Any problem; structures that need no change, or that this does not
+            help, stay as they are.
 
     Example:
         >>> import eigenfit as ef
         >>> portable(ef.Problem(ef.Toeplitz(3))).structure
         Affine(order=3, num_parameters=3, dtype=float64)
     """
-    structure = problem.structure if problem.is_plain else None
-    if structure is None or isinstance(structure, _AS_THEY_ARE):
-        return problem
+    return problem.with_structures(_written_out)
+
+
+def _written_out(structure: AbstractStructure) -> AbstractStructure:
     size = structure.num_parameters * structure.order**2
-    if not structure.is_linear or size > _LARGEST:
-        return problem
-    changed = copy.copy(problem)
-    changed.structure = _written_out(structure)
-    return changed
-
-
-def _written_out(structure: AbstractStructure) -> Affine:
+    fits = structure.is_linear and size <= _LARGEST
+    if isinstance(structure, _AS_THEY_ARE) or not fits:
+        return structure
     p, dtype = structure.num_parameters, structure.parameter_dtype
     offset = structure.assemble(tf.zeros([p], dtype))
     basis = structure.assemble(tf.eye(p, dtype=dtype)) - offset

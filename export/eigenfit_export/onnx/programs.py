@@ -219,7 +219,7 @@ def _parameter_gradient(
     problem: Problem, parameters: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
 ) -> Outputs:
     n, m = problem.order, problem.num_targets
-    positions = problem.observation.positions(n)
+    positions = problem.only_levels().positions(n)
     place = np.full(n, m)  # index of each level among the targets, m for none
     place[positions] = np.arange(m)
     w, V = symmetric_eigh(problem.structure.assemble(parameters))

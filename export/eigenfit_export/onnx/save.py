@@ -11,7 +11,6 @@ from pathlib import Path
 
 from eigenfit import Solver
 from eigenfit.eigen.jacobi_small import SMALL
-from eigenfit.problem.joint import JointProblem
 from eigenfit_export.onnx import programs
 from eigenfit_export.onnx.compare import compare
 from eigenfit_export.onnx.probes import NEEDED, onnx_probes
@@ -29,7 +28,7 @@ FUNCTIONS = (
 )
 """Names of the functions that can be exported."""
 
-_OF_PLAIN_PROBLEMS = ("gradient", "weighted_gradient")
+_OF_LEVELS = ("gradient", "weighted_gradient")
 
 
 def save_onnx(
@@ -136,7 +135,7 @@ def programs_of(
             "SavedModel or StableHLO."
         )
     available = [
-        x for x in FUNCTIONS if problem.is_plain or x not in _OF_PLAIN_PROBLEMS
+        x for x in FUNCTIONS if problem.observation is not None or x not in _OF_LEVELS
     ]
     if functions is None:
         functions = available
@@ -145,7 +144,7 @@ def programs_of(
             f"`functions` must be some of {', '.join(available)}; got "
             f"{list(functions)!r}."
         )
-    if "fit" in functions and isinstance(problem, JointProblem):
+    if "fit" in functions and problem.observation is None:
         raise ValueError(
             "ONNX models fit one matrix of which one thing is observed, and the "
             "problem has several blocks or observations. Export it as a SavedModel or "
@@ -158,7 +157,7 @@ def programs_of(
         make = getattr(programs, name)
         if name == "fit":
             found.append(make(solver, max_steps_limit))
-        elif name in _OF_PLAIN_PROBLEMS:
+        elif name in _OF_LEVELS:
             found.append(make(solver))
         else:
             found.extend(make(dtype, order) for dtype in ("float32", "float64"))

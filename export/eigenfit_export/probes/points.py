@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -70,7 +68,8 @@ def parameter_scales(problem: Problem) -> np.ndarray:
     are `|dA/dr_k|` where that is constant, else the root mean square of the targets'
     derivatives at random points; all 1 where nothing can be computed.
     """
-    norms = problem.structure.squared_norms() if problem.is_plain else None
+    plain = problem.observation is not None
+    norms = problem.structure.squared_norms() if plain else None
     if norms is not None and np.max(norms) > 0:
         scales = np.sqrt(norms / np.max(norms))
         return np.where(scales > 0, scales, 1.0)
@@ -111,8 +110,9 @@ def _generic(problem: Problem, rng: np.random.Generator, batch: int) -> np.ndarr
     normal = rng.standard_normal([batch, problem.num_parameters])
     if problem.bounds is not None:
         return in_box(rng, batch, *problem.bounds)
-    structure: Any = problem.structure if problem.is_plain else None
-    if structure and structure.is_linear and structure.squared_norms() is not None:
+    structure = problem.structure
+    known = structure.is_linear and structure.squared_norms() is not None
+    if known and problem.observation is not None:
         # Of a size at which levels are about one apart.
         levels = np.arange(problem.num_targets, dtype=np.float64)
         centre, spread = starting_cloud(problem, levels)

@@ -31,8 +31,8 @@ def draw(entry: GalleryProblem, solution: ef.Solution, path: Path) -> Figure:
     """
     from eigenfit.plots import plot_convergence
 
-    observation = getattr(entry.problem, "observation", None)
-    if entry.problem.is_plain and observation is not None:
+    observation = entry.problem.observation
+    if observation is not None:
         return plot_convergence(
             solution,
             entry.targets,

@@ -17,6 +17,7 @@ from eigenfit.analysis.ranks import rank_findings
 from eigenfit.analysis.spectra import Part, parts_of
 from eigenfit.analysis.unit_hints import in_order, units
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.sizes import natural_size
 
 _MAX_NUMBERS = 2**22
 """Most numbers `p n^2` for the norm of a structure to be examined."""
@@ -91,7 +92,7 @@ def find(
     """
     t = np.asarray(targets, np.float64)
     x = np.asarray(initial, np.float64)
-    unit, size = (float(number) for number in problem.natural_size(x, t))
+    unit, size = (float(number) for number in natural_size(problem, x, t))
     # Roots of losses, which double the range of float64.
     allowed = _RTOL * size if tolerance is None else float(tolerance) ** 0.5 / unit
     if problem.has_sigma:

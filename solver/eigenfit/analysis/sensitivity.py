@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.methods.cluster_newton import clustered, couplings_of
-from eigenfit.observations import AbstractObservation
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.sizes import value_errors
 from eigenfit.tensors.graded import norms
 
 _MAX_NUMBERS = 2**24
@@ -90,7 +90,7 @@ def _of_members(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Sensitivity:
         limit = np.where(idle[:, np.newaxis], second_order, noise) * sizes
         levels = np.where(np.abs(levels) <= limit, 0.0, levels)
     by_targets = None
-    if _depends_on_targets(problem):
+    if problem.observed.depends_on_targets:
         by_targets = _array(problem.target_jacobian_at(point)) / problem.roots()
     J = np.concatenate([J, coupling_rows(problem, point, t)], axis=-2)
     columns = np.linalg.norm(bounds, axis=-2)
@@ -141,7 +141,7 @@ def _of_equal_rows(pieces: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 def _sizes(problem: Problem, point: Any) -> np.ndarray:
     # How large the derivatives of levels may be: [..., N, p], 0 where not known.
-    r, T = problem.of_blocks(point.parameters), problem.block_ties
+    r, T = problem.of_blocks(point.parameters), problem.block_ties.matrix
     found = []
     for k, w in enumerate(problem.split(point.eigenvalues)):
         structure = problem.blocks[k].structure
@@ -177,8 +177,8 @@ def _of_values(
     step = np.where(np.isfinite(step) & (step > 0), step, 1.0)[..., np.newaxis]
     errors = tf.constant(np.swapaxes(sizes, -1, -2) * step, w.dtype)
     w, t = (x[:, np.newaxis] + tf.zeros_like(errors[..., :1]) for x in (w, targets))
-    change = problem.value_errors(w, errors, t) - problem.value_errors(
-        w, tf.zeros_like(errors), t
+    change = value_errors(problem, w, errors, t) - value_errors(
+        problem, w, tf.zeros_like(errors), t
     )
     return np.swapaxes(_array(change) / step, -1, -2)
 
@@ -189,13 +189,6 @@ def _has_modes(problem: Problem) -> np.ndarray:
     for _, observation, part in problem.terms:
         result[part] = observation.uses_modes
     return result
-
-
-def _depends_on_targets(problem: Problem) -> bool:
-    base = AbstractObservation.differentiate_by_targets
-    return any(
-        type(x).differentiate_by_targets is not base for x in problem.observations
-    )
 
 
 def _array(x: tf.Tensor) -> np.ndarray:

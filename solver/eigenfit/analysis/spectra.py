@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from eigenfit.observations import ClusterMeans, Frequencies, Levels, RelativeTo
-from eigenfit.problem.joint import JointProblem
 from eigenfit.problem.problem import Problem
 from eigenfit.structures import AbstractFullStructure, AbstractStructure
 
@@ -120,18 +119,11 @@ def parts_of(problem: Problem, targets: np.ndarray, unit: float) -> list[Part]:
         targets: `[m]`.
         unit: Unit of residuals, such as that of `problem.natural_size`.
     """
-    if not isinstance(problem, JointProblem):
-        # Ties are part of the structure here.
-        part = Part("the matrix", problem.structure, None, None)
-        own = [(problem.observation, slice(0, len(targets)))]
-        _read(part, own, targets, problem.roots() / unit)
-        return [part]
     parts = []
     several = len(problem.blocks) > 1
     for label, block in zip(problem.labels, problem.blocks, strict=True):
         title = f"the matrix of block {label}" if several else "the matrix"
-        ties = problem.tie_matrix
-        part = Part(title, block.structure, ties, problem.tie_offset)
+        part = Part(title, block.structure, *problem.block_ties)
         own = [(o, s) for name, o, s in problem.terms if name == label]
         _read(part, own, targets, problem.roots() / unit)
         parts.append(part)

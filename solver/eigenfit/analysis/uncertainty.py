@@ -204,7 +204,7 @@ def uncertainty(
         direct = direct * size[..., np.newaxis, :]
 
     identity = np.eye(problem.num_parameters)
-    T = identity if problem.tie_matrix is None else problem.tie_matrix
+    T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = _Open(parts, finite)
     errors = open_ends.errors(identity, half)
     C = half @ np.swapaxes(half, -1, -2)

@@ -57,8 +57,6 @@ def in_order(problem: Any) -> Iterator[tuple[list[int], slice]]:
         1 or -1 for each target, the sign of its difference, or 0 for one between
         matrices; and which targets they are.
     """
-    if problem.is_plain:
-        return
     orders = [block.structure.order for block in problem.blocks]
     starts = np.cumsum([0, *orders])
     for label, observation, place in problem.terms:

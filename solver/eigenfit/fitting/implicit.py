@@ -16,8 +16,10 @@ from eigenfit.eigen.pseudo_inverse import (
     restricted_inverse,
 )
 from eigenfit.methods import AbstractMethod, steps
+from eigenfit.problem.differenced import hessian_at_solution
 from eigenfit.problem.lengths import lengths
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.sizes import natural_size
 from eigenfit.results import Result
 
 _CHANGE = 0.1
@@ -90,7 +92,7 @@ def _backward(problem: Problem, method: AbstractMethod) -> Any:
         *others: tf.Tensor,
     ) -> tf.Tensor:
         *A_bar, w_bar, loss_bar = others
-        unit = problem.natural_size(parameters, targets)[0]
+        unit = natural_size(problem, parameters, targets)[0]
         own = problem.in_unit(unit)
         point = own.evaluate(parameters, targets)
         if method.is_direct:
@@ -182,7 +184,7 @@ class _Solution:
         moved = tf.linalg.matvec(self.J * self.norms[:, tf.newaxis, :], x)
         B = problem.target_jacobian_at(point)
         by_targets = -tf.linalg.matvec(B, moved, transpose_a=True)
-        if problem.is_plain:
+        if not problem.observed.depends_on_targets:
             return by_targets
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.targets)
@@ -225,7 +227,7 @@ class _Solution:
         rank = tf.reduce_sum(tf.cast(factors.inside, tf.int32), axis=-1)
         moving = tf.reduce_sum(tf.cast(self.free, tf.int32), axis=-1)
         rises = self._rises(rank, rank < moving)
-        H = self.problem.hessian_at_solution(self.point, self.targets) / 2
+        H = hessian_at_solution(self.problem, self.point, self.targets) / 2
         H /= self.norms[:, tf.newaxis, :] * self.norms[:, :, tf.newaxis]
         free = tf.cast(self.free, H.dtype)
         H *= free[:, tf.newaxis, :] * free[:, :, tf.newaxis]

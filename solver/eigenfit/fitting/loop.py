@@ -14,6 +14,7 @@ from eigenfit.fitting.recording import Recorder
 from eigenfit.fitting.starting import start
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem, answer_at
+from eigenfit.problem.sizes import natural_size, rounding, sizes_of_parts
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import inside_xla
@@ -299,8 +300,8 @@ def sanitise(
 
 def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scales:
     """Measures members by their targets, and where these are 0 by their starts."""
-    unit, _ = problem.natural_size(initial, targets)
-    sizes = problem.in_unit(unit).sizes_of_parts(initial, targets)
+    unit, _ = natural_size(problem, initial, targets)
+    sizes = sizes_of_parts(problem.in_unit(unit), initial, targets)
     if sizes.shape[-1] == 1:
         return Scales(unit, sizes[..., 0])
     # An observation without weight has no size.
@@ -332,9 +333,9 @@ def classify(
     over = num_steps >= data.limits.max_steps
     result = tf.where(over, int(Result.max_steps), RUNNING)
     norm = tf.sqrt(answer.loss)
-    rounding = problem.rounding(answer.eigenvalues, data.targets)
+    hidden = rounding(problem, answer.eigenvalues, data.targets)
     # A loss below the tolerance does not count if rounding may exceed the tolerance.
-    sure = (data.limits.tolerance == 0) | (rounding <= data.enough) | (norm == 0)
+    sure = (data.limits.tolerance == 0) | (hidden <= data.enough) | (norm == 0)
     met = (norm <= data.enough) & sure
     return tf.where(met, int(Result.converged), result)
 

@@ -10,7 +10,8 @@ from eigenfit.eigen import decompose, epsilon
 from eigenfit.eigen.pseudo_inverse import factor
 from eigenfit.fitting.loop import gather, relative_tolerance
 from eigenfit.methods import steps
-from eigenfit.problem.differenced import differenced_hessian
+from eigenfit.problem import sizes
+from eigenfit.problem.differenced import differenced_hessian, hessian_at_solution
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Result
 from eigenfit.tensors.batching import select
@@ -107,7 +108,7 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
     _, targets, unit, tolerance, result, weights = ended
     problem = problem.in_unit(unit, weights)
     point = problem.evaluate(ended.parameters, targets)
-    errors = problem.rounding_at(point, targets)
+    errors = sizes.rounding_at(problem, point, targets)
     if _looks_for_minima(problem):
         rounding = tf.norm(errors, axis=-1) * tf.sqrt(point.loss)
         found = _minima(problem, point, targets, rounding, result)
@@ -121,10 +122,10 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
 
 def _is_met(problem: Problem, point: Any, ended: Ended, errors: tf.Tensor) -> tf.Tensor:
     # Whether each observation is met by itself, and so are priors, if any.
-    norms = problem.norms_of_parts(point.residual)
-    sizes = problem.sizes_of_parts(point.parameters, ended.targets)
-    enough = relative_tolerance(problem, sizes, ended.unit[:, tf.newaxis])
-    enough = tf.maximum(enough, problem.norms_of_parts(errors))
+    norms = sizes.norms_of_parts(problem, point.residual)
+    natural = sizes.sizes_of_parts(problem, point.parameters, ended.targets)
+    enough = relative_tolerance(problem, natural, ended.unit[:, tf.newaxis])
+    enough = tf.maximum(enough, sizes.norms_of_parts(problem, errors))
     met = tf.reduce_all(norms <= enough, axis=-1)
     if problem.num_priors:
         rest = tf.norm(point.residual[..., problem.num_targets :], axis=-1)
@@ -210,7 +211,7 @@ def _promised(
 
 
 def _hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
-    H = problem.hessian_at_solution(point, targets)
+    H = hessian_at_solution(problem, point, targets)
     # Levels that coincide for all parameters make no kink, but the formula cannot tell.
     unknown = tf.reduce_any(tf.math.is_nan(H), axis=[-2, -1])
     return where_any(

@@ -13,6 +13,7 @@ from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
+from eigenfit.problem.sizes import natural_size
 from eigenfit.results import RUNNING, Result
 from eigenfit.structures.base import positive_int
 from eigenfit.tensors.batching import select
@@ -130,7 +131,7 @@ class Alternating(AbstractMethod):
     def for_distinct_targets(self, problem: Problem) -> Alternating:
         """Leaves out the equations of clusters; see the base class."""
         m, p = problem.num_targets, problem.num_parameters
-        if not problem.is_plain or m == 1 or m * m * p > _MOST_COUPLINGS:
+        if problem.observation is None or m == 1 or m * m * p > _MOST_COUPLINGS:
             return self
         distinct = copy.copy(self)
         distinct._clusters = False
@@ -278,7 +279,7 @@ class Alternating(AbstractMethod):
         plain = steps.direction(J, point.residual, mu)
         if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
-        order = np.argsort(problem.observation.positions(problem.order))
+        order = np.argsort(problem.only_levels().positions(problem.order))
         t = tf.gather(targets, order, axis=-1)
         clustered = tf.reduce_any(t[..., 1:] == t[..., :-1], axis=-1)
 
@@ -311,7 +312,7 @@ class Alternating(AbstractMethod):
             unit = 1 if problem.unit is None else problem.unit
             enough |= tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
         elif problem.num_data >= _MANY_DATA * problem.num_parameters:
-            unit, size = problem.natural_size(point.parameters, targets)
+            unit, size = natural_size(problem, point.parameters, targets)
             size = problem.in_own_unit(unit) * size
             enough |= tf.sqrt(point.loss) <= _SMALL_MISFIT * size
         return tf.where(enough, self.agreement, one)

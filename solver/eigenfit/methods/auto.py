@@ -26,7 +26,7 @@ def choose_method(problem: Problem) -> AbstractMethod:
         Alternating(num_bursts=32, descend_first=True, agreement=6)
     """
     full = isinstance(problem.structure, AbstractFullStructure)
-    if problem.is_plain and full and problem.bounds is None:
+    if problem.observation is not None and full and problem.bounds is None:
         return IsospectralProjection()
     if problem.num_parameters >= problem.num_data:
         return Alternating()

@@ -31,8 +31,8 @@ class AbstractMethod(tf.Module, abc.ABC):
         is_direct: Whether the method makes a single step, after which every member
             has ended.
         honours_bounds: Whether every step stays inside the bounds of parameters.
-        needs_levels: Whether the method needs one matrix with observed levels and
-            cannot solve a `JointProblem`.
+        needs_levels: Whether the method solves only for levels of one matrix, without
+            priors.
     """
 
     default_max_steps: int
@@ -44,7 +44,7 @@ class AbstractMethod(tf.Module, abc.ABC):
     def check(self, problem: Problem) -> None:
         """Raises ValueError if the method cannot solve this kind of problem."""
         name = type(self).__name__
-        if self.needs_levels and not problem.is_plain:
+        if self.needs_levels and problem.observation is None:
             raise ValueError(
                 f"`method` {name} is for one matrix whose levels are observed, without "
                 f"priors. Use LevenbergMarquardt() or Alternating()."

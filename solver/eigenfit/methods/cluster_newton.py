@@ -97,9 +97,7 @@ def couplings_of(
     for block, positions, part in clustered(problem):
         V = tf.gather(problem.eigenvectors_of(block, point), positions, axis=-1)
         D = problem.blocks[block].structure.rotated_derivatives(r, V)
-        if problem.block_ties is not None:
-            T = tf.constant(problem.block_ties, D.dtype)
-            D = tf.einsum("...qij,qk->...kij", D, T)
+        D = problem.block_ties.pull_matrices(D)
         m = len(positions)
         i, j = np.triu_indices(m, 1)
         flat = tf.reshape(D, tf.concat([tf.shape(D)[:-2], [m * m]], axis=0))

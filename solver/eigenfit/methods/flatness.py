@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.problem.problem import Evaluation, Point, Problem
+from eigenfit.problem.sizes import rounding
 
 _DIVERGED = 1e3
 """Rise of the loss at which undamped steps are given up."""
@@ -32,8 +33,8 @@ def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Te
     least = tf.zeros_like(point.loss) + 8 * unit**0.5
     if not problem.is_least_squares:
         return least
-    rounding = problem.rounding(point.eigenvalues, targets)
-    return least + tf.math.divide_no_nan(rounding, 8 * tf.sqrt(point.loss))
+    hidden = rounding(problem, point.eigenvalues, targets)
+    return least + tf.math.divide_no_nan(hidden, 8 * tf.sqrt(point.loss))
 
 
 def is_level(point: Evaluation | Point, loss: tf.Tensor) -> tf.Tensor:

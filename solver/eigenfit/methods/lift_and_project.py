@@ -68,7 +68,7 @@ class LiftAndProject(AbstractUndamped):
                 f"parameters, such as Affine; {problem.structure!r} is not. Use "
                 f"LevenbergMarquardt()."
             )
-        weights = problem.observation.weights
+        weights = problem.only_levels().weights
         differ = tf.is_tensor(weights) or (weights is not None and np.ptp(weights))
         if differ:
             raise ValueError(
@@ -93,7 +93,7 @@ class LiftAndProject(AbstractUndamped):
         structure = problem.structure
         norms, inverse = _metric(structure)
         w = point.eigenvalues
-        change = problem.observation.nearest_spectrum(w, targets) - w
+        change = problem.only_levels().nearest_spectrum(w, targets) - w
         lift = from_spectrum(point.eigenvectors, change)
         norms = tf.zeros_like(point.parameters) + tf.constant(norms, w.dtype)
         along = structure.pullback(point.parameters, lift) / norms

@@ -73,12 +73,14 @@ class IsospectralProjection(AbstractMethod):
         assert isinstance(structure, AbstractFullStructure)
         point = state.point
         V = _orthonormal(point.eigenvectors)
-        spectrum = problem.observation.nearest_spectrum(point.eigenvalues, targets)
+        spectrum = problem.only_levels().nearest_spectrum(point.eigenvalues, targets)
         parameters = structure.disassemble(from_spectrum(V, spectrum))
         image = tf.linalg.matmul(structure.assemble(parameters), V)
         quotients = tf.reduce_sum(tf.math.real(tf.math.conj(V) * image), axis=-2)
         # Quotients of a multiple level may differ by rounding, in any order.
-        trial = problem.compare(parameters, tf.sort(quotients, axis=-1), V, targets)
+        trial = problem.engine.compare(
+            parameters, tf.sort(quotients, axis=-1), V, targets
+        )
         # A second step would only change rounding errors.
         better = (trial.loss < point.loss) & (state.code == RUNNING)
         return IsospectralProjectionState(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from eigenfit.eigen import epsilon
 from eigenfit.eigen.decompose import rounded
 from eigenfit.problem.problem import Evaluation, Problem
+from eigenfit.problem.sizes import most_squared
 
 ROUNDING = 2**10
 """Norm up to which a column is rounding, in epsilons of the norm that it can have."""
@@ -165,7 +166,7 @@ def initial_scale(
     norms = problem.squared_norms()
     if norms is None:
         squares = squared_columns(J)
-        most = None if point is None else problem.most_squared(point.parameters)
+        most = None if point is None else most_squared(problem, point.parameters)
         if most is None:
             return _in_range(squares, J)
         idle = squares <= (ROUNDING * epsilon(J.dtype)) ** 2 * most

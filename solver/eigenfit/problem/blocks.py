@@ -1,4 +1,4 @@
-"""Matrices that share their parameters, grouped so that equal orders run together."""
+"""Matrices that share their parameters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from eigenfit.observations import AbstractObservation
-from eigenfit.structures import AbstractStructure, Affine, Bloch
-from eigenfit.structures.base import as_entries
-from eigenfit.structures.level_forms import LevelForms
+from eigenfit.structures import AbstractStructure
 
 
 class Block:
@@ -68,33 +63,48 @@ class Block:
         return f"Block({', '.join(shown)})"
 
 
-def block_of(
-    structure: AbstractStructure, observation: Any, observations: Any
-) -> tuple[Block, list[Any]]:
-    """Makes a block of a single structure with all its observations.
+def blocks_of(
+    structure: Any, observation: Any, observations: Any
+) -> tuple[tuple[Block, ...], Sequence[Any]]:
+    """Makes blocks of what a problem is given.
 
     Args:
-        structure: Structure of the block.
-        observation: The only observation, or None.
-        observations: Several observations, or None.
+        structure: A structure, or a list of blocks.
+        observation: The only observation of a single structure, or None.
+        observations: Joint observations of several blocks, or several observations of
+            a single structure, or None.
 
     Returns:
-        The block, and those of `observations` that name it by its label.
+        The blocks, and the joint observations.
 
     Raises:
-        TypeError: If both are given, or an item is not an observation.
+        TypeError: If an argument has the wrong type, or `observation` is given for
+            several blocks or beside `observations`.
+        ValueError: If the parameters of blocks differ in number or precision.
     """
     if isinstance(observations, AbstractObservation):
         observations = [observations]
     given = list(observations or ())
-    joint = [item for item in given if _names_blocks(item)]
-    own = [item for item in given if not _names_blocks(item)]
-    if observation is not None and own:
+    if isinstance(structure, AbstractStructure):
+        joint = [item for item in given if _names_blocks(item)]
+        own = [item for item in given if not _names_blocks(item)]
+        if observation is not None and own:
+            raise TypeError(
+                "`observation` and `observations` of a single structure are given. "
+                "Give all as `observations=[...]`."
+            )
+        return (Block(structure, own or observation),), joint
+    if not isinstance(structure, (list, tuple)):
         raise TypeError(
-            "`observation` and `observations` of a single structure are given. Give "
-            "all as `observations=[...]`."
+            f"`structure` must be a structure such as Symmetric(3), or a list of "
+            f"Blocks, got {structure!r}."
         )
-    return Block(structure, own or observation), joint
+    if observation is not None:
+        raise TypeError(
+            "`observation` is of a single structure. Give each Block its own, and "
+            "joint ones as `observations=[...]`."
+        )
+    return _checked(structure), given
 
 
 def _names_blocks(item: Any) -> bool:
@@ -103,13 +113,8 @@ def _names_blocks(item: Any) -> bool:
     return any(not isinstance(end, int) for end in ends)
 
 
-def checked_blocks(blocks: Any) -> tuple[Block, ...]:
-    """Checks that blocks share their parameters; bare structures become blocks.
-
-    Raises:
-        TypeError: If an item is neither a block nor a structure.
-        ValueError: If their parameters differ in number or precision.
-    """
+def _checked(blocks: Any) -> tuple[Block, ...]:
+    # Blocks that share their parameters; bare structures become blocks.
     blocks = tuple(
         Block(item) if isinstance(item, AbstractStructure) else item for item in blocks
     )
@@ -147,75 +152,3 @@ def labels_of(blocks: Sequence[Block]) -> tuple[str, ...]:
         if number > 1:
             raise ValueError(f"`label` {label!r} belongs to two blocks.")
     return labels
-
-
-class Group:
-    """Matrices of one order and dtype, decomposed in one batch.
-
-    Args:
-        structures: B structures of the same order and dtype.
-    """
-
-    def __init__(self, structures: Sequence[AbstractStructure]) -> None:
-        self.structures = tuple(structures)
-        self.order = self.structures[0].order
-
-    def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Builds the matrices `[..., B, n, n]` for parameters `[..., P]`."""
-        return tf.stack([s.assemble(parameters) for s in self.structures], axis=-3)
-
-    def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes derivatives of levels, `[..., B, n, P]`, from `[..., B, n, n]`."""
-        each = [
-            s.level_jacobian(parameters, V[..., k, :, :])
-            for k, s in enumerate(self.structures)
-        ]
-        return tf.stack(each, axis=-3)
-
-
-class DenseGroup(Group):
-    """Matrices with dense bases: one product for all, however many there are."""
-
-    def __init__(self, structures: Sequence[Affine]) -> None:
-        super().__init__(structures)
-        first = structures[0]
-        n, p, dtype = first.order, first.num_parameters, first.dtype
-        bases = np.stack([s.basis for s in structures])  # [B, p, n, n]
-        self._shape = [len(structures), n, n]
-        self._flat = tf.constant(bases.swapaxes(0, 1).reshape(p, -1), dtype)
-        self._offset = tf.constant(np.stack([s.offset for s in structures]), dtype)
-        self._forms = LevelForms(bases, dtype)
-
-    def assemble(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Combines all bases by one matrix product; see the base class."""
-        flat = tf.tensordot(
-            as_entries(parameters, self._flat.dtype), self._flat, axes=1
-        )
-        shape = tf.concat([tf.shape(parameters)[:-1], self._shape], axis=0)
-        return tf.reshape(flat, shape) + self._offset
-
-    def level_jacobian(self, parameters: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-        """Computes the derivatives by one batched product; see `LevelForms`."""
-        del parameters
-        return self._forms(V)
-
-
-def group(
-    structures: Sequence[AbstractStructure],
-) -> tuple[tuple[Group, ...], tuple[tuple[int, int], ...]]:
-    """Groups structures by order and dtype.
-
-    Returns:
-        The groups, and for each structure the number of its group and its place there.
-    """
-    members: dict[Any, list[int]] = {}
-    for k, s in enumerate(structures):
-        members.setdefault((s.order, s.dtype.name), []).append(k)
-    groups, places = [], [(0, 0)] * len(structures)
-    for number, indices in enumerate(members.values()):
-        own = [structures[k] for k in indices]
-        dense = all(type(s) in (Affine, Bloch) for s in own)
-        groups.append(DenseGroup(own) if dense else Group(own))  # type: ignore[arg-type]
-        for place, k in enumerate(indices):
-            places[k] = (number, place)
-    return tuple(groups), tuple(places)

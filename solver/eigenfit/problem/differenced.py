@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.problem.lengths import lengths
-
-if TYPE_CHECKING:
-    from eigenfit.problem.problem import Problem
+from eigenfit.problem.problem import Problem
 
 _PLACES = np.array([1.0, -1.0, 2.0, -2.0])
+
+
+def hessian_at_solution(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:
+    """Computes the Hessian of the loss where its gradient vanishes: `[..., p, p]`.
+
+    That of `Problem.hessian_at`; if mode shapes are observed, by `differenced_hessian`.
+
+    Args:
+        problem: The problem that was solved.
+        point: Result of its `evaluate`.
+        targets: `[..., m]`.
+    """
+    if problem.has_modes:
+        return differenced_hessian(problem, point, targets)
+    return problem.hessian_at(point, targets)
 
 
 def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.Tensor:

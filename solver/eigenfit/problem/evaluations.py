@@ -11,7 +11,7 @@ class Point(NamedTuple):
     """The essentials of one point: the answer of a fit that ends there."""
 
     parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., n], ascending
+    eigenvalues: tf.Tensor  # [..., N], ascending in each matrix
     loss: tf.Tensor  # [...]
 
 
@@ -19,23 +19,13 @@ class Evaluation(NamedTuple):
     """A problem at one point: everything that one eigendecomposition yields."""
 
     parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., n], ascending
-    eigenvectors: Any  # [..., n, n], in columns; a tuple for a `JointProblem`
-    residual: tf.Tensor  # [..., m], weighted
+    eigenvalues: tf.Tensor  # [..., N], ascending in each matrix
+    eigenvectors: Any  # in columns; see `Problem.eigenvectors_of`
+    residual: tf.Tensor  # [..., m + q], weighted; q priors at the end
     loss: tf.Tensor  # [...], sum of squares of the residual
+    targets: tf.Tensor | tuple[()] = ()  # [..., m]; () if only levels are observed
 
 
 def answer_at(point: Evaluation | Point) -> Point:
     """Drops what only further steps need."""
     return Point(point.parameters, point.eigenvalues, point.loss)
-
-
-class JointEvaluation(NamedTuple):
-    """A problem at one point; like `Evaluation`, for several matrices."""
-
-    parameters: tf.Tensor  # [..., p]
-    eigenvalues: tf.Tensor  # [..., N], ascending in each block
-    eigenvectors: tuple[tf.Tensor, ...]  # [..., B, n, n] for each order
-    residual: tf.Tensor  # [..., m + q], weighted; q priors at the end
-    loss: tf.Tensor  # [...]
-    targets: tf.Tensor  # [..., m], which fix the signs of mode shapes

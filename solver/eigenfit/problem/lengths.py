@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import rounding_width
 from eigenfit.eigen.clusters import pairwise
-
-if TYPE_CHECKING:
-    from eigenfit.problem.problem import Problem
+from eigenfit.problem.problem import Problem
 
 _PROBES = 4
 
@@ -35,7 +33,7 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
     rng = np.random.default_rng(0)
     r = problem.of_blocks(point.parameters)
     r = tf.repeat(r[..., tf.newaxis, :], _PROBES, axis=-2)
-    rates = []
+    ties, rates = problem.block_ties, []
     for structure, w, V in matrices_at(problem, point):
         n = w.shape[-1]
         signs = np.triu(rng.choice([-1.0, 1.0], [_PROBES, n, n]))
@@ -44,10 +42,9 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
         V = V[..., tf.newaxis, :, :]
         Z = tf.cast(inverse * tf.constant(signs, inverse.dtype), V.dtype)
         G = tf.linalg.matmul(V, tf.linalg.matmul(Z, V, adjoint_b=True))
-        rates.append(tf.abs(_by_unknowns(problem, structure.pullback(r, G))))
+        rates.append(tf.abs(ties.pull(structure.pullback(r, G))))
         if not structure.is_linear:
-            C = _by_unknowns(problem, structure.curvature(r, G))
-            C = _by_unknowns(problem, tf.linalg.matrix_transpose(C))
+            C = ties.pull_twice(structure.curvature(r, G))
             rates.append(tf.sqrt(tf.abs(tf.linalg.diag_part(C))))
     rate = tf.reduce_max(tf.concat(rates, axis=-2), axis=-2)
     moves = (rate > 0) & tf.math.is_finite(rate)
@@ -55,19 +52,13 @@ def lengths(problem: Problem, point: Any) -> tf.Tensor:
     return tf.where(moves, length, tf.zeros_like(rate))
 
 
-def matrices_at(problem: Any, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tensor]]:
+def matrices_at(problem: Problem, point: Any) -> list[tuple[Any, tf.Tensor, tf.Tensor]]:
     """Gives structure, levels `[..., n]` and eigenvectors of each matrix."""
     levels = problem.split(point.eigenvalues)
     return [
         (block.structure, levels[k], problem.eigenvectors_of(k, point))
         for k, block in enumerate(problem.blocks)
     ]
-
-
-def _by_unknowns(problem: Any, x: tf.Tensor) -> tf.Tensor:
-    if problem.block_ties is None:
-        return x
-    return tf.tensordot(x, tf.constant(problem.block_ties, x.dtype), axes=1)
 
 
 def _inverse_gaps(w: tf.Tensor) -> tf.Tensor:

@@ -34,8 +34,10 @@ class Terms:
 
     Attributes:
         num_targets: Number m of targets.
+        num_trivial: Number of targets that any parameters meet, and of free shifts.
         has_modes: Whether mode shapes are observed.
         has_sigma: Whether all targets have standard deviations.
+        depends_on_targets: Whether values to compare with targets depend on these.
         roots: `[m]`, square roots of the weights of all targets; see `with_weights`.
 
     Raises:
@@ -47,7 +49,7 @@ class Terms:
         self,
         blocks: Sequence[Block],
         labels: Sequence[str],
-        joint: Sequence[AbstractObservation] | AbstractObservation,
+        joint: Sequence[AbstractObservation] | AbstractObservation = (),
     ) -> None:
         self._labels = tuple(labels)
         if isinstance(joint, AbstractObservation):
@@ -83,7 +85,14 @@ class Terms:
             start = end
         self._terms = tuple(terms)
         self.num_targets: int = start
+        self.num_trivial = sum(
+            item.num_trivial(order) + item.num_free for item, _, order in found
+        )
         self.has_modes = any(item.uses_modes for item, *_ in found)
+        constant = AbstractObservation.differentiate_by_targets
+        self.depends_on_targets = any(
+            type(item).differentiate_by_targets is not constant for item, *_ in found
+        )
         self.has_sigma = all(item.has_sigma for item, *_ in found)
         self.roots: Any = np.concatenate(
             [item.roots(order) for item, _, order in found]
@@ -187,20 +196,21 @@ class Terms:
     def measure(
         self,
         levels: Callable[[int | None], tf.Tensor],
-        modes: Callable[[int], tf.Tensor],
+        modes: Callable[[int], tf.Tensor] | None,
         targets: tf.Tensor,
     ) -> tf.Tensor:
         """Computes the values to compare with targets, `[..., m]`.
 
         Args:
             levels: Maps a block to its levels; None to all levels.
-            modes: Maps a block to its mode shapes.
+            modes: Maps a block to its mode shapes; None if none are observed.
             targets: `[..., m]`; they fix the signs of mode shapes.
         """
         values = []
         for term in self:
             X = None
             if term.block is not None and term.observation.uses_modes:
+                assert modes is not None
                 X = modes(term.block)
             own = targets[..., term.targets]
             values.append(term.observation.measure(levels(term.block), X, own))
@@ -229,18 +239,15 @@ class Terms:
         levels: Callable[[int | None], tf.Tensor],
         modes: Callable[[int], tf.Tensor],
         targets: tf.Tensor,
-    ) -> tf.Tensor | None:
+    ) -> tf.Tensor:
         """Computes the derivatives of `measure` by targets, `[..., m, m]`.
 
         Args:
             levels: As for `measure`.
             modes: As for `measure`.
             targets: `[..., m]`.
-
-        Returns:
-            None where no observation depends on its targets.
         """
-        rows, found = [], False
+        rows = []
         for term in self:
             X = None
             if term.block is not None and term.observation.uses_modes:
@@ -249,13 +256,10 @@ class Terms:
             block = term.observation.differentiate_by_targets(
                 levels(term.block), X, own
             )
-            found |= block is not None
             if block is None:
-                block = tf.zeros_like(own)[..., tf.newaxis] * tf.zeros_like(
-                    own[..., tf.newaxis, :]
-                )
+                block = tf.zeros_like(own[..., tf.newaxis] + own[..., tf.newaxis, :])
             before = term.targets.start
             after = self.num_targets - term.targets.stop
             padding = [[0, 0]] * (block.shape.rank - 1) + [[before, after]]
             rows.append(tf.pad(block, padding))
-        return tf.concat(rows, axis=-2) if found else None
+        return tf.concat(rows, axis=-2)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.problem.parameters import Parameters, Resolved
+from eigenfit.problem.ties import Ties
 
 
 class Unknowns(tf.Module):
@@ -15,8 +16,7 @@ class Unknowns(tf.Module):
         parameter_names: Names of the unknowns.
         all_names: Names of all parameters of the structures, fixed and tied included.
         bounds: `(lower, upper)`, `[p]` each, or None.
-        tie_matrix: `[P, p]`, maps unknowns to all parameters; None if they are equal.
-        tie_offset: `[P]`, constant part of all parameters.
+        ties: Of all parameters to the unknowns.
         scales: `[p]`, typical sizes of the unknowns, or None.
         periods: `[p]`, infinite for unknowns without a period; None if none has one.
     """
@@ -34,11 +34,7 @@ class Unknowns(tf.Module):
     def expand(self, parameters: tf.Tensor) -> tf.Tensor:
         """Computes all parameters `[..., P]`, fixed and tied ones included."""
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
-        if self.tie_matrix is None:
-            return parameters
-        T = tf.constant(self.tie_matrix, parameters.dtype)
-        fixed = tf.constant(self.tie_offset, parameters.dtype)
-        return tf.tensordot(parameters, T, axes=[[-1], [1]]) + fixed
+        return self.ties.expand(parameters)
 
     def limit(self, parameters: tf.Tensor) -> tf.Tensor:
         """Moves parameters `[..., p]` to the nearest point inside the bounds."""
@@ -97,5 +93,5 @@ class Unknowns(tf.Module):
         self.bounds = resolved.bounds
         self.scales = resolved.scales
         self.periods = resolved.periods
-        self.tie_matrix, self.tie_offset = resolved.matrix, resolved.offset
+        self.ties = Ties(resolved.matrix, resolved.offset)
         return resolved

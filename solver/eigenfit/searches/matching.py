@@ -11,7 +11,6 @@ from eigenfit.fitting.arguments import parameters_of
 from eigenfit.fitting.solver import Solver
 from eigenfit.methods import AbstractMethod
 from eigenfit.observations import ClusterMeans, mac
-from eigenfit.problem.joint import JointProblem
 from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Result, Solution
@@ -135,7 +134,7 @@ def fit_matched(
     positive_int("max_fits", max_fits)
     t = np.asarray(targets, np.float64)
     scale = None if weights is None else _weights(weights, t.size)
-    names = JointProblem([structure], parameters=parameters)
+    names = Problem([structure], parameters=parameters)
     r = np.asarray(parameters_of(names, "initial", initial), np.float64)
     if r.ndim != 1:
         raise ValueError(

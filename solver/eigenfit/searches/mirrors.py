@@ -55,8 +55,8 @@ def sign_symmetries(problem: Problem) -> np.ndarray:
     p = problem.num_parameters
     structures = [block.structure for block in problem.blocks]
     T, c = np.eye(p), np.zeros(p)
-    if problem.block_ties is not None:
-        T, c = problem.block_ties, problem.tie_offset
+    if problem.block_ties.matrix is not None:
+        T, c = map(np.asarray, problem.block_ties)
     seen: list[list[int]] = [[] for _ in structures]
     for label, observation, _ in problem.terms:
         if observation.uses_modes:

@@ -11,6 +11,7 @@ from eigenfit.methods import steps
 from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.problem.lengths import lengths
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.sizes import natural_size, rounding
 from eigenfit.searches.distinct import Points, column_norms
 
 _STEPS = 20
@@ -39,7 +40,7 @@ class Refinement:
     ) -> None:
         self._targets = tf.constant(targets, problem.parameter_dtype)
         self._dtype = problem.parameter_dtype
-        units, sizes = problem.natural_size(*self._batch(parameters))
+        units, sizes = natural_size(problem, *self._batch(parameters))
         self._problem = problem.in_unit(tf.reduce_max(units, keepdims=True))
         self.unit = float(tf.reduce_max(units))
         self.size = float(tf.reduce_max(sizes))
@@ -185,7 +186,7 @@ class Refinement:
         # they are far larger than the targets.
         r, targets = self._batch(parameters)
         point = self._problem.evaluate(r, targets)
-        own = self._problem.rounding(point.eigenvalues, targets).numpy()
+        own = rounding(self._problem, point.eigenvalues, targets).numpy()
         return np.maximum(1e3 * np.finfo(parameters.dtype).eps * self.size, 8 * own)
 
     def _batch(self, parameters: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

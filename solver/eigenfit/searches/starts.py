@@ -32,7 +32,7 @@ def natural_draw(problem: Problem) -> str:
         return "scales"
     structure = problem.structure
     known = structure.is_linear and structure.squared_norms() is not None
-    if problem.is_plain and known:
+    if problem.observation is not None and known:
         return "spectrum"
     return "standard-normal" if natural_sizes(problem) is None else "sizes"
 
@@ -88,8 +88,8 @@ def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
     squares = np.zeros(p)
     for block in problem.blocks:
         structure = block.structure
-        if problem.block_ties is not None:
-            structure = Reparametrized(structure, problem.block_ties)
+        if problem.block_ties.matrix is not None:
+            structure = Reparametrized(structure, problem.block_ties.matrix)
         own = structure.squared_norms() if structure.is_linear else None
         if own is None or not known.any():
             return None
@@ -115,7 +115,9 @@ def scale_of(problem: Problem) -> np.ndarray:
     """
     if problem.scales is not None:
         return 1 / problem.scales
-    squares = problem.structure.squared_norms() if problem.is_plain else None
+    squares = None
+    if problem.observation is not None:
+        squares = problem.structure.squared_norms()
     if squares is None:
         scale = np.ones(problem.num_parameters)
         if problem.bounds is not None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import cluster_width, epsilon, from_spectrum, rounding_width
 from eigenfit.eigen.clusters import pairwise
+from eigenfit.problem.ties import Ties
+from eigenfit.structures import AbstractStructure
 
-if TYPE_CHECKING:
-    from eigenfit.problem.joint import JointProblem
 
-
-def spectral_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
+def spectral_hessian(
+    structures: Sequence[AbstractStructure],
+    ties: Ties,
+    parameters: tf.Tensor,
+    spectra: tuple[tf.Tensor, Sequence[tf.Tensor], tf.Tensor],
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    targets: tf.Tensor,
+) -> tf.Tensor:
     """Computes the Hessian by the unknowns, `[..., p, p]`, exact in clusters.
 
     For a loss F of all levels, with `g = dF/dlambda`, F'' its second derivatives and
@@ -29,52 +35,51 @@ def spectral_hessian(problem: JointProblem, point: Any) -> tf.Tensor:
     the member gets NaN.
 
     Args:
-        problem: A problem whose observations use levels only.
-        point: Result of its `evaluate`.
+        structures: Structure of each matrix.
+        ties: Of the parameters of the matrices to the unknowns.
+        parameters: `[..., P]`, those of the matrices.
+        spectra: All levels, `[..., N]`; the eigenvectors of each matrix, `[..., n, n]`;
+            the derivatives of all levels by the unknowns, `[..., N, p]`.
+        loss: The function F of levels and targets.
+        targets: `[..., m]`.
     """
-    g, second = _level_derivatives(problem, point)
-    r = problem.expand(point.parameters)
-    J = problem.level_jacobian_at(point)
+    levels, vectors, J = spectra
+    number = sum(structure.order for structure in structures)
+    g, second = _by_levels(loss, number, levels, targets)
     H = tf.linalg.matmul(J, tf.linalg.matmul(second, J), transpose_a=True)
     start = 0
-    for k, block in enumerate(problem.blocks):
-        structure = block.structure
+    for structure, V in zip(structures, vectors, strict=True):
         end = start + structure.order
-        w = point.eigenvalues[..., start:end]
-        V = problem.eigenvectors_of(k, point)
+        w = levels[..., start:end]
         L = _quotients(w, g[..., start:end], second[..., start:end, :], start)
-        D = structure.rotated_derivatives(r, V)
-        if problem.tie_matrix is not None:
-            T = tf.constant(problem.tie_matrix, D.dtype)
-            D = tf.einsum("...qij,qk->...kij", D, T)
+        D = ties.pull_matrices(structure.rotated_derivatives(parameters, V))
         weighted = D * tf.cast(L, D.dtype)[..., tf.newaxis, :, :]
         H += tf.math.real(tf.einsum("...kij,...lij->...kl", weighted, tf.math.conj(D)))
         if not structure.is_linear:
-            C = structure.curvature(r, from_spectrum(V, g[..., start:end]))
-            H += _tied(problem, C)
+            C = structure.curvature(parameters, from_spectrum(V, g[..., start:end]))
+            H += ties.pull_twice(C)
         start = end
-    if problem.prior is None:
-        return H
-    own = tf.constant(problem.prior.hessian(), H.dtype)
-    return H + problem.in_own_unit(tf.zeros_like(H) + own, 2)
+    return H
 
 
-def _level_derivatives(
-    problem: JointProblem, point: Any
+def _by_levels(
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    number: int,
+    levels: tf.Tensor,
+    targets: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     # First and second derivatives of the loss by the levels: [..., N], [..., N, N].
-    number = problem.num_levels
-    w = tf.stop_gradient(point.eigenvalues)
+    w = tf.stop_gradient(levels)
     shape = tf.concat([tf.shape(w), [number]], axis=0)
     copies = tf.broadcast_to(w[..., tf.newaxis, :], shape)
-    own = tf.concat([tf.shape(w), tf.shape(point.targets)[-1:]], axis=0)
-    targets = tf.broadcast_to(point.targets[..., tf.newaxis, :], own)
+    own = tf.concat([tf.shape(w), tf.shape(targets)[-1:]], axis=0)
+    targets = tf.broadcast_to(targets[..., tf.newaxis, :], own)
     with tf.GradientTape() as outer:
         outer.watch(copies)
         with tf.GradientTape() as inner:
             inner.watch(copies)
-            loss = problem.levels_loss(copies, targets)
-        gradient = inner.gradient(loss, copies)
+            value = loss(copies, targets)
+        gradient = inner.gradient(value, copies)
         # Row k of each copy k: its derivative is row k of the second derivatives.
         rows = tf.linalg.diag_part(gradient)
     second = outer.gradient(
@@ -115,10 +120,3 @@ def _quotients(w: tf.Tensor, g: tf.Tensor, rows: tf.Tensor, start: int) -> tf.Te
     L = tf.where(near, limit, rise / tf.where(close, tf.ones_like(gap), gap))
     L = tf.where(close, inside, L)
     return tf.linalg.set_diag(L, tf.zeros_like(w))
-
-
-def _tied(problem: JointProblem, C: tf.Tensor) -> tf.Tensor:
-    if problem.tie_matrix is None:
-        return C
-    T = tf.constant(problem.tie_matrix, C.dtype)
-    return tf.einsum("...qs,qk,sl->...kl", C, T, T)

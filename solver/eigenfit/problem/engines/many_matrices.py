@@ -1,0 +1,200 @@
+"""Several matrices, any observations, and priors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from eigenfit.eigen import decompose, eigh, eigvalsh, rounding_width
+from eigenfit.observations import Spectrum
+from eigenfit.observations.base import over
+from eigenfit.problem.engines.base import AbstractEngine, Question
+from eigenfit.problem.engines.groups import group
+from eigenfit.problem.engines.one_matrix import largest_row_sum
+from eigenfit.problem.engines.second_order import spectral_hessian
+from eigenfit.problem.evaluations import Evaluation
+
+
+class ManyMatrices(AbstractEngine):
+    """Decomposes matrices of the same order in one batch.
+
+    Eigenvectors are a tuple, `[..., B, n, n]` for the B matrices of each order.
+    """
+
+    def __init__(self, asked: Question) -> None:
+        super().__init__(asked)
+        self.groups, self._places = group([block.structure for block in asked.blocks])
+
+    def norms(self, parameters: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the largest row sums; see the base class."""
+        r = self.asked.ties.expand(parameters)
+        norms = [largest_row_sum(g.assemble(r)) for g in self.groups]
+        return [norms[number][..., place, :] for number, place in self._places]
+
+    def squared_norms(self) -> None:
+        """Returns None: the scales are taken from the Jacobian."""
+
+    def decompose(
+        self, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """Decomposes group after group; see the base class."""
+        r = self.asked.ties.expand(parameters)
+        pairs = [decompose(g.assemble(r)) for g in self.groups]
+        return self._in_order([w for w, _ in pairs]), tuple(V for _, V in pairs)
+
+    def eigenvectors_of(self, block: int, vectors: Any) -> tf.Tensor:
+        """Takes a block's from its group; see the base class."""
+        number, place = self._places[block]
+        return vectors[number][..., place, :, :]
+
+    def compare(
+        self, parameters: tf.Tensor, levels: tf.Tensor, vectors: Any, targets: tf.Tensor
+    ) -> Evaluation:
+        """Compares values and appends priors; see the base class."""
+        residual = self._residual(parameters, levels, vectors, targets)
+        loss = tf.reduce_sum(tf.square(residual), axis=-1)
+        return Evaluation(parameters, levels, vectors, residual, loss, targets)
+
+    def eigenvalues(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Computes the levels group after group; see the base class."""
+        r = self.asked.ties.expand(parameters)
+        return self._in_order([eigvalsh(g.assemble(r)) for g in self.groups])
+
+    def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Computes the loss; differentiable twice unless mode shapes are observed.
+
+        The second derivative is NaN where levels of a block coincide; `hessian_at` is
+        exact there.
+        """
+        if self.asked.terms.has_modes:
+            r = self.asked.ties.expand(parameters)
+            pairs = [eigh(g.assemble(r)) for g in self.groups]
+            w, vectors = self._in_order([w for w, _ in pairs]), [V for _, V in pairs]
+        else:
+            w, vectors = self.eigenvalues(parameters), None
+        residual = self._residual(parameters, w, vectors, targets)
+        return tf.reduce_sum(tf.square(residual), axis=-1)
+
+    def gradient_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes `2 J^T residual`; see the base class."""
+        J = self.jacobian_at(point)
+        return 2 * tf.linalg.matvec(J, point.residual, transpose_a=True)
+
+    def level_jacobian_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes the derivatives of the levels; see the base class."""
+        return self.asked.ties.pull(self._by_all(point))
+
+    def jacobian_at(self, point: Evaluation) -> tf.Tensor:
+        """Differentiates each observation; see the base class."""
+        _, terms, ties, prior, unit = self.asked
+        r = ties.expand(point.parameters)
+        levels = self._by_all(point)
+
+        def spectrum(block: int | None) -> Spectrum:
+            return self._spectrum(block, r, point, levels)
+
+        J = terms.differentiate(spectrum, point.targets)
+        roots = tf.convert_to_tensor(terms.roots[..., np.newaxis], J.dtype)
+        J = ties.pull(J * roots)
+        J = J if prior is None else prior.extend_jacobian(J)
+        return unit.divide(J)
+
+    def hessian_at(
+        self, point: Evaluation, targets: tf.Tensor, positive: bool
+    ) -> tf.Tensor:
+        """Differentiates the loss by the levels twice; see the base class.
+
+        Raises:
+            ValueError: If mode shapes are observed, or `positive` is asked for.
+        """
+        del targets  # Those of the point are tensors of the right dtype.
+        blocks, terms, ties, prior, unit = self.asked
+        if positive:
+            raise ValueError("`positive` is for a single matrix with Levels.")
+        if terms.has_modes:
+            raise ValueError(
+                "Second derivatives of mode shapes are not computed. Near a solution "
+                "that meets its targets, 2 J^T J of `jacobian` is the Hessian."
+            )
+        vectors = [
+            self.eigenvectors_of(k, point.eigenvectors) for k in range(len(blocks))
+        ]
+        H = spectral_hessian(
+            [block.structure for block in blocks],
+            ties,
+            ties.expand(point.parameters),
+            (point.eigenvalues, vectors, self.level_jacobian_at(point)),
+            self._loss_of_levels,
+            point.targets,
+        )
+        if prior is None:
+            return H
+        own = tf.constant(prior.hessian(), H.dtype)
+        return H + unit.divide(tf.zeros_like(H) + own, 2)
+
+    def hessian_vector_product_at(
+        self, point: Evaluation, targets: tf.Tensor, vector: tf.Tensor, positive: bool
+    ) -> tf.Tensor:
+        """Multiplies by the Hessian; see the base class."""
+        return tf.linalg.matvec(self.hessian_at(point, targets, positive), vector)
+
+    def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+        """Returns which members have coinciding levels in a block."""
+        del targets
+        kink = tf.zeros_like(point.loss, tf.bool)
+        for w in self.split(point.eigenvalues):
+            if w.shape[-1] > 1:
+                close = w[..., 1:] - w[..., :-1] <= rounding_width(w)[..., tf.newaxis]
+                kink |= tf.reduce_any(close, axis=-1)
+        return kink
+
+    def _loss_of_levels(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        # The loss without priors as a function of levels [..., N].
+        terms = self.asked.terms
+        values = terms.measure(self.of_block(w), None, targets)
+        roots = tf.convert_to_tensor(terms.roots, w.dtype)
+        if roots.shape.rank > 1:
+            roots = over(roots, values.shape.rank)
+        residual = self.asked.unit.divide(roots * (values - targets))
+        return tf.reduce_sum(tf.square(residual), axis=-1)
+
+    def _in_order(self, levels: list[tf.Tensor]) -> tf.Tensor:
+        # [..., B, n] for each group -> [..., N], block after block.
+        return tf.concat(
+            [levels[number][..., place, :] for number, place in self._places], axis=-1
+        )
+
+    def _residual(
+        self, parameters: tf.Tensor, w: tf.Tensor, vectors: Any, targets: tf.Tensor
+    ) -> tf.Tensor:
+        _, terms, ties, prior, unit = self.asked
+        modes = self.modes_of(ties.expand(parameters), vectors)
+        values = terms.measure(self.of_block(w), modes, targets)
+        residual = (values - targets) * tf.convert_to_tensor(terms.roots, w.dtype)
+        if prior is not None:
+            residual = prior.extend(residual, parameters)
+        return unit.divide(residual)
+
+    def _by_all(self, point: Evaluation) -> tf.Tensor:
+        # Derivatives of the levels by the parameters of the matrices, [..., N, P].
+        r = self.asked.ties.expand(point.parameters)
+        each = [
+            g.level_jacobian(r, V)
+            for g, V in zip(self.groups, point.eigenvectors, strict=True)
+        ]
+        rows = [each[number][..., place, :, :] for number, place in self._places]
+        return tf.concat(rows, axis=-2)
+
+    def _spectrum(
+        self, block: int | None, r: tf.Tensor, point: Evaluation, J: tf.Tensor
+    ) -> Spectrum:
+        w = point.eigenvalues
+        if block is None:
+            first = self.asked.blocks[0].structure
+            return Spectrum(first, r, w, w[..., tf.newaxis], J)
+        a, b = self._starts[block], self._starts[block + 1]
+        V = self.eigenvectors_of(block, point.eigenvectors)
+        structure = self.asked.blocks[block].structure
+        return Spectrum(structure, r, w[..., a:b], V, J[..., a:b, :])
