@@ -7,7 +7,7 @@ import tensorflow as tf
 from eigenfit import Problem
 from eigenfit.structures import AbstractFullStructure, Additive, Affine, Laplacian
 from eigenfit.structures.base import AbstractStructure
-from eigenfit.structures.packed import AbstractPacked
+from eigenfit.structures.free_entries.packed import AbstractPacked
 
 _AS_THEY_ARE = (AbstractFullStructure, AbstractPacked, Additive, Affine, Laplacian)
 

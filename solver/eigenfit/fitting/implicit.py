@@ -15,7 +15,8 @@ from eigenfit.eigen.pseudo_inverse import (
     least_squares,
     restricted_inverse,
 )
-from eigenfit.methods import AbstractMethod, steps
+from eigenfit.methods import AbstractMethod
+from eigenfit.methods.stepping import steps
 from eigenfit.problem.differenced import hessian_at_solution
 from eigenfit.problem.lengths import lengths
 from eigenfit.problem.problem import Problem

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.options import in_unit_interval, positive
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
+from eigenfit.tensors.checks import in_unit_interval, positive
 
 
 class AdamState(NamedTuple):

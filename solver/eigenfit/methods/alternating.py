@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.base import AbstractMethod
 from eigenfit.methods.cluster_newton import couplings_of
+from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.problem.sizes import natural_size
 from eigenfit.results import RUNNING, Result
-from eigenfit.structures.base import positive_int
 from eigenfit.tensors.batching import select
+from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.xla import where_any
 
 # Even bursts are Newton, odd ones damped. BUILD_NOTES.md lists what was tried.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.methods import proposal, steps
-from eigenfit.methods.proposal import Proposal
-from eigenfit.methods.undamped import AbstractUndamped
+from eigenfit.methods.stepping import proposal, steps
+from eigenfit.methods.stepping.proposal import Proposal
+from eigenfit.methods.stepping.undamped import AbstractUndamped
 from eigenfit.observations import Levels
 from eigenfit.problem.problem import Evaluation, Problem
 

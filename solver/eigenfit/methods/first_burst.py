@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.alternating import (
     FALL,
     INITIAL_DAMPING,
@@ -18,6 +17,7 @@ from eigenfit.methods.alternating import (
     Alternating,
     AlternatingState,
 )
+from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
 from eigenfit.tensors.batching import select

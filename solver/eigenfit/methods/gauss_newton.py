@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eigenfit.methods.line_search import AbstractLineSearch
-from eigenfit.methods.proposal import AbstractGaussNewton, Proposal
+from eigenfit.methods.stepping.line_search import AbstractLineSearch
+from eigenfit.methods.stepping.proposal import AbstractGaussNewton, Proposal
 from eigenfit.problem.problem import Evaluation, Problem
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods import proposal, steps
-from eigenfit.methods.line_search import AbstractLineSearch
-from eigenfit.methods.proposal import Proposal
+from eigenfit.methods.stepping import proposal, steps
+from eigenfit.methods.stepping.line_search import AbstractLineSearch
+from eigenfit.methods.stepping.proposal import Proposal
 from eigenfit.problem.problem import Evaluation, Problem
-from eigenfit.structures.base import positive_int
 from eigenfit.tensors.batching import select
+from eigenfit.tensors.checks import positive_int
 
 
 class History(NamedTuple):

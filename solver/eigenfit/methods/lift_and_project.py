@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon, from_spectrum
-from eigenfit.methods.options import number
-from eigenfit.methods.proposal import Proposal
-from eigenfit.methods.undamped import AbstractUndamped
+from eigenfit.methods.stepping.proposal import Proposal
+from eigenfit.methods.stepping.undamped import AbstractUndamped
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.structures.base import AbstractStructure
+from eigenfit.tensors.checks import number
 
 _BLOCK = 2**22
 """Most entries of matrices dA/dr_k built at once for the Gram matrix."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.methods import steps
-from eigenfit.methods.damped import AbstractDamped
+from eigenfit.methods.stepping import steps
+from eigenfit.methods.stepping.damped import AbstractDamped
 from eigenfit.problem.problem import Evaluation, Problem
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eigenfit.methods.proposal import AbstractGaussNewton
-from eigenfit.methods.undamped import AbstractUndamped
+from eigenfit.methods.stepping.proposal import AbstractGaussNewton
+from eigenfit.methods.stepping.undamped import AbstractUndamped
 
 
 class Newton(AbstractGaussNewton, AbstractUndamped):

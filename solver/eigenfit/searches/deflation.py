@@ -15,7 +15,7 @@ from eigenfit.searches.distinct import column_norms, freedom_of
 from eigenfit.searches.multistart import one_descent
 from eigenfit.searches.refinement import Refinement
 from eigenfit.searches.solutions import DistinctSolutions, describe, distinct_solutions
-from eigenfit.structures.base import positive_int
+from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.types import TensorLike
 
 _SHIFT = 1.0

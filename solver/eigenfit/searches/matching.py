@@ -15,7 +15,7 @@ from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Result, Solution
 from eigenfit.structures import AbstractStructure
-from eigenfit.structures.base import positive_int
+from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.types import TensorLike
 
 

@@ -13,7 +13,7 @@ from scipy.sparse import csgraph
 from eigenfit.observations.shapes import AbstractShapes
 from eigenfit.problem.problem import Problem
 from eigenfit.structures import AbstractStructure, Generalized, Reparametrized
-from eigenfit.structures.packed import AbstractPacked
+from eigenfit.structures.free_entries.packed import AbstractPacked
 
 _LARGEST = 1 << 28
 """Most entries of all dA/dx_k for which sign symmetries are looked for."""

@@ -21,7 +21,7 @@ from eigenfit.searches.solutions import (
     distinct_solutions,
 )
 from eigenfit.searches.starts import natural_starts
-from eigenfit.structures.base import positive_int
+from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.types import TensorLike
 
 

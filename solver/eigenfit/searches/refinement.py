@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from eigenfit.analysis.sensitivity import coupling_rows
 from eigenfit.eigen import epsilon
-from eigenfit.methods import steps
 from eigenfit.methods.cluster_newton import couplings_of
+from eigenfit.methods.stepping import steps
 from eigenfit.problem.lengths import lengths
 from eigenfit.problem.problem import Problem
 from eigenfit.problem.sizes import natural_size, rounding

@@ -3,20 +3,20 @@
 from eigenfit.structures.additive import Additive
 from eigenfit.structures.affine import Affine
 from eigenfit.structures.assembly import Assembly
-from eigenfit.structures.banded import Banded, Tridiagonal
 from eigenfit.structures.base import (
     AbstractFullStructure,
     AbstractLinearStructure,
     AbstractStructure,
 )
 from eigenfit.structures.bloch import Bloch
+from eigenfit.structures.free_entries.banded import Banded, Tridiagonal
+from eigenfit.structures.free_entries.hermitian import Hermitian
+from eigenfit.structures.free_entries.symmetric import Symmetric
+from eigenfit.structures.free_entries.toeplitz import Toeplitz
 from eigenfit.structures.generalized import Generalized
-from eigenfit.structures.hermitian import Hermitian
 from eigenfit.structures.laplacian import Laplacian
 from eigenfit.structures.parametric import Parametric
 from eigenfit.structures.reparametrized import Reparametrized
-from eigenfit.structures.symmetric import Symmetric
-from eigenfit.structures.toeplitz import Toeplitz
 
 __all__ = [
     "AbstractFullStructure",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-import operator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.structures.level_forms import level_forms, quadratic, rotated
+from eigenfit.tensors.checks import float_dtype, positive_int
 from eigenfit.tensors.types import DTypeLike
 
 _LARGE = 64
@@ -298,31 +298,6 @@ class AbstractFullStructure(AbstractStructure):
         """
 
 
-def level_forms(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-    """Computes `v_i^H D_k v_i`: `[..., k, p]` from `[..., p, n, n]`, `[..., n, k]`."""
-    p, n, batch = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[:-2]
-    images = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
-    images = tf.reshape(images, tf.concat([batch, [p, n], tf.shape(V)[-1:]], 0))
-    products = images * tf.math.conj(V)[..., tf.newaxis, :, :]
-    sums = tf.math.real(tf.reduce_sum(products, axis=-2))
-    return tf.linalg.matrix_transpose(sums)
-
-
-def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
-    """Computes `V^H D_k V`: `[..., p, k, k]` from `[..., p, n, n]`, `[..., n, k]`."""
-    # Two tall products without broadcasting, instead of p small ones each.
-    p, n, k = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[-1]
-    batch = tf.shape(V)[:-2]
-    right = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
-    right = tf.reshape(right, tf.concat([batch, [p, n, k]], 0))
-    rows = tf.reshape(
-        tf.linalg.matrix_transpose(right), tf.concat([batch, [p * k, n]], 0)
-    )
-    both = tf.linalg.matmul(rows, tf.math.conj(V))
-    both = tf.reshape(both, tf.concat([batch, [p, k, k]], 0))
-    return tf.linalg.matrix_transpose(both)
-
-
 def as_entries(parameters: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Converts real numbers to entries of a matrix.
 
@@ -331,44 +306,3 @@ def as_entries(parameters: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     if dtype.is_complex:
         return tf.complex(parameters, tf.zeros_like(parameters))
     return parameters
-
-
-def positive_int(name: str, value: Any) -> int:
-    """Checks an integer of at least 1 (bool is rejected)."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}.")
-    return number
-
-
-def float_dtype(dtype: Any) -> tf.DType:
-    """Checks that a matrix may have this dtype."""
-    try:
-        checked = tf.as_dtype(dtype)
-    except TypeError:
-        checked = None
-    if checked not in (tf.float32, tf.float64, tf.complex64, tf.complex128):
-        raise TypeError(
-            f"`dtype` must be float32, float64, complex64 or complex128, got {dtype!r}."
-        )
-    return checked
-
-
-def real_dtype(dtype: Any) -> tf.DType:
-    """Checks that a real symmetric matrix may have this dtype."""
-    checked = float_dtype(dtype)
-    if checked.is_complex:
-        raise TypeError(
-            f"`dtype` of a real symmetric matrix must be float32 or float64, got "
-            f"{checked.name}."
-        )
-    return checked
-
-
-def quadratic(A: tf.Tensor, X: tf.Tensor) -> tf.Tensor:
-    """Computes `|x_i|^T A |x_i|` for magnitudes A and the columns of X: `[..., n]`."""
-    X = tf.abs(X)
-    return tf.reduce_sum(X * tf.linalg.matmul(A, X), axis=-2)

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
-from eigenfit.structures.base import AbstractStructure, as_entries, quadratic
+from eigenfit.structures.base import AbstractStructure, as_entries
+from eigenfit.structures.level_forms import quadratic
 from eigenfit.structures.matrices import as_array, hermitian
 from eigenfit.tensors.types import TensorLike
 

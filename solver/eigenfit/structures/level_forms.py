@@ -1,4 +1,4 @@
-"""Derivatives of levels by the coefficients of constant dense matrices."""
+"""Quadratic forms of matrices in eigenvectors, such as derivatives of levels."""
 
 from __future__ import annotations
 
@@ -70,3 +70,34 @@ class LevelForms:
         shape = tf.concat([tf.shape(vectors)[:-1], self._shape[:2]], axis=0)
         images = tf.reshape(images, shape)  # [..., (B,) k, p, n]
         return tf.math.real(tf.linalg.matvec(images, tf.math.conj(vectors)))
+
+
+def level_forms(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+    """Computes `v_i^H D_k v_i`: `[..., k, p]` from `[..., p, n, n]`, `[..., n, k]`."""
+    p, n, batch = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[:-2]
+    images = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
+    images = tf.reshape(images, tf.concat([batch, [p, n], tf.shape(V)[-1:]], 0))
+    products = images * tf.math.conj(V)[..., tf.newaxis, :, :]
+    sums = tf.math.real(tf.reduce_sum(products, axis=-2))
+    return tf.linalg.matrix_transpose(sums)
+
+
+def rotated(D: tf.Tensor, V: tf.Tensor) -> tf.Tensor:
+    """Computes `V^H D_k V`: `[..., p, k, k]` from `[..., p, n, n]`, `[..., n, k]`."""
+    # Two tall products without broadcasting, instead of p small ones each.
+    p, n, k = tf.shape(D)[-3], tf.shape(V)[-2], tf.shape(V)[-1]
+    batch = tf.shape(V)[:-2]
+    right = tf.linalg.matmul(tf.reshape(D, tf.concat([batch, [p * n, n]], 0)), V)
+    right = tf.reshape(right, tf.concat([batch, [p, n, k]], 0))
+    rows = tf.reshape(
+        tf.linalg.matrix_transpose(right), tf.concat([batch, [p * k, n]], 0)
+    )
+    both = tf.linalg.matmul(rows, tf.math.conj(V))
+    both = tf.reshape(both, tf.concat([batch, [p, k, k]], 0))
+    return tf.linalg.matrix_transpose(both)
+
+
+def quadratic(A: tf.Tensor, X: tf.Tensor) -> tf.Tensor:
+    """Computes `|x_i|^T A |x_i|` for magnitudes A and the columns of X: `[..., n]`."""
+    X = tf.abs(X)
+    return tf.reduce_sum(X * tf.linalg.matmul(A, X), axis=-2)

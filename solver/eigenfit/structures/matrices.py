@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import float_dtype
+from eigenfit.tensors.checks import float_dtype
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import (
-    AbstractFullStructure,
-    AbstractLinearStructure,
-    float_dtype,
-    positive_int,
-)
+from eigenfit.structures.base import AbstractFullStructure, AbstractLinearStructure
+from eigenfit.tensors.checks import float_dtype, positive_int
 from eigenfit.tensors.types import DTypeLike
 
 

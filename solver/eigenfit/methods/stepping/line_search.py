@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.methods import proposal
-from eigenfit.methods.flatness import is_level
-from eigenfit.methods.proposal import AbstractProposing, Proposal
+from eigenfit.methods.stepping import proposal
+from eigenfit.methods.stepping.flatness import is_level
+from eigenfit.methods.stepping.proposal import AbstractProposing, Proposal
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
 from eigenfit.tensors.batching import select

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractLinearStructure, positive_int, real_dtype
+from eigenfit.structures.base import AbstractLinearStructure
+from eigenfit.tensors.checks import positive_int, real_dtype
 from eigenfit.tensors.types import DTypeLike
 
 

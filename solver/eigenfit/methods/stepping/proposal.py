@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods import steps
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.flatness import orthogonal
+from eigenfit.methods.stepping import steps
+from eigenfit.methods.stepping.flatness import orthogonal
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 

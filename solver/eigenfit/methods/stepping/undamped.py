@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.methods import proposal
-from eigenfit.methods.flatness import is_level
-from eigenfit.methods.proposal import AbstractProposing
+from eigenfit.methods.stepping import proposal
+from eigenfit.methods.stepping.flatness import is_level
+from eigenfit.methods.stepping.proposal import AbstractProposing
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING
 

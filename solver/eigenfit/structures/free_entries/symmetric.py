@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractFullStructure, positive_int
-from eigenfit.structures.packed import AbstractPacked
+from eigenfit.structures.base import AbstractFullStructure
+from eigenfit.structures.free_entries.packed import AbstractPacked
+from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.types import DTypeLike
 
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.methods import damping, flatness, steps
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.options import positive
+from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Problem
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
+from eigenfit.tensors.checks import positive
 
 _LONGEST = 100.0
 """Longest step, relative to the scaled parameters or the norm of the residual."""

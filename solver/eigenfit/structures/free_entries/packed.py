@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.structures.base import AbstractLinearStructure, positive_int, real_dtype
+from eigenfit.structures.base import AbstractLinearStructure
+from eigenfit.tensors.checks import positive_int, real_dtype
 
 
 class AbstractPacked(AbstractLinearStructure):

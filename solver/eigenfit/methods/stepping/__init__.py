@@ -1,0 +1,1 @@
+"""What methods share: directions, scales, control of step lengths, when to stop."""

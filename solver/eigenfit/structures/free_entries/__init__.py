@@ -1,0 +1,1 @@
+"""Matrices with a parameter for each free entry."""
