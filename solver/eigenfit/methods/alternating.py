@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.bursts import FALL, LAST_DESCENT, NEWTON_STEPS, Bursts
 from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
@@ -19,23 +20,14 @@ from eigenfit.tensors.batching import select
 from eigenfit.tensors.checks import positive_int
 from eigenfit.tensors.xla import where_any
 
-# Even bursts are Newton, odd ones damped. BUILD_NOTES.md lists what was tried.
-NEWTON_STEPS, _DAMPED_STEPS = 25, 40  # longest bursts
-_PATIENCE = (5, 3)  # steps within which a burst's loss must fall by the factor FALL
-FALL = 0.7
 INITIAL_DAMPING = 1e-2
-_LAST_DESCENT = 2_000  # steps of the last burst, and of a first descent
-_FIRST_PATIENCE = 150
 _FIRST_DAMPING = 1e-5  # if the first burst is damped
 _AGREEMENT = 1e-6  # relative difference up to which losses are the same
-# Lengths relative to the residual at the start: the longest Newton step, and the moves
-# to the starts of bursts, in turn.
-LONGEST = 4.0
+LONGEST = 4.0  # longest Newton step, relative to the residual at the start
 _LONGEST_DAMPED = 10.0  # longest damped step, relative to residual or parameters
 _MANY_DATA = 4  # data per unknown that a wrong minimum cannot nearly meet
 _SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that counts as small
 _MOST_COUPLINGS = 2**14  # most numbers in the equations of clusters
-_MOVES = ((2.0, 4.0), (0.3, 0.3, 0.7, 0.7))
 
 
 class AlternatingState(NamedTuple):
@@ -54,6 +46,18 @@ class AlternatingState(NamedTuple):
     idle: tf.Tensor  # [...] int32, steps since then
     agreeing: tf.Tensor  # [...] int32, votes of damped bursts for the best loss
     code: tf.Tensor  # [...] int32, the Result if the bursts are used up
+
+
+class _Move(NamedTuple):
+    """A step, or the start of the next burst."""
+
+    parameters: tf.Tensor  # [..., p]
+    predicted: tf.Tensor  # [...], by how much a damped step lowers the loss
+    length: tf.Tensor  # [...], of the scaled step before it is shortened
+    scale: tf.Tensor  # [..., p], squared scales
+    norms: tf.Tensor  # [..., p], scales
+    jacobian: tf.Tensor  # [..., m + q, p], in these scales
+    usable: tf.Tensor  # [...], whether the gradient is finite
 
 
 class Alternating(AbstractMethod):
@@ -110,12 +114,9 @@ class Alternating(AbstractMethod):
         self.agreement = (
             None if agreement is None else positive_int("agreement", agreement)
         )
+        self.bursts = Bursts(self.num_bursts, self.descend_first)
+        self.default_max_steps = self.bursts.default_max_steps
         self._clusters = True
-        # A least-squares answer is worth the whole descent.
-        self._longest = 200 if descend_first else _DAMPED_STEPS
-        self._patience = 40 if descend_first else _PATIENCE[1]
-        # Including the step that begins each burst but the first.
-        self.default_max_steps = num_bursts * (self._longest + 1) + 2 * _LAST_DESCENT
 
     def __repr__(self) -> str:
         more = ", descend_first=True" if self.descend_first else ""
@@ -155,7 +156,7 @@ class Alternating(AbstractMethod):
             scale=scale,
             damping=damping.start(tf.ones_like(point.loss) * mu),
             burst=zeros,
-            num_left=zeros + (_LAST_DESCENT if self.descend_first else NEWTON_STEPS),
+            num_left=zeros + (LAST_DESCENT if self.descend_first else NEWTON_STEPS),
             mark=point.loss,
             idle=zeros,
             agreeing=zeros,
@@ -166,9 +167,63 @@ class Alternating(AbstractMethod):
         self, problem: Problem, state: AlternatingState, targets: tf.Tensor
     ) -> AlternatingState:
         """Makes a step of the burst, or begins the next; see the base class."""
+        current, begins = state.current, state.num_left <= 0
+        newton = self.bursts.is_newton(state.burst)
+        move = self._move(problem, state, targets, begins, newton)
+        trial = problem.evaluate(move.parameters, targets)
+        fell = trial.loss < current.loss
+        taken = tf.math.is_finite(trial.loss) & (begins | newton | fell)
+        short = move.length <= epsilon(move.length.dtype) * tf.norm(
+            move.norms * current.parameters, axis=-1
+        )
+        flat = flatness.is_level(current, trial.loss)
+        flat &= flatness.cosine_of(move.jacobian, current) <= flatness.orthogonal(
+            problem, current, targets
+        )
+        falls = trial.loss < FALL * state.mark
+        idle = tf.where(falls | begins, 0, state.idle + 1)
+        lost = tf.where(
+            newton,
+            flatness.has_diverged(trial.loss, state.mark),
+            flat | (~fell & short),
+        )
+        lost |= ~move.usable | (idle >= self.bursts.patience(state.burst))
+
+        point, code, agreeing = self._account(
+            problem, state, targets, trial, move, flat, short
+        )
+        burst = state.burst + tf.cast(begins, tf.int32)
+        adapted = damping.update(
+            state.damping, (current.loss - trial.loss) / move.predicted, fell
+        )
+        fresh = damping.start(tf.ones_like(state.reach) * INITIAL_DAMPING)
+        left = tf.where(lost, 0, state.num_left - 1)
+        return AlternatingState(
+            point=point,
+            current=select(taken, trial, current),
+            start=state.start,
+            reach=state.reach,
+            unit=state.unit,
+            scale=select(begins, state.unit, move.scale),
+            damping=select(begins | newton, fresh, adapted),
+            burst=burst,
+            num_left=tf.where(begins, self.bursts.most_steps(burst), left),
+            mark=tf.where(taken & (falls | begins), trial.loss, state.mark),
+            idle=idle,
+            agreeing=agreeing,
+            code=code,
+        )
+
+    def _move(
+        self,
+        problem: Problem,
+        state: AlternatingState,
+        targets: tf.Tensor,
+        begins: tf.Tensor,
+        newton: tf.Tensor,
+    ) -> _Move:
+        """Proposes the next step of the burst, or the start of the next burst."""
         current = state.current
-        begins = state.num_left <= 0
-        newton = self._is_newton(state.burst)
         scale, norms, J, half_gradient = steps.scaled_at(problem, current, state.scale)
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
         scaled = self.direction(problem, current, targets, J, norms, mu)
@@ -179,7 +234,6 @@ class Alternating(AbstractMethod):
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )
-
         moved = select(
             begins, self._next_start(state), current.parameters + scaled / norms
         )
@@ -189,70 +243,42 @@ class Alternating(AbstractMethod):
             predicted = -tf.reduce_sum(
                 change * (2 * current.residual + change), axis=-1
             )
-        trial = problem.evaluate(moved, targets)
-        finite = tf.math.is_finite(trial.loss)
-        fell = trial.loss < current.loss
-        taken = finite & (begins | newton | fell)
-
-        unit = epsilon(scaled.dtype)
-        short = length <= unit * tf.norm(norms * current.parameters, axis=-1)
-        flat = flatness.is_level(current, trial.loss)
-        flat &= flatness.cosine_of(J, current) <= flatness.orthogonal(
-            problem, current, targets
-        )
-        falls = trial.loss < FALL * state.mark
-        idle = tf.where(falls | begins, 0, state.idle + 1)
-        patience = tf.where(self._is_last(state.burst), _LAST_DESCENT, self._patience)
-        if self.descend_first:
-            patience = tf.where(state.burst == 0, _FIRST_PATIENCE, patience)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
-        lost = tf.where(
-            newton,
-            flatness.has_diverged(trial.loss, state.mark) | (idle >= _PATIENCE[0]),
-            flat | (~fell & short) | (idle >= patience),
-        )
-        lost |= ~usable
+        return _Move(moved, predicted, length, scale, norms, J, usable)
 
-        better = finite & (trial.loss < state.point.loss)
+    def _account(
+        self,
+        problem: Problem,
+        state: AlternatingState,
+        targets: tf.Tensor,
+        trial: Evaluation,
+        move: _Move,
+        flat: tf.Tensor,
+        short: tf.Tensor,
+    ) -> tuple[Point, tf.Tensor, tf.Tensor]:
+        """Keeps the best point so far, its code, and the votes of descents to it."""
+        current, begins = state.current, state.num_left <= 0
+        loss, best = current.loss, state.point.loss
+        damped = ~self.bursts.is_newton(state.burst)
+        better = tf.math.is_finite(trial.loss) & (trial.loss < best)
         # The loss does not show it, but the last step halves the count of wrong digits.
-        last = flat & ~newton & ~begins & flatness.is_level(trial, current.loss)
-        last &= current.loss <= (1 + 4 * unit) * state.point.loss
+        last = flat & damped & ~begins & flatness.is_level(trial, loss)
+        last &= loss <= (1 + 4 * epsilon(loss.dtype)) * best
         # Losses that differ by rounding are the same.
-        lower = better & (trial.loss < (1 - _AGREEMENT) * state.point.loss)
+        lower = better & (trial.loss < (1 - _AGREEMENT) * best)
         code = tf.where(lower, int(Result.max_steps), state.code)
-        at_best = ~begins & (current.loss <= (1 + _AGREEMENT) * state.point.loss)
-        agrees = at_best & ~newton & flat
-        ended = at_best & ~newton & ~fell & short
+        at_best = ~begins & (loss <= (1 + _AGREEMENT) * best)
+        agrees = at_best & damped & flat
+        ended = at_best & damped & ~(trial.loss < loss) & short
         if problem.is_least_squares:
             agrees |= ended
         ended &= code == int(Result.max_steps)
         code = tf.where(ended, int(Result.stalled), code)
         code = tf.where(agrees & flat, int(Result.stationary), code)
-        code = tf.where(at_best & ~usable, int(Result.nonfinite), code)
+        code = tf.where(at_best & ~move.usable, int(Result.nonfinite), code)
         votes = tf.where(agrees, self._votes(problem, current, targets), 0)
         agreeing = tf.where(lower, 0, state.agreeing + votes)
-        burst = state.burst + tf.cast(begins, tf.int32)
-        whole = tf.where(self._is_newton(burst), NEWTON_STEPS, self._longest)
-        whole = tf.where(self._is_last(burst), _LAST_DESCENT, whole)
-        adapted = damping.update(
-            state.damping, (current.loss - trial.loss) / predicted, fell
-        )
-        fresh = damping.start(tf.ones_like(mu) * INITIAL_DAMPING)
-        return AlternatingState(
-            point=select(better | last, answer_at(trial), state.point),
-            current=select(taken, trial, current),
-            start=state.start,
-            reach=state.reach,
-            unit=state.unit,
-            scale=select(begins, state.unit, scale),
-            damping=select(begins | newton, fresh, adapted),
-            burst=burst,
-            num_left=tf.where(begins, whole, tf.where(lost, 0, state.num_left - 1)),
-            mark=tf.where(taken & (falls | begins), trial.loss, state.mark),
-            idle=idle,
-            agreeing=agreeing,
-            code=code,
-        )
+        return select(better | last, answer_at(trial), state.point), code, agreeing
 
     def terminate(self, problem: Problem, state: AlternatingState) -> tf.Tensor:
         """Ends with the last burst, or on agreement; see the base class."""
@@ -317,30 +343,9 @@ class Alternating(AbstractMethod):
             enough |= tf.sqrt(point.loss) <= _SMALL_MISFIT * size
         return tf.where(enough, self.agreement, one)
 
-    def _is_newton(self, burst: tf.Tensor) -> tf.Tensor:
-        return (burst % 2 == int(self.descend_first)) & ~self._is_last(burst)
-
-    def _is_last(self, burst: tf.Tensor) -> tf.Tensor:
-        # With one or two bursts there is nothing for a last one to finish.
-        return burst == (self.num_bursts - 1 if self.num_bursts > 2 else -1)
-
     def _next_start(self, state: AlternatingState) -> tf.Tensor:
-        burst = state.burst + 1
-        around_start = (burst % 4 < 2) & ~self._is_last(burst)
-        table = tf.constant(self._moves(state.start.shape[-1]), state.start.dtype)
-        # A state from outside may hold any number.
-        moves = tf.gather(table, tf.clip_by_value(burst, 0, self.num_bursts - 1))
+        burst, start = state.burst + 1, state.start
+        around_start = (burst % 4 < 2) & ~self.bursts.is_last(burst)
+        moves = self.bursts.move_to(burst, start.shape[-1], start.dtype)
         moves *= state.reach[..., tf.newaxis] / steps.roots(state.unit)
-        base = select(around_start, state.start, state.point.parameters)
-        return base + moves
-
-    def _moves(self, p: int) -> np.ndarray:
-        """Tabulates the move to the start of each burst, `[num_bursts, p]`."""
-        noise = np.random.default_rng(0).normal(size=[self.num_bursts, p]) / np.sqrt(p)
-        for burst in range(self.num_bursts):
-            lengths = _MOVES[(burst + int(self.descend_first)) % 2]
-            noise[burst] *= lengths[burst // 2 % len(lengths)]
-        noise[:2] = 0  # the first two begin at the start itself
-        if self.num_bursts > 2:
-            noise[-1] = 0  # and the last at the best point
-        return noise
+        return select(around_start, start, state.point.parameters) + moves

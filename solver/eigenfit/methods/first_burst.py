@@ -10,13 +10,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from eigenfit.methods.alternating import (
-    FALL,
     INITIAL_DAMPING,
     LONGEST,
-    NEWTON_STEPS,
     Alternating,
     AlternatingState,
 )
+from eigenfit.methods.bursts import FALL, NEWTON_STEPS
 from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
