@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
-from eigenfit.observations.base import Spectrum
+from eigenfit.observations.spectrum import Spectrum
 
 ELEMENTS = 16
 

@@ -21,8 +21,8 @@ from eigenfit.fitting.loop import (
     data_of,
     is_finite,
     is_valid,
-    scales_of,
 )
+from eigenfit.fitting.tolerance import scales_of
 from eigenfit.fitting.verdicts import Ended, judge, needs_verdict
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem, answer_at

@@ -83,7 +83,7 @@ def fit(
     from eigenfit_serving.cli.report import print_outcome
     from eigenfit_serving.cli.terminal import fit_progress
     from eigenfit_serving.files import check_writable, replacing
-    from eigenfit_serving.fitting.outcome import observed_levels, run_fit
+    from eigenfit_serving.fitting.outcome import draw, run_fit
     from eigenfit_serving.fitting.remote import RemoteFit, connect
     from eigenfit_serving.fitting.result_files import WRITERS
     from eigenfit_serving.problem_file.reading import read_problem
@@ -124,18 +124,8 @@ def fit(
         with replacing("--output", output) as path:
             WRITERS[output.suffix.lower()](outcome, path)
     if plot:
-        from eigenfit.plots import plot_convergence
-
         with replacing("--plot", plot) as path:
-            indices, targets = observed_levels(content)
-            plot_convergence(
-                outcome.solution,
-                targets,
-                indices=indices,
-                tolerance=content.fit.tolerance,
-                title=content.title,
-                path=path,
-            )
+            draw(outcome, path)
     print_outcome(outcome, Console())
     written = [f"Wrote {file}" for file in (output, plot) if file]
     if written:

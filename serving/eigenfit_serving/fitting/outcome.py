@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -251,8 +252,29 @@ def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:
     return dimensions[distinct.labels].tolist()
 
 
-def observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:
-    """Lists levels with targets, by their index over all blocks, and these targets."""
+def draw(outcome: Outcome, path: Path) -> None:
+    """Draws the convergence of a fit with history; needs matplotlib.
+
+    Args:
+        outcome: Result of `run_fit` with `record_every`.
+        path: File to write; its suffix sets the format.
+    """
+    from eigenfit.plots import plot_convergence
+
+    content = outcome.content
+    indices, targets = _observed_levels(content)
+    plot_convergence(
+        outcome.solution,
+        targets,
+        indices=indices,
+        tolerance=content.fit.tolerance,
+        title=content.title,
+        path=path,
+    )
+
+
+def _observed_levels(content: ProblemFile) -> tuple[list[int], list[float]]:
+    # Levels with targets, by their index over all blocks, and these targets.
     indices: list[int] = []
     targets: list[float] = []
     first = 0

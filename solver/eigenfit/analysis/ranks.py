@@ -47,34 +47,16 @@ def rank_findings(
         return [("derivative", "warning", text)], {}
     beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
     points = [start, *(point for point in beside if np.isfinite(point.J).all())]
-    found, fixed = [], _fixed(problem, targets, points)
+    fixed = _fixed(problem, targets, points)
     seen = [point.J for point in points]
     ranks = [_rank(J) for J in seen]
     here, generic = ranks[0], max(ranks)
     names = problem.parameter_names
-    if generic < p and m >= p:
+    found = []
+    if generic < p:
         lost = _lost(seen[ranks.index(generic)], names)
-        text = (
-            f"The data determine only {generic} of {_count(p, 'unknown')}, though "
-            f"there are {_count(m, 'target')}. Not determined near the start: "
-            f"{lost}. Fix or tie parameters, give a prior, or observe more."
-        )
-        found.append(("rank", "warning", text))
-    elif generic < p:
-        size = _count(p - generic, "dimension")
-        family = f"if the targets can be met, a family of answers of {size} does"
-        if _has_equal(problem, targets):
-            # Coinciding levels leave fewer directions, how many depends on the answer.
-            family = (
-                f"if the targets can be met, a family of answers of at most {size} does"
-            )
-        text = (
-            f"{_count(p, 'unknown')} for {_count(generic, 'independent target')}: "
-            f"{family}, and the start decides which one is found."
-        )
-        found.append(("rank", "note", text))
-    num_data = problem.num_data - problem.num_priors
-    if num_data > p:
+        found.append(_undetermined(problem, targets, generic, lost))
+    if problem.num_data - problem.num_priors > p:
         text = (
             f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
             f"they come from this very structure; otherwise the fit finds the "
@@ -100,6 +82,30 @@ def rank_findings(
         )
         found.append(("start", "warning", text))
     return found, _everywhere(problem, targets, start, fixed)
+
+
+def _undetermined(
+    problem: Problem, targets: np.ndarray, rank: int, lost: str
+) -> tuple[Any, Any, str]:
+    """Tells that data of this rank leave unknowns open, `lost` among them."""
+    m, p = len(targets), problem.num_parameters
+    if m >= p:
+        text = (
+            f"The data determine only {rank} of {_count(p, 'unknown')}, though "
+            f"there are {_count(m, 'target')}. Not determined near the start: "
+            f"{lost}. Fix or tie parameters, give a prior, or observe more."
+        )
+        return "rank", "warning", text
+    size = _count(p - rank, "dimension")
+    if _has_equal(problem, targets):
+        # Coinciding levels leave fewer directions, how many depends on the answer.
+        size = f"at most {size}"
+    text = (
+        f"{_count(p, 'unknown')} for {_count(rank, 'independent target')}: if the "
+        f"targets can be met, a family of answers of {size} does, and the start "
+        f"decides which one is found."
+    )
+    return "rank", "note", text
 
 
 def _fixed(

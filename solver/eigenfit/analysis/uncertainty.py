@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -156,17 +156,8 @@ def uncertainty(
         >>> uncertainty(problem, [1.0], [2.0]).standard_errors
         array([0.05])
     """
-    if scale is None:
-        scale = "sigma" if problem.has_sigma else "residual"
-    if scale not in ("sigma", "residual"):
-        raise ValueError(f'`scale` must be "sigma" or "residual", got {scale!r}.')
-    if isinstance(solution, Solution):
-        solution = solution.parameters
-    r = parameters_of(problem, "solution", solution)
-    t = targets_of(problem, targets)
-    batch = tf.broadcast_dynamic_shape(tf.shape(r)[:-1], tf.shape(t)[:-1])
-    r = tf.broadcast_to(r, tf.concat([batch, tf.shape(r)[-1:]], 0))
-    t = tf.broadcast_to(t, tf.concat([batch, tf.shape(t)[-1:]], 0))
+    scale = _checked(scale, problem)
+    r, t = _together(problem, solution, targets)
     if rtol is None:
         rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
 
@@ -175,13 +166,8 @@ def uncertainty(
     held = on_bounds != 0
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
-    parts = decomposed(
-        J,
-        held,
-        rtol,
-        50 * epsilon(problem.parameter_dtype),
-        _fitted(problem, r, t, found),
-    )
+    rounding = 50 * epsilon(problem.parameter_dtype)
+    parts = decomposed(J, held, rtol, rounding, _fitted(problem, r, t, found))
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
     by_rows = estimated is not None and not bool(estimated.all())
     half, chi_square = solved(found, J, held, parts, by_rows)
@@ -191,39 +177,30 @@ def uncertainty(
         reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
     half[~finite] = np.nan
     roots = problem.roots()[:, np.newaxis]
-    own = J[..., : problem.num_targets, :] / roots
-    direct = (
-        moved_directly(found, half.shape[-1])[..., : problem.num_targets, :] / roots
-    )
+    data = slice(0, problem.num_targets)
+    own = J[..., data, :] / roots
+    direct = moved_directly(found, half.shape[-1])[..., data, :] / roots
     if estimated is not None:
         size = np.sqrt(reduced_chi_square)[..., np.newaxis]
         if by_rows:
-            size = common_size(found, J, half, estimated)[..., np.newaxis]
-            size = np.where(estimated, size, 1.0)
-        half *= size[..., np.newaxis, :]
-        direct = direct * size[..., np.newaxis, :]
-
+            common = common_size(found, J, half, estimated)[..., np.newaxis]
+            size = np.where(estimated, common, 1.0)
+        half, direct = (x * size[..., np.newaxis, :] for x in (half, direct))
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = _Open(parts, finite)
-    errors = open_ends.errors(identity, half)
-    C = half @ np.swapaxes(half, -1, -2)
     size = norms(half, -1)[..., np.newaxis]
     unit = half / np.where(size > 0, size, 1.0)
-    moved = (T != 0) @ (~held[..., np.newaxis]).astype(int)
-    follows = ((T != 0) @ held[..., np.newaxis].astype(int) > 0) & (moved == 0)
-    sides = np.sign(T @ on_bounds[..., np.newaxis])
-    sides = np.where(follows, np.where(sides == 0, 1, sides), 0)[..., 0].astype(int)
-    all_errors = np.where(sides != 0, np.nan, open_ends.errors(T, half))
+    sides = _sides(T, on_bounds)
     return Uncertainty(
         names=problem.parameter_names,
         values=_decimals(r.numpy()),
-        standard_errors=np.where(held, np.nan, errors),
-        covariance=C,
+        standard_errors=np.where(held, np.nan, open_ends.errors(identity, half)),
+        covariance=half @ np.swapaxes(half, -1, -2),
         correlation=unit @ np.swapaxes(unit, -1, -2),
         all_names=problem.all_names,
         all_values=_decimals(problem.expand(r).numpy()),
-        all_standard_errors=all_errors,
+        all_standard_errors=np.where(sides != 0, np.nan, open_ends.errors(T, half)),
         level_errors=open_ends.errors(found.levels, half),
         value_errors=open_ends.errors(own, half, direct),
         chi_square=chi_square,
@@ -239,6 +216,37 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _checked(scale: Scale | None, problem: Problem) -> Scale:
+    if scale is None:
+        return "sigma" if problem.has_sigma else "residual"
+    if scale not in ("sigma", "residual"):
+        raise ValueError(f'`scale` must be "sigma" or "residual", got {scale!r}.')
+    return scale
+
+
+def _together(
+    problem: Problem, solution: Any, targets: TensorLike
+) -> tuple[tf.Tensor, tf.Tensor]:
+    # Parameters [..., p] and targets [..., m] with the same batch dimensions.
+    if isinstance(solution, Solution):
+        solution = solution.parameters
+    r = parameters_of(problem, "solution", solution)
+    t = targets_of(problem, targets)
+    batch = tf.broadcast_dynamic_shape(tf.shape(r)[:-1], tf.shape(t)[:-1])
+    r = tf.broadcast_to(r, tf.concat([batch, tf.shape(r)[-1:]], 0))
+    return r, tf.broadcast_to(t, tf.concat([batch, tf.shape(t)[-1:]], 0))
+
+
+def _sides(T: np.ndarray, on_bounds: np.ndarray) -> np.ndarray:
+    # Which bound holds each parameter [..., P]: those that depend only on unknowns that
+    # are on theirs.
+    held = (on_bounds != 0)[..., np.newaxis]
+    moved = (T != 0) @ (~held).astype(int)
+    follows = ((T != 0) @ held.astype(int) > 0) & (moved == 0)
+    sides = np.sign(T @ on_bounds[..., np.newaxis])
+    return np.where(follows, np.where(sides == 0, 1, sides), 0)[..., 0].astype(int)
 
 
 def _decimals(x: np.ndarray) -> np.ndarray:

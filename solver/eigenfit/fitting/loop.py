@@ -12,17 +12,15 @@ import tensorflow as tf
 from eigenfit.fitting import recording
 from eigenfit.fitting.recording import Recorder
 from eigenfit.fitting.starting import start
+from eigenfit.fitting.tolerance import Scales, relative_tolerance, scales_of
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem, answer_at
-from eigenfit.problem.sizes import natural_size, rounding, sizes_of_parts
+from eigenfit.problem.sizes import rounding
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.xla import inside_xla
 
 T = TypeVar("T")
-
-_RTOL = {tf.float64: 1e-10, tf.float32: 1e-5}
-"""Residual, relative to its natural size, at which targets are met by default."""
 
 WORTH_COMPACTING = 32
 """Batch size from which members that have ended are taken out of the loop."""
@@ -33,13 +31,6 @@ class Limits(NamedTuple):
 
     tolerance: tf.Tensor  # [b] loss at which a member has converged; 0 for the default
     max_steps: tf.Tensor  # [b] int32
-
-
-class Scales(NamedTuple):
-    """Scales of each member; the loop measures residuals in its unit."""
-
-    unit: tf.Tensor  # [b] unit of residuals: their largest natural size
-    size: tf.Tensor  # [b] smallest natural size of an observation, in this unit
 
 
 class Members(NamedTuple):
@@ -298,17 +289,6 @@ def sanitise(
     return initial, targets
 
 
-def scales_of(problem: Problem, initial: tf.Tensor, targets: tf.Tensor) -> Scales:
-    """Measures members by their targets, and where these are 0 by their starts."""
-    unit, _ = natural_size(problem, initial, targets)
-    sizes = sizes_of_parts(problem.in_unit(unit), initial, targets)
-    if sizes.shape[-1] == 1:
-        return Scales(unit, sizes[..., 0])
-    # An observation without weight has no size.
-    size = tf.reduce_min(tf.where(sizes > 0, sizes, sizes.dtype.max), axis=-1)
-    return Scales(unit, tf.where(size < sizes.dtype.max, size, tf.zeros_like(size)))
-
-
 def data_of(
     problem: Problem, targets: tf.Tensor, limits: Limits, scales: Scales
 ) -> Data:
@@ -338,15 +318,3 @@ def classify(
     sure = (data.limits.tolerance == 0) | (hidden <= data.enough) | (norm == 0)
     met = (norm <= data.enough) & sure
     return tf.where(met, int(Result.converged), result)
-
-
-def relative_tolerance(problem: Problem, size: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
-    """Returns the default residual norm for convergence, given its natural size.
-
-    Both are in `unit`. With standard deviations or priors residuals are measured in
-    these, so that the norm is also limited to a small fraction of them.
-    """
-    rtol = _RTOL[size.dtype]
-    if problem.has_errors:
-        return tf.minimum(rtol * size, rtol**0.6 / unit)
-    return rtol * size

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.eigen.pseudo_inverse import factor
-from eigenfit.fitting.loop import gather, relative_tolerance
+from eigenfit.fitting.loop import gather
+from eigenfit.fitting.tolerance import relative_tolerance
 from eigenfit.methods.stepping import steps
 from eigenfit.problem import sizes
 from eigenfit.problem.differenced import differenced_hessian, hessian_at_solution

@@ -111,9 +111,9 @@ class Alternating(AbstractMethod):
         super().__init__(name=name)
         self.num_bursts = positive_int("num_bursts", num_bursts)
         self.descend_first = bool(descend_first)
-        self.agreement = (
-            None if agreement is None else positive_int("agreement", agreement)
-        )
+        if agreement is not None:
+            agreement = positive_int("agreement", agreement)
+        self.agreement = agreement
         self.bursts = Bursts(self.num_bursts, self.descend_first)
         self.default_max_steps = self.bursts.default_max_steps
         self._clusters = True
@@ -169,7 +169,7 @@ class Alternating(AbstractMethod):
         """Makes a step of the burst, or begins the next; see the base class."""
         current, begins = state.current, state.num_left <= 0
         newton = self.bursts.is_newton(state.burst)
-        move = self._move(problem, state, targets, begins, newton)
+        move = self._move(problem, state, targets, newton)
         trial = problem.evaluate(move.parameters, targets)
         fell = trial.loss < current.loss
         taken = tf.math.is_finite(trial.loss) & (begins | newton | fell)
@@ -188,6 +188,7 @@ class Alternating(AbstractMethod):
             flat | (~fell & short),
         )
         lost |= ~move.usable | (idle >= self.bursts.patience(state.burst))
+        rest = tf.where(lost, 0, state.num_left - 1)
 
         point, code, agreeing = self._account(
             problem, state, targets, trial, move, flat, short
@@ -197,7 +198,6 @@ class Alternating(AbstractMethod):
             state.damping, (current.loss - trial.loss) / move.predicted, fell
         )
         fresh = damping.start(tf.ones_like(state.reach) * INITIAL_DAMPING)
-        left = tf.where(lost, 0, state.num_left - 1)
         return AlternatingState(
             point=point,
             current=select(taken, trial, current),
@@ -207,7 +207,7 @@ class Alternating(AbstractMethod):
             scale=select(begins, state.unit, move.scale),
             damping=select(begins | newton, fresh, adapted),
             burst=burst,
-            num_left=tf.where(begins, self.bursts.most_steps(burst), left),
+            num_left=tf.where(begins, self.bursts.most_steps(burst), rest),
             mark=tf.where(taken & (falls | begins), trial.loss, state.mark),
             idle=idle,
             agreeing=agreeing,
@@ -219,11 +219,10 @@ class Alternating(AbstractMethod):
         problem: Problem,
         state: AlternatingState,
         targets: tf.Tensor,
-        begins: tf.Tensor,
         newton: tf.Tensor,
     ) -> _Move:
         """Proposes the next step of the burst, or the start of the next burst."""
-        current = state.current
+        current, begins = state.current, state.num_left <= 0
         scale, norms, J, half_gradient = steps.scaled_at(problem, current, state.scale)
         mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
         scaled = self.direction(problem, current, targets, J, norms, mu)

@@ -1,15 +1,13 @@
 """Observations: what is measured of a spectrum."""
 
-from eigenfit.observations.base import (
-    AbstractCombination,
-    AbstractObservation,
-    Spectrum,
-)
+from eigenfit.observations.base import AbstractCombination, AbstractObservation
 from eigenfit.observations.combinations import ClusterMeans, Differences, RelativeTo
 from eigenfit.observations.frequencies import Frequencies
 from eigenfit.observations.levels import Levels
-from eigenfit.observations.shapes import MAC, ModeShapes, mac
+from eigenfit.observations.mac import MAC, mac
+from eigenfit.observations.shapes import ModeShapes
 from eigenfit.observations.shift import FreeShift
+from eigenfit.observations.spectrum import Spectrum
 
 __all__ = [
     "MAC",

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.observations.base import AbstractObservation, Spectrum
+from eigenfit.observations.base import AbstractObservation
 from eigenfit.observations.levels import Levels
+from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
 

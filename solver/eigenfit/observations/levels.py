@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from eigenfit.observations.base import (
     AbstractObservation,
-    Spectrum,
     check_count,
     integers,
     position,
 )
+from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
-from eigenfit.observations.base import AbstractObservation, Spectrum, over
+from eigenfit.observations.base import AbstractObservation, over
+from eigenfit.observations.spectrum import Spectrum
 
 
 class FreeShift(AbstractObservation):

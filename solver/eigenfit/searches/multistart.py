@@ -161,21 +161,8 @@ def multistart(
             part, target, tolerance=tolerance, max_steps=max_steps, progress=progress
         )
 
-    if not first:
-        solution = fit(begin)
-    else:
-        parts: list[Solution] = []
-        used = 0
-        while used < len(begin):
-            # One more than all starts so far.
-            parts.append(fit(begin[used : 2 * used + 1]))
-            used = min(2 * used + 1, len(begin))
-            if (parts[-1].result.numpy() == Result.converged).any():
-                break
-        begin = begin[:used]
-        fields = zip(*(part[:6] for part in parts), strict=True)
-        solution = Solution(*(tf.concat(field, axis=0) for field in fields))
-
+    solution = _until_converged(fit, begin) if first else fit(begin)
+    begin = begin[: len(solution.loss)]
     found = distinct_solutions(
         solver,
         solution,
@@ -186,10 +173,7 @@ def multistart(
     )
     converged = solution.result.numpy() == Result.converged
     if first and converged.any():
-        row = found.labels[np.argmax(converged)]
-        labels = np.where(found.labels == row, 0, -1)
-        rows = {k: x[row : row + 1] for k, x in found._asdict().items()}
-        found = DistinctSolutions(**{**rows, "labels": labels})
+        found = _only(found, found.labels[np.argmax(converged)])
     return MultistartResult(
         parameters=found.parameters,
         eigenvalues=found.eigenvalues,
@@ -203,6 +187,27 @@ def multistart(
         copies=found.copies,
         labels=found.labels,
     )
+
+
+def _until_converged(
+    fit: Callable[[np.ndarray], Solution], starts: np.ndarray
+) -> Solution:
+    # Batches of 1, 2, 4, 8, ... starts, until a member has converged.
+    parts: list[Solution] = []
+    used = 0
+    while used < len(starts):
+        # One more than all starts so far.
+        parts.append(fit(starts[used : 2 * used + 1]))
+        used = min(2 * used + 1, len(starts))
+        if (parts[-1].result.numpy() == Result.converged).any():
+            break
+    fields = zip(*(part[:6] for part in parts), strict=True)
+    return Solution(*(tf.concat(field, axis=0) for field in fields))
+
+
+def _only(found: DistinctSolutions, row: int) -> DistinctSolutions:
+    rows = {k: x[row : row + 1] for k, x in found._asdict().items()}
+    return DistinctSolutions(**{**rows, "labels": np.where(found.labels == row, 0, -1)})
 
 
 _DESCENTS: weakref.WeakKeyDictionary[Solver, Solver] = weakref.WeakKeyDictionary()

@@ -81,12 +81,7 @@ def distinct_solutions(
         )
     loss = np.asarray(solution.loss)
     r = np.asarray(solution.parameters)
-    usable = np.isfinite(loss) & np.isfinite(r).all(axis=1)
-    proper = usable & np.isin(codes, SUCCESSES)
-    if not problem.is_least_squares:
-        # For least squares such a point is a saddle.
-        proper |= usable & (codes == Result.stationary)
-    member = np.flatnonzero(proper if proper.any() else usable)
+    member, proper = _counted(problem, solution)
     if not len(member):
         return _nothing(solution)
     codes = codes[member]
@@ -100,16 +95,11 @@ def distinct_solutions(
     freedom = freedom_of(problem, _scales(points.jacobian))
     if symmetries is False:
         freedom = freedom._replace(generators=freedom.generators[:0])
-    images = freedom.canonical(x)
-    if np.isfinite(freedom.periods).any():
-        _check_spectrum(solver, images, levels, "`period` must be that of all levels")
-    if callable(symmetries):
-        images = _given(problem, symmetries(images.copy()), images)
-        _check_spectrum(solver, images, levels, "`symmetries` must not change levels")
+    images = _canonical(solver, freedom, symmetries, x, levels)
     if (images != x).any():
         points = close.points(images, met)
     label, leaders = clusters(points, freedom, rtol)
-    if not proper.any():
+    if not proper:
         leaders = leaders[:1]
         label = np.where(label == 0, 0, -1)
     chosen = points._replace(
@@ -118,12 +108,10 @@ def distinct_solutions(
         residual=residual[leaders],
         met=met[leaders],
     )
-    dimension = close.family_dimensions(chosen)
-    begin = None if starts is None else np.asarray(starts, np.float64)[member]
-    scaled = column_norms(points.jacobian).max(axis=0)
-    away = (images if begin is None else x - begin) * scaled
+    away = images if starts is None else x - np.asarray(starts, np.float64)[member]
+    away = np.linalg.norm(away * column_norms(points.jacobian).max(axis=0), axis=1)
     label, leaders, dimension = _joined(
-        label, leaders, dimension, met, residual, np.linalg.norm(away, axis=1)
+        label, leaders, close.family_dimensions(chosen), met, residual, away
     )
     counts = np.bincount(label[label >= 0], minlength=len(leaders))
     rows = _ordered(images[leaders], residual[leaders], met[leaders], counts, freedom)
@@ -132,10 +120,7 @@ def distinct_solutions(
     labels = np.full(len(loss), -1)
     labels[member] = place[label]
     leaders = leaders[rows]
-    final = np.minimum(
-        np.asarray(solution.loss)[member[leaders]],
-        (residual[leaders] * close.unit * residual.dtype.type(1)) ** 2,
-    )
+    final = np.minimum(loss[member[leaders]], (residual[leaders] * close.unit) ** 2)
     return DistinctSolutions(
         parameters=images[leaders],
         eigenvalues=levels[leaders],
@@ -146,6 +131,19 @@ def distinct_solutions(
         copies=freedom.num_copies(images[leaders]),
         labels=labels,
     )
+
+
+def _counted(problem: Problem, solution: Solution) -> tuple[np.ndarray, bool]:
+    # Members whose end points are solutions, or if there is none all usable ones; and
+    # whether there is one.
+    codes = np.asarray(solution.result)
+    usable = np.isfinite(np.asarray(solution.loss))
+    usable &= np.isfinite(np.asarray(solution.parameters)).all(axis=1)
+    proper = usable & np.isin(codes, SUCCESSES)
+    if not problem.is_least_squares:
+        # For least squares such a point is a saddle.
+        proper |= usable & (codes == Result.stationary)
+    return np.flatnonzero(proper if proper.any() else usable), bool(proper.any())
 
 
 def describe(
@@ -248,6 +246,23 @@ def _ordered(
     size = 1e-4 * np.abs(scaled).max(initial=0)
     rounded = np.round(scaled / size) if size > 0 else scaled
     return np.lexsort([*rounded.T[::-1], -counts, rank])
+
+
+def _canonical(
+    solver: Solver,
+    freedom: Freedom,
+    symmetries: Symmetries,
+    x: np.ndarray,
+    levels: np.ndarray,
+) -> np.ndarray:
+    # One parameter vector for all copies of each solution, [k, p].
+    images = freedom.canonical(x)
+    if np.isfinite(freedom.periods).any():
+        _check_spectrum(solver, images, levels, "`period` must be that of all levels")
+    if callable(symmetries):
+        images = _given(solver.problem, symmetries(images.copy()), images)
+        _check_spectrum(solver, images, levels, "`symmetries` must not change levels")
+    return images
 
 
 def _check_spectrum(
