@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from eigenfit import gallery
 from eigenfit.gallery import classic
-from eigenfit_serving.cli import gallery_list
 from eigenfit_serving.cli.app import app
+from eigenfit_serving.cli.printing import gallery as gallery_list
 
 
 @pytest.fixture(autouse=True)

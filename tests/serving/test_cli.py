@@ -13,8 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import eigenfit as ef
-from eigenfit_serving.cli import report, terminal
 from eigenfit_serving.cli.app import app
+from eigenfit_serving.cli.printing import report, terminal
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
 
@@ -375,7 +375,7 @@ def test_a_reader_that_goes_away_costs_no_result(invoke, monkeypatch):
     def gone(*arguments):
         raise BrokenPipeError
 
-    monkeypatch.setattr("eigenfit_serving.cli.report.print_outcome", gone)
+    monkeypatch.setattr("eigenfit_serving.cli.printing.report.print_outcome", gone)
     example = str(EXAMPLES / "springs.toml")
     with pytest.raises(BrokenPipeError):
         invoke("fit", example, "--output", "answer.json", "--plot", "answer.png")

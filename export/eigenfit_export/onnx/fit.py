@@ -14,14 +14,7 @@ import tensorflow as tf
 
 from eigenfit import Result, Solution
 from eigenfit.eigen import epsilon
-from eigenfit.fitting.loop import (
-    Data,
-    Limits,
-    classify,
-    data_of,
-    is_finite,
-    is_valid,
-)
+from eigenfit.fitting.loop import Data, Limits, classify, data_of, is_finite, is_valid
 from eigenfit.fitting.tolerance import scales_of
 from eigenfit.fitting.verdicts import Ended, judge, needs_verdict
 from eigenfit.methods import AbstractMethod

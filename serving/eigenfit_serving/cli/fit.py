@@ -80,8 +80,8 @@ def fit(
     """
     from rich.console import Console
 
-    from eigenfit_serving.cli.report import print_outcome
-    from eigenfit_serving.cli.terminal import fit_progress
+    from eigenfit_serving.cli.printing.report import print_outcome
+    from eigenfit_serving.cli.printing.terminal import fit_progress
     from eigenfit_serving.files import check_writable, replacing
     from eigenfit_serving.fitting.outcome import draw, run_fit
     from eigenfit_serving.fitting.remote import RemoteFit, connect

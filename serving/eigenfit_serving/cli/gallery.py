@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eigenfit_serving.cli.gallery_list import canonical, describe, table
+from eigenfit_serving.cli.printing.gallery import canonical, describe, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ def gallery(
     Exit code with --run 0: every published number was reproduced; 3: not reproduced.
     2: bad input.
     """
-    from eigenfit_serving.cli.terminal import quiet_import
+    from eigenfit_serving.cli.printing.terminal import quiet_import
     from eigenfit_serving.errors import InputError
     from eigenfit_serving.files import check_writable
 
@@ -122,8 +122,8 @@ def _run(entry: GalleryProblem, plot: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     import eigenfit as ef
+    from eigenfit_serving.cli.printing.terminal import fit_progress
     from eigenfit_serving.cli.shared import NOT_CONVERGED
-    from eigenfit_serving.cli.terminal import fit_progress
     from eigenfit_serving.files import replacing
 
     solver = ef.Solver(entry.problem, entry.method)

@@ -75,7 +75,7 @@ def solver_of(content: ProblemContent) -> ef.Solver:
 
 def load_tensorflow() -> None:
     """Loads TensorFlow, suppressing what it logs meanwhile."""
-    from eigenfit_serving.cli.terminal import quiet_import
+    from eigenfit_serving.cli.printing.terminal import quiet_import
 
     with quiet_import():
         import tensorflow as tf

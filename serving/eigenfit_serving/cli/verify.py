@@ -35,8 +35,8 @@ def verify(
     """
     from rich.console import Console
 
+    from eigenfit_serving.cli.printing.terminal import quiet_import
     from eigenfit_serving.cli.shared import NOT_CONVERGED
-    from eigenfit_serving.cli.terminal import quiet_import
     from eigenfit_serving.errors import InputError
 
     with quiet_import():

@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from eigenfit_serving.errors import BadValue, InputError, check_all
-from eigenfit_serving.problem_file.array_checks import check_fits
-from eigenfit_serving.problem_file.checks import (
+from eigenfit_serving.problem_file.checks.arrays import check_fits
+from eigenfit_serving.problem_file.checks.methods import check_method
+from eigenfit_serving.problem_file.checks.whole_file import (
     check_blocks,
     check_form,
     check_start,
@@ -27,7 +28,6 @@ from eigenfit_serving.problem_file.checks import (
 )
 from eigenfit_serving.problem_file.content import ProblemContent
 from eigenfit_serving.problem_file.explain import explain
-from eigenfit_serving.problem_file.method_checks import check_method
 
 if sys.version_info >= (3, 11):
     import tomllib

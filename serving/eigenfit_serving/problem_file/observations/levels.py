@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from eigenfit_serving.errors import BadValue
-from eigenfit_serving.problem_file.array_checks import from_one_hint
 from eigenfit_serving.problem_file.arrays import array_of, list_of_integers
+from eigenfit_serving.problem_file.checks.arrays import from_one_hint
 from eigenfit_serving.problem_file.section import Section
 from eigenfit_serving.problem_file.structures.simple import Sized
 

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from eigenfit_serving.errors import BadValue
-from eigenfit_serving.problem_file.array_checks import check_hermitian, transposed_hint
 from eigenfit_serving.problem_file.arrays import array_of, complex_array_of
+from eigenfit_serving.problem_file.checks.arrays import check_hermitian, transposed_hint
 from eigenfit_serving.problem_file.structures.graphs import (
     AssemblySection,
     LaplacianSection,

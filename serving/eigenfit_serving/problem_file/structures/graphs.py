@@ -8,12 +8,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from eigenfit_serving.errors import BadValue
-from eigenfit_serving.problem_file.array_checks import (
+from eigenfit_serving.problem_file.arrays import array_of, integers_of
+from eigenfit_serving.problem_file.checks.arrays import (
     check_hermitian,
     from_one_hint,
     transposed_hint,
 )
-from eigenfit_serving.problem_file.arrays import array_of, integers_of
 from eigenfit_serving.problem_file.section import MAX_ORDER, MAX_PARAMETERS, Order
 from eigenfit_serving.problem_file.structures.simple import AbstractStructureSection
 

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from eigenfit_serving.errors import BadValue, check_all
-from eigenfit_serving.problem_file.array_checks import check_hermitian, check_square
 from eigenfit_serving.problem_file.arrays import complex_array_of
+from eigenfit_serving.problem_file.checks.arrays import check_hermitian, check_square
 from eigenfit_serving.problem_file.section import Order, Section
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from eigenfit_serving.cli.report_tables import (
+from eigenfit_serving.cli.printing.tables import (
     MAX_STARTS,
     colour_of,
     count,

@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from eigenfit.analysis.feasibility import Finding, find
-from eigenfit_serving.cli.report import print_heading, print_table
-from eigenfit_serving.cli.report_tables import (
+from eigenfit_serving.cli.printing.report import print_heading, print_table
+from eigenfit_serving.cli.printing.tables import (
     MAX_ROWS,
     count,
     describe_parameter,
     noted_table,
     plain_table,
 )
-from eigenfit_serving.problem_file.index_hints import index_findings
+from eigenfit_serving.problem_file.checks.indices import index_findings
 from eigenfit_serving.problem_file.reading import ProblemFile
 
 _COLOURS = {"impossible": "bold red", "warning": "yellow", "note": "dim"}

@@ -1,0 +1,1 @@
+"""Checks of problem files beyond the types of their entries."""
