@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +15,23 @@ PACKAGES = ["eigenfit", "eigenfit_export", "eigenfit_serving"]
 @pytest.mark.parametrize("package", PACKAGES)
 def test_all_lists_what_is_public(package):
     module = importlib.import_module(package)
-    # Some names are imported when they are first used; these two are for types.
+    # Some names are imported when they are first used; these three are for this file.
+    names = {*vars(module), *module.__all__} - {"Any", "TYPE_CHECKING", "importlib"}
     public = {
         name
-        for name in set(dir(module)) - {"Any", "TYPE_CHECKING"}
+        for name in names
         if not name.startswith("_") and not inspect.ismodule(getattr(module, name))
     }
     assert set(module.__all__) == public
     assert list(module.__all__) == sorted(module.__all__)
+    assert dir(module) == module.__all__
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_name_is_that_of_a_module(package):
+    folder = Path(importlib.import_module(package).__path__[0])
+    modules = {path.stem for path in folder.iterdir()}
+    assert not modules & set(importlib.import_module(package).__all__)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from eigenfit_export.probes.stored import Probe
 from eigenfit_export.signatures import Signature
@@ -19,6 +18,8 @@ WARMUP = PurePath("assets.extra", "tf_serving_warmup_requests")
 
 BATCHES = (1, 8, 64)
 """Default batch sizes of the warm-up requests."""
+
+_TENSOR = type(tf.make_tensor_proto(0.0))
 
 MAX_RECORDS = 1000
 """Most warm-up requests with which TensorFlow Serving loads a model."""
@@ -72,7 +73,7 @@ def read_warmup(path: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
     for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         request = _message("PredictionLog").FromString(raw).predict_log.request
         inputs = {
-            name: tf.make_ndarray(TensorProto.FromString(tensor))
+            name: tf.make_ndarray(_TENSOR.FromString(tensor))
             for name, tensor in request.inputs.items()
         }
         requests.append((request.model_spec.signature_name, inputs))

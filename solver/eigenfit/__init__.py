@@ -149,3 +149,8 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "spectral_loss",
     "uncertainty",
 ]
+
+
+def __dir__() -> list[str]:
+    # Without the modules that importing leaves here.
+    return list(__all__)

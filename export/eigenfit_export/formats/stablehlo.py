@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.compiler.mlir.stablehlo import stablehlo as portable
 
 import eigenfit
 from eigenfit import Solver
+from eigenfit.tensors.private_tf import portable_stablehlo
 from eigenfit.tensors.types import TensorLike
 from eigenfit_export.formats.job import Job
 from eigenfit_export.loading.stablehlo_loader import CONSTANT, PROGRAM, SIGNATURE
@@ -166,10 +166,7 @@ def _archive(signature: Signature, batch: int, defaults: dict[str, Any]) -> byte
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(SIGNATURE, json.dumps(content, indent=1))
-        program = portable.serialize_portable_artifact_str(  # type: ignore[attr-defined]
-            text, TARGET_VERSION
-        )
-        archive.writestr(PROGRAM, program)
+        archive.writestr(PROGRAM, portable_stablehlo(text, TARGET_VERSION))
         for k, tensor in enumerate(concrete.captured_inputs):
             array = io.BytesIO()
             np.save(array, tensor.numpy())

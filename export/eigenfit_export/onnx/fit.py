@@ -21,7 +21,7 @@ from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem, answer_at
 from eigenfit.results import RUNNING
 from eigenfit.tensors.batching import select
-from eigenfit.tensors.xla import unbranched
+from eigenfit.tensors.branches import unbranched
 
 
 class _Members(NamedTuple):

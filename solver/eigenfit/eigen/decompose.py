@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import tensorflow as tf
 
 from eigenfit.eigen.jacobi import jacobi_eigh
-from eigenfit.tensors.xla import inside_xla
+from eigenfit.tensors.private_tf import inside_xla
 
 _change: ContextVar[Callable[[tf.Tensor], tf.Tensor] | None] = ContextVar(
     "change", default=None

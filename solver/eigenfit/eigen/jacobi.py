@@ -33,7 +33,7 @@ from eigenfit.eigen.jacobi_small import (
     scale,
     tolerance2,
 )
-from eigenfit.tensors.xla import inside_xla
+from eigenfit.tensors.private_tf import inside_xla
 
 # From this order on `jacobi_half` is faster under XLA, for a batch or a single matrix.
 _HALVES = 9

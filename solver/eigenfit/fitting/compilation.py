@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from eigenfit.tensors.xla import inside_xla
+from eigenfit.tensors.private_tf import inside_xla
 
 # Runs a program's operations one after the other on the calling thread. Handing the
 # small ones to other threads takes longer than they do.

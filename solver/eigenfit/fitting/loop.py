@@ -18,7 +18,7 @@ from eigenfit.problem.problem import Point, Problem, answer_at
 from eigenfit.problem.sizes import rounding
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
-from eigenfit.tensors.xla import inside_xla
+from eigenfit.tensors.private_tf import inside_xla
 
 T = TypeVar("T")
 

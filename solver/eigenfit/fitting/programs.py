@@ -21,7 +21,7 @@ from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Point, Problem
 from eigenfit.results import Result
 from eigenfit.tensors.batching import select
-from eigenfit.tensors.xla import inside_xla
+from eigenfit.tensors.private_tf import inside_xla
 
 _TRACED = 64
 """Most snapshots of a traced fit, besides its end; even."""

@@ -16,7 +16,8 @@ from eigenfit.problem.differenced import differenced_hessian, hessian_at_solutio
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Result
 from eigenfit.tensors.batching import select
-from eigenfit.tensors.xla import inside_xla, where_any
+from eigenfit.tensors.branches import where_any
+from eigenfit.tensors.private_tf import inside_xla
 
 _NUMBERS = 2**23
 """Most numbers in the second derivatives of members that are judged together."""

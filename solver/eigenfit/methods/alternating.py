@@ -17,8 +17,8 @@ from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.problem.sizes import natural_size
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
+from eigenfit.tensors.branches import where_any
 from eigenfit.tensors.checks import positive_int
-from eigenfit.tensors.xla import where_any
 
 INITIAL_DAMPING = 1e-2
 _FIRST_DAMPING = 1e-5  # if the first burst is damped

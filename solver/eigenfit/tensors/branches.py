@@ -1,4 +1,4 @@
-"""What a program is being traced for: XLA, or a format without branches."""
+"""Branches of a program, and formats that have none."""
 
 from __future__ import annotations
 
@@ -33,8 +33,3 @@ def where_any(mask: tf.Tensor, some: Callable[[], Any], none: Any) -> Any:
     if _UNBRANCHED.get():
         return some()
     return tf.cond(tf.reduce_any(mask), some, lambda: none)
-
-
-def inside_xla() -> bool:
-    """Returns whether the code being traced will be compiled by XLA."""
-    return tf.__internal__.get_enclosing_xla_context() is not None
