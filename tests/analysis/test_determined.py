@@ -389,3 +389,34 @@ def test_combinations_are_reduced_ordered_and_written():
     assert shown == "A; B; C; D; and 2 more"
     long = written(np.ones([1, 8]), np.ones(8), "ABCDEFGH")
     assert long == ["A + B + C + D + E + F + ..."]
+
+
+@pytest.mark.parametrize("unit", [[1.0, 1.0, 1.0], [1.0, 1e-8, 1e8], [1e8, 1e-8, 1.0]])
+@pytest.mark.parametrize("known", [1e-7, 1e-3, 1e3])
+def test_a_strong_datum_hides_no_weak_ones(unit, known):
+    """One line known far better than two others, and all three independent.
+
+    The strong line holds x1 + x2, the weak ones x0 - x1 and x0 + x1: the columns of x1
+    and x2 differ in the weak lines only.
+    """
+    rows = np.array([[0.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]) * unit
+    sigma = np.array([known, 3e4, 3e4])
+    problem = diagonal(rows, sigma, spacing=1e12)
+    result = errors_of(problem, [1e6 / unit[0], 1e5 / unit[1], 2e5 / unit[2]])
+    expected = exact_errors(rows / sigma[:, np.newaxis])
+    np.testing.assert_allclose(result.standard_errors, expected, rtol=1e-6)
+    assert (int(result.rank), result.undetermined()) == (3, [])
+    assert result.degrees_of_freedom == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_rank_is_that_of_the_matrix_without_units(seed):
+    """Rows and columns in any units, between 1e-8 and 1e8, of integers of a rank."""
+    rng = np.random.default_rng(seed)
+    p, rank = 6, int(rng.integers(2, 7))
+    A = np.zeros([8, p])
+    while np.linalg.matrix_rank(A) != rank:
+        A = rng.integers(-2, 3, [8, rank]) @ rng.integers(-2, 3, [rank, p])
+    units = [2.0 ** rng.integers(-26, 27, n) for n in A.shape]
+    J = units[0][:, np.newaxis] * A * units[1]
+    assert int(decomposed(J, np.zeros(p, bool), 1e-10).seen.sum()) == rank

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,9 +78,11 @@ class Outcome:
     @property
     def agreement(self) -> Agreement | None:
         """Chi-square at the best start; None without `sigma` or without success."""
-        found = self.uncertainty
-        if found is None or not self.content.has_sigma or not self.success:
+        found, content = self.uncertainty, self.content
+        if found is None or not content.has_sigma or not self.success:
             return None
+        if self.converged and content.fit.tolerance is not None:
+            return None  # The fit ended where the loss was small enough, not smallest.
         return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
 
     @property
@@ -89,12 +91,16 @@ class Outcome:
         found, content = self.uncertainty, self.content
         if found is None or content.has_sigma or content.priors:
             return ""
-        if self.result_names[self.best] != "minimum":
+        size = float(found.scatter)
+        if self.result_names[self.best] != "minimum" or not np.isfinite(size):
             return ""
-        if int(found.degrees_of_freedom) <= 0:
-            return ""
-        size = float(np.sqrt(found.reduced_chi_square))
-        unit = "" if (content.weights == 1).all() else " of weight 1"
+        own = [term for term in content.terms if term.section.sigma is None]
+        if len({_quantity(term.section) for term in own}) > 1:
+            return ""  # Numbers of different quantities have no scatter in common.
+        weights = np.concatenate([content.weights[term.part] for term in own])
+        unit = "" if (weights == 1).all() else " of weight 1"
+        if len(own) < len(content.terms):
+            return f"scatter of data without sigma{unit} {size:.3g}"
         freedom = degrees_of_freedom(int(found.degrees_of_freedom))
         return f"scatter of data{unit} {size:.3g}, from {freedom}"
 
@@ -108,6 +114,13 @@ class Outcome:
         if "start" not in content.model_fields_set:
             text += " (there is no [start] in the file)"
         return text
+
+
+def _quantity(section: Any) -> str:
+    # What an observation is a number of: the same for all in the unit of levels.
+    section = getattr(section, "observation", section)  # of a free shift
+    own = section.kind in ("frequencies", "mode-shapes", "mac")
+    return section.kind if own else "levels"
 
 
 def best_of(loss: np.ndarray, result: np.ndarray) -> int:

@@ -37,7 +37,7 @@ def rank_findings(
     m, p = len(targets), problem.num_parameters
     if m * p > _MAX_NUMBERS:
         return [], {}
-    start = _point(problem, targets, x)
+    start, *points = _points(problem, targets, x)
     if not np.isfinite(start.J).all():
         text = (
             "The targets have no derivatives at the start: a level with a mode shape "
@@ -45,8 +45,7 @@ def rank_findings(
             "(start.parameters), or leave that target out."
         )
         return [("derivative", "warning", text)], {}
-    beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
-    points = [start, *(point for point in beside if np.isfinite(point.J).all())]
+    points = [start, *points]
     fixed = _fixed(problem, targets, points)
     seen = [point.J for point in points]
     ranks = [_rank(J) for J in seen]
@@ -82,6 +81,36 @@ def rank_findings(
         )
         found.append(("start", "warning", text))
     return found, _everywhere(problem, targets, start, fixed)
+
+
+def generic_rank(problem: Problem, targets: np.ndarray, x: np.ndarray) -> int:
+    """Counts the independent data and priors near a point.
+
+    It is at most the number of data that can disagree, and that number or the number of
+    unknowns if there are too many to tell, or equal targets, where it depends on the
+    answer.
+
+    Args:
+        problem: The problem to examine.
+        targets: `[m]`.
+        x: `[p]`, the point.
+    """
+    most = min(problem.num_parameters, problem.num_data)
+    size = len(targets) * problem.num_parameters
+    if size > _MAX_NUMBERS or _has_equal(problem, targets):
+        return most
+    points = _points(problem, targets, x)
+    ranks = [_rank(point.J) for point in points if np.isfinite(point.J).all()]
+    return min(most, max(ranks, default=most))
+
+
+def _points(problem: Problem, targets: np.ndarray, x: np.ndarray) -> list[_Point]:
+    # The start, and points beside it with finite derivatives.
+    start = _point(problem, targets, x)
+    if not np.isfinite(start.J).all():
+        return [start]
+    beside = [_point(problem, targets, y) for y in _beside(problem, start, targets)]
+    return [start, *(point for point in beside if np.isfinite(point.J).all())]
 
 
 def _undetermined(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -50,6 +50,7 @@ class Uncertainty:
     chi_square: np.ndarray  # [...] for the covariance of the residual
     degrees_of_freedom: np.ndarray  # [...] int
     reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
+    scatter: np.ndarray  # [...] estimated, of data of weight 1; NaN if none was
     rank: np.ndarray  # [...] int, of the Jacobian
     num_undetermined: np.ndarray  # [...] int, dimension of the family of solutions
     singular_values: np.ndarray  # [..., p] of the scaled Jacobian, descending
@@ -100,7 +101,7 @@ class Uncertainty:
 
 def uncertainty(
     problem: Problem,
-    solution: Solution,
+    solution: Solution | TensorLike,
     targets: TensorLike,
     *,
     scale: Scale | None = None,
@@ -160,7 +161,6 @@ def uncertainty(
     r, t = _together(problem, solution, targets)
     if rtol is None:
         rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
-
     found = sensitivity(problem, r, t)
     on_bounds = problem.on_bounds(r).numpy()
     held = on_bounds != 0
@@ -180,12 +180,12 @@ def uncertainty(
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
     direct = moved_directly(found, half.shape[-1])[..., data, :] / roots
+    scatter = np.full_like(chi_square, np.nan)
     if estimated is not None:
-        size = np.sqrt(reduced_chi_square)[..., np.newaxis]
+        scatter = np.sqrt(reduced_chi_square)
         if by_rows:
-            common = common_size(found, J, half, estimated)[..., np.newaxis]
-            size = np.where(estimated, common, 1.0)
-        half, direct = (x * size[..., np.newaxis, :] for x in (half, direct))
+            scatter = common_size(found, J, half, estimated)
+        half, direct = _scaled(scatter, estimated if by_rows else True, half, direct)
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = _Open(parts, finite)
@@ -206,6 +206,7 @@ def uncertainty(
         chi_square=chi_square,
         degrees_of_freedom=freedom,
         reduced_chi_square=reduced_chi_square,
+        scatter=scatter,
         rank=rank,
         num_undetermined=np.where(finite, (~parts.seen).sum(axis=-1), 0),
         singular_values=parts.singular_values,
@@ -218,6 +219,14 @@ def uncertainty(
     )
 
 
+def _scaled(
+    scatter: np.ndarray, estimated: np.ndarray | bool, *roots: np.ndarray
+) -> list[np.ndarray]:
+    # Columns of the data that have an estimated standard deviation, times it.
+    size = np.where(estimated, scatter[..., np.newaxis], 1.0)[..., np.newaxis, :]
+    return [root * size for root in roots]
+
+
 def _checked(scale: Scale | None, problem: Problem) -> Scale:
     if scale is None:
         return "sigma" if problem.has_sigma else "residual"
@@ -227,7 +236,7 @@ def _checked(scale: Scale | None, problem: Problem) -> Scale:
 
 
 def _together(
-    problem: Problem, solution: Any, targets: TensorLike
+    problem: Problem, solution: Solution | TensorLike, targets: TensorLike
 ) -> tuple[tf.Tensor, tf.Tensor]:
     # Parameters [..., p] and targets [..., m] with the same batch dimensions.
     if isinstance(solution, Solution):

@@ -12,6 +12,7 @@ _LEAST = 1e-12
 _MAX_SHOWN = 4
 _MAX_TERMS = 6
 _ROUNDS = 3
+_BALANCE_ROUNDS = 30
 _WEAK = 1e-6
 """Fraction of its largest size that J may keep along a direction in which it is 0."""
 
@@ -46,6 +47,10 @@ def decomposed(
 
     Rows and columns are scaled to one size in turn: no row is small because another
     belongs to a better known datum or a larger matrix, no column because of its unit.
+    If both differ greatly, that alone may lose what a weak row knows of a parameter
+    that a strong one knows too. Where it does, J is first divided by the geometric
+    means of rows and columns (A. R. Curtis & J. K. Reid, J. Inst. Maths Applics 10
+    (1972) 118-124), which are those of J whatever it was multiplied by.
 
     Args:
         J: `[..., m, p]`, finite, zero where an entry is rounding.
@@ -60,7 +65,48 @@ def decomposed(
             the data is not seen either.
     """
     J = np.where(held[..., np.newaxis, :], 0.0, J)
-    S, scales = J, np.ones([*J.shape[:-2], J.shape[-1]])
+    plain = _decomposed(J, J, np.ones_like(J[..., 0, :]), held, rtol, noise, fitted)
+    if plain.seen.all():
+        return plain
+    balanced = _decomposed(J, *_balanced(J), held, rtol, noise, fitted)
+    more = balanced.seen.sum(axis=-1) > plain.seen.sum(axis=-1)
+    pairs = zip(balanced, plain, strict=True)
+    return Decomposition(*(_chosen(more, one, other) for one, other in pairs))
+
+
+def _chosen(mask: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    shape = [*mask.shape, *[1] * (one.ndim - mask.ndim)]
+    return np.where(np.reshape(mask, shape), one, other)
+
+
+def _balanced(J: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # J divided by the geometric means of the entries that are not 0 in its rows and
+    # columns, and the divisors of the columns.
+    known = J != 0
+    with np.errstate(divide="ignore"):
+        rest = np.where(known, np.log(np.abs(J)), 0.0)
+    columns = np.zeros_like(J[..., :1, :])
+    for _ in range(_BALANCE_ROUNDS):
+        for axis in (-1, -2):
+            number = np.maximum(known.sum(axis=axis, keepdims=True), 1)
+            mean = np.where(known, rest, 0.0).sum(axis=axis, keepdims=True) / number
+            rest = np.where(known, rest - mean, 0.0)
+            columns += mean if axis == -2 else 0.0
+    balanced = np.where(known, np.copysign(np.exp(rest), J), 0.0)
+    return balanced, np.exp(columns[..., 0, :])
+
+
+def _decomposed(
+    J: np.ndarray,
+    S: np.ndarray,
+    scales: np.ndarray,
+    held: np.ndarray,
+    rtol: float,
+    noise: float,
+    fitted: Fitted | None,
+) -> Decomposition:
+    # Of J with rows and columns scaled to one size, starting from S, which is J with
+    # scaled rows and with columns divided by `scales`.
     for axis in [-2, *[-1, -2] * _ROUNDS]:
         size = np.abs(S).max(axis=axis, initial=0.0, keepdims=True)
         size = np.where(size > 0, size, 1.0)

@@ -99,8 +99,8 @@ def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str
         if name and ratio.number > 1 and problem.num_parameters > 1:
             found.append(
                 f"The targets of {ratio.name} are all about {ratio.centre:.4g} times "
-                f"what is calculated at the start, near the factor {name}. Give "
-                f"targets and matrices in the same units."
+                f"what is calculated at the start, near the factor {name}. If that is "
+                f"why, give targets and matrices in the same units."
             )
     if found:
         return found
@@ -110,7 +110,8 @@ def units(problem: Problem, targets: np.ndarray, values: np.ndarray) -> list[str
             found.append(
                 f"Compared with what is calculated at the start, the targets of "
                 f"{one.name} are {one.centre / other.centre:.4g} times those of "
-                f"{other.name}, near the factor {name}. Give all in the same units."
+                f"{other.name}, near the factor {name}. If that is why, give all in "
+                f"the same units."
             )
     return found[:3]
 

@@ -42,6 +42,9 @@ class AbstractObservation(tf.Module, abc.ABC):
     is_linear: bool = False
     """Whether its values are linear combinations of levels."""
 
+    follows_targets: bool = False
+    """Whether values depend on targets, as with a scale that is taken from one."""
+
     num_free: int = 0
     """Number of degrees of freedom of the targets that the observation uses up."""
 
@@ -56,7 +59,7 @@ class AbstractObservation(tf.Module, abc.ABC):
             raise ValueError("Give either `weights` or `sigma`, not both.")
         self.has_sigma = sigma is not None
         if sigma is not None:
-            weights = 1 / _positive("sigma", sigma) ** 2
+            weights = _weights_of(_positive("sigma", sigma))
         self.weights = None if weights is None else _positive("weights", weights)
 
     @abc.abstractmethod
@@ -258,6 +261,18 @@ def check_count(weights: np.ndarray, number: int) -> None:
             f"`weights` has {len(weights)} numbers for {number} observed levels. Give "
             f"one for each, or a single one for all."
         )
+
+
+def _weights_of(sigma: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        weights = 1 / sigma**2
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(
+            f"`sigma` must lie between 1e-154 and 1e154, since its square is needed; "
+            f"got {sigma.min():.3g} to {sigma.max():.3g}. Give matrices, targets and "
+            f"sigma in a larger or smaller unit."
+        )
+    return weights
 
 
 def _positive(name: str, values: Any) -> np.ndarray:

@@ -71,6 +71,11 @@ class MAC(AbstractShapes):
         components = None if self.components is None else list(self.components)
         return self._repr(list(self.levels), components)
 
+    def num_trivial(self, order: int) -> int:
+        """Number of targets that are always met: all if one component was measured."""
+        levels, rows = self.places(order)
+        return len(levels) if len(rows) == 1 else 0
+
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
         levels, rows = self.places(order)

@@ -47,6 +47,7 @@ class FreeShift(AbstractObservation):
         self.observation = observation
         self.uses_modes = observation.uses_modes
         self.is_linear = observation.is_linear
+        self.follows_targets = True
         self.num_free = max(observation.num_free, 1)
 
     def __repr__(self) -> str:
@@ -54,7 +55,7 @@ class FreeShift(AbstractObservation):
 
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
-        if self.observation.num_trivial(order):
+        if self.observation.follows_targets and self.observation.uses_modes:
             raise ValueError(
                 f"{self!r} has targets that set a scale, which the shift would change: "
                 f'give the shapes `normalisation="unit"` or "mass".'

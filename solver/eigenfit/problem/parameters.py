@@ -44,7 +44,8 @@ class Parameters:
             starts and for telling solutions apart. Steps do not need them.
         period: `{name: T}` for unknowns that leave every matrix's levels unchanged
             when T is added, such as angles: solutions that differ by periods are one,
-            given with -T/2 < x <= T/2, and random starts lie there.
+            given with -T/2 < x <= T/2, and random starts lie there. Where mode shapes
+            are observed and tell periods apart, only starts know of it.
         prior: `{name: (mean, sigma)}`: adds `((x - mean) / sigma)^2` to the loss. Or
             a list of `Prior`s of combinations, such as `smoothness(names, sigma)`.
 
@@ -78,12 +79,9 @@ class Parameters:
         self.prior = _priors(prior)
         self.scales = {k: _size("scales", k, v) for k, v in _map("scales", scales)}
         self.period = {k: _size("period", k, v) for k, v in _map("period", period)}
-        for name in self.period:
-            if any(name in prior.coefficients for prior in self.priors):
-                raise ValueError(
-                    f"{name!r} has both a `prior` and a `period`, but a prior tells "
-                    f"periods apart. Give one of them."
-                )
+        for name in {k for prior in self.priors for k in prior.coefficients}:
+            if name in self.period:
+                raise _told_apart(name)
         both = set(self.fixed) & set(self.ties)
         if both:
             raise ValueError(
@@ -134,22 +132,27 @@ class Parameters:
             for k, name in enumerate(everything):
                 self._fill(name, unknowns, matrix[k], offset[k : k + 1])
         bounds = self._limits(unknowns)
-        prior = None
-        if self.priors:
-            every = np.eye(number) if matrix is None else matrix
-            prior = self._combinations(everything, every, offset)
         scales = None
         if self.scales:
             scales = np.array([self.scales.get(k, 1.0) for k in unknowns])
-        periods = None
-        if self.period:
-            periods = np.array([self.period.get(k, np.inf) for k in unknowns])
+        periods = np.array([self.period.get(k, np.inf) for k in unknowns])
+        prior = None
+        if self.priors:
+            every = np.eye(number) if matrix is None else matrix
+            prior = self._combinations(everything, unknowns, every, offset, periods)
+        if not self.period:
+            periods = None
         return Resolved(
             everything, unknowns, matrix, offset, bounds, prior, scales, periods
         )
 
     def _combinations(
-        self, everything: tuple[str, ...], matrix: np.ndarray, offset: np.ndarray
+        self,
+        everything: tuple[str, ...],
+        unknowns: tuple[str, ...],
+        matrix: np.ndarray,
+        offset: np.ndarray,
+        periods: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # Rows over the unknowns, means less the constant part, and sigmas.
         C = np.zeros([len(self.priors), len(everything)])
@@ -159,10 +162,10 @@ class Parameters:
         rows = C @ matrix
         for row, prior in zip(rows, self.priors, strict=True):
             if not row.any():
-                raise ValueError(
-                    f"`prior` holds {prior!r}, in which nothing is unknown. Leave it "
-                    f"out."
-                )
+                text = f"`prior` holds {prior!r}, in which nothing is unknown."
+                raise ValueError(f"{text} Leave it out.")
+            for k in np.flatnonzero((row != 0) & np.isfinite(periods)):
+                raise _told_apart(unknowns[k])
         mean, sigma = np.array([(x.mean, x.sigma) for x in self.priors]).T
         return rows, mean - C @ offset, sigma
 
@@ -340,3 +343,10 @@ def _size(where: str, name: str, value: Any) -> float:
     if size <= 0:
         raise ValueError(f"`{where}[{name!r}]` must be positive, got {value!r}.")
     return size
+
+
+def _told_apart(name: str) -> ValueError:
+    return ValueError(
+        f"{name!r} has both a `prior` and a `period`, itself or by a tie, but a prior "
+        f"tells periods apart. Give one of them."
+    )

@@ -89,10 +89,7 @@ class Terms:
             item.num_trivial(order) + item.num_free for item, _, order in found
         )
         self.has_modes = any(item.uses_modes for item, *_ in found)
-        constant = AbstractObservation.differentiate_by_targets
-        self.depends_on_targets = any(
-            type(item).differentiate_by_targets is not constant for item, *_ in found
-        )
+        self.depends_on_targets = any(item.follows_targets for item, *_ in found)
         self.has_sigma = all(item.has_sigma for item, *_ in found)
         self.roots: Any = np.concatenate(
             [item.roots(order) for item, _, order in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from eigenfit.problem.problem import Problem
 from eigenfit.searches.mirrors import sign_symmetries, structure_symmetries
@@ -14,6 +15,12 @@ from eigenfit.structures import AbstractStructure
 _ZERO = 20.0
 """Fraction of the largest scaled parameter up to which one has no sign, in roots of the
 machine epsilon: a parameter whose sign has no effect is not known better near 0."""
+
+
+_PROBES = 4
+"""Random points where the mode shapes of one period are compared with the next."""
+_SAME_SHAPE = 1e-4
+"""One minus the cosine up to which two mode shapes are the same."""
 
 
 class Freedom(NamedTuple):
@@ -104,7 +111,7 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
         scale: `[p]`, weight of a unit of each; that of `scale_of` by default.
     """
     p = problem.num_parameters
-    periods = np.full(p, np.inf) if problem.periods is None else problem.periods
+    periods = _free_periods(problem)
     centre = np.zeros(p)
     if problem.bounds is not None:
         low, high = problem.bounds
@@ -120,6 +127,30 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
         centre,
         scale_of(problem) if scale is None else scale,
     )
+
+
+def _free_periods(problem: Problem) -> np.ndarray:
+    # Periods that observed mode shapes do not tell apart, [p]. Levels are the same by
+    # declaration.
+    if problem.periods is None:
+        return np.full(problem.num_parameters, np.inf)
+    periods = problem.periods.copy()
+    if not problem.has_modes:
+        return periods
+    rng = np.random.default_rng(0)
+    size = 1.0 if problem.scales is None else problem.scales
+    dtype = problem.parameter_dtype
+    x = size * rng.standard_normal([_PROBES, problem.num_parameters])
+    x = problem.limit(tf.constant(x, dtype)).numpy()
+    for k in np.flatnonzero(np.isfinite(periods)):
+        moved = x + periods[k] * (np.arange(len(periods)) == k)
+        pairs = zip(problem.modes(x), problem.modes(moved.astype(x.dtype)), strict=True)
+        for one, other in pairs:
+            one, other = (X / np.linalg.norm(X, axis=-2)[:, None] for X in (one, other))
+            cosine = np.abs(np.sum(one * other, axis=-2))
+            if not (cosine > 1 - _SAME_SHAPE).all():
+                periods[k] = np.inf
+    return periods
 
 
 def canonical(structure: AbstractStructure, parameters: np.ndarray) -> np.ndarray:

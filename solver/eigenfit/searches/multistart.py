@@ -113,8 +113,8 @@ def multistart(
         rtol: Relative distance of parameters up to which solutions are the same.
         symmetries: "auto" for sign changes only, False for none, or a function that
             maps canonical parameters `[k, p]` to representatives under a symmetry of
-            your own, which must not change the spectrum; these are compared and
-            returned.
+            your own, which must change neither the spectrum nor the loss, nor leave the
+            bounds; these are compared and returned.
         progress: Called as by `Solver.fit`; with `first` for each batch anew.
 
     Returns:
@@ -123,7 +123,7 @@ def multistart(
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If a shape does not fit, a number is out of range, targets do not
-            ascend, or `symmetries` changes the spectrum.
+            ascend, or `symmetries` changes the spectrum or the loss.
 
     Example:
         The two orders of the diagonal that give the levels 1 and 4:

@@ -95,7 +95,7 @@ def distinct_solutions(
     freedom = freedom_of(problem, _scales(points.jacobian))
     if symmetries is False:
         freedom = freedom._replace(generators=freedom.generators[:0])
-    images = _canonical(solver, freedom, symmetries, x, levels)
+    images = _canonical(solver, freedom, symmetries, close, (x, levels, residual))
     if (images != x).any():
         points = close.points(images, met)
     label, leaders = clusters(points, freedom, rtol)
@@ -252,17 +252,42 @@ def _canonical(
     solver: Solver,
     freedom: Freedom,
     symmetries: Symmetries,
-    x: np.ndarray,
-    levels: np.ndarray,
+    close: Refinement,
+    found: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    # One parameter vector for all copies of each solution, [k, p].
+    # One parameter vector for all copies of each solution, [k, p]; `found` are their
+    # parameters, levels and residual norms.
+    x, levels, residual = found
     images = freedom.canonical(x)
     if np.isfinite(freedom.periods).any():
         _check_spectrum(solver, images, levels, "`period` must be that of all levels")
     if callable(symmetries):
         images = _given(solver.problem, symmetries(images.copy()), images)
         _check_spectrum(solver, images, levels, "`symmetries` must not change levels")
+        _check_loss(solver.problem, images, residual, close)
     return images
+
+
+def _check_loss(
+    problem: Problem, images: np.ndarray, before: np.ndarray, close: Refinement
+) -> None:
+    # A prior, a bound or a mode shape may tell points apart that have the same levels.
+    found = np.linalg.norm(close.linearized(images)[0], axis=-1)
+    allowed = np.sqrt(np.finfo(images.dtype).eps) * close.size + 1e-4 * before
+    outside = ~problem.inside(images).numpy()
+    for k in np.flatnonzero(outside):
+        raise ValueError(
+            f"`symmetries` must not leave the bounds, but it gives "
+            f"{images[k].tolist()}. Return other points, or give no bounds."
+        )
+    for k in np.flatnonzero((np.abs(found - before) > allowed) & np.isfinite(before)):
+        losses = [float(x[k] * close.unit) ** 2 for x in (found, before)]
+        raise ValueError(
+            f"`symmetries` must not change the loss, but it gives "
+            f"{images[k].tolist()}, where it is {losses[0]:.4g} instead of "
+            f"{losses[1]:.4g}. Priors and mode shapes may tell points with the same "
+            f"levels apart."
+        )
 
 
 def _check_spectrum(

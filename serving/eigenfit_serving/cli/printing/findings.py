@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eigenfit.analysis.feasibility import Finding, find
+from eigenfit.analysis.ranks import generic_rank
 from eigenfit_serving.cli.printing.report import print_heading, print_table
 from eigenfit_serving.cli.printing.tables import (
     MAX_ROWS,
@@ -18,6 +19,7 @@ from eigenfit_serving.cli.printing.tables import (
     noted_table,
     plain_table,
 )
+from eigenfit_serving.fitting.verdicts import degrees_of_freedom
 from eigenfit_serving.problem_file.checks.indices import index_findings
 from eigenfit_serving.problem_file.reading import ProblemFile
 
@@ -30,6 +32,7 @@ class Checked(NamedTuple):
     values: np.ndarray  # [m], calculated at the start, to compare with the targets
     findings: list[Finding]
     num_data: int  # number of data that can disagree with a model
+    rank: int  # number of independent ones, near the start
 
 
 def check_problem(content: ProblemFile) -> Checked:
@@ -46,7 +49,8 @@ def check_problem(content: ProblemFile) -> Checked:
     findings = find(problem, targets, start, tolerance=content.fit.tolerance)
     levels = problem.split(np.asarray(problem.eigenvalues(start)))
     findings += index_findings(content, levels)
-    return Checked(values, findings, problem.num_data)
+    rank = generic_rank(problem, targets, start)
+    return Checked(values, findings, problem.num_data, rank)
 
 
 def print_check(content: ProblemFile, checked: Checked, console: Console) -> None:
@@ -59,7 +63,7 @@ def print_check(content: ProblemFile, checked: Checked, console: Console) -> Non
     """
     if content.title:
         console.print(Text(content.title, style="bold"))
-    _print_summary(content, checked.num_data, console)
+    _print_summary(content, checked, console)
     print_heading(console, "Matrices")
     print_table(console, _matrices(content))
     print_heading(console, "Parameters")
@@ -78,20 +82,19 @@ def print_check(content: ProblemFile, checked: Checked, console: Console) -> Non
     console.print(grid)
 
 
-def _print_summary(content: ProblemFile, num_data: int, console: Console) -> None:
+def _print_summary(content: ProblemFile, checked: Checked, console: Console) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
     unknowns, targets = len(content.unknowns.names), len(content.targets)
     priors = len(content.priors)
-    freedom = num_data - unknowns
+    freedom, open_ = checked.num_data - checked.rank, unknowns - checked.rank
     data = count(targets, "target") + (f", {count(priors, 'prior')}" if priors else "")
     text = f"{count(unknowns, 'unknown')}, {data}"
-    if freedom >= 0:
-        degrees = "degree" if freedom == 1 else "degrees"
-        text += f", {freedom} {degrees} of freedom"
-    else:
-        text += f", {count(-freedom, 'unknown')} more than independent data"
+    if freedom or not open_:
+        text += f", {degrees_of_freedom(freedom)}"
+    if open_:
+        text += f", {count(open_, 'unknown')} more than independent data"
     grid.add_row("Problem", text)
     grid.add_row("Start", _start(content))
     fit = content.fit

@@ -1,0 +1,74 @@
+"""Solutions are listed with the loss that they have, whatever stands for copies."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import eigenfit as ef
+
+CHAIN = ef.Affine([np.diag([1.0, 0]), np.eye(2)[::-1]], np.diag([0.0, 2.0]))
+LEVELS = np.linalg.eigvalsh([[0.5, -0.9], [-0.9, 2.0]])
+
+
+def turned(r):
+    """Levels a and a + 1, whose vectors stand at the angle theta."""
+    c, s = tf.cos(r[..., 0]), tf.sin(r[..., 0])
+    a, b = r[..., 1], r[..., 1] + 1
+    rows = [[a * c * c + b * s * s, (a - b) * c * s]]
+    rows.append([(a - b) * c * s, a * s * s + b * c * c])
+    return tf.stack([tf.stack(row, -1) for row in rows], -2)
+
+
+@pytest.mark.parametrize("period", [np.pi / 2, np.pi, 2 * np.pi])
+def test_shapes_may_tell_the_periods_of_levels_apart(period):
+    """Half a turn gives the same shape, a quarter that of the other level.
+
+    By a quarter the matrix changes, but not its levels, if these trade places.
+    """
+    structure = ef.Parametric(turned, 2, 2)
+    known = ef.Parameters(["theta", "a"], period={"theta": period})
+    observed = [ef.Levels(sigma=0.01), ef.ModeShapes([0], normalisation="unit")]
+    problem = ef.Problem(structure, observations=observed, parameters=known)
+    w, V = np.linalg.eigh(structure.assemble(tf.constant([2.0, 2.0], tf.float64)))
+    targets = np.concatenate([w + 0.003, V[:, 0]])
+    starts = np.array([[1.9, 2.0], [2.1, 2.1]])
+    found = ef.multistart(ef.Solver(problem), targets, starts)
+    losses = problem.loss(found.parameters, np.tile(targets, [len(found.loss), 1]))
+    np.testing.assert_allclose(found.loss, losses, atol=1e-12)
+    # An angle of 2 is -1.14 too, if half a turn is a period.
+    expected = 2.0 if period != np.pi else 2.0 - np.pi
+    np.testing.assert_allclose(found.parameters[0, 0], expected, atol=1e-6)
+
+
+def test_a_prior_reaches_a_periodic_unknown_by_a_tie():
+    known = ef.Parameters(
+        ["t", "phi", "psi"],
+        period={"phi": 2 * np.pi},
+        ties={"psi": ("phi", 1.0)},
+        prior=[ef.Prior({"psi": 1.0}, 6.0, 0.1)],
+    )
+    with pytest.raises(ValueError, match="'phi' has both a `prior` and a `period`"):
+        known.resolve(3)
+    free = ef.Parameters(["t", "phi", "psi"], period={"t": 1.0}, prior={"psi": (6, 1)})
+    assert free.resolve(3).prior is not None
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"prior": {"b": (-1.0, 0.3)}}, r"where it is 40\.61 instead of 0\.09821"),
+        ({"bounds": {"b": (-5.0, -0.1)}}, "`symmetries` must not leave the bounds"),
+    ],
+)
+def test_symmetries_keep_the_loss_and_the_bounds(known, message):
+    parameters = ef.Parameters(["a", "b"], **known)
+    solver = ef.Solver(ef.Problem(CHAIN, ef.Levels(sigma=0.1), parameters=parameters))
+    starts = np.array([[0.4, -0.8], [0.6, -1.0]])
+
+    def positive(x):
+        return np.stack([x[:, 0], np.abs(x[:, 1])], axis=1)
+
+    with pytest.raises(ValueError, match=message):
+        ef.multistart(solver, LEVELS, starts, symmetries=positive)
+    negative = ef.multistart(solver, LEVELS, starts, symmetries=lambda x: x.copy())
+    assert (negative.parameters[:, 1] < 0).all()
