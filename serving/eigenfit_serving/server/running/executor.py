@@ -20,10 +20,10 @@ import tensorflow as tf
 from tensorflow.python.eager import cancellation
 from tensorflow.python.eager import context as eager_context
 
+from eigenfit_serving.protocol.dtypes import name_of
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.running.dtypes import name_of
 from eigenfit_serving.server.running.saved_graph import read_signatures
 
 TIMED_OUT = "Timed out waiting for notification"

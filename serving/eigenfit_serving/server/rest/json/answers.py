@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from eigenfit_serving.protocol.dtypes import kind_of_dtype
+from eigenfit_serving.protocol.dtypes import kind_of_dtype, name_of
 from eigenfit_serving.protocol.status import invalid
-from eigenfit_serving.server.running.dtypes import WRITABLE, name_of
+from eigenfit_serving.server.rest.json.elements import WRITABLE
 
 Write = Callable[[Mapping[str, np.ndarray]], bytes]
 

@@ -15,13 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from eigenfit_serving.protocol.dtypes import kind_of_number, name_of
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
-from eigenfit_serving.server.running.dtypes import (
-    ELEMENTS,
-    STRING,
-    array_dtype,
-    name_of,
-)
+from eigenfit_serving.server.rest.json.elements import ELEMENTS, STRING
 
 MAX_RANK = 32
 """Most dimensions of a tensor; NumPy 1 allows no more."""
@@ -58,10 +54,13 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
         if set(map(type, leaves)) - {list} or set(map(len, leaves)) - {size}:
             return None
         leaves = leaves[0] if len(leaves) == 1 else list(chain.from_iterable(leaves))
+    if not leaves:
+        try:
+            return np.empty(shape, kind_of_number(dtype).dtype)
+        except ValueError:
+            return None
     if not _fit(leaves, dtype):
         return None
-    if not leaves:
-        return np.empty(shape, array_dtype(dtype))
     if dtype == STRING:
         array = np.empty(len(leaves), object)
         try:
@@ -141,8 +140,6 @@ def describe(value: Any) -> str:
 
 def _fit(leaves: list[Any], dtype: int) -> bool:
     """Tells whether a tensor of a dtype can have these elements."""
-    if not leaves:
-        return array_dtype(dtype) is not None
     elements = ELEMENTS.get(dtype)
     if elements is None or set(map(type, leaves)) - elements.types:
         return False
