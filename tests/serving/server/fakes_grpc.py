@@ -4,6 +4,7 @@ import contextlib
 import threading
 
 from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import ModelSpec, RequestContext, VersionStatus
 
 
@@ -71,6 +72,7 @@ class Gate:
         self.rejected = []
         self.noted = []
         self.draining = False
+        self.budget = Budget(0)
         self.admitted = threading.Event()
 
     @contextlib.contextmanager

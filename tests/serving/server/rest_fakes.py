@@ -3,11 +3,13 @@
 import contextlib
 import http.client
 import threading
+import unittest.mock
 from dataclasses import dataclass, field
 from typing import Any
 
 from eigenfit_serving.protocol.messages import DataType, SignatureDef
 from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import VersionStatus
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.server import RestServer
@@ -174,16 +176,22 @@ class Client:
             connection.close()
 
 
+def runs(runner):
+    """Has models run by a function in the place of `predict`."""
+    return unittest.mock.patch("eigenfit_serving.server.rest.handlers.predict", runner)
+
+
 @contextlib.contextmanager
 def running(models=MODELS, gate=None, runner=None, **options):
     """Runs a server; gives its client."""
-    options.setdefault("page", False)
+    settings = Options(**{"page": False, **options})
     source = models if isinstance(models, FakeModels) else FakeModels(list(models))
-    server = RestServer(
-        source, gate or FakeGate(), Options(**options), run=runner or FakeRunner()
-    )
+    gate = gate or FakeGate()
+    gate.budget = Budget(settings.max_pending_body_bytes)
+    server = RestServer(source, gate, settings)
     client = Client(server.start())
-    try:
-        yield client
-    finally:
-        server.stop(grace=1)
+    with runs(runner or FakeRunner()):
+        try:
+            yield client
+        finally:
+            server.stop(grace=1)

@@ -6,6 +6,7 @@ import pytest
 from tests.serving.server.fakes_life import context
 
 from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.watching.access_log import AccessLog
 from eigenfit_serving.server.watching.gate import RequestGate
 from eigenfit_serving.server.watching.metrics import Metrics
@@ -26,7 +27,7 @@ def log():
 
 @pytest.fixture
 def gate(log):
-    return RequestGate(Metrics(), log, max_in_flight=2)
+    return RequestGate(Metrics(), log, Options(max_in_flight=2))
 
 
 def test_requests_are_counted_while_they_are_worked_on(gate, log):

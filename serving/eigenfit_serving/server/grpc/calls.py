@@ -22,7 +22,7 @@ from eigenfit_serving.protocol.status import (
     invalid,
     not_served,
 )
-from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.interfaces import REQUEST_ID, RequestContext, request_id
 from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.watching.gate import RequestGate
@@ -42,9 +42,7 @@ _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 _NO_DEADLINE = 1e9
 
 
-def unary_handler(
-    method: Method, api: str, work: Work, gate: RequestGate, budget: Budget
-) -> Any:
+def unary_handler(method: Method, api: str, work: Work, gate: RequestGate) -> Any:
     """Makes the handler of a method.
 
     Args:
@@ -52,11 +50,10 @@ def unary_handler(
         api: Name of the method in metrics and logs.
         work: Answers a request.
         gate: Admits requests.
-        budget: Memory budget of requests.
     """
 
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
-        context, held = make_context(api, call), Held(budget)
+        context, held = make_context(api, call), Held(gate.budget)
         call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
         try:
             with gate.admit(context):

@@ -12,7 +12,6 @@ from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 from eigenfit_serving.protocol import grpc_api
 from eigenfit_serving.protocol.pool import POOL
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.grpc.calls import KeyInterceptor, refusals
 from eigenfit_serving.server.grpc.health import HealthService
 from eigenfit_serving.server.grpc.services import Services
@@ -37,7 +36,6 @@ class GrpcServer:
         gate: Admits requests.
         options: Ports, certificates, keys, limits.
         has_tcp: Whether there is a TCP port; 0 is any free one.
-        budget: Memory budget of requests; one of its own if not given.
 
     Raises:
         ValueError: If a file or an argument cannot be understood.
@@ -50,7 +48,6 @@ class GrpcServer:
         gate: RequestGate,
         options: Options,
         has_tcp: bool = True,
-        budget: Budget | None = None,
     ) -> None:
         self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
@@ -63,9 +60,7 @@ class GrpcServer:
             interceptors=[KeyInterceptor(keys, gate)] if options.api_key_file else [],
             options=_arguments(options),
         )
-        services = Services(models, options).handlers(
-            gate, budget or Budget(options.max_pending_body_bytes)
-        )
+        services = Services(models, options).handlers(gate)
         if options.enable_grpc_healthcheck_service:
             services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
         services |= _reflection(services)

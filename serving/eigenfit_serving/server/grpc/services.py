@@ -15,7 +15,6 @@ from eigenfit_serving.protocol.tensors import (
     to_array,
     write_array,
 )
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.grpc.calls import Work, refusals, unary_handler
 from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
 from eigenfit_serving.server.options import Options
@@ -36,12 +35,12 @@ class Services:
     def __init__(self, models: ModelSource, options: Options) -> None:
         self._models, self._options = models, options
 
-    def handlers(self, gate: RequestGate, budget: Budget) -> dict[str, Any]:
+    def handlers(self, gate: RequestGate) -> dict[str, Any]:
         """Lists the handlers, by names of service and method."""
         methods = {**grpc_api.PREDICTION, **grpc_api.MODEL}
 
         def handler(name: str, api: str, work: Work) -> dict[str, Any]:
-            return {name: unary_handler(methods[name], api, work, gate, budget)}
+            return {name: unary_handler(methods[name], api, work, gate)}
 
         return {
             grpc_api.PREDICTION_SERVICE: {

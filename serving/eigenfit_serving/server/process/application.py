@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, TextIO
 
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.config_files import ConfigPoller, model_config, read_kept
 from eigenfit_serving.server.grpc.server import GrpcServer
 from eigenfit_serving.server.models.loading import (
@@ -38,17 +37,16 @@ _STOP_SECONDS = 5.0
 def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
     """Makes the servers asked for, by kind: `grpc`, `rest`."""
     options = command.options
-    budget = Budget(options.max_pending_body_bytes)
     servers: dict[str, Any] = {}
     if command.has_tcp or options.grpc_socket_path:
-        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp, budget)
+        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp)
     if options.rest_api_port and options.rest_api_port == options.port:
         logger.error(
             "server_options.http_port cannot be same as grpc_port. Please use a "
             "different port for HTTP/REST API. Skipped exporting HTTP/REST API."
         )
     elif command.has_rest:
-        servers["rest"] = RestServer(models, gate, options, budget)
+        servers["rest"] = RestServer(models, gate, options)
     return servers
 
 
@@ -85,7 +83,7 @@ class Application:
         self._config = read_kept(options.model_config_state) or self._configured
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
-        self.gate = RequestGate(metrics, self._log, options.max_in_flight)
+        self.gate = RequestGate(metrics, self._log, options)
         load = partial(load_version, options, metrics, raw_load=raw_load)
         self.registry = Registry(options, Manager(options, load))
         metrics.watch(self.registry.states)

@@ -15,12 +15,12 @@ from dataclasses import replace
 
 from eigenfit_serving.protocol.messages import MonitoringConfig
 from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
-from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.keys import MISSING, Keys
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest.handlers import RestHandlers, Run
+from eigenfit_serving.server.rest.handlers import RestHandlers
 from eigenfit_serving.server.rest.messages import (
     Reply,
     Request,
@@ -57,8 +57,6 @@ class RestApp:
         models: Where requests find models.
         gate: Admits requests.
         options: Options of the server.
-        budget: Memory budget of requests.
-        run: Runs a signature.
         loop: Event loop whose thread calls this.
 
     Attributes:
@@ -74,17 +72,15 @@ class RestApp:
         models: ModelSource,
         gate: RequestGate,
         options: Options,
-        budget: Budget,
-        run: Run,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
-        self.budget = budget
+        self.budget = gate.budget
         workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
         self.threads = ThreadPoolExecutor(workers, "rest")
         self._gate, self._options, self._loop = gate, options, loop
-        self._handlers = RestHandlers(models, run, options)
+        self._handlers = RestHandlers(models, options)
         self._keys = Keys(options.api_key_file)
         self._page = load_page() if options.page else {}
         self._metrics_path = metrics_path(options)

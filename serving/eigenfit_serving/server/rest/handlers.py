@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from google.protobuf.json_format import MessageToDict
 
 from eigenfit_serving.protocol.status import ServingError, invalid
@@ -25,17 +23,14 @@ from eigenfit_serving.server.rest.json import answers as json_answers
 from eigenfit_serving.server.rest.json.tensors import predict_inputs, signature_name_of
 from eigenfit_serving.server.rest.json.text import parse_object
 from eigenfit_serving.server.rest.paths import Route
-from eigenfit_serving.server.running.predict import DEFAULT_SIGNATURE
-
-Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
-"""Runs a signature, as `predict.predict` does."""
+from eigenfit_serving.server.running.predict import DEFAULT_SIGNATURE, predict
 
 
 class RestHandlers:
     """Turns bodies into calls of models, and their outputs into bodies."""
 
-    def __init__(self, models: ModelSource, run: Run, options: Options) -> None:
-        self._models, self._run, self._options = models, run, options
+    def __init__(self, models: ModelSource, options: Options) -> None:
+        self._models, self._options = models, options
 
     def readiness(self, is_draining: bool, names_models: bool) -> tuple[bool, bytes]:
         """Tells whether every model has a version that is available.
@@ -107,7 +102,7 @@ class RestHandlers:
                 del document
             context.check()
             arrays, options = inputs.arrays, self._options
-            _, outputs = self._run(servable, name, arrays, (), context, options)
+            _, outputs = predict(servable, name, arrays, (), context, options)
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)

@@ -6,13 +6,10 @@ import asyncio
 import socket
 import threading
 
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.app import STOPPING, RestApp
 from eigenfit_serving.server.rest.connection import Connection
-from eigenfit_serving.server.rest.handlers import Run
-from eigenfit_serving.server.running.predict import predict
 from eigenfit_serving.server.tls import read_context
 from eigenfit_serving.server.watching.gate import RequestGate
 
@@ -29,8 +26,6 @@ class RestServer:
         models: Where requests find models.
         gate: Admits requests.
         options: Options of the server; `rest_api_port` 0 takes any free port.
-        budget: Memory budget of requests; one of its own if not given.
-        run: Runs a signature.
 
     Raises:
         ServingError: If a file that the options name cannot be read or parsed.
@@ -45,18 +40,12 @@ class RestServer:
     """
 
     def __init__(
-        self,
-        models: ModelSource,
-        gate: RequestGate,
-        options: Options,
-        budget: Budget | None = None,
-        run: Run = predict,
+        self, models: ModelSource, gate: RequestGate, options: Options
     ) -> None:
         file = options.rest_ssl_config_file
         self._tls = read_context(file) if file else None
         self._options, self._loop = options, _new_loop()
-        budget = budget or Budget(options.max_pending_body_bytes)
-        self._app = RestApp(models, gate, options, budget, run, self._loop)
+        self._app = RestApp(models, gate, options, self._loop)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.watching.access_log import AccessLog
 from eigenfit_serving.server.watching.metrics import Metrics
 
@@ -19,21 +21,24 @@ class RequestGate:
     Args:
         metrics: Where requests are counted.
         log: Where requests are logged; None for no log.
-        max_in_flight: Most requests in progress at a time; more are refused.
+        options: Options of the server: how many requests may be in progress at a time,
+            and how much memory they may take.
 
     Attributes:
+        budget: Memory budget of requests.
         draining: Whether the server is about to stop: it is no longer ready, but may
             still admit requests.
         in_flight: Number of requests in progress.
     """
 
     def __init__(
-        self, metrics: Metrics, log: AccessLog | None = None, max_in_flight: int = 256
+        self, metrics: Metrics, log: AccessLog | None, options: Options
     ) -> None:
         self.draining, self.in_flight = False, 0
         self.render = metrics.render
         self.reject = metrics.reject
-        self._metrics, self._log, self._limit = metrics, log, max_in_flight
+        self.budget = Budget(options.max_pending_body_bytes)
+        self._metrics, self._log, self._limit = metrics, log, options.max_in_flight
         self._is_closed = False
         self._changed = threading.Condition()
 
