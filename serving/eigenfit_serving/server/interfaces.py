@@ -151,23 +151,6 @@ class Servable(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class VersionStatus:
-    """State of one version.
-
-    Attributes:
-        version: Number of the version.
-        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        code: Code of the error that ended it; `OK` without one.
-        message: Text of that error.
-    """
-
-    version: int
-    state: str
-    code: Code = Code.OK
-    message: str = ""
-
-
 class ModelSource(Protocol):
     """Where requests find models."""
 
@@ -179,8 +162,8 @@ class ModelSource(Protocol):
         """
         ...
 
-    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """Lists states, highest version first.
+    def status(self, name: str, version: int | None = None) -> list[Any]:
+        """Lists states as `ModelVersionStatus` messages, highest version first.
 
         Raises:
             ServingError: NOT_FOUND.
@@ -222,11 +205,3 @@ def unknown_version(name: str, version: int | None) -> ServingError:
     """Makes the error of a model, or a version of it, that does not serve."""
     asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
     return not_found(f"Servable not found for request: {asked}")
-
-
-def is_ready(models: ModelSource, name: str) -> bool:
-    """Tells whether a model has a version that is available."""
-    try:
-        return any(x.state == "AVAILABLE" for x in models.status(name))
-    except ServingError:  # Configured, but no version has been seen.
-        return False

@@ -6,12 +6,9 @@ import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
-_BEARER = "bearer "
+from eigenfit_serving.protocol.status import Code, RefusedError
 
-MISSING = (
-    "The API key is missing or wrong: send it as `x-api-key`, or as `Authorization: "
-    "Bearer`."
-)
+_BEARER = "bearer "
 
 
 class Keys:
@@ -52,3 +49,12 @@ class Keys:
             if any([hmac.compare_digest(key, shown) for key in self._keys]):
                 return True
         return False
+
+
+def missing_key() -> RefusedError:
+    """Makes the error of a caller that shows none of the keys."""
+    text = (
+        "The API key is missing or wrong: send it as `x-api-key`, or as "
+        "`Authorization: Bearer`."
+    )
+    return RefusedError(Code.UNAUTHENTICATED, text, "api_key", 401)

@@ -7,10 +7,13 @@ import unittest.mock
 from dataclasses import dataclass, field
 from typing import Any
 
-from eigenfit_serving.protocol.messages import DataType, SignatureDef
-from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.protocol.messages import (
+    DataType,
+    ModelVersionStatus,
+    SignatureDef,
+)
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
 from eigenfit_serving.server.budget import Budget
-from eigenfit_serving.server.interfaces import VersionStatus
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.server import RestServer
 
@@ -82,7 +85,11 @@ class FakeModels:
 
     def status(self, name, version=None):
         found = [
-            VersionStatus(x.version, self.states.get((name, x.version), "AVAILABLE"))
+            ModelVersionStatus(
+                version=x.version,
+                state=self.states.get((name, x.version), "AVAILABLE"),
+                status={"error_code": Code.OK},
+            )
             for x in sorted(self.servables, key=lambda x: -x.version)
             if x.name == name and version in (None, x.version)
         ]
@@ -117,13 +124,17 @@ class FakeGate:
             yield
         except ServingError as error:
             code = error.code
+            if isinstance(error, RefusedError):
+                self.reasons.append(error.reason)
             raise
         finally:
             self.codes.append(code)
             self.ended.set()
 
-    def reject(self, reason):
-        self.reasons.append(reason)
+    def refuse(self, context, error):
+        if isinstance(error, RefusedError):
+            self.reasons.append(error.reason)
+        self.note(context, error.code)
 
     def note(self, context, code):
         self.noted.append((code, context))

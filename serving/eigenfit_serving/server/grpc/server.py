@@ -29,13 +29,7 @@ _MORE_THREADS = 40
 
 
 class GrpcServer:
-    """Serves models over TCP and a UNIX socket.
-
-    Args:
-        models: Where requests find models.
-        gate: Admits requests.
-        options: Ports, certificates, keys, limits.
-        has_tcp: Whether there is a TCP port; 0 is any free one.
+    """Serves models over TCP, unless told not to, and a UNIX socket, if it has a path.
 
     Raises:
         ValueError: If a file or an argument cannot be understood.
@@ -52,7 +46,7 @@ class GrpcServer:
         self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
-        self._health = HealthService(models, lambda: gate.draining)
+        self._health = HealthService(models, gate)
         keys, file = Keys(options.api_key_file), options.ssl_config_file
         self._credentials = read_credentials(file) if file else None
         self._server = grpc.server(
@@ -86,12 +80,8 @@ class GrpcServer:
         self._server.start()
         return port
 
-    def stop(self, grace: float | None = None) -> None:
-        """Refuses new calls and waits for those that run.
-
-        Args:
-            grace: Seconds after which they are cancelled; None for at once.
-        """
+    def stop(self, grace: float) -> None:
+        """Refuses new calls; cancels those that still run after `grace` seconds."""
         self._health.stop()
         self._server.stop(grace).wait()
         self._threads.shutdown(wait=False)
@@ -118,11 +108,7 @@ def _reflection(services: Iterable[str]) -> dict[str, Any]:
 
 
 def _arguments(options: Options) -> list[tuple[str, Any]]:
-    """Collects the arguments of the channel; those of the caller come last.
-
-    Raises:
-        ValueError: If one is not `key=value`.
-    """
+    """Collects the arguments of the channel; those of the caller come last."""
     largest = options.max_message_bytes or _LARGEST_MESSAGE
     arguments: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", largest),

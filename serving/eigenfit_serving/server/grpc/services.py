@@ -25,12 +25,7 @@ _METADATA_FIELD = "signature_def"
 
 
 class Services:
-    """Answers requests by the models of a source.
-
-    Args:
-        models: Where requests find models.
-        options: Limits, and how tensors are written.
-    """
+    """Answers requests by the models of a source."""
 
     def __init__(self, models: ModelSource, options: Options) -> None:
         self._models, self._options = models, options
@@ -102,14 +97,8 @@ class Services:
         spec = request.model_spec
         context.model = spec.name
         version = spec.version.value if spec.HasField("version") else None
-        response = messages.GetModelStatusResponse()
-        for found in self._models.status(spec.name, version):
-            response.model_version_status.add(
-                version=found.version,
-                state=found.state,
-                status={"error_code": found.code, "error_message": found.message},
-            )
-        return response
+        found = self._models.status(spec.name, version)
+        return messages.GetModelStatusResponse(model_version_status=found)
 
     def reload(self, request: Any, context: RequestContext) -> Any:
         """Answers a `ReloadConfigRequest`."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from eigenfit_serving.protocol.messages import ModelVersionStatus
 from eigenfit_serving.protocol.status import Code, ServingError
-from eigenfit_serving.server.interfaces import VersionStatus
+from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.models.polling import Version, Watcher
 from eigenfit_serving.server.versions import ModelSettings
 
@@ -63,11 +64,13 @@ class Record:
         if self.failures > max_retries or not self.is_wanted:
             self.state = "END"
 
-    def status(self) -> VersionStatus:
-        """Returns the state as callers see it."""
+    def status(self) -> Any:
+        """Returns the state as callers see it: a `ModelVersionStatus`."""
+        code, text = Code.OK, ""
         if self.has_failed and self.error is not None:
-            return VersionStatus(self.number, "END", self.error.code, str(self.error))
-        return VersionStatus(self.number, self.state)
+            code, text = self.error.code, self.error.message
+        status = {"error_code": code, "error_message": text}
+        return ModelVersionStatus(version=self.number, state=self.state, status=status)
 
 
 @dataclass
@@ -166,9 +169,14 @@ class Model:
         has_hope = not all(record.has_failed for record in wanted)
         return None if has_hope else max(wanted, key=lambda x: x.number, default=None)
 
-    def statuses(self) -> list[VersionStatus]:
-        """Lists all versions, highest first."""
-        return [self.records[n].status() for n in sorted(self.records, reverse=True)]
+
+def is_ready(models: ModelSource, name: str) -> bool:
+    """Tells whether a model has a version that is available."""
+    try:
+        states = [x.state for x in models.status(name)]
+    except ServingError:  # Configured, but no version has been seen.
+        return False
+    return ModelVersionStatus.AVAILABLE in states
 
 
 def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> ServingError:

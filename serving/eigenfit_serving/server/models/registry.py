@@ -12,7 +12,6 @@ from eigenfit_serving.server.config_files import write_kept
 from eigenfit_serving.server.interfaces import (
     ModelSpec,
     Servable,
-    VersionStatus,
     unknown_label,
     unknown_version,
 )
@@ -45,12 +44,12 @@ class Registry:
         finally:
             self.manager.release(record)
 
-    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
+    def status(self, name: str, version: int | None = None) -> list[Any]:
         """Lists states, highest version first; see `ModelSource`."""
         with self.manager.changed:
             model = self.manager.find(name)
-            found = model.statuses() if model is not None else []
-        found = [x for x in found if version in (None, x.version)]
+            records = sorted(model.records.items(), reverse=True) if model else []
+            found = [x.status() for number, x in records if version in (None, number)]
         if not found:
             which = "any versions" if version is None else f"version {version}"
             raise not_found(f"Could not find {which} of model {name}")
@@ -60,12 +59,14 @@ class Registry:
         """Lists the configured models."""
         return list(self.manager.models)
 
-    def states(self) -> Iterator[tuple[str, int, str]]:
+    def states(self) -> list[tuple[str, int, str]]:
         """Lists model, version and state of all versions, for the metrics."""
         with self.manager.changed:
-            models = self.manager.models.items()
-            found = [(name, x) for name, model in models for x in model.statuses()]
-        return ((name, x.version, x.state) for name, x in found)
+            return [
+                (name, number, record.state)
+                for name, model in self.manager.models.items()
+                for number, record in sorted(model.records.items(), reverse=True)
+            ]
 
     def start(self, config: Any, runs_thread: bool = True) -> None:
         """Applies the first configuration; loading goes on in the background.

@@ -18,7 +18,7 @@ from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
 from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext
-from eigenfit_serving.server.keys import MISSING, Keys
+from eigenfit_serving.server.keys import Keys, missing_key
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.handlers import RestHandlers
 from eigenfit_serving.server.rest.messages import (
@@ -157,9 +157,7 @@ class RestApp:
 
     def refuse(self, request: Request, error: ServingError) -> Reply:
         """Counts and logs a request that is refused; makes its reply."""
-        if isinstance(error, RefusedError):
-            self._gate.reject(error.reason)
-        self._gate.note(_context_of(request), error.code)
+        self._gate.refuse(_context_of(request), error)
         return failure(error)
 
     def head(self, request: Request | None, reply: Reply) -> list[tuple[str, str]]:
@@ -227,8 +225,6 @@ class RestApp:
         try:
             return Reply(200, answer())
         except ServingError as error:
-            if isinstance(error, RefusedError):
-                self._gate.reject(error.reason)
             return failure(error)
         except Exception as error:
             return self._fault(error, request.request_id)
@@ -249,7 +245,7 @@ class RestApp:
 
     def _check_key(self, request: Request) -> None:
         if not self._keys.accept(request.headers.items()):
-            raise RefusedError(Code.UNAUTHENTICATED, MISSING, "api_key", 401)
+            raise missing_key()
 
 
 STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from functools import partial
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from eigenfit_serving.protocol.messages import GetModelStatusResponse
 from eigenfit_serving.protocol.status import ServingError, invalid
 from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.interfaces import (
     ModelSource,
     RequestContext,
     Servable,
-    VersionStatus,
-    is_ready,
 )
+from eigenfit_serving.server.models.lifecycle import is_ready
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.json import answers as json_answers
 from eigenfit_serving.server.rest.json.tensors import predict_inputs, signature_name_of
@@ -114,31 +113,26 @@ class RestHandlers:
             return _states_of([])
 
 
-def _states_of(versions: list[VersionStatus]) -> dict[str, Any]:
-    states = [
-        {
-            "version": str(x.version),
-            "state": x.state,
-            "status": {"error_code": x.code.name, "error_message": x.message},
-        }
-        for x in versions
-    ]
-    return {"model_version_status": states}
+def _states_of(versions: list[Any]) -> dict[str, Any]:
+    return _plain(GetModelStatusResponse(model_version_status=versions))
 
 
 def _metadata(servable: Servable) -> dict[str, Any]:
-    write = partial(
-        MessageToDict,
-        preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=True,
-    )
-    signatures = {name: write(x) for name, x in sorted(servable.signatures.items())}
+    signatures = {name: _plain(x) for name, x in sorted(servable.signatures.items())}
     version = str(servable.version)
     spec = {"name": servable.name, "signature_name": "", "version": version}
     return {
         "model_spec": spec,
         "metadata": {"signature_def": {"signature_def": signatures}},
     }
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    return MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
 
 
 def _text(value: Any) -> bytes:

@@ -7,7 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.protocol.status import (
+    HTTP_STATUS,
+    Code,
+    RefusedError,
+    ServingError,
+)
 from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
@@ -36,7 +41,6 @@ class RequestGate:
     ) -> None:
         self.draining, self.in_flight = False, 0
         self.render = metrics.render
-        self.reject = metrics.reject
         self.budget = Budget(options.max_pending_body_bytes)
         self._metrics, self._log, self._limit = metrics, log, options.max_in_flight
         self._is_closed = False
@@ -50,12 +54,20 @@ class RequestGate:
             ServingError: UNAVAILABLE once it is closed, RESOURCE_EXHAUSTED if too many
                 are in flight.
         """
-        self._enter(context)
+        with self._changed:
+            refusal = self._refusal()
+            self.in_flight += refusal is None
+        if refusal is not None:
+            self.refuse(context, refusal)
+            raise refusal
+        self._metrics.begin()
         start, code = time.monotonic(), Code.OK
         try:
             yield
         except BaseException as error:
             code = error.code if isinstance(error, ServingError) else Code.INTERNAL
+            if isinstance(error, RefusedError):
+                self._metrics.reject(error.reason)
             raise
         finally:
             seconds = time.monotonic() - start
@@ -64,6 +76,12 @@ class RequestGate:
                 self._changed.notify_all()
             self._metrics.end(context, code, seconds)
             self.note(context, code, seconds)
+
+    def refuse(self, context: RequestContext, error: ServingError) -> None:
+        """Counts and logs a request that is not admitted."""
+        if isinstance(error, RefusedError):
+            self._metrics.reject(error.reason)
+        self.note(context, error.code)
 
     def note(self, context: RequestContext, code: Code, seconds: float = 0.0) -> None:
         """Writes a request's line to the access log."""
@@ -84,23 +102,17 @@ class RequestGate:
         with self._changed:
             return self._changed.wait_for(lambda: not self.in_flight, timeout)
 
-    def _enter(self, context: RequestContext) -> None:
-        refusal, reason = None, ""
-        with self._changed:
-            if self._is_closed:
-                reason, text = "draining", "The server is shutting down."
-                refusal = ServingError(Code.UNAVAILABLE, text)
-            elif self.in_flight >= self._limit:
-                reason = "in_flight"
-                refusal = ServingError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"{self.in_flight} requests are being worked on; at most "
-                    f"{self._limit} may (max_in_flight).",
-                )
-            else:
-                self.in_flight += 1
-        if refusal is not None:
-            self.reject(reason)
-            self.note(context, refusal.code)
-            raise refusal
-        self._metrics.begin()
+    def _refusal(self) -> RefusedError | None:
+        code = Code.RESOURCE_EXHAUSTED
+        if self._is_closed:
+            code, reason = Code.UNAVAILABLE, "draining"
+            text = "The server is shutting down."
+        elif self.in_flight >= self._limit:
+            reason = "in_flight"
+            text = (
+                f"{self.in_flight} requests are being worked on; at most "
+                f"{self._limit} may (max_in_flight)."
+            )
+        else:
+            return None
+        return RefusedError(code, text, reason, HTTP_STATUS[code])
