@@ -27,7 +27,6 @@ SERVICES = (
     grpc_api.PREDICTION_SERVICE,
 )
 
-_STATUS = HealthCheckResponse.ServingStatus
 _WATCH_SECONDS = 0.25
 # Each watcher occupies a thread.
 _MAX_WATCHERS = 32
@@ -43,10 +42,8 @@ class HealthService:
 
     def handlers(self) -> dict[str, Any]:
         """Lists the handlers by name of the method."""
-        read, write = (
-            HealthCheckRequest.FromString,
-            HealthCheckResponse.SerializeToString,
-        )
+        read = HealthCheckRequest.FromString
+        write = HealthCheckResponse.SerializeToString
         return {
             "Check": grpc.unary_unary_rpc_method_handler(self._check, read, write),
             "List": grpc.unary_unary_rpc_method_handler(self._list),
@@ -59,11 +56,11 @@ class HealthService:
 
     def _state(self, service: str) -> int:
         if service not in SERVICES:
-            return _STATUS.Value("SERVICE_UNKNOWN")
+            return HealthCheckResponse.SERVICE_UNKNOWN
         is_ending = self._gate.draining or self._stopped.is_set()
         models = self._models
         ready = not is_ending and all(is_ready(models, x) for x in models.names())
-        return _STATUS.Value("SERVING" if ready else "NOT_SERVING")
+        return HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
 
     def _check(self, request: Any, call: grpc.ServicerContext) -> Any:
         if request.service not in SERVICES:

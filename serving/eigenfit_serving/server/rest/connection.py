@@ -32,11 +32,8 @@ _CLOSE = ("connection", "close")
 class Connection(asyncio.Protocol):
     """Reads requests, sends the replies, and gives up on clients that are too slow.
 
-    A coroutine does this, one request after the other; the transport wakes it.
-
-    Args:
-        app: Answers the requests.
-        others: All connections that are open; this one adds and removes itself.
+    A coroutine does this, one request after the other; the transport wakes it. `others`
+    are all connections that are open; this one adds and removes itself.
     """
 
     def __init__(self, app: RestApp, others: set[Connection]) -> None:
@@ -142,24 +139,26 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request, held: Held) -> bool:
         """Answers a request; tells whether another one may follow."""
-        reply, has_time = self._app.open(request), True
-        if reply is None:
+        found, has_time = self._app.open(request), True
+        if isinstance(found, Reply):
+            reply = found
+        else:
             try:
                 body = await self._body(request, held)
                 self._is_running = True
-                reply = await self._app.run(request, body, held)
+                reply = await self._app.run(request, found, body, held)
                 self._is_running = False
             except RefusedError as error:
                 reply = self._app.refuse(request, error)
                 has_time = error.http_status != _TOO_LATE
                 held.release()
             except (EOFError, MalformedError, asyncio.CancelledError):
-                reply = self._given_up
-                if reply is None and not self._is_running:
-                    gone = ServingError(Code.CANCELLED, "The client has gone.")
-                    self._app.refuse(request, gone)
-                if reply is None:
+                if self._given_up is None:
+                    if not self._is_running:
+                        gone = ServingError(Code.CANCELLED, "The client has gone.")
+                        self._app.refuse(request, gone)
                     raise
+                reply = self._given_up
         length = request.declared_length
         is_small = length is not None and length <= _SMALL_BODY
         with contextlib.suppress(EOFError, MalformedError, TimeoutError):

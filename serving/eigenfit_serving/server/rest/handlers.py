@@ -32,14 +32,9 @@ class RestHandlers:
         self._models, self._options = models, options
 
     def readiness(self, is_draining: bool, names_models: bool) -> tuple[bool, bytes]:
-        """Tells whether every model has a version that is available.
+        """Tells whether every model has a version that is available, and writes it.
 
-        Args:
-            is_draining: Whether the server is about to stop.
-            names_models: Whether the caller may know which models there are.
-
-        Returns:
-            Whether all are ready, and the body that says so.
+        `names_models` is whether the caller may know which models there are.
         """
         names = sorted(self._models.names())
         available = {name: is_ready(self._models, name) for name in names}
@@ -50,11 +45,7 @@ class RestHandlers:
         return ready, _text(found)
 
     def look(self, route: Route, context: RequestContext) -> bytes:
-        """Answers requests that run no model, laid out as protobuf writes JSON.
-
-        Raises:
-            ServingError: With the texts of the protocol.
-        """
+        """Answers requests that run no model, laid out as protobuf writes JSON."""
         spec = route.spec
         if route.action == "list":
             names = sorted(self._models.names())
@@ -76,10 +67,6 @@ class RestHandlers:
             data: Body of the request, inflated.
             context: Context of the request; version and signature are filled in.
             held: Memory of the request; parsing reserves more in it.
-
-        Raises:
-            ServingError: With the texts of the protocol.
-            RefusedError: If there is no room for what is parsed.
         """
         context.check()
         with contextlib.ExitStack() as stack:

@@ -39,10 +39,8 @@ class Request:
         cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> Request:
         """Makes a request of what the parser found."""
-        found = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in headers
-        }
+        texts = [(x.decode("latin-1"), y.decode("latin-1")) for x, y in headers]
+        found = {name.lower(): value for name, value in texts}
         return cls(
             method,
             target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
