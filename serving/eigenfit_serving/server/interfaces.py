@@ -100,11 +100,7 @@ class RequestContext:
             stop()
 
     def on_cancel(self, stop: Callable[[], None] | None) -> None:
-        """Sets what to call when the request is cancelled; called at once if it is.
-
-        Args:
-            stop: Function that replaces the previous one; None for nothing.
-        """
+        """Sets what to call, if anything, when it is cancelled; at once if it is."""
         with self._lock:
             if not self._cancelled:
                 self._stop = stop

@@ -305,7 +305,7 @@ def test_threads_of_its_own_load_and_switch(tmp_path):
     stop.set()
     for thread in threads:
         thread.join()
-    registry.close()
+    registry.manager.close()
     assert not failures
     assert seen[-1] == 2
     assert [x.closed for x in loader.loaded["m", 2]] == [1]

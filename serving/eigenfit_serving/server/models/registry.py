@@ -23,12 +23,7 @@ from eigenfit_serving.server.versions import ModelSettings, read_models
 
 
 class Registry:
-    """A `ModelSource` over folders of SavedModels.
-
-    Args:
-        options: Options of the server.
-        manager: Loads and unloads versions.
-    """
+    """A `ModelSource` over folders of SavedModels."""
 
     def __init__(self, options: Options, manager: Manager) -> None:
         self._options, self.manager = options, manager
@@ -69,11 +64,7 @@ class Registry:
             ]
 
     def start(self, config: Any, runs_thread: bool = True) -> None:
-        """Applies the first configuration; loading goes on in the background.
-
-        Args:
-            config: A `ModelServerConfig`.
-            runs_thread: Whether a thread does the work; otherwise call `manager.tick`.
+        """Applies the first configuration; a thread loads, or who calls `manager.tick`.
 
         Raises:
             ServingError: If the configuration is wrong.
@@ -146,10 +137,6 @@ class Registry:
                         path = manager.models[name].settings.base_path
                         raise not_found(no_versions(name, path))
                 self._assign_labels()
-
-    def close(self) -> None:
-        """Closes every version; one in use is closed once it no longer is."""
-        self.manager.close()
 
     def _find(self, spec: ModelSpec) -> Record:
         if not spec.name:

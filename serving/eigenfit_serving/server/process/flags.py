@@ -71,9 +71,6 @@ class Command:
 def parse_flags(arguments: Sequence[str]) -> Command:
     """Reads `--flag=value`, `--flag value`, `--flag`, `--noflag` and `--no-flag`.
 
-    Args:
-        arguments: Arguments without the name of the program.
-
     Raises:
         FlagError: If a value is missing or cannot be read.
 

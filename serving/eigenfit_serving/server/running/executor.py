@@ -72,12 +72,6 @@ class _Program:
 class SavedModel:
     """A version of a model; a `Servable`, loaded at once.
 
-    Args:
-        path: Folder of the version.
-        name: Name of the model.
-        version: Number of the version.
-        options: Options, of which `saved_model_tags` and numbers of threads are used.
-
     Attributes:
         compiled: Names of the signatures that XLA compiles.
 

@@ -28,8 +28,7 @@ def predict(
     Args:
         servable: Version to run.
         signature_name: Name of the signature; empty for `serving_default`.
-        inputs: Arrays by the names of the signature; each is looked up once, after the
-            names were checked, so that a mapping may parse it then.
+        inputs: Arrays by the names of the signature.
         output_filter: Names of the outputs that are wanted; all if empty.
         context: Context of the request; its signature and rows are filled in.
         options: Options, of which limits and `strict_shapes` are used.
