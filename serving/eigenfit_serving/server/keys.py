@@ -57,4 +57,4 @@ def missing_key() -> RefusedError:
         "The API key is missing or wrong: send it as `x-api-key`, or as "
         "`Authorization: Bearer`."
     )
-    return RefusedError(Code.UNAUTHENTICATED, text, "api_key", 401)
+    return RefusedError(Code.UNAUTHENTICATED, text, "api_key")

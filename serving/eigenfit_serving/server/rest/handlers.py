@@ -11,11 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from eigenfit_serving.protocol.messages import GetModelStatusResponse
 from eigenfit_serving.protocol.status import ServingError, invalid
 from eigenfit_serving.server.budget import Held
-from eigenfit_serving.server.interfaces import (
-    ModelSource,
-    RequestContext,
-    Servable,
-)
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext, Servable
 from eigenfit_serving.server.models.lifecycle import is_ready
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.json import answers as json_answers
@@ -60,13 +56,9 @@ class RestHandlers:
     def predict(
         self, route: Route, data: bytes, context: RequestContext, held: Held
     ) -> bytes:
-        """Runs a model; blocks until it has run.
+        """Runs a model by the inflated body of a request; blocks until it has run.
 
-        Args:
-            route: Route of the request.
-            data: Body of the request, inflated.
-            context: Context of the request; version and signature are filled in.
-            held: Memory of the request; parsing reserves more in it.
+        Version and signature are filled in; parsing reserves more of what is held.
         """
         context.check()
         with contextlib.ExitStack() as stack:

@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from eigenfit_serving.protocol.status import (
-    HTTP_STATUS,
-    Code,
-    RefusedError,
-    ServingError,
-)
+from eigenfit_serving.protocol.status import HTTP_STATUS, Code, ServingError
 from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
-
-JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class Reply:
 
     status: int
     body: bytes = b""
-    content_type: str = JSON
+    content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -90,10 +83,8 @@ def failure(error: ServingError) -> Reply:
     """Makes the reply for an error."""
     text = json.dumps(error.message, ensure_ascii=False)
     body = f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
-    is_refusal = isinstance(error, RefusedError)
-    status = error.http_status if is_refusal else HTTP_STATUS[error.code]
-    challenge = (("www-authenticate", "Bearer"),) * (status == 401)
-    return Reply(status, body, headers=challenge)
+    challenge = (("www-authenticate", "Bearer"),) * (error.http_status == 401)
+    return Reply(error.http_status, body, headers=challenge)
 
 
 def html_page(status: int) -> Reply:

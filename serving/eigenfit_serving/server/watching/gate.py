@@ -7,12 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eigenfit_serving.protocol.status import (
-    HTTP_STATUS,
-    Code,
-    RefusedError,
-    ServingError,
-)
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
 from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
@@ -22,12 +17,6 @@ from eigenfit_serving.server.watching.metrics import Metrics
 
 class RequestGate:
     """Admits, counts and logs requests, until it is closed.
-
-    Args:
-        metrics: Where requests are counted.
-        log: Where requests are logged; None for no log.
-        options: Options of the server: how many requests may be in progress at a time,
-            and how much memory they may take.
 
     Attributes:
         budget: Memory budget of requests.
@@ -94,25 +83,18 @@ class RequestGate:
             self.draining = self._is_closed = True
 
     def wait_empty(self, timeout: float) -> bool:
-        """Waits until no request is in progress, at most `timeout` seconds.
-
-        Returns:
-            Whether none is.
-        """
+        """Waits, but no longer than `timeout`, and tells whether all requests ended."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.in_flight, timeout)
 
     def _refusal(self) -> RefusedError | None:
-        code = Code.RESOURCE_EXHAUSTED
         if self._is_closed:
-            code, reason = Code.UNAVAILABLE, "draining"
             text = "The server is shutting down."
-        elif self.in_flight >= self._limit:
-            reason = "in_flight"
+            return RefusedError(Code.UNAVAILABLE, text, "draining")
+        if self.in_flight >= self._limit:
             text = (
                 f"{self.in_flight} requests are being worked on; at most "
                 f"{self._limit} may (max_in_flight)."
             )
-        else:
-            return None
-        return RefusedError(code, text, reason, HTTP_STATUS[code])
+            return RefusedError(Code.RESOURCE_EXHAUSTED, text, "in_flight")
+        return None

@@ -30,11 +30,8 @@ _PIECE = 1 << 14
 def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs row by row: values if there is one output, objects if several.
 
-    Args:
-        outputs: Arrays by name, all with the same first dimension.
-
     Raises:
-        ServingError: INVALID_ARGUMENT, if it differs, or JSON cannot hold a dtype.
+        ServingError: If first dimensions differ, or JSON cannot hold a dtype.
 
     Example:
         >>> predictions({"y": np.array([[1.0], [np.inf]])})
@@ -62,7 +59,7 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs as they are: the value if there is one, an object if several.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, if JSON cannot hold a dtype.
+        ServingError: If JSON cannot hold a dtype.
 
     Example:
         >>> columns({"y": np.float64(2)})

@@ -33,9 +33,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     Bytes that are not UTF-8 become surrogates, as `errors="surrogateescape"` makes
     them.
 
-    Args:
-        body: Body of a request, inflated.
-
     Raises:
         ServingError: INVALID_ARGUMENT, with the reason and the offset in bytes.
 

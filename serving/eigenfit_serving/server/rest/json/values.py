@@ -31,11 +31,7 @@ _WORDS = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
 def to_array(value: Any, dtype: int) -> np.ndarray:
-    """Converts a JSON value; its shape is that of its first elements.
-
-    Args:
-        value: Parsed JSON value.
-        dtype: Number of the dtype in `DataType`.
+    """Converts a JSON value to a `DataType`; its first elements give the shape.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -75,11 +71,7 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Returns the shape of nested lists, following their first elements.
-
-    Raises:
-        ServingError: If they are nested too deep.
-    """
+    """Returns the shape of nested lists, following their first elements."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -101,11 +93,7 @@ def is_base64(value: Any) -> bool:
 
 
 def decode(value: Any) -> bytes:
-    """Decodes an object of the one key `b64`.
-
-    Raises:
-        ServingError: If it is no such object, or not base64.
-    """
+    """Decodes an object of the one key `b64`."""
     if not is_base64(value):
         raise invalid(
             f"JSON Value: {describe(value)} not formatted correctly for base64 data"
