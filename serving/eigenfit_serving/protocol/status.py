@@ -51,6 +51,11 @@ HTTP_STATUS = {
 }
 """HTTP status by code, as in TensorFlow Serving (http_server.cc, ToHTTPStatusCode)."""
 
+CODE_OF_HTTP = {status: code for code, status in reversed(HTTP_STATUS.items())} | {
+    500: Code.INTERNAL
+}
+"""Code by HTTP status; the usual one of several."""
+
 
 class ServingError(Exception):
     """A request that cannot be answered.

@@ -11,7 +11,8 @@ from eigenfit_serving.protocol.status import Code, ServingError, invalid
 
 PLATFORM = "tensorflow"
 
-_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,32}\s*", re.ASCII)
+# Python refuses to convert thousands of digits, even if they are zeros.
+_NUMBER = re.compile(r"\s*([+-]?)0*([0-9]{1,19})\s*", re.ASCII)
 _INT64_MAX = 2**63 - 1
 
 # model_type = TENSORFLOW, which preceded model_platform.
@@ -48,15 +49,14 @@ class ModelSettings:
 
 
 def parse_version(name: str) -> int | None:
-    """Parses the number that a version folder is named by; None if it is no number.
+    """Parses the number of a version; None if it is none of 63 bits.
 
     Example:
         >>> parse_version("00000123"), parse_version("v2"), parse_version("1.tmp")
         (123, None, None)
     """
-    if not _NUMBER.fullmatch(name):
-        return None
-    number = int(name)
+    match = _NUMBER.fullmatch(name)
+    number = int("".join(match.groups())) if match is not None else -1
     return number if 0 <= number <= _INT64_MAX else None
 
 

@@ -62,16 +62,12 @@ def run_warmup(servable: Servable, options: Options) -> int:
             execute_log(servable, log, options)
         records += 1
         if records > MAX_RECORDS:
-            raise invalid(
-                f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
-                f"{path}"
-            )
+            text = f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
+            raise invalid(f"{text}{path}")
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup records read: "
         "%d. Elapsed time (microseconds): %d.",
-        path,
-        records,
-        round((time.monotonic() - start) * 1e6),
+        *(path, records, round((time.monotonic() - start) * 1e6)),
     )
     return records
 
@@ -135,13 +131,9 @@ def load_version(
     except BaseException:
         raw.close()
         raise
-    logger.info(
-        "Version %d of model %s took %.1f s to load and %.1f s to warm up",
-        version,
-        name,
-        loaded - start,
-        time.monotonic() - loaded,
-    )
+    took = loaded - start, time.monotonic() - loaded
+    text = "Version %d of model %s took %.1f s to load and %.1f s to warm up"
+    logger.info(text, version, name, *took)
     return servable
 
 

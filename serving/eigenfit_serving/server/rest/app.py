@@ -14,20 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from eigenfit_serving.protocol.messages import MonitoringConfig
-from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.protocol.status import (
+    CODE_OF_HTTP,
+    Code,
+    RefusedError,
+    ServingError,
+)
 from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext
 from eigenfit_serving.server.keys import Keys, missing_key
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.handlers import RestHandlers
-from eigenfit_serving.server.rest.messages import (
-    Reply,
-    Request,
-    code_of,
-    failure,
-    html_page,
-)
+from eigenfit_serving.server.rest.messages import Reply, Request, failure, html_page
 from eigenfit_serving.server.rest.page import PAGE_METRICS, load_page
 from eigenfit_serving.server.rest.paths import Route, is_api, route
 from eigenfit_serving.server.watching.gate import RequestGate
@@ -92,7 +91,7 @@ class RestApp:
         except Exception as error:
             return self._fault(error, request)
         if request.path not in self._quiet:
-            self._gate.note(_context_of(request), code_of(reply.status))
+            self._gate.note(_context_of(request), CODE_OF_HTTP[reply.status])
         return reply
 
     async def run(

@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
                 if goes_on:
                     self._early_bytes = 0
                     self._transport.resume_reading()
-                    await self._wait(self._has_more, _KEEP_ALIVE_SECONDS)
+                    await self._wait(self._has_begun, _KEEP_ALIVE_SECONDS)
         except MalformedError as error:
             reply = Reply(error.status, str(error).encode(), "text/plain", (_CLOSE,))
             await self._send(None, reply)
@@ -190,7 +190,12 @@ class Connection(asyncio.Protocol):
             try:
                 part = await self._next(until - self._loop.time())
             except TimeoutError:
-                raise _too_late(self._app.patience) from None
+                text = (
+                    f"The request body did not arrive within {self._app.patience:g} "
+                    "seconds (--body_timeout_seconds)."
+                )
+                code = Code.DEADLINE_EXCEEDED
+                raise RefusedError(code, text, "body_timeout", _TOO_LATE) from None
             if isinstance(part, bytes):
                 size += len(part)
                 if limit and size > limit:
@@ -243,7 +248,7 @@ class Connection(asyncio.Protocol):
         is_over = self._has_ended or self._fault is not None
         return bool(self._parser.events or is_over)
 
-    def _has_more(self) -> bool:
+    def _has_begun(self) -> bool:
         return self._parser.is_in_header or self._is_awake()
 
     async def _wait(self, is_there: Callable[[], bool], seconds: float) -> None:
@@ -275,14 +280,4 @@ def _too_large(amount: str, limit: int) -> RefusedError:
         "(--max_body_bytes). More go by gRPC, or as a table by `eigenfit batch`.",
         "body_size",
         413,
-    )
-
-
-def _too_late(seconds: float) -> RefusedError:
-    return RefusedError(
-        Code.DEADLINE_EXCEEDED,
-        f"The request body did not arrive within {seconds:g} seconds "
-        "(--body_timeout_seconds).",
-        "body_timeout",
-        _TOO_LATE,
     )

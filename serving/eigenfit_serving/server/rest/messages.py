@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from eigenfit_serving.protocol.status import HTTP_STATUS, Code, ServingError
+from eigenfit_serving.protocol.status import ServingError
 from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
 
 
@@ -70,13 +70,6 @@ class Reply:
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
-
-
-def code_of(status: int) -> Code:
-    """Returns the code to log for a reply that was made without one."""
-    if status == 500:
-        return Code.INTERNAL
-    return next((code for code, x in HTTP_STATUS.items() if x == status), Code.UNKNOWN)
 
 
 def failure(error: ServingError) -> Reply:

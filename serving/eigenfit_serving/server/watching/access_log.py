@@ -24,9 +24,6 @@ class AccessLog:
     """Writes lines in a thread of its own, so that a slow reader stops no request.
 
     Lines that find no room are dropped; the next line says how many.
-
-    Args:
-        stream: Stream to write to; standard output if not given.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:

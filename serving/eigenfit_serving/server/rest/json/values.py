@@ -60,7 +60,12 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
     if dtype == STRING:
         array = np.empty(len(leaves), object)
         try:
-            array[:] = [encode(x) if x.__class__ is str else decode(x) for x in leaves]
+            array[:] = [
+                x.encode("utf-8", "surrogateescape")
+                if x.__class__ is str
+                else decode(x)
+                for x in leaves
+            ]
         except ServingError:
             return None
     else:
@@ -93,7 +98,9 @@ def is_base64(value: Any) -> bool:
 
 
 def decode(value: Any) -> bytes:
-    """Decodes an object of the one key `b64`."""
+    """Decodes a string, or an object of the one key `b64`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
     if not is_base64(value):
         raise invalid(
             f"JSON Value: {describe(value)} not formatted correctly for base64 data"
@@ -105,11 +112,6 @@ def decode(value: Any) -> bytes:
     if missing == 3 or padding not in (0, missing) or not _BASE64.fullmatch(digits):
         raise invalid("Unable to base64 decode")
     return a2b_base64(digits + "=" * missing)
-
-
-def encode(text: str) -> bytes:
-    """Returns the bytes that a string of a request stood for."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def describe(value: Any) -> str:
