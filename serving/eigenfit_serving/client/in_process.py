@@ -104,7 +104,7 @@ class InProcess:
         try:
             with self._models.acquire(_spec(call.target)) as servable:
                 name, inputs = call.signature, dict(call.inputs)
-                _, arrays = predict(servable, name, inputs, (), context, self._options)
+                arrays = predict(servable, name, inputs, (), context, self._options)
                 return Outputs(arrays, servable.version)
         finally:
             timer.cancel()

@@ -30,13 +30,10 @@ def read_message(message_class: Any, path: str) -> Any:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+        return parse_text(message_class, text, path)
     except OSError as error:
         code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNKNOWN
         raise ServingError(code, f"{path}; {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise invalid(f"Invalid protobuf file: '{path}': it is not UTF-8") from None
-    try:
-        return parse_text(message_class, text, path)
     except ValueError as error:
         raise invalid(f"Invalid protobuf file: '{path}': {error}") from None
 

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
-from eigenfit_serving.protocol.status import Code, RefusedError
+from eigenfit_serving.protocol.status import Code, RefusedError, invalid
 
 _BEARER = "bearer "
 
@@ -19,7 +19,7 @@ class Keys:
             use. Empty for none.
 
     Raises:
-        ValueError: If the file holds none.
+        ServingError: If the file holds none.
         OSError: If it cannot be read.
     """
 
@@ -27,7 +27,7 @@ class Keys:
         lines = Path(path).read_bytes().splitlines() if path else []
         self._keys = [words[0] for words in map(bytes.split, lines) if words]
         if path and not self._keys:
-            raise ValueError(f"{path}: no API key in this file; one a line")
+            raise invalid(f"{path}: no API key in this file; one a line")
 
     def __repr__(self) -> str:
         return f"Keys({len(self._keys)})"

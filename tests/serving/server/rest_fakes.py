@@ -56,7 +56,7 @@ class FakeRunner:
     predict: Any = echo
 
     def __call__(self, servable, signature, inputs, output_filter, context, options):
-        return signature, self.predict(servable, signature, inputs, context)
+        return self.predict(servable, signature, inputs, context)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 from eigenfit_serving.protocol import grpc_api
 from eigenfit_serving.protocol.pool import POOL
+from eigenfit_serving.protocol.status import invalid
 from eigenfit_serving.server.grpc.calls import KeyInterceptor, refusals
 from eigenfit_serving.server.grpc.health import HealthService
 from eigenfit_serving.server.grpc.services import Services
@@ -32,7 +33,7 @@ class GrpcServer:
     """Serves models over TCP, unless told not to, and a UNIX socket, if it has a path.
 
     Raises:
-        ValueError: If a file or an argument cannot be understood.
+        ServingError: If a file or an argument cannot be understood.
         OSError: If a file cannot be read.
     """
 
@@ -63,10 +64,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers([make(*x) for x in services.items()])
 
     def start(self) -> int:
-        """Binds the addresses and starts to serve.
-
-        Returns:
-            The TCP port; 0 without one.
+        """Binds the addresses and starts to serve; returns the TCP port, if any, or 0.
 
         Raises:
             OSError: If an address cannot be bound.
@@ -119,7 +117,7 @@ def _arguments(options: Options) -> list[tuple[str, Any]]:
     for text in filter(None, options.grpc_channel_arguments.split(",")):
         key, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--grpc_channel_arguments: {text} is not key=value.")
+            raise invalid(f"--grpc_channel_arguments: {text} is not key=value.")
         number = value.lstrip("-").isdecimal()
         arguments.append((key.strip(), int(value) if number else value))
     return arguments

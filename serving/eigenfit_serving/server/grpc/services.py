@@ -58,9 +58,9 @@ class Services:
             context.version = servable.version
             inputs = _arrays(request.inputs, options.max_elements or MAX_ELEMENTS)
             name, wanted = spec.signature_name, request.output_filter
-            used, outputs = predict(servable, name, inputs, wanted, context, options)
+            outputs = predict(servable, name, inputs, wanted, context, options)
             response.model_spec.name = spec.name
-            response.model_spec.signature_name = used
+            response.model_spec.signature_name = context.signature
             response.model_spec.version.value = servable.version
         as_content = options.enable_serialization_as_tensor_content
         for alias, array in outputs.items():

@@ -174,11 +174,9 @@ def is_ready(models: ModelSource, name: str) -> bool:
 
 
 def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> ServingError:
-    """Makes the error of models that could not be loaded.
+    """Makes the error of models, by name, that could not be loaded.
 
-    Args:
-        failed: Names of models, and the versions that failed.
-        what: `servable` at the start, `model` later, as in TensorFlow Serving.
+    They are called `servable` at the start, `model` later, as in TensorFlow Serving.
     """
     parts = [
         f"{{{{name: {name} version: {record.number}}} due to error: "

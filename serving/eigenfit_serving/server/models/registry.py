@@ -109,11 +109,7 @@ class Registry:
             write_kept(self._options.model_config_state, config)
 
     def apply(self, config: Any) -> None:
-        """Replaces the configuration; waits until the new models are available.
-
-        Raises:
-            ServingError: As `reload`.
-        """
+        """Applies a configuration, as `reload` does, but does not keep it."""
         manager = self.manager
         with self._reload_lock:
             if config.WhichOneof("config") != "model_config_list":

@@ -123,8 +123,6 @@ class Application:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
             raise ServingError(code, f"{error.filename}; {error.strerror}") from None
-        except ValueError as error:
-            raise invalid(str(error)) from None
         if not made:
             raise invalid(
                 "There is nothing to listen on: give --port, --grpc_socket_path or "

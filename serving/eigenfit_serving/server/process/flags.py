@@ -99,13 +99,9 @@ def parse_flags(arguments: Sequence[str]) -> Command:
             idle.append(name)
         else:
             unknown.append(argument)
-    return Command(
-        Options(**settings),
-        frozenset(settings),
-        action,
-        tuple(unknown),
-        tuple(dict.fromkeys(idle)),
-    )
+    options, without_effect = Options(**settings), tuple(dict.fromkeys(idle))
+    given = frozenset(settings)
+    return Command(options, given, action, tuple(unknown), without_effect)
 
 
 def help_text() -> str:

@@ -97,13 +97,9 @@ class RestApp:
     async def run(
         self, request: Request, found: Route, body: bytes, held: Held
     ) -> Reply:
-        """Runs a model, and replies; being cancelled stops the run.
+        """Runs a model as `open` has found; being cancelled stops the run.
 
-        Args:
-            request: Request that `open` did not reply to.
-            found: What `open` found.
-            body: Body of the request, as received.
-            held: Its memory, which is released here if nobody waits for the reply.
+        What is held for the request is released here if nobody waits for the reply.
         """
         context, loop = self._context(request, found), asyncio.get_running_loop()
         stack, answered = contextlib.ExitStack(), loop.create_future()
@@ -250,13 +246,9 @@ def metrics_path(options: Options) -> str | None:
 def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
     """Decompresses gzip; anything else becomes empty, as in TensorFlow Serving.
 
-    Args:
-        body: Compressed bytes.
-        limit: Most bytes that it may inflate to; 0 for any number.
-        grow: Called with the size of each piece before it is kept.
-
     Raises:
-        RefusedError: If there would be more, or `grow` raises it.
+        RefusedError: If there are more bytes than the limit, unless that is 0, or if
+            `grow` raises it, which is told the size of each piece before it is kept.
     """
     stream, parts, size = zlib.decompressobj(wbits=31), [], 0
     try:

@@ -80,7 +80,7 @@ class RestHandlers:
                 del document
             context.check()
             arrays, options = inputs.arrays, self._options
-            _, outputs = predict(servable, name, arrays, (), context, options)
+            outputs = predict(servable, name, arrays, (), context, options)
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)

@@ -60,12 +60,7 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
     if dtype == STRING:
         array = np.empty(len(leaves), object)
         try:
-            array[:] = [
-                x.encode("utf-8", "surrogateescape")
-                if x.__class__ is str
-                else decode(x)
-                for x in leaves
-            ]
+            array[:] = [decode(x) for x in leaves]
         except ServingError:
             return None
     else:
