@@ -20,10 +20,6 @@ _NEGATED = {
     if isinstance(default, bool)
 }
 
-EXAMPLE = """\
-python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\
-    --model_name=identity --model_base_path=/models/identity"""
-
 
 class FlagError(ValueError):
     """A flag whose value cannot be read; the text says which."""
@@ -112,7 +108,8 @@ def help_text() -> str:
         "Serves SavedModels over gRPC and REST, as tensorflow_model_server does.",
         "",
         "For example:",
-        f"  {EXAMPLE}",
+        "  python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\",
+        "      --model_name=identity --model_base_path=/models/identity",
     ]
     title = "Flags of tensorflow_model_server"
     for flag in fields(Options):

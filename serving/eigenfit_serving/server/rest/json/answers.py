@@ -89,8 +89,9 @@ def _columns(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _array(name: str, array: np.ndarray) -> bytes:
-    is_large = array.ndim and array.size > _PIECE
-    return (_rows if is_large else _few)({name: array})
+    if array.ndim and array.size > _PIECE:
+        return _rows({name: array})
+    return _few({name: array})
 
 
 def _rows(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -20,10 +20,12 @@ _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 # A string, which is left alone, or a token, which the standard library may not know.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Inf(?:inity)?)', re.DOTALL)
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'
+_TOKENS = re.compile(rf"{_STRING}|-?(?:NaN|Inf(?:inity)?)", re.DOTALL)
 
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
-_NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_NUMBERS = re.compile(rf"{_STRING}|-?[0-9][-+.0-9eE]*", re.DOTALL)
+_DECODER = json.JSONDecoder()
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -66,9 +68,10 @@ def _parse_leniently(body: bytes) -> Any:
         offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
         return invalid(f"JSON Parse error: {reason} at offset: {offset}")
 
-    plain = _TOKENS.sub(known, text)
-    values = map(float, tokens)
-    decoder = json.JSONDecoder(parse_constant=lambda _: next(values))
+    plain, decoder = text, _DECODER
+    if "Inf" in text or "-NaN" in text:
+        plain, values = _TOKENS.sub(known, text), map(float, tokens)
+        decoder = json.JSONDecoder(parse_constant=lambda _: next(values))
     blank = _SPACE.match(plain)
     first = blank.end() if blank else 0
     try:
