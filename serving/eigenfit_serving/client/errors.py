@@ -20,7 +20,7 @@ Misuse that is detected before anything is sent raises ValueError or TypeError.
 
 from __future__ import annotations
 
-from eigenfit_serving.protocol.status import HTTP_STATUS, Code
+from eigenfit_serving.protocol.status import CODE_OF_HTTP, Code
 
 
 class ClientError(RuntimeError):
@@ -102,11 +102,10 @@ _CLASSES: dict[Code, type[ServerError]] = {
 }
 
 _FROM_HTTP = {
-    **{status: code for code, status in reversed(HTTP_STATUS.items())},
+    **CODE_OF_HTTP,
     405: Code.UNIMPLEMENTED,
     408: Code.DEADLINE_EXCEEDED,
     413: Code.INVALID_ARGUMENT,
-    500: Code.INTERNAL,
     502: Code.UNAVAILABLE,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def decode(call: Call, response: Any) -> Any:
     try:
         match call:
             case GetStatus():
-                return _versions(response)
+                return versions_of(response.model_version_status)
             case GetMetadata(target):
                 return _metadata(target, response)
             case Predict():
@@ -103,15 +104,8 @@ def signature_of(entry: Any) -> Signature:
     )
 
 
-def _fill(spec: Any, target: Target) -> None:
-    spec.name = target.name
-    if target.version is not None:
-        spec.version.value = target.version
-    if target.label is not None:
-        spec.version_label = target.label
-
-
-def _versions(response: Any) -> list[VersionStatus]:
+def versions_of(entries: Iterable[Any]) -> list[VersionStatus]:
+    """Converts `ModelVersionStatus` messages; returns the newest first."""
     found = [
         VersionStatus(
             entry.version,
@@ -119,9 +113,17 @@ def _versions(response: Any) -> list[VersionStatus]:
             Code(entry.status.error_code).name,
             entry.status.error_message,
         )
-        for entry in response.model_version_status
+        for entry in entries
     ]
     return sorted(found, reverse=True)
+
+
+def _fill(spec: Any, target: Target) -> None:
+    spec.name = target.name
+    if target.version is not None:
+        spec.version.value = target.version
+    if target.label is not None:
+        spec.version_label = target.label
 
 
 def _metadata(target: Target, response: Any) -> Metadata:

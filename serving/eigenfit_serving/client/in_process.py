@@ -20,7 +20,6 @@ from eigenfit_serving.client.calls import (
     Outputs,
     Predict,
     Target,
-    VersionStatus,
 )
 from eigenfit_serving.client.errors import error_of
 from eigenfit_serving.protocol.status import Code, ServingError
@@ -32,7 +31,6 @@ from eigenfit_serving.server.interfaces import (
     unknown_label,
     unknown_version,
 )
-from eigenfit_serving.server.interfaces import VersionStatus as ServedStatus
 from eigenfit_serving.server.options import Options
 
 
@@ -80,11 +78,9 @@ class InProcess:
             case ListModels():
                 return sorted(self._models.names())
             case GetStatus(target):
-                found = self._models.status(target.name, target.version)
-                return [
-                    VersionStatus(x.version, x.state, x.code.name, x.message)
-                    for x in found
-                ]
+                from eigenfit_serving.client.grpc_wire import versions_of
+
+                return versions_of(self._models.status(target.name, target.version))
             case GetMetadata(target):
                 from eigenfit_serving.client.grpc_wire import signature_of
 
@@ -108,7 +104,7 @@ class InProcess:
         try:
             with self._models.acquire(_spec(call.target)) as servable:
                 name, inputs = call.signature, dict(call.inputs)
-                _, arrays = predict(servable, name, inputs, (), context, self._options)
+                arrays = predict(servable, name, inputs, (), context, self._options)
                 return Outputs(arrays, servable.version)
         finally:
             timer.cancel()
@@ -141,9 +137,11 @@ class _Loaded:
             raise unknown_label(spec.label)
         yield own
 
-    def status(self, name: str, version: int | None = None) -> list[ServedStatus]:
+    def status(self, name: str, version: int | None = None) -> list[Any]:
+        from eigenfit_serving.protocol.messages import ModelVersionStatus
+
         with self.acquire(ModelSpec(name, version)) as servable:
-            return [ServedStatus(servable.version, "AVAILABLE")]
+            return [ModelVersionStatus(version=servable.version, state="AVAILABLE")]
 
     def names(self) -> list[str]:
         return list(self._servables)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from eigenfit_serving.protocol import messages
+from eigenfit_serving.protocol.messages import DataType
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How elements of one `DataType` are stored.
 
     Attributes:
-        name: Name of the `DataType`.
         number: Number of the `DataType`.
         dtype: NumPy dtype; object for strings.
-        field: Field of `TensorProto` that holds the elements.
-        bits: Whether the field holds the bits of a number as an integer.
+        field: Field of `TensorProto` that holds the elements; `half_val` holds the bits
+            of a number as an integer.
     """
 
-    name: str
     number: int
     dtype: np.dtype
     field: str
-    bits: bool = False
 
 
-_PLAIN = {
+_STORED = {
     "DT_FLOAT": ("float32", "float_val"),
     "DT_DOUBLE": ("float64", "double_val"),
     "DT_INT32": ("int32", "int_val"),
@@ -45,14 +42,24 @@ _PLAIN = {
     "DT_HALF": ("float16", "half_val"),
     "DT_UINT32": ("uint32", "uint32_val"),
     "DT_UINT64": ("uint64", "uint64_val"),
-}
-
-# NumPy has these only with the package ml_dtypes, which comes with TensorFlow.
-_EXTENDED = {
+    # NumPy has these only with the package ml_dtypes, which comes with TensorFlow.
     "DT_BFLOAT16": ("bfloat16", "half_val"),
     "DT_FLOAT8_E5M2": ("float8_e5m2", "float8_val"),
     "DT_FLOAT8_E4M3FN": ("float8_e4m3fn", "float8_val"),
 }
+
+
+def name_of(number: int) -> str:
+    """Names a `DataType` by its number, as TensorFlow prints it.
+
+    Example:
+        >>> name_of(19)
+        'half'
+    """
+    try:
+        return DataType.Name(number).removeprefix("DT_").lower()
+    except ValueError:
+        return f"unknown dtype {number}"
 
 
 def kind_of_number(number: int) -> Kind:
@@ -63,11 +70,7 @@ def kind_of_number(number: int) -> Kind:
     """
     found = _kinds().get(number)
     if found is None:
-        try:
-            name = messages.DataType.Name(number)
-        except ValueError:
-            name = str(number)
-        raise ValueError(f"Tensors of type {name} cannot be read.")
+        raise ValueError(f"Tensors of type {name_of(number)} cannot be read.")
     return found
 
 
@@ -77,9 +80,8 @@ def kind_of_dtype(dtype: np.dtype) -> Kind:
     Raises:
         ValueError: If no `DataType` fits.
     """
-    if dtype.kind in "OSU":
-        return _kinds()[messages.DataType.Value("DT_STRING")]
-    found = _by_dtype().get(dtype.newbyteorder("="))
+    wanted = np.dtype(object) if dtype.kind in "SU" else dtype.newbyteorder("=")
+    found = _by_dtype().get(wanted)
     if found is None:
         raise ValueError(f"Arrays of type {dtype} cannot be written as tensors.")
     return found
@@ -87,32 +89,14 @@ def kind_of_dtype(dtype: np.dtype) -> Kind:
 
 @cache
 def _kinds() -> dict[int, Kind]:
-    kinds = [
-        Kind(
-            name,
-            messages.DataType.Value(name),
-            np.dtype(dtype),
-            field,
-            dtype == "float16",
-        )
-        for name, (dtype, field) in _PLAIN.items()
-    ]
-    try:
-        import ml_dtypes
-    except ImportError:
-        pass
-    else:
-        kinds += [
-            Kind(
-                name,
-                messages.DataType.Value(name),
-                np.dtype(getattr(ml_dtypes, dtype)),
-                field,
-                bits=True,
-            )
-            for name, (dtype, field) in _EXTENDED.items()
-        ]
-    return {kind.number: kind for kind in kinds}
+    kinds = {}
+    with contextlib.suppress(ImportError):
+        import ml_dtypes  # noqa: F401 - adds dtypes to NumPy
+    for name, (dtype, field) in _STORED.items():
+        with contextlib.suppress(TypeError):
+            kind = Kind(DataType.Value(name), np.dtype(dtype), field)
+            kinds[kind.number] = kind
+    return kinds
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf import any_pb2, wrappers_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from eigenfit_serving.protocol.schema import Names, read_schema
+from eigenfit_serving.protocol.schema import read_schema
 from eigenfit_serving.protocol.schema_serving import APIS, CONFIG, HEALTH
 from eigenfit_serving.protocol.schema_tensorflow import ERRORS, TENSORFLOW
 
@@ -23,22 +23,15 @@ _FILES = (
 
 def _make_pool() -> DescriptorPool:
     pool = DescriptorPool()
-    names: Names = {}
-    files: list[str] = []
     for known in _WELL_KNOWN:
         pool.AddSerializedFile(known.serialized_pb)
-        names.update({message.full_name: False for message in _messages(known)})
-        files.append(known.name)
+    files = [known.name for known in _WELL_KNOWN]
     for name, package, text in _FILES:
-        needed = [] if package == "grpc.health.v1" else list(files)
-        file, names = read_schema(name, package, text, names, needed)
+        needed = [] if text is HEALTH else files
+        file = read_schema(name, package, text, needed)
         pool.AddSerializedFile(file.SerializeToString())
         files.append(name)
     return pool
-
-
-def _messages(file) -> list:
-    return list(file.message_types_by_name.values())
 
 
 POOL = _make_pool()

@@ -1,23 +1,29 @@
 """Messages of TensorFlow: tensors, signatures, examples."""
 
-TENSORFLOW = """
-enum DataType {
-  DT_INVALID = 0; DT_FLOAT = 1; DT_DOUBLE = 2; DT_INT32 = 3; DT_UINT8 = 4;
-  DT_INT16 = 5; DT_INT8 = 6; DT_STRING = 7; DT_COMPLEX64 = 8; DT_INT64 = 9;
-  DT_BOOL = 10; DT_QINT8 = 11; DT_QUINT8 = 12; DT_QINT32 = 13; DT_BFLOAT16 = 14;
-  DT_QINT16 = 15; DT_QUINT16 = 16; DT_UINT16 = 17; DT_COMPLEX128 = 18; DT_HALF = 19;
-  DT_RESOURCE = 20; DT_VARIANT = 21; DT_UINT32 = 22; DT_UINT64 = 23;
-  DT_FLOAT8_E5M2 = 24; DT_FLOAT8_E4M3FN = 25; DT_FLOAT8_E4M3FNUZ = 26;
-  DT_FLOAT8_E4M3B11FNUZ = 27; DT_FLOAT8_E5M2FNUZ = 28; DT_INT4 = 29; DT_UINT4 = 30;
-  DT_INT2 = 31; DT_UINT2 = 32; DT_FLOAT4_E2M1FN = 33;
-  DT_FLOAT_REF = 101; DT_DOUBLE_REF = 102; DT_INT32_REF = 103; DT_UINT8_REF = 104;
-  DT_INT16_REF = 105; DT_INT8_REF = 106; DT_STRING_REF = 107; DT_COMPLEX64_REF = 108;
-  DT_INT64_REF = 109; DT_BOOL_REF = 110; DT_QINT8_REF = 111; DT_QUINT8_REF = 112;
-  DT_QINT32_REF = 113; DT_BFLOAT16_REF = 114; DT_QINT16_REF = 115;
-  DT_QUINT16_REF = 116; DT_UINT16_REF = 117; DT_COMPLEX128_REF = 118;
-  DT_HALF_REF = 119; DT_RESOURCE_REF = 120; DT_VARIANT_REF = 121; DT_UINT32_REF = 122;
-  DT_UINT64_REF = 123;
-}
+from __future__ import annotations
+
+from eigenfit_serving.protocol.status import Code
+
+# In the order of their numbers, from 0.
+_DTYPES = (
+    "INVALID FLOAT DOUBLE INT32 UINT8 INT16 INT8 STRING COMPLEX64 INT64 BOOL QINT8 "
+    "QUINT8 QINT32 BFLOAT16 QINT16 QUINT16 UINT16 COMPLEX128 HALF RESOURCE VARIANT "
+    "UINT32 UINT64 FLOAT8_E5M2 FLOAT8_E4M3FN FLOAT8_E4M3FNUZ FLOAT8_E4M3B11FNUZ "
+    "FLOAT8_E5M2FNUZ INT4 UINT4 INT2 UINT2 FLOAT4_E2M1FN"
+)
+
+
+def _enum(name: str, numbers: dict[str, int]) -> str:
+    constants = [f"{constant} = {number};" for constant, number in numbers.items()]
+    return f"enum {name} {{ {' '.join(constants)} }}\n"
+
+
+_DATA_TYPE = {f"DT_{name}": number for number, name in enumerate(_DTYPES.split())}
+_REFERENCES = {f"{name}_REF": 100 + x for name, x in _DATA_TYPE.items() if x}
+
+TENSORFLOW = (
+    _enum("DataType", _DATA_TYPE | _REFERENCES)
+    + """
 message TensorShapeProto {
   message Dim { int64 size = 1; string name = 2; }
   repeated Dim dim = 2;
@@ -128,12 +134,6 @@ message SignatureDef {
   map<string, TensorProto> defaults = 4;
 }
 """
+)
 
-ERRORS = """
-enum Code {
-  OK = 0; CANCELLED = 1; UNKNOWN = 2; INVALID_ARGUMENT = 3; DEADLINE_EXCEEDED = 4;
-  NOT_FOUND = 5; ALREADY_EXISTS = 6; PERMISSION_DENIED = 7; UNAUTHENTICATED = 16;
-  RESOURCE_EXHAUSTED = 8; FAILED_PRECONDITION = 9; ABORTED = 10; OUT_OF_RANGE = 11;
-  UNIMPLEMENTED = 12; INTERNAL = 13; UNAVAILABLE = 14; DATA_LOSS = 15;
-}
-"""
+ERRORS = _enum("Code", {code.name: code.value for code in Code})

@@ -51,6 +51,11 @@ HTTP_STATUS = {
 }
 """HTTP status by code, as in TensorFlow Serving (http_server.cc, ToHTTPStatusCode)."""
 
+CODE_OF_HTTP = {status: code for code, status in reversed(HTTP_STATUS.items())} | {
+    500: Code.INTERNAL
+}
+"""Code by HTTP status; the usual one of several."""
+
 
 class ServingError(Exception):
     """A request that cannot be answered.
@@ -58,12 +63,13 @@ class ServingError(Exception):
     Attributes:
         code: Status code of the protocol.
         message: Text for the caller.
+        http_status: HTTP status; that of the code, unless a refusal has another one.
     """
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, message
+        self.http_status = HTTP_STATUS[code]
 
 
 def invalid(message: str) -> ServingError:
@@ -81,13 +87,14 @@ class RefusedError(ServingError):
 
     Attributes:
         reason: Label of the refusal in the metrics.
-        http_status: HTTP status, which may differ from that of the code.
     """
 
-    def __init__(self, code: Code, message: str, reason: str, http_status: int) -> None:
+    def __init__(
+        self, code: Code, message: str, reason: str, http_status: int | None = None
+    ) -> None:
         super().__init__(code, message)
         self.reason = reason
-        self.http_status = http_status
+        self.http_status = http_status or self.http_status
 
 
 def not_served(what: str) -> str:

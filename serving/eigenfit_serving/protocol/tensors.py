@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
 from eigenfit_serving.protocol import messages
-from eigenfit_serving.protocol.dtypes import Kind, kind_of_dtype, kind_of_number
-from eigenfit_serving.protocol.string_content import (
-    read_strings,
-    write_strings,
-    write_varint,
+from eigenfit_serving.protocol.dtypes import (
+    Kind,
+    kind_of_dtype,
+    kind_of_number,
+    name_of,
 )
 
 MAX_ELEMENTS = 2**31 - 1
@@ -91,7 +92,7 @@ def to_array(proto: Any, max_elements: int = MAX_ELEMENTS) -> np.ndarray:
     count = math.prod(shape)
     content = proto.tensor_content
     if kind.dtype == object:
-        values = read_strings(content, count) if content else list(proto.string_val)
+        values = _read_strings(content, count) if content else list(proto.string_val)
         return _strings(values, count).reshape(shape)
     if count == 0:
         return np.empty(shape, kind.dtype)
@@ -100,7 +101,7 @@ def to_array(proto: Any, max_elements: int = MAX_ELEMENTS) -> np.ndarray:
         if len(content) != wanted:
             raise ValueError(
                 f"The content has {len(content)} bytes; the shape {list(shape)} of "
-                f"{kind.name} needs {wanted}."
+                f"{name_of(kind.number)} needs {wanted}."
             )
         return _native(np.frombuffer(content, kind.dtype)).reshape(shape)
     return _filled(_values(proto, kind), count, kind.dtype).reshape(shape)
@@ -144,13 +145,16 @@ def write_array(proto: Any, array: np.ndarray, as_content: bool = False) -> None
         proto.tensor_content = _native(flat).tobytes()
     elif kind.field == "float8_val":
         proto.float8_val = flat.tobytes()
-    elif kind.bits or kind.dtype.kind not in "fc":
-        bits = flat.view(np.uint16) if kind.bits else flat
-        getattr(proto, kind.field).extend(bits.tolist())
+    elif kind.field == "half_val":
+        proto.half_val.extend(flat.view(np.uint16).tolist())
+    elif kind.dtype.kind not in "fc":
+        getattr(proto, kind.field).extend(flat.tolist())
     else:
         # Floating-point values look the same in the message as in memory.
         data = _native(flat).tobytes()
-        proto.MergeFromString(_packed_head(kind.field, len(data)) + data)
+        number = proto.DESCRIPTOR.fields_by_name[kind.field].number
+        head = _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(data))
+        proto.MergeFromString(head + data)
 
 
 def _values(proto: Any, kind: Kind) -> np.ndarray:
@@ -161,7 +165,7 @@ def _values(proto: Any, kind: Kind) -> np.ndarray:
         part = np.dtype(f"f{kind.dtype.itemsize // 2}")
         parts = np.array(field, part)
         return parts[: len(parts) // 2 * 2].view(kind.dtype)
-    if kind.bits:
+    if kind.field == "half_val":
         return np.array(field, np.int32).astype(np.uint16).view(kind.dtype)
     if kind.field == "int_val":
         return np.array(field, np.int32).astype(kind.dtype)
@@ -177,6 +181,38 @@ def _filled(values: np.ndarray, count: int, dtype: np.dtype) -> np.ndarray:
     filled[: len(values)] = values
     filled[len(values) :] = values[-1]
     return filled
+
+
+def _read_strings(content: bytes, count: int) -> list[bytes]:
+    lengths, at = [], 0
+    for _ in range(count):
+        length = shift = 0
+        byte = 0x80
+        while byte & 0x80:
+            if at == len(content) or shift > 63:
+                text = "The content does not begin with the lengths of its strings."
+                raise ValueError(text)
+            byte = content[at]
+            length |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+        lengths.append(length)
+    if at + sum(lengths) != len(content):
+        raise ValueError(
+            f"The content has {len(content)} bytes; its strings need "
+            f"{at + sum(lengths)}."
+        )
+    ends = accumulate(lengths, initial=at)
+    return [content[start:end] for start, end in pairwise(ends)]
+
+
+def _varint(value: int) -> bytes:
+    """Encodes a number in groups of seven bits, lowest first."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
 
 
 def _strings(values: list[bytes], count: int) -> np.ndarray:
@@ -196,15 +232,11 @@ def _write_strings(proto: Any, array: np.ndarray, as_content: bool) -> None:
             raise ValueError(f"A string is expected and not {type(item).__name__}.")
         values.append(value)
     if as_content:
-        proto.tensor_content = write_strings(values)
+        # All lengths, then all bytes.
+        lengths = [_varint(len(value)) for value in values]
+        proto.tensor_content = b"".join(lengths + values)
     else:
         proto.string_val.extend(values)
-
-
-def _packed_head(field: str, length: int) -> bytes:
-    """Encodes the tag and length that precede packed values."""
-    number = messages.TensorProto.DESCRIPTOR.fields_by_name[field].number
-    return write_varint(number << 3 | _LENGTH_DELIMITED) + write_varint(length)
 
 
 def _native(array: np.ndarray) -> np.ndarray:

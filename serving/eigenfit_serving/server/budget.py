@@ -22,10 +22,7 @@ class Budget:
 
     Counts the bytes received, those that they inflate to, and what a parser makes of
     them. The first 64 KiB of a request are free, so that small ones are accepted
-    however many large ones are in progress.
-
-    Args:
-        limit: Most bytes held at a time; 0 for any number.
+    however many large ones are in progress. A limit of 0 is none.
     """
 
     def __init__(self, limit: int) -> None:
@@ -65,11 +62,7 @@ class Held:
         self._budget, self._size = budget, 0
 
     def grow(self, size: int) -> None:
-        """Records that `size` more bytes are held; fewer if it is negative.
-
-        Raises:
-            RefusedError: If there is no room for them.
-        """
+        """Records that `size` more bytes are held; see `Budget.change`."""
         # Less is released if all was released when the server stopped.
         after = max(0, self._size + size)
         self._budget.change(self._size, after)
@@ -77,11 +70,7 @@ class Held:
 
     @contextlib.contextmanager
     def parsed(self, size: int) -> Iterator[None]:
-        """Reserves, in the context, what a parser makes of so many bytes of JSON.
-
-        Raises:
-            RefusedError: If there is no room for it.
-        """
+        """Reserves, in the context, what a parser makes of so many bytes of JSON."""
         size *= _PARSED if size > _FREE else 0
         self.grow(size)
         try:

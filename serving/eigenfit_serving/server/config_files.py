@@ -30,13 +30,10 @@ def read_message(message_class: Any, path: str) -> Any:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+        return parse_text(message_class, text, path)
     except OSError as error:
         code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNKNOWN
         raise ServingError(code, f"{path}; {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise invalid(f"Invalid protobuf file: '{path}': it is not UTF-8") from None
-    try:
-        return parse_text(message_class, text, path)
     except ValueError as error:
         raise invalid(f"Invalid protobuf file: '{path}': {error}") from None
 
@@ -74,14 +71,7 @@ def write_kept(path: str, config: Any) -> None:
 
 
 def read_kept(path: str) -> Any:
-    """Reads the `ModelServerConfig` that was kept; None if there is none.
-
-    Args:
-        path: Path of the state file; empty for none.
-
-    Raises:
-        ServingError: If the file is wrong.
-    """
+    """Reads the `ModelServerConfig` that was kept; None if there is no such file."""
     if not path or not Path(path).exists():
         return None
     logger.info("The models are those of %s", path)
@@ -89,13 +79,7 @@ def read_kept(path: str) -> Any:
 
 
 class ConfigPoller:
-    """Polls the file of models, and has its changes applied.
-
-    Args:
-        path: Path of the file.
-        seconds: Seconds between polls.
-        reload: Applies a `ModelServerConfig`.
-    """
+    """Polls the file of models every few seconds, and has its changes applied."""
 
     def __init__(
         self, path: str, seconds: float, reload: Callable[[Any], None]
@@ -107,11 +91,7 @@ class ConfigPoller:
         self._thread = threading.Thread(target=self._run, name="config", daemon=True)
 
     def start(self, applied: Any) -> None:
-        """Starts polling.
-
-        Args:
-            applied: The configuration in force.
-        """
+        """Starts polling, with the configuration that is in force."""
         self._applied = self._seen = applied
         self._thread.start()
 

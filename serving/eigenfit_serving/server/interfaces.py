@@ -100,11 +100,7 @@ class RequestContext:
             stop()
 
     def on_cancel(self, stop: Callable[[], None] | None) -> None:
-        """Sets what to call when the request is cancelled; called at once if it is.
-
-        Args:
-            stop: Function that replaces the previous one; None for nothing.
-        """
+        """Sets what to call, if anything, when it is cancelled; at once if it is."""
         with self._lock:
             if not self._cancelled:
                 self._stop = stop
@@ -151,23 +147,6 @@ class Servable(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class VersionStatus:
-    """State of one version.
-
-    Attributes:
-        version: Number of the version.
-        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        code: Code of the error that ended it; `OK` without one.
-        message: Text of that error.
-    """
-
-    version: int
-    state: str
-    code: Code = Code.OK
-    message: str = ""
-
-
 class ModelSource(Protocol):
     """Where requests find models."""
 
@@ -179,8 +158,8 @@ class ModelSource(Protocol):
         """
         ...
 
-    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """Lists states, highest version first.
+    def status(self, name: str, version: int | None = None) -> list[Any]:
+        """Lists states as `ModelVersionStatus` messages, highest version first.
 
         Raises:
             ServingError: NOT_FOUND.
@@ -222,11 +201,3 @@ def unknown_version(name: str, version: int | None) -> ServingError:
     """Makes the error of a model, or a version of it, that does not serve."""
     asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
     return not_found(f"Servable not found for request: {asked}")
-
-
-def is_ready(models: ModelSource, name: str) -> bool:
-    """Tells whether a model has a version that is available."""
-    try:
-        return any(x.state == "AVAILABLE" for x in models.status(name))
-    except ServingError:  # Configured, but no version has been seen.
-        return False

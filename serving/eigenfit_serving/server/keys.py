@@ -6,12 +6,9 @@ import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
-_BEARER = "bearer "
+from eigenfit_serving.protocol.status import Code, RefusedError, invalid
 
-MISSING = (
-    "The API key is missing or wrong: send it as `x-api-key`, or as `Authorization: "
-    "Bearer`."
-)
+_BEARER = "bearer "
 
 
 class Keys:
@@ -22,7 +19,7 @@ class Keys:
             use. Empty for none.
 
     Raises:
-        ValueError: If the file holds none.
+        ServingError: If the file holds none.
         OSError: If it cannot be read.
     """
 
@@ -30,7 +27,7 @@ class Keys:
         lines = Path(path).read_bytes().splitlines() if path else []
         self._keys = [words[0] for words in map(bytes.split, lines) if words]
         if path and not self._keys:
-            raise ValueError(f"{path}: no API key in this file; one a line")
+            raise invalid(f"{path}: no API key in this file; one a line")
 
     def __repr__(self) -> str:
         return f"Keys({len(self._keys)})"
@@ -52,3 +49,12 @@ class Keys:
             if any([hmac.compare_digest(key, shown) for key in self._keys]):
                 return True
         return False
+
+
+def missing_key() -> RefusedError:
+    """Makes the error of a caller that shows none of the keys."""
+    text = (
+        "The API key is missing or wrong: send it as `x-api-key`, or as "
+        "`Authorization: Bearer`."
+    )
+    return RefusedError(Code.UNAUTHENTICATED, text, "api_key")

@@ -32,8 +32,7 @@ def read_context(path: str) -> ssl.SSLContext:
     """Makes the TLS context of REST from a file with an `SSLConfig`.
 
     Raises:
-        ServingError: If it cannot be read, something is missing, the key or certificate
-            is invalid, or they do not belong together.
+        ServingError: If it cannot be read, or key and certificate are no pair.
     """
     config = _read(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
 
 PLATFORM = "tensorflow"
 
-_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,32}\s*", re.ASCII)
+# Python refuses to convert thousands of digits, even if they are zeros.
+_NUMBER = re.compile(r"\s*([+-]?)0*([0-9]{1,19})\s*", re.ASCII)
 _INT64_MAX = 2**63 - 1
 
 # model_type = TENSORFLOW, which preceded model_platform.
@@ -49,24 +49,21 @@ class ModelSettings:
 
 
 def parse_version(name: str) -> int | None:
-    """Parses the number that a version folder is named by; None if it is no number.
+    """Parses the number of a version; None if it is none of 63 bits.
 
     Example:
         >>> parse_version("00000123"), parse_version("v2"), parse_version("1.tmp")
         (123, None, None)
     """
-    if not _NUMBER.fullmatch(name):
-        return None
-    number = int(name)
+    match = _NUMBER.fullmatch(name)
+    number = int("".join(match.groups())) if match is not None else -1
     return number if 0 <= number <= _INT64_MAX else None
 
 
 def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]:
     """Reads and checks the list of models of a `ModelServerConfig`.
 
-    Args:
-        config: The message.
-        known: Names of existing models, which must keep their platform.
+    Those with a name that is known must keep their platform.
 
     Raises:
         ServingError: With the texts of the protocol.
@@ -80,21 +77,21 @@ def read_models(config: Any, known: Collection[str] = ()) -> list[ModelSettings]
             )
         models[entry.name] = _read_model(entry)
     for model in models.values():
-        path = PurePosixPath(model.base_path)
-        if "://" not in model.base_path and not path.is_absolute():
+        if "://" not in model.base_path and not model.base_path.startswith("/"):
             raise invalid(
                 f"Expected model {model.name} to have an absolute path or URI; got "
                 f"base_path()={model.base_path}"
             )
-    platforms = {x.name: _platform_of(x) for x in entries}
-    foreign = {name: x for name, x in platforms.items() if x != PLATFORM}
-    for name, platform in foreign.items():
-        if name in known:
+    for entry in entries:
+        platform = _platform_of(entry)
+        if platform == PLATFORM:
+            continue
+        if entry.name in known:
             raise invalid(
-                f"Illegal to change a model's platform. For model {name} platform was "
-                f"{PLATFORM} and new platform requested is {platform}"
+                "Illegal to change a model's platform. For model "
+                f"{entry.name} platform was {PLATFORM} and new platform requested is "
+                f"{platform}"
             )
-    for platform in foreign.values():
         text = f"PlatformConfigMap has no entry for platform {platform}"
         raise ServingError(Code.FAILED_PRECONDITION, text)
     return list(models.values())

@@ -3,8 +3,10 @@
 import contextlib
 import threading
 
+from eigenfit_serving.protocol.messages import ModelVersionStatus
 from eigenfit_serving.protocol.status import Code, ServingError
-from eigenfit_serving.server.interfaces import ModelSpec, RequestContext, VersionStatus
+from eigenfit_serving.server.budget import Budget
+from eigenfit_serving.server.interfaces import ModelSpec, RequestContext
 
 
 class Models:
@@ -45,12 +47,15 @@ class Models:
             text = f"Could not find version {version} of model {name}"
             raise ServingError(Code.NOT_FOUND, text)
         states = [
-            VersionStatus(x, "AVAILABLE" if self.versions[name][x] else "LOADING")
+            ModelVersionStatus(
+                version=x, state="AVAILABLE" if self.versions[name][x] else "LOADING"
+            )
             for x in found
             if version in (None, x)
         ]
         if version is None:
-            states.append(VersionStatus(0, "END", Code.UNKNOWN, "It was no model."))
+            error = {"error_code": Code.UNKNOWN, "error_message": "It was no model."}
+            states.append(ModelVersionStatus(version=0, state="END", status=error))
         return states
 
     def names(self):
@@ -71,6 +76,7 @@ class Gate:
         self.rejected = []
         self.noted = []
         self.draining = False
+        self.budget = Budget(0)
         self.admitted = threading.Event()
 
     @contextlib.contextmanager
@@ -83,11 +89,9 @@ class Gate:
             self.errors.append(error)
             raise
 
-    def reject(self, reason):
-        self.rejected.append(reason)
-
-    def note(self, context, code):
-        self.noted.append((code, context))
+    def refuse(self, context, error):
+        self.rejected.append(error.reason)
+        self.noted.append((error.code, context))
 
     def render(self):
         return b""

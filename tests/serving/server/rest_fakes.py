@@ -3,12 +3,17 @@
 import contextlib
 import http.client
 import threading
+import unittest.mock
 from dataclasses import dataclass, field
 from typing import Any
 
-from eigenfit_serving.protocol.messages import DataType, SignatureDef
-from eigenfit_serving.protocol.status import Code, ServingError
-from eigenfit_serving.server.interfaces import VersionStatus
+from eigenfit_serving.protocol.messages import (
+    DataType,
+    ModelVersionStatus,
+    SignatureDef,
+)
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.server import RestServer
 
@@ -51,7 +56,7 @@ class FakeRunner:
     predict: Any = echo
 
     def __call__(self, servable, signature, inputs, output_filter, context, options):
-        return signature, self.predict(servable, signature, inputs, context)
+        return self.predict(servable, signature, inputs, context)
 
 
 @dataclass
@@ -80,7 +85,11 @@ class FakeModels:
 
     def status(self, name, version=None):
         found = [
-            VersionStatus(x.version, self.states.get((name, x.version), "AVAILABLE"))
+            ModelVersionStatus(
+                version=x.version,
+                state=self.states.get((name, x.version), "AVAILABLE"),
+                status={"error_code": Code.OK},
+            )
             for x in sorted(self.servables, key=lambda x: -x.version)
             if x.name == name and version in (None, x.version)
         ]
@@ -115,13 +124,17 @@ class FakeGate:
             yield
         except ServingError as error:
             code = error.code
+            if isinstance(error, RefusedError):
+                self.reasons.append(error.reason)
             raise
         finally:
             self.codes.append(code)
             self.ended.set()
 
-    def reject(self, reason):
-        self.reasons.append(reason)
+    def refuse(self, context, error):
+        if isinstance(error, RefusedError):
+            self.reasons.append(error.reason)
+        self.note(context, error.code)
 
     def note(self, context, code):
         self.noted.append((code, context))
@@ -174,16 +187,22 @@ class Client:
             connection.close()
 
 
+def runs(runner):
+    """Has models run by a function in the place of `predict`."""
+    return unittest.mock.patch("eigenfit_serving.server.rest.handlers.predict", runner)
+
+
 @contextlib.contextmanager
 def running(models=MODELS, gate=None, runner=None, **options):
     """Runs a server; gives its client."""
-    options.setdefault("page", False)
+    settings = Options(**{"page": False, **options})
     source = models if isinstance(models, FakeModels) else FakeModels(list(models))
-    server = RestServer(
-        source, gate or FakeGate(), Options(**options), run=runner or FakeRunner()
-    )
+    gate = gate or FakeGate()
+    gate.budget = Budget(settings.max_pending_body_bytes)
+    server = RestServer(source, gate, settings)
     client = Client(server.start())
-    try:
-        yield client
-    finally:
-        server.stop(grace=1)
+    with runs(runner or FakeRunner()):
+        try:
+            yield client
+        finally:
+            server.stop(grace=1)

@@ -5,7 +5,9 @@ import threading
 import pytest
 from tests.serving.server.fakes_life import context
 
-from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.server.keys import missing_key
+from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.watching.access_log import AccessLog
 from eigenfit_serving.server.watching.gate import RequestGate
 from eigenfit_serving.server.watching.metrics import Metrics
@@ -26,7 +28,7 @@ def log():
 
 @pytest.fixture
 def gate(log):
-    return RequestGate(Metrics(), log, max_in_flight=2)
+    return RequestGate(Metrics(), log, Options(max_in_flight=2))
 
 
 def test_requests_are_counted_while_they_are_worked_on(gate, log):
@@ -90,12 +92,19 @@ def test_who_waits_is_told_when_the_last_request_ends(gate):
 
 
 def test_refusals_elsewhere_are_counted(gate):
-    gate.reject("api_key")
+    gate.refuse(context(), missing_key())
     assert b'eigenfit_rejected_total{reason="api_key"} 1.0' in gate.render()
 
 
+def test_refusals_of_admitted_requests_are_counted(gate, log):
+    with pytest.raises(RefusedError), gate.admit(context()):
+        raise RefusedError(Code.INVALID_ARGUMENT, "", "body_size", 413)
+    assert b'eigenfit_rejected_total{reason="body_size"} 1.0' in gate.render()
+    assert log.lines == [("id", Code.INVALID_ARGUMENT)]
+
+
 def test_refusals_elsewhere_are_logged_and_not_counted_as_requests(gate, log):
-    gate.note(context(), Code.UNAUTHENTICATED)
+    gate.refuse(context(), missing_key())
     assert log.lines == [("id", Code.UNAUTHENTICATED)]
     assert b"request_count{" not in gate.render()
 

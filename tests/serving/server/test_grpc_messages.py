@@ -353,3 +353,22 @@ def test_a_socket_instead_of_a_port(models, tmp_path):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         assert stub.Predict(predict(x=ROW), timeout=20).outputs
     server.stop(1)
+
+
+def test_the_health_check_can_be_watched_and_listed(models):
+    gate = Gate()
+    server = GrpcServer(models, gate, Options(port=0))
+    with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
+        health, asked = (
+            health_pb2_grpc.HealthStub(channel),
+            health_pb2.HealthCheckRequest,
+        )
+        known, absent = (health.Watch(asked(service=x), timeout=20) for x in ("", "x"))
+        assert next(absent).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        assert next(known).status == health_pb2.HealthCheckResponse.SERVING
+        gate.draining = True
+        assert next(known).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        call = channel.unary_unary("/grpc.health.v1.Health/List")
+        assert call(b"", timeout=20).count(b"PredictionService") == 2
+        server.stop(5)
+        assert list(known) == []

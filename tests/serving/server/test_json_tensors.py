@@ -9,9 +9,9 @@ from tests.serving.server.rest_fakes import outcome
 
 from eigenfit_serving.protocol.messages import DataType
 from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.server.rest.json.elements import ELEMENTS, WRITABLE
 from eigenfit_serving.server.rest.json.tensors import predict_inputs, signature_name_of
 from eigenfit_serving.server.rest.json.text import parse_object
-from eigenfit_serving.server.running.dtypes import ELEMENTS, WRITABLE
 
 NUMBERS = {name[3:].lower(): number for name, number in DataType.items()}
 TYPES = (

@@ -146,3 +146,8 @@ def test_survives_hostile_text(pieces):
 def test_survives_any_bytes(body):
     refused_or_read(body)
     refused_or_read(b'{"a": ' + body)
+
+
+def test_a_string_without_end_takes_no_longer_than_it_is():
+    with pytest.raises(ServingError, match=r"Unterminated string .* at offset: 16"):
+        parse_object(b'{"a": Inf, "b": "' + b'\\"' * 200_000)

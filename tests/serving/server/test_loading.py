@@ -1,9 +1,11 @@
+import unittest.mock
+
 import numpy as np
 import pytest
 from tests.serving.server.fakes_life import FakeServable, context, not_found
 
 from eigenfit_serving.protocol.status import ServingError
-from eigenfit_serving.server.models.loading import load_version
+from eigenfit_serving.server.models import loading
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.watching.metrics import Metrics
 
@@ -25,8 +27,9 @@ class World:
             raise self.warm_error
 
     def load(self):
-        seams = {"raw_load": self._load, "warm_up": self._warm_up}
-        return load_version(self.options, self.metrics, self.path, "m", 1, **seams)
+        seams = {"load_saved_model": self._load, "run_warmup": self._warm_up}
+        with unittest.mock.patch.multiple(loading, **seams):
+            return loading.load_version(self.options, self.metrics, self.path, "m", 1)
 
 
 def test_a_version_is_warmed_up_as_it_will_serve(tmp_path):

@@ -36,15 +36,13 @@ class FakeServer:
 class Running:
     """An application in a thread, and what it says."""
 
-    def __init__(self, *flags, raw_load=None, servers=None, say=None):
+    def __init__(self, *flags, servers=None, say=None):
         self.stop, self.ready = threading.Event(), threading.Event()
         self.said, self.code, self.error = [], None, None
         self.servers = servers or {"grpc": FakeServer(4000), "rest": FakeServer(4001)}
         self.app = Application(
             parse_flags([*FLAGS, *flags]),
             self.stop,
-            raw_load
-            or (lambda path, name, version, o: FakeServable(path, name, version)),
             lambda models, gate, command: self.servers,
             say or self._say,
         )
@@ -66,9 +64,13 @@ class Running:
         assert not self.thread.is_alive()
 
 
+LOAD = "eigenfit_serving.server.models.loading.load_saved_model"
+
+
 @pytest.fixture(autouse=True)
-def files_rest_at_once(monkeypatch):
+def models_load_at_once(monkeypatch):
     monkeypatch.setattr("eigenfit_serving.server.models.polling.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(LOAD, lambda path, name, v, _: FakeServable(path, name, v))
 
 
 @pytest.fixture
@@ -181,11 +183,12 @@ def test_requests_that_never_end_are_given_up(model, caplog):
     assert "1 requests have not ended after 0.1 s and are given up" in caplog.messages
 
 
-def test_a_bad_model_ends_it_before_the_ports_open(model):
+def test_a_bad_model_ends_it_before_the_ports_open(model, monkeypatch):
     def fail(*arguments):
         raise not_found("no such tags")
 
-    running = Running(*model, "--max_num_load_retries=0", raw_load=fail)
+    monkeypatch.setattr(LOAD, fail)
+    running = Running(*model, "--max_num_load_retries=0")
     running.join()
     assert running.error.message == (
         "1 servable(s) did not become available: {{{name: m version: 1} due to error: "
@@ -207,12 +210,13 @@ def test_an_empty_folder_is_waited_for_until_it_is_told_to_stop(tmp_path):
 def test_a_port_that_cannot_be_had_ends_it(model):
     class Taken(FakeServer):
         def start(self):
-            raise OSError(98, "Address already in use")
+            raise OSError("Cannot listen on 127.0.0.1:4001: Address already in use")
 
     servers = {"grpc": FakeServer(), "rest": Taken()}
     running = Running(*model, servers=servers)
     running.join()
-    assert running.error.message == "Cannot listen on 127.0.0.1: Address already in use"
+    text = "Cannot listen on 127.0.0.1:4001: Address already in use"
+    assert (running.error.code, running.error.message) == (Code.INVALID_ARGUMENT, text)
     assert servers["grpc"].events == ["start", "stop"]
 
 

@@ -11,7 +11,7 @@ from tests.serving.server.fakes_life import (
     write_version,
 )
 
-from eigenfit_serving.protocol.messages import ModelServerConfig
+from eigenfit_serving.protocol.messages import ModelServerConfig, ModelVersionStatus
 from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import ModelSpec
 from eigenfit_serving.server.models.manager import Manager
@@ -65,7 +65,8 @@ class World:
         self.registry.manager.tick()
 
     def states(self, name="m"):
-        return {x.version: x.state for x in self.registry.status(name)}
+        found = self.registry.status(name)
+        return {x.version: ModelVersionStatus.State.Name(x.state) for x in found}
 
     def version(self, **spec):
         with self.registry.acquire(ModelSpec("m", **spec)) as servable:
@@ -186,8 +187,9 @@ def test_a_bad_version_ends_with_its_error_while_the_old_one_serves(tmp_path):
         world.tick(5.0)
         assert len(world.loader.calls) == calls + 1
     newest = world.registry.status("m")[0]
-    assert (newest.state, newest.code) == ("END", Code.NOT_FOUND)
-    assert newest.message == "no such tags"
+    assert (newest.version, newest.state) == (2, ModelVersionStatus.END)
+    assert newest.status.error_code == Code.NOT_FOUND
+    assert newest.status.error_message == "no such tags"
     assert world.states()[1] == "AVAILABLE"
     assert world.version() == 1
     world.tick(500.0)
@@ -217,8 +219,9 @@ def test_an_unexpected_error_ends_a_version_too(tmp_path):
     write_version(tmp_path / "m", 1)
     world.loader.bad["m", 1] = KeyError("oops")
     world.start("m")
-    status = world.registry.status("m")[0]
-    assert (status.code, status.message) == (Code.INTERNAL, "KeyError: 'oops'")
+    status = world.registry.status("m")[0].status
+    assert status.error_code == Code.INTERNAL
+    assert status.error_message == "KeyError: 'oops'"
 
 
 def test_a_base_path_without_versions_unloads_all_and_a_missing_one_none(
@@ -296,13 +299,13 @@ def test_threads_of_its_own_load_and_switch(tmp_path):
     for thread in threads:
         thread.start()
     write_version(tmp_path / "m", 2)
-    while registry.status("m")[-1].state != "END":
+    while registry.status("m")[-1].state != ModelVersionStatus.END:
         registry.wait_changed(0.05)
         assert time.monotonic() < end
     stop.set()
     for thread in threads:
         thread.join()
-    registry.close()
+    registry.manager.close()
     assert not failures
     assert seen[-1] == 2
     assert [x.closed for x in loader.loaded["m", 2]] == [1]

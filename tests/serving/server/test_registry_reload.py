@@ -225,6 +225,6 @@ def test_closing_ends_a_reload(tmp_path, world):
 
     thread = threading.Thread(target=reload)
     thread.start()
-    world.registry.close()
+    world.registry.manager.close()
     thread.join(10)
     assert errors == [(Code.UNAVAILABLE, "The server is shutting down.")]

@@ -14,6 +14,7 @@ from tests.serving.server.rest_fakes import (
     FakeRunner,
     outcome,
     running,
+    runs,
 )
 
 from eigenfit_serving.protocol.status import Code
@@ -25,7 +26,7 @@ from eigenfit_serving.server.rest.handlers import RestHandlers
 from eigenfit_serving.server.rest.paths import route
 
 FREE = Held(Budget(0))
-HANDLERS = RestHandlers(FakeModels(list(MODELS)), FakeRunner(), Options())
+HANDLERS = RestHandlers(FakeModels(list(MODELS)), Options())
 
 TARGETS = st.sampled_from(
     [
@@ -85,7 +86,8 @@ def test_handlers_answer_or_refuse(target, is_gzip, data):
     if error is None:
         if is_gzip:
             body = inflate(body, 0, FREE.grow)
-        answer, error = outcome(HANDLERS.predict, found, body, context, FREE)
+        with runs(FakeRunner()):
+            answer, error = outcome(HANDLERS.predict, found, body, context, FREE)
     if error is None:
         json.loads(answer)
     else:

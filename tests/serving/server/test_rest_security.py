@@ -88,7 +88,7 @@ def test_file_of_keys(tmp_path, key_file):
     assert "first" not in repr(Keys(key_file))
     empty = tmp_path / "empty"
     empty.write_text("\n")
-    with pytest.raises(ValueError, match="no API key in this file"):
+    with pytest.raises(ServingError, match="no API key in this file"):
         Keys(str(empty))
     with pytest.raises(OSError, match="absent"):
         Keys(str(tmp_path / "absent"))

@@ -9,22 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, EncodeError
 
 from eigenfit_serving.protocol.grpc_api import HEALTH_SERVICE, Method
-from eigenfit_serving.protocol.status import (
-    Code,
-    RefusedError,
-    ServingError,
-    invalid,
-    not_served,
-)
-from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.protocol.status import Code, ServingError, invalid, not_served
+from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.interfaces import REQUEST_ID, RequestContext, request_id
-from eigenfit_serving.server.keys import MISSING, Keys
+from eigenfit_serving.server.keys import Keys, missing_key
 from eigenfit_serving.server.watching.gate import RequestGate
 
 Work = Callable[[Any, RequestContext], Any]
@@ -42,32 +37,20 @@ _CODES = {Code(code.value[0]): code for code in grpc.StatusCode}
 _NO_DEADLINE = 1e9
 
 
-def unary_handler(
-    method: Method, api: str, work: Work, gate: RequestGate, budget: Budget
-) -> Any:
-    """Makes the handler of a method.
-
-    Args:
-        method: Method, which has the classes of the messages.
-        api: Name of the method in metrics and logs.
-        work: Answers a request.
-        gate: Admits requests.
-        budget: Memory budget of requests.
-    """
+def unary_handler(method: Method, api: str, work: Work, gate: RequestGate) -> Any:
+    """Makes the handler of a method; `api` is its name in metrics and logs."""
 
     def behave(data: bytes, call: grpc.ServicerContext) -> Any:
-        context, held = make_context(api, call), Held(budget)
+        context, held = make_context(api, call), Held(gate.budget)
         call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
         try:
             with gate.admit(context):
                 held.grow(_COPIES * len(data))
-                request = parse(method.request, data)
+                request = _parse(method.request, data)
                 del data
                 return work(request, context).SerializeToString()
         except ServingError as error:
             code, message = error.code, error.message
-            if isinstance(error, RefusedError):
-                gate.reject(error.reason)
         except EncodeError as error:
             code, message = Code.RESOURCE_EXHAUSTED, f"The answer is too large: {error}"
         except Exception as error:
@@ -85,24 +68,15 @@ def unary_handler(
 def refusals(*names: str) -> dict[str, Any]:
     """Makes handlers, by name, of methods that this server does not have."""
 
-    def refuse(name: str) -> Any:
-        def behave(data: bytes, call: grpc.ServicerContext) -> Any:
-            del data
-            call.abort(grpc.StatusCode.UNIMPLEMENTED, not_served(name))
+    def refuse(text: str, _: bytes, call: grpc.ServicerContext) -> None:
+        call.abort(grpc.StatusCode.UNIMPLEMENTED, text)
 
-        return grpc.unary_unary_rpc_method_handler(behave)
-
-    return {name: refuse(name) for name in names}
+    make = grpc.unary_unary_rpc_method_handler
+    return {name: make(partial(refuse, not_served(name))) for name in names}
 
 
 class KeyInterceptor(grpc.ServerInterceptor):
-    """Refuses calls without an API key, except those of the health check.
-
-    Args:
-        keys: Keys, one of which is expected in `x-api-key`, or in `authorization`
-            after `Bearer`.
-        gate: Counts the refusals.
-    """
+    """Refuses calls without an API key, except those of the health check."""
 
     def __init__(self, keys: Keys, gate: RequestGate) -> None:
         self._keys, self._gate = keys, gate
@@ -113,19 +87,17 @@ class KeyInterceptor(grpc.ServerInterceptor):
         """Returns the handler of a call, or one that refuses it."""
         details = handler_call_details
         handler = continuation(details)
-        is_health = details.method.startswith(f"/{HEALTH_SERVICE}/")
-        if is_health or handler is None:
+        if handler is None or details.method.startswith(f"/{HEALTH_SERVICE}/"):
             return handler
         if self._keys.accept(details.invocation_metadata or ()):
             return handler
 
         def refuse(_: Any, call: grpc.ServicerContext) -> Any:
-            self._gate.reject("api_key")
-            context = make_context("", call)
+            context, error = make_context("", call), missing_key()
             context.extra = {"method": details.method}
             call.set_trailing_metadata(((REQUEST_ID, context.request_id),))
-            self._gate.note(context, Code.UNAUTHENTICATED)
-            call.abort(grpc.StatusCode.UNAUTHENTICATED, MISSING)
+            self._gate.refuse(context, error)
+            call.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
 
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(refuse)
@@ -145,12 +117,7 @@ def make_context(api: str, call: grpc.ServicerContext) -> RequestContext:
     return context
 
 
-def parse(message_class: Any, data: bytes) -> Any:
-    """Parses a message.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT, if it is malformed.
-    """
+def _parse(message_class: Any, data: bytes) -> Any:
     try:
         return message_class.FromString(data)
     except DecodeError:

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 from eigenfit_serving.protocol import grpc_api
 from eigenfit_serving.protocol.pool import POOL
-from eigenfit_serving.server.budget import Budget
+from eigenfit_serving.protocol.status import invalid
 from eigenfit_serving.server.grpc.calls import KeyInterceptor, refusals
 from eigenfit_serving.server.grpc.health import HealthService
 from eigenfit_serving.server.grpc.services import Services
@@ -30,17 +30,10 @@ _MORE_THREADS = 40
 
 
 class GrpcServer:
-    """Serves models over TCP and a UNIX socket.
-
-    Args:
-        models: Where requests find models.
-        gate: Admits requests.
-        options: Ports, certificates, keys, limits.
-        has_tcp: Whether there is a TCP port; 0 is any free one.
-        budget: Memory budget of requests; one of its own if not given.
+    """Serves models over TCP, unless told not to, and a UNIX socket, if it has a path.
 
     Raises:
-        ValueError: If a file or an argument cannot be understood.
+        ServingError: If a file or an argument cannot be understood.
         OSError: If a file cannot be read.
     """
 
@@ -50,12 +43,11 @@ class GrpcServer:
         gate: RequestGate,
         options: Options,
         has_tcp: bool = True,
-        budget: Budget | None = None,
     ) -> None:
         self._options, self._has_tcp = options, has_tcp
         threads = options.grpc_max_threads or options.max_in_flight + _MORE_THREADS
         self._threads = ThreadPoolExecutor(threads, "grpc")
-        self._health = HealthService(models, lambda: gate.draining)
+        self._health = HealthService(models, gate)
         keys, file = Keys(options.api_key_file), options.ssl_config_file
         self._credentials = read_credentials(file) if file else None
         self._server = grpc.server(
@@ -63,9 +55,7 @@ class GrpcServer:
             interceptors=[KeyInterceptor(keys, gate)] if options.api_key_file else [],
             options=_arguments(options),
         )
-        services = Services(models, options).handlers(
-            gate, budget or Budget(options.max_pending_body_bytes)
-        )
+        services = Services(models, options).handlers(gate)
         if options.enable_grpc_healthcheck_service:
             services[grpc_api.HEALTH_SERVICE] = self._health.handlers()
         services |= _reflection(services)
@@ -74,10 +64,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers([make(*x) for x in services.items()])
 
     def start(self) -> int:
-        """Binds the addresses and starts to serve.
-
-        Returns:
-            The TCP port; 0 without one.
+        """Binds the addresses and starts to serve; returns the TCP port, if any, or 0.
 
         Raises:
             OSError: If an address cannot be bound.
@@ -91,12 +78,8 @@ class GrpcServer:
         self._server.start()
         return port
 
-    def stop(self, grace: float | None = None) -> None:
-        """Refuses new calls and waits for those that run.
-
-        Args:
-            grace: Seconds after which they are cancelled; None for at once.
-        """
+    def stop(self, grace: float) -> None:
+        """Refuses new calls; cancels those that still run after `grace` seconds."""
         self._health.stop()
         self._server.stop(grace).wait()
         self._threads.shutdown(wait=False)
@@ -123,11 +106,7 @@ def _reflection(services: Iterable[str]) -> dict[str, Any]:
 
 
 def _arguments(options: Options) -> list[tuple[str, Any]]:
-    """Collects the arguments of the channel; those of the caller come last.
-
-    Raises:
-        ValueError: If one is not `key=value`.
-    """
+    """Collects the arguments of the channel; those of the caller come last."""
     largest = options.max_message_bytes or _LARGEST_MESSAGE
     arguments: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", largest),
@@ -138,7 +117,7 @@ def _arguments(options: Options) -> list[tuple[str, Any]]:
     for text in filter(None, options.grpc_channel_arguments.split(",")):
         key, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--grpc_channel_arguments: {text} is not key=value.")
+            raise invalid(f"--grpc_channel_arguments: {text} is not key=value.")
         number = value.lstrip("-").isdecimal()
         arguments.append((key.strip(), int(value) if number else value))
     return arguments

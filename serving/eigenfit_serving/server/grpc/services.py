@@ -15,7 +15,6 @@ from eigenfit_serving.protocol.tensors import (
     to_array,
     write_array,
 )
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.grpc.calls import Work, refusals, unary_handler
 from eigenfit_serving.server.interfaces import ModelSource, ModelSpec, RequestContext
 from eigenfit_serving.server.options import Options
@@ -26,22 +25,17 @@ _METADATA_FIELD = "signature_def"
 
 
 class Services:
-    """Answers requests by the models of a source.
-
-    Args:
-        models: Where requests find models.
-        options: Limits, and how tensors are written.
-    """
+    """Answers requests by the models of a source."""
 
     def __init__(self, models: ModelSource, options: Options) -> None:
         self._models, self._options = models, options
 
-    def handlers(self, gate: RequestGate, budget: Budget) -> dict[str, Any]:
+    def handlers(self, gate: RequestGate) -> dict[str, Any]:
         """Lists the handlers, by names of service and method."""
         methods = {**grpc_api.PREDICTION, **grpc_api.MODEL}
 
         def handler(name: str, api: str, work: Work) -> dict[str, Any]:
-            return {name: unary_handler(methods[name], api, work, gate, budget)}
+            return {name: unary_handler(methods[name], api, work, gate)}
 
         return {
             grpc_api.PREDICTION_SERVICE: {
@@ -64,9 +58,9 @@ class Services:
             context.version = servable.version
             inputs = _arrays(request.inputs, options.max_elements or MAX_ELEMENTS)
             name, wanted = spec.signature_name, request.output_filter
-            used, outputs = predict(servable, name, inputs, wanted, context, options)
+            outputs = predict(servable, name, inputs, wanted, context, options)
             response.model_spec.name = spec.name
-            response.model_spec.signature_name = used
+            response.model_spec.signature_name = context.signature
             response.model_spec.version.value = servable.version
         as_content = options.enable_serialization_as_tensor_content
         for alias, array in outputs.items():
@@ -103,14 +97,8 @@ class Services:
         spec = request.model_spec
         context.model = spec.name
         version = spec.version.value if spec.HasField("version") else None
-        response = messages.GetModelStatusResponse()
-        for found in self._models.status(spec.name, version):
-            response.model_version_status.add(
-                version=found.version,
-                state=found.state,
-                status={"error_code": found.code, "error_message": found.message},
-            )
-        return response
+        found = self._models.status(spec.name, version)
+        return messages.GetModelStatusResponse(model_version_status=found)
 
     def reload(self, request: Any, context: RequestContext) -> Any:
         """Answers a `ReloadConfigRequest`."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from eigenfit_serving.protocol.messages import ModelVersionStatus
 from eigenfit_serving.protocol.status import Code, ServingError
-from eigenfit_serving.server.interfaces import VersionStatus
+from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.models.polling import Version, Watcher
 from eigenfit_serving.server.versions import ModelSettings
 
@@ -63,11 +64,13 @@ class Record:
         if self.failures > max_retries or not self.is_wanted:
             self.state = "END"
 
-    def status(self) -> VersionStatus:
-        """Returns the state as callers see it."""
+    def status(self) -> Any:
+        """Returns the state as callers see it: a `ModelVersionStatus`."""
+        status: dict[str, Any] = {"error_code": Code.OK}
         if self.has_failed and self.error is not None:
-            return VersionStatus(self.number, "END", self.error.code, str(self.error))
-        return VersionStatus(self.number, self.state)
+            code, text = self.error.code, self.error.message
+            status = {"error_code": code, "error_message": text}
+        return ModelVersionStatus(version=self.number, state=self.state, status=status)
 
 
 @dataclass
@@ -102,18 +105,15 @@ class Model:
                 and (not old.error or old.source.path != version.path)
             ):
                 self.records[number] = Record(version)
-        ended = [
-            number
-            for number, record in sorted(self.records.items(), reverse=True)
-            if record.state == "END" and not record.is_wanted
-        ]
-        for number in ended[_MAX_ENDED:]:
+        ended = [x for x in self.records.values() if x.state == "END"]
+        for number in sorted(x.number for x in ended if not x.is_wanted)[:-_MAX_ENDED]:
             del self.records[number]
 
     @property
     def wanted(self) -> list[Record]:
-        """The versions that are to be served."""
-        return [record for record in self.records.values() if record.is_wanted]
+        """The versions that are to be served, highest first."""
+        found = [record for record in self.records.values() if record.is_wanted]
+        return sorted(found, key=lambda record: -record.number)
 
     @property
     def serving(self) -> dict[int, Record]:
@@ -139,16 +139,13 @@ class Model:
 
     def begin_loads(self, now: float) -> list[Record]:
         """Marks as LOADING the versions to load now; returns them, highest first."""
-        due = [
-            record
-            for record in self.wanted
-            if record.state in ("START", "LOADING")
-            and not record.is_busy
-            and record.retry_at <= now
-        ]
-        for record in due:
-            record.state, record.is_busy = "LOADING", True
-        return sorted(due, key=lambda record: -record.number)
+        due = []
+        for record in self.wanted:
+            is_waiting = record.state in ("START", "LOADING") and not record.is_busy
+            if is_waiting and record.retry_at <= now:
+                record.state, record.is_busy = "LOADING", True
+                due.append(record)
+        return due
 
     def begin_unloads(self) -> list[Record]:
         """Marks as UNLOADING the versions to unload now; returns them."""
@@ -163,35 +160,29 @@ class Model:
     def failure(self) -> Record | None:
         """Finds the highest version that was given up; None while there is hope."""
         wanted = self.wanted
-        has_hope = not all(record.has_failed for record in wanted)
-        return None if has_hope else max(wanted, key=lambda x: x.number, default=None)
+        is_over = wanted and all(record.has_failed for record in wanted)
+        return wanted[0] if is_over else None
 
-    def statuses(self) -> list[VersionStatus]:
-        """Lists all versions, highest first."""
-        return [self.records[n].status() for n in sorted(self.records, reverse=True)]
+
+def is_ready(models: ModelSource, name: str) -> bool:
+    """Tells whether a model has a version that is available."""
+    try:
+        states = [x.state for x in models.status(name)]
+    except ServingError:  # Configured, but no version has been seen.
+        return False
+    return ModelVersionStatus.AVAILABLE in states
 
 
 def describe_failures(failed: Iterable[tuple[str, Record]], what: str) -> ServingError:
-    """Makes the error of models that could not be loaded.
+    """Makes the error of models, by name, that could not be loaded.
 
-    Args:
-        failed: Names of models, and the versions that failed.
-        what: `servable` at the start, `model` later, as in TensorFlow Serving.
-
-    Example:
-        >>> from pathlib import Path
-        >>> error = ServingError(Code.NOT_FOUND, "no graph")
-        >>> record = Record(Version(1, Path("m/1")), "END", error)
-        >>> print(describe_failures([("m", record)], "model").message)
-        1 model(s) did not become available: {{{name: m version: 1} due to error: \
-NOT_FOUND: no graph}, }
+    They are called `servable` at the start, `model` later, as in TensorFlow Serving.
     """
-    parts = []
-    for name, record in failed:
-        error = record.error or ServingError(Code.UNKNOWN, "")
-        parts.append(
-            f"{{{{name: {name} version: {record.number}}} due to error: "
-            f"{error.code.name}: {error.message}}}, "
-        )
+    parts = [
+        f"{{{{name: {name} version: {record.number}}} due to error: "
+        f"{record.error.code.name}: {record.error.message}}}, "
+        for name, record in failed
+        if record.error is not None
+    ]
     text = f"{len(parts)} {what}(s) did not become available: {{{''.join(parts)}}}"
     return ServingError(Code.UNKNOWN, text)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,6 @@ MAX_RECORDS = 1000
 
 _NOT_SERVED = ("classify_log", "regress_log", "multi_inference_log")
 
-RawLoad = Callable[[str, str, int, Options], Any]
-"""Loads a SavedModel: path, name, version, options."""
-
 
 def load_saved_model(path: str, name: str, version: int, options: Options) -> Any:
     """Loads a SavedModel with TensorFlow, which the first call imports."""
@@ -50,14 +47,7 @@ def load_saved_model(path: str, name: str, version: int, options: Options) -> An
 
 
 def run_warmup(servable: Servable, options: Options) -> int:
-    """Runs the requests that come with a model, if there are any.
-
-    Args:
-        servable: Version that was just loaded.
-        options: Options, which say how often each request is run.
-
-    Returns:
-        The number of requests.
+    """Runs the requests that come with a model, if there are any, and counts them.
 
     Raises:
         ServingError: If a request fails, or the file is malformed.
@@ -72,16 +62,12 @@ def run_warmup(servable: Servable, options: Options) -> int:
             execute_log(servable, log, options)
         records += 1
         if records > MAX_RECORDS:
-            raise invalid(
-                f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
-                f"{path}"
-            )
+            text = f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at "
+            raise invalid(f"{text}{path}")
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup records read: "
         "%d. Elapsed time (microseconds): %d.",
-        path,
-        records,
-        round((time.monotonic() - start) * 1e6),
+        *(path, records, round((time.monotonic() - start) * 1e6)),
     )
     return records
 
@@ -109,11 +95,7 @@ def read_logs(path: Path) -> Iterator[Any]:
 
 
 def execute_log(servable: Servable, log: Any, options: Options) -> None:
-    """Runs the request of a `PredictionLog`.
-
-    Raises:
-        ServingError: If it fails, or is of a kind that is not run.
-    """
+    """Runs the request of a `PredictionLog`."""
     kind = log.WhichOneof("log_type") or "nothing"
     if kind in _NOT_SERVED:
         logger.warning("A warm-up record is skipped: %s", not_served(kind))
@@ -132,56 +114,31 @@ def execute_log(servable: Servable, log: Any, options: Options) -> None:
 
 
 def load_version(
-    options: Options,
-    metrics: Metrics,
-    path: str,
-    name: str,
-    version: int,
-    raw_load: RawLoad = load_saved_model,
-    warm_up: Callable[[Any, Options], object] = run_warmup,
+    options: Options, metrics: Metrics, path: str, name: str, version: int
 ) -> MeasuredServable:
-    """Loads a version and warms it up.
-
-    Args:
-        options: Options of the server.
-        metrics: Metrics of the server.
-        path: Folder of the version.
-        name: Name of the model.
-        version: Number of the version.
-        raw_load: Loads a SavedModel.
-        warm_up: Runs the requests that come with a model.
+    """Loads the version in a folder and warms it up.
 
     Raises:
         ServingError: If it cannot be loaded, or a warm-up request fails.
     """
     start = time.monotonic()
-    raw = raw_load(path, name, version, options)
+    raw = load_saved_model(path, name, version, options)
     loaded = time.monotonic()
     try:
         servable = MeasuredServable(raw, metrics, options.max_compiled_shapes)
         if options.enable_model_warmup:
-            warm_up(servable, options)
+            run_warmup(servable, options)
     except BaseException:
         raw.close()
         raise
-    logger.info(
-        "Version %d of model %s took %.1f s to load and %.1f s to warm up",
-        version,
-        name,
-        loaded - start,
-        time.monotonic() - loaded,
-    )
+    took = loaded - start, time.monotonic() - loaded
+    text = "Version %d of model %s took %.1f s to load and %.1f s to warm up"
+    logger.info(text, version, name, *took)
     return servable
 
 
 class MeasuredServable:
-    """Times first runs, counts results of fits, and limits the shapes compiled.
-
-    Args:
-        inner: Loaded version that runs.
-        metrics: Metrics that record all this.
-        max_shapes: Most shapes for which a model may be compiled.
-    """
+    """Times first runs, counts results of fits, and limits the shapes compiled."""
 
     def __init__(self, inner: Any, metrics: Metrics, max_shapes: int = 64) -> None:
         self.name, self.version, self.path = inner.name, inner.version, inner.path

@@ -193,13 +193,9 @@ class Manager:
                 logger.debug("Loading failed", exc_info=error)
                 text = f"{type(error).__name__}: {error}"
                 error = ServingError(Code.INTERNAL, text)
-            logger.error(
-                "Servable {name: %s version: %d} cannot be loaded: %s: %s",
-                name,
-                record.number,
-                error.code.name,
-                error.message,
-            )
+            what = f"{{name: {name} version: {record.number}}}"
+            reason = f"{error.code.name}: {error.message}"
+            logger.error("Servable %s cannot be loaded: %s", what, reason)
             with self.changed:
                 again = self._clock() + self._retry_seconds
                 record.fail_load(error, self._max_retries, again)

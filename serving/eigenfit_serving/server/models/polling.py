@@ -62,11 +62,7 @@ class Watcher:
     _said: str = ""
 
     def look(self) -> dict[int, Version] | None:
-        """Lists the versions that can be loaded, by number.
-
-        Returns:
-            The versions; None if the base path cannot be read: nothing is known then.
-        """
+        """Lists the versions that can be loaded, by number; None if it cannot tell."""
         try:
             with os.scandir(self.base_path) as entries:
                 folders = {x.name: Path(x.path) for x in entries if _is_folder(x)}

@@ -12,7 +12,6 @@ from eigenfit_serving.server.config_files import write_kept
 from eigenfit_serving.server.interfaces import (
     ModelSpec,
     Servable,
-    VersionStatus,
     unknown_label,
     unknown_version,
 )
@@ -24,12 +23,7 @@ from eigenfit_serving.server.versions import ModelSettings, read_models
 
 
 class Registry:
-    """A `ModelSource` over folders of SavedModels.
-
-    Args:
-        options: Options of the server.
-        manager: Loads and unloads versions.
-    """
+    """A `ModelSource` over folders of SavedModels."""
 
     def __init__(self, options: Options, manager: Manager) -> None:
         self._options, self.manager = options, manager
@@ -45,12 +39,12 @@ class Registry:
         finally:
             self.manager.release(record)
 
-    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
+    def status(self, name: str, version: int | None = None) -> list[Any]:
         """Lists states, highest version first; see `ModelSource`."""
         with self.manager.changed:
             model = self.manager.find(name)
-            found = model.statuses() if model is not None else []
-        found = [x for x in found if version in (None, x.version)]
+            records = sorted(model.records.items(), reverse=True) if model else []
+            found = [x.status() for number, x in records if version in (None, number)]
         if not found:
             which = "any versions" if version is None else f"version {version}"
             raise not_found(f"Could not find {which} of model {name}")
@@ -60,19 +54,17 @@ class Registry:
         """Lists the configured models."""
         return list(self.manager.models)
 
-    def states(self) -> Iterator[tuple[str, int, str]]:
+    def states(self) -> list[tuple[str, int, str]]:
         """Lists model, version and state of all versions, for the metrics."""
         with self.manager.changed:
-            models = self.manager.models.items()
-            found = [(name, x) for name, model in models for x in model.statuses()]
-        return ((name, x.version, x.state) for name, x in found)
+            return [
+                (name, number, record.state)
+                for name, model in self.manager.models.items()
+                for number, record in sorted(model.records.items(), reverse=True)
+            ]
 
     def start(self, config: Any, runs_thread: bool = True) -> None:
-        """Applies the first configuration; loading goes on in the background.
-
-        Args:
-            config: A `ModelServerConfig`.
-            runs_thread: Whether a thread does the work; otherwise call `manager.tick`.
+        """Applies the first configuration; a thread loads, or who calls `manager.tick`.
 
         Raises:
             ServingError: If the configuration is wrong.
@@ -117,11 +109,7 @@ class Registry:
             write_kept(self._options.model_config_state, config)
 
     def apply(self, config: Any) -> None:
-        """Replaces the configuration; waits until the new models are available.
-
-        Raises:
-            ServingError: As `reload`.
-        """
+        """Applies a configuration, as `reload` does, but does not keep it."""
         manager = self.manager
         with self._reload_lock:
             if config.WhichOneof("config") != "model_config_list":
@@ -145,10 +133,6 @@ class Registry:
                         path = manager.models[name].settings.base_path
                         raise not_found(no_versions(name, path))
                 self._assign_labels()
-
-    def close(self) -> None:
-        """Closes every version; one in use is closed once it no longer is."""
-        self.manager.close()
 
     def _find(self, spec: ModelSpec) -> Record:
         if not spec.name:

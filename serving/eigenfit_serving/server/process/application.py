@@ -6,19 +6,15 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TextIO
 
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.config_files import ConfigPoller, model_config, read_kept
 from eigenfit_serving.server.grpc.server import GrpcServer
-from eigenfit_serving.server.models.loading import (
-    RawLoad,
-    load_saved_model,
-    load_version,
-)
+from eigenfit_serving.server.models.loading import load_version
 from eigenfit_serving.server.models.manager import Manager
 from eigenfit_serving.server.models.registry import Registry
 from eigenfit_serving.server.options import Options
@@ -38,17 +34,16 @@ _STOP_SECONDS = 5.0
 def make_servers(models: Any, gate: Any, command: Command) -> dict[str, Any]:
     """Makes the servers asked for, by kind: `grpc`, `rest`."""
     options = command.options
-    budget = Budget(options.max_pending_body_bytes)
     servers: dict[str, Any] = {}
     if command.has_tcp or options.grpc_socket_path:
-        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp, budget)
+        servers["grpc"] = GrpcServer(models, gate, options, command.has_tcp)
     if options.rest_api_port and options.rest_api_port == options.port:
         logger.error(
             "server_options.http_port cannot be same as grpc_port. Please use a "
             "different port for HTTP/REST API. Skipped exporting HTTP/REST API."
         )
     elif command.has_rest:
-        servers["rest"] = RestServer(models, gate, options, budget)
+        servers["rest"] = RestServer(models, gate, options)
     return servers
 
 
@@ -64,7 +59,6 @@ class Application:
     Args:
         command: Parsed command line.
         stop: Event that is set when the server is to stop.
-        raw_load: Loads a SavedModel.
         servers: Makes the servers for gRPC and REST.
         say: Prints the line with the URLs of the server.
     """
@@ -73,7 +67,6 @@ class Application:
         self,
         command: Command,
         stop: threading.Event,
-        raw_load: RawLoad = load_saved_model,
         servers: Callable[..., dict[str, Any]] = make_servers,
         say: Callable[[str], None] = say,
     ) -> None:
@@ -85,16 +78,13 @@ class Application:
         self._config = read_kept(options.model_config_state) or self._configured
         metrics = Metrics()
         self._log = AccessLog() if options.access_log else None
-        self.gate = RequestGate(metrics, self._log, options.max_in_flight)
-        load = partial(load_version, options, metrics, raw_load=raw_load)
+        self.gate = RequestGate(metrics, self._log, options)
+        load = partial(load_version, options, metrics)
         self.registry = Registry(options, Manager(options, load))
         metrics.watch(self.registry.states)
 
     def run(self) -> int:
-        """Runs until `stop` is set.
-
-        Returns:
-            The exit code.
+        """Runs until `stop` is set; returns the exit code.
 
         Raises:
             ServingError: If it cannot start.
@@ -103,7 +93,7 @@ class Application:
         with contextlib.ExitStack() as stack:
             if self._log is not None:
                 stack.callback(self._log.close)
-            stack.callback(_within, 2 * _STOP_SECONDS, [self.registry.close])
+            stack.callback(_in_time, self.registry.manager.close)
             stack.callback(_stop_servers, servers)
             stack.callback(self.gate.close)
             # First, since the files that they read are wrong more often than models.
@@ -115,7 +105,10 @@ class Application:
                 self.registry.wait_changed(0.1)
             urls: dict[str, str | None] = {"grpc": None, "rest": None}
             for kind, server in made.items():
-                urls[kind] = url_of(kind, self._start(server), self._options)
+                try:
+                    urls[kind] = url_of(kind, server.start(), self._options)
+                except OSError as error:
+                    raise invalid(str(error)) from None
                 servers[kind] = server
             self._poll_configuration(stack)
             self._say(json.dumps({"event": "ready", **urls}))
@@ -130,8 +123,6 @@ class Application:
             is_missing = isinstance(error, FileNotFoundError)
             code = Code.NOT_FOUND if is_missing else Code.INVALID_ARGUMENT
             raise ServingError(code, f"{error.filename}; {error.strerror}") from None
-        except ValueError as error:
-            raise invalid(str(error)) from None
         if not made:
             raise invalid(
                 "There is nothing to listen on: give --port, --grpc_socket_path or "
@@ -139,39 +130,24 @@ class Application:
             )
         return made
 
-    def _start(self, server: Any) -> int:
-        try:
-            return server.start()
-        except OSError as error:
-            reason = str(error.strerror or error)
-            if "listen" not in reason:
-                reason = f"Cannot listen on {self._options.host}: {reason}"
-            raise invalid(reason) from None
-
     def _poll_configuration(self, stack: contextlib.ExitStack) -> None:
-        options = self._options
-        seconds = options.model_config_file_poll_wait_seconds
-        if options.model_config_file and seconds > 0:
-            poller = ConfigPoller(
-                options.model_config_file, seconds, self.registry.apply
-            )
+        file = self._options.model_config_file
+        seconds = self._options.model_config_file_poll_wait_seconds
+        if file and seconds > 0:
+            poller = ConfigPoller(file, seconds, self.registry.apply)
             # A file that has not changed replaces nothing that requests have set.
             poller.start(self._configured)
             stack.callback(poller.stop)
 
     def _drain(self) -> None:
-        options = self._options
-        logger.info("Stopping: %d requests are being worked on", self.gate.in_flight)
-        self.gate.draining = True
-        if options.drain_delay_seconds:
-            threading.Event().wait(options.drain_delay_seconds)
-        self.gate.close()
-        if not self.gate.wait_empty(options.drain_timeout_seconds):
-            logger.warning(
-                "%d requests have not ended after %g s and are given up",
-                self.gate.in_flight,
-                options.drain_timeout_seconds,
-            )
+        gate, seconds = self.gate, self._options.drain_timeout_seconds
+        logger.info("Stopping: %d requests are being worked on", gate.in_flight)
+        gate.draining = True
+        time.sleep(self._options.drain_delay_seconds)
+        gate.close()
+        if not gate.wait_empty(seconds):
+            text = "%d requests have not ended after %g s and are given up"
+            logger.warning(text, gate.in_flight, seconds)
 
 
 def url_of(kind: str, port: int, options: Options) -> str:
@@ -192,14 +168,13 @@ def url_of(kind: str, port: int, options: Options) -> str:
 
 
 def _stop_servers(servers: dict[str, Any]) -> None:
-    stops = [partial(server.stop, _STOP_SECONDS) for server in servers.values()]
-    _within(2 * _STOP_SECONDS, stops)
+    _in_time(*(partial(server.stop, _STOP_SECONDS) for server in servers.values()))
 
 
-def _within(seconds: float, works: Iterable[Callable[[], object]]) -> None:
-    """Calls functions in threads, and waits for each at most that long."""
+def _in_time(*works: Callable[[], object]) -> None:
+    """Calls functions in threads, and waits for them, but not for ever."""
     threads = [threading.Thread(target=work, daemon=True) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(seconds)
+        thread.join(2 * _STOP_SECONDS)

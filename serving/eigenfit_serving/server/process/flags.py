@@ -20,10 +20,6 @@ _NEGATED = {
     if isinstance(default, bool)
 }
 
-EXAMPLE = """\
-python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\
-    --model_name=identity --model_base_path=/models/identity"""
-
 
 class FlagError(ValueError):
     """A flag whose value cannot be read; the text says which."""
@@ -71,9 +67,6 @@ class Command:
 def parse_flags(arguments: Sequence[str]) -> Command:
     """Reads `--flag=value`, `--flag value`, `--flag`, `--noflag` and `--no-flag`.
 
-    Args:
-        arguments: Arguments without the name of the program.
-
     Raises:
         FlagError: If a value is missing or cannot be read.
 
@@ -102,13 +95,9 @@ def parse_flags(arguments: Sequence[str]) -> Command:
             idle.append(name)
         else:
             unknown.append(argument)
-    return Command(
-        Options(**settings),
-        frozenset(settings),
-        action,
-        tuple(unknown),
-        tuple(dict.fromkeys(idle)),
-    )
+    options, without_effect = Options(**settings), tuple(dict.fromkeys(idle))
+    given = frozenset(settings)
+    return Command(options, given, action, tuple(unknown), without_effect)
 
 
 def help_text() -> str:
@@ -119,7 +108,8 @@ def help_text() -> str:
         "Serves SavedModels over gRPC and REST, as tensorflow_model_server does.",
         "",
         "For example:",
-        f"  {EXAMPLE}",
+        "  python -m eigenfit_serving.server --port=8500 --rest_api_port=8501 \\",
+        "      --model_name=identity --model_base_path=/models/identity",
     ]
     title = "Flags of tensorflow_model_server"
     for flag in fields(Options):

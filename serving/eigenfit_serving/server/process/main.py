@@ -23,10 +23,7 @@ FAILED = 255
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the server.
-
-    Args:
-        arguments: Arguments without the name of the program.
+    """Runs the server with the arguments after the name of the program.
 
     Returns:
         The exit code: 0 after SIGTERM or SIGINT, 255 if it cannot start.

@@ -14,20 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from eigenfit_serving.protocol.messages import MonitoringConfig
-from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
-from eigenfit_serving.server.budget import Budget, Held
+from eigenfit_serving.protocol.status import (
+    CODE_OF_HTTP,
+    Code,
+    RefusedError,
+    ServingError,
+)
+from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.config_files import read_message
 from eigenfit_serving.server.interfaces import ModelSource, RequestContext
-from eigenfit_serving.server.keys import MISSING, Keys
+from eigenfit_serving.server.keys import Keys, missing_key
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.rest.handlers import RestHandlers, Run
-from eigenfit_serving.server.rest.messages import (
-    Reply,
-    Request,
-    code_of,
-    failure,
-    html_page,
-)
+from eigenfit_serving.server.rest.handlers import RestHandlers
+from eigenfit_serving.server.rest.messages import Reply, Request, failure, html_page
 from eigenfit_serving.server.rest.page import PAGE_METRICS, load_page
 from eigenfit_serving.server.rest.paths import Route, is_api, route
 from eigenfit_serving.server.watching.gate import RequestGate
@@ -53,14 +52,6 @@ _CHUNK = 1 << 20
 class RestApp:
     """The REST API, metrics, health and page; called in the thread of the loop.
 
-    Args:
-        models: Where requests find models.
-        gate: Admits requests.
-        options: Options of the server.
-        budget: Memory budget of requests.
-        run: Runs a signature.
-        loop: Event loop whose thread calls this.
-
     Attributes:
         patience: Seconds for a header or a body to arrive, and for a client to take
             some of its answer.
@@ -70,30 +61,27 @@ class RestApp:
     """
 
     def __init__(
-        self,
-        models: ModelSource,
-        gate: RequestGate,
-        options: Options,
-        budget: Budget,
-        run: Run,
-        loop: asyncio.AbstractEventLoop,
+        self, models: ModelSource, gate: RequestGate, options: Options
     ) -> None:
         self.patience = options.body_timeout_seconds
         self.max_body_bytes = options.max_body_bytes
-        self.budget = budget
+        self.budget = gate.budget
         workers = options.rest_api_num_threads or 4 * (os.cpu_count() or 1)
         self.threads = ThreadPoolExecutor(workers, "rest")
-        self._gate, self._options, self._loop = gate, options, loop
-        self._handlers = RestHandlers(models, run, options)
+        self._gate, self._options = gate, options
+        self._handlers = RestHandlers(models, options)
         self._keys = Keys(options.api_key_file)
-        self._page = load_page() if options.page else {}
-        self._metrics_path = metrics_path(options)
+        self._fixed = {"/healthz": Reply(200, b'{"healthy": true}\n')}
+        self._metrics = {metrics_path(options)}
+        if options.page:
+            self._fixed |= load_page()
+            self._metrics.add(PAGE_METRICS)
         # Polled every few seconds by machines.
-        self._quiet = {"/healthz", "/readyz", PAGE_METRICS, self._metrics_path}
+        self._quiet = {"/healthz", "/readyz", *self._metrics}
         self._date = (0, "")
 
-    def open(self, request: Request) -> Reply | None:
-        """Replies from the header alone; None if the body of the request is needed."""
+    def open(self, request: Request) -> Reply | Route:
+        """Replies from the header alone, or finds what the body is needed for."""
         try:
             reply = self._beside(request)
             if reply is None:
@@ -101,22 +89,20 @@ class RestApp:
         except ServingError as error:
             return self.refuse(request, error)
         except Exception as error:
-            return self._fault(error, request.request_id)
+            return self._fault(error, request)
         if request.path not in self._quiet:
-            self._gate.note(_context_of(request), code_of(reply.status))
+            self._gate.note(_context_of(request), CODE_OF_HTTP[reply.status])
         return reply
 
-    async def run(self, request: Request, body: bytes, held: Held) -> Reply:
-        """Runs a model, and replies; being cancelled stops the run.
+    async def run(
+        self, request: Request, found: Route, body: bytes, held: Held
+    ) -> Reply:
+        """Runs a model as `open` has found; being cancelled stops the run.
 
-        Args:
-            request: Request that `open` did not reply to.
-            body: Body of the request, as received.
-            held: Its memory, which is released here if nobody waits for the reply.
+        What is held for the request is released here if nobody waits for the reply.
         """
-        found = route(request.method, request.target)
-        context = self._context(request, found)
-        stack, answered = contextlib.ExitStack(), self._loop.create_future()
+        context, loop = self._context(request, found), asyncio.get_running_loop()
+        stack, answered = contextlib.ExitStack(), loop.create_future()
         is_gzip = "gzip" in request.headers.get("content-encoding", "")
 
         def answer() -> bytes:
@@ -139,7 +125,7 @@ class RestApp:
             timing = ("server-timing", f"total;dur={took:.3f}")
             reply = replace(reply, headers=(*reply.headers, timing))
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(finish, reply)
+                loop.call_soon_threadsafe(finish, reply)
 
         try:
             stack.enter_context(self._gate.admit(context))
@@ -148,7 +134,7 @@ class RestApp:
         timer = None
         if (seconds := context.remaining()) is not None:
             # Timers may be early.
-            timer = self._loop.call_later(seconds + 0.01, context.cancel)
+            timer = loop.call_later(seconds + 0.01, context.cancel)
         self.threads.submit(work)
         try:
             return await answered
@@ -161,9 +147,7 @@ class RestApp:
 
     def refuse(self, request: Request, error: ServingError) -> Reply:
         """Counts and logs a request that is refused; makes its reply."""
-        if isinstance(error, RefusedError):
-            self._gate.reject(error.reason)
-        self._gate.note(_context_of(request), error.code)
+        self._gate.refuse(_context_of(request), error)
         return failure(error)
 
     def head(self, request: Request | None, reply: Reply) -> list[tuple[str, str]]:
@@ -185,12 +169,12 @@ class RestApp:
         """Replies to requests outside the protocol; None for others."""
         if request.method not in _METHODS:
             return html_page(501)
-        if request.path == self._metrics_path:
+        if request.path in self._metrics:
             self._check_key(request)
-            return self._metrics(request)
-        if self._page and request.target == PAGE_METRICS:
-            self._check_key(request)
-            return Reply(200, self._gate.render(), "text/plain")
+            if request.path == request.target:
+                return Reply(200, self._gate.render(), "text/plain")
+            text = f"Unexpected path: {request.target}. Should be {request.path}"
+            return Reply(400, text.encode(), "text/plain")
         if is_api(request.target):
             if request.method != "OPTIONS":
                 return None
@@ -198,21 +182,19 @@ class RestApp:
             is_web = "http://" in origin or "https://" in origin
             return Reply(200 if is_web else 400, content_type="")
         if request.method in ("GET", "HEAD"):
-            if request.path == "/healthz":
-                return Reply(200, b'{"healthy": true}\n')
             if request.path == "/readyz":
                 is_known = self._keys.accept(request.headers.items())
                 ready, text = self._handlers.readiness(self._gate.draining, is_known)
                 return Reply(200 if ready else 503, text)
-            if request.path in self._page:
-                return self._page[request.path]
+            if request.path in self._fixed:
+                return self._fixed[request.path]
         return html_page(404)
 
-    def _look(self, request: Request) -> Reply | None:
+    def _look(self, request: Request) -> Reply | Route:
         self._check_key(request)
         found = route(request.method, request.target)
         if found.action == "predict":
-            return None
+            return found
         context = self._context(request, found)
 
         def answer() -> bytes:
@@ -231,29 +213,21 @@ class RestApp:
         try:
             return Reply(200, answer())
         except ServingError as error:
-            if isinstance(error, RefusedError):
-                self._gate.reject(error.reason)
             return failure(error)
         except Exception as error:
-            return self._fault(error, request.request_id)
+            return self._fault(error, request)
 
-    def _fault(self, error: Exception, request_id: str) -> Reply:
-        _log.error("request %s failed", request_id, exc_info=error)
+    def _fault(self, error: Exception, request: Request) -> Reply:
+        _log.error("request %s failed", request.request_id, exc_info=error)
         # Parts that are closed when the server stops may fail in any way.
         if self._gate.draining:
             return STOPPING
-        text = f"Internal error; the log has more under {request_id}."
+        text = f"Internal error; the log has more under {request.request_id}."
         return failure(ServingError(Code.INTERNAL, text))
-
-    def _metrics(self, request: Request) -> Reply:
-        if request.target != self._metrics_path:
-            text = f"Unexpected path: {request.target}. Should be {self._metrics_path}"
-            return Reply(400, text.encode(), "text/plain")
-        return Reply(200, self._gate.render(), "text/plain")
 
     def _check_key(self, request: Request) -> None:
         if not self._keys.accept(request.headers.items()):
-            raise RefusedError(Code.UNAUTHENTICATED, MISSING, "api_key", 401)
+            raise missing_key()
 
 
 STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."))
@@ -261,11 +235,7 @@ STOPPING = failure(ServingError(Code.UNAVAILABLE, "The server is shutting down."
 
 
 def metrics_path(options: Options) -> str | None:
-    """Finds the path of the metrics; None unless they are configured.
-
-    Raises:
-        ServingError: If the file cannot be read or parsed.
-    """
+    """Finds the path of the metrics; None unless they are configured."""
     if not options.monitoring_config_file:
         return None
     found = read_message(MonitoringConfig, options.monitoring_config_file)
@@ -276,20 +246,14 @@ def metrics_path(options: Options) -> str | None:
 def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
     """Decompresses gzip; anything else becomes empty, as in TensorFlow Serving.
 
-    Args:
-        body: Compressed bytes.
-        limit: Most bytes that it may inflate to; 0 for any number.
-        grow: Called with the size of each piece before it is kept.
-
     Raises:
-        RefusedError: If there would be more, or `grow` raises it.
+        RefusedError: If there are more bytes than the limit, unless that is 0, or if
+            `grow` raises it, which is told the size of each piece before it is kept.
     """
-    stream = zlib.decompressobj(wbits=31)
-    parts, size = [], 0
-    data = body
+    stream, parts, size = zlib.decompressobj(wbits=31), [], 0
     try:
-        while data and not stream.eof:
-            part = stream.decompress(data, _CHUNK)
+        while body and not stream.eof:
+            part = stream.decompress(body, _CHUNK)
             size += len(part)
             if limit and size > limit:
                 raise RefusedError(
@@ -301,7 +265,7 @@ def inflate(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
                 )
             grow(len(part))
             parts.append(part)
-            data = stream.unconsumed_tail
+            body = stream.unconsumed_tail
     except zlib.error:
         return b""
     return b"".join(parts) if stream.eof and not stream.unused_data else b""

@@ -32,11 +32,8 @@ _CLOSE = ("connection", "close")
 class Connection(asyncio.Protocol):
     """Reads requests, sends the replies, and gives up on clients that are too slow.
 
-    A coroutine does this, one request after the other; the transport wakes it.
-
-    Args:
-        app: Answers the requests.
-        others: All connections that are open; this one adds and removes itself.
+    A coroutine does this, one request after the other; the transport wakes it. `others`
+    are all connections that are open; this one adds and removes itself.
     """
 
     def __init__(self, app: RestApp, others: set[Connection]) -> None:
@@ -131,7 +128,7 @@ class Connection(asyncio.Protocol):
                 if goes_on:
                     self._early_bytes = 0
                     self._transport.resume_reading()
-                    await self._wait(self._has_more, _KEEP_ALIVE_SECONDS)
+                    await self._wait(self._has_begun, _KEEP_ALIVE_SECONDS)
         except MalformedError as error:
             reply = Reply(error.status, str(error).encode(), "text/plain", (_CLOSE,))
             await self._send(None, reply)
@@ -142,24 +139,26 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request, held: Held) -> bool:
         """Answers a request; tells whether another one may follow."""
-        reply, has_time = self._app.open(request), True
-        if reply is None:
+        found, has_time = self._app.open(request), True
+        if isinstance(found, Reply):
+            reply = found
+        else:
             try:
                 body = await self._body(request, held)
                 self._is_running = True
-                reply = await self._app.run(request, body, held)
+                reply = await self._app.run(request, found, body, held)
                 self._is_running = False
             except RefusedError as error:
                 reply = self._app.refuse(request, error)
                 has_time = error.http_status != _TOO_LATE
                 held.release()
             except (EOFError, MalformedError, asyncio.CancelledError):
-                reply = self._given_up
-                if reply is None and not self._is_running:
-                    gone = ServingError(Code.CANCELLED, "The client has gone.")
-                    self._app.refuse(request, gone)
-                if reply is None:
+                if self._given_up is None:
+                    if not self._is_running:
+                        gone = ServingError(Code.CANCELLED, "The client has gone.")
+                        self._app.refuse(request, gone)
                     raise
+                reply = self._given_up
         length = request.declared_length
         is_small = length is not None and length <= _SMALL_BODY
         with contextlib.suppress(EOFError, MalformedError, TimeoutError):
@@ -191,7 +190,12 @@ class Connection(asyncio.Protocol):
             try:
                 part = await self._next(until - self._loop.time())
             except TimeoutError:
-                raise _too_late(self._app.patience) from None
+                text = (
+                    f"The request body did not arrive within {self._app.patience:g} "
+                    "seconds (--body_timeout_seconds)."
+                )
+                code = Code.DEADLINE_EXCEEDED
+                raise RefusedError(code, text, "body_timeout", _TOO_LATE) from None
             if isinstance(part, bytes):
                 size += len(part)
                 if limit and size > limit:
@@ -244,7 +248,7 @@ class Connection(asyncio.Protocol):
         is_over = self._has_ended or self._fault is not None
         return bool(self._parser.events or is_over)
 
-    def _has_more(self) -> bool:
+    def _has_begun(self) -> bool:
         return self._parser.is_in_header or self._is_awake()
 
     async def _wait(self, is_there: Callable[[], bool], seconds: float) -> None:
@@ -276,14 +280,4 @@ def _too_large(amount: str, limit: int) -> RefusedError:
         "(--max_body_bytes). More go by gRPC, or as a table by `eigenfit batch`.",
         "body_size",
         413,
-    )
-
-
-def _too_late(seconds: float) -> RefusedError:
-    return RefusedError(
-        Code.DEADLINE_EXCEEDED,
-        f"The request body did not arrive within {seconds:g} seconds "
-        "(--body_timeout_seconds).",
-        "body_timeout",
-        _TOO_LATE,
     )

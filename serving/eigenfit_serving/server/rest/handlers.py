@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-import numpy as np
 from google.protobuf.json_format import MessageToDict
 
+from eigenfit_serving.protocol.messages import GetModelStatusResponse
 from eigenfit_serving.protocol.status import ServingError, invalid
 from eigenfit_serving.server.budget import Held
-from eigenfit_serving.server.interfaces import (
-    ModelSource,
-    RequestContext,
-    Servable,
-    VersionStatus,
-    is_ready,
-)
+from eigenfit_serving.server.interfaces import ModelSource, RequestContext, Servable
+from eigenfit_serving.server.models.lifecycle import is_ready
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.json import answers as json_answers
 from eigenfit_serving.server.rest.json.tensors import predict_inputs, signature_name_of
 from eigenfit_serving.server.rest.json.text import parse_object
 from eigenfit_serving.server.rest.paths import Route
-from eigenfit_serving.server.running.predict import DEFAULT_SIGNATURE
-
-Run = Callable[..., tuple[str, Mapping[str, np.ndarray]]]
-"""Runs a signature, as `predict.predict` does."""
+from eigenfit_serving.server.running.predict import DEFAULT_SIGNATURE, predict
 
 
 class RestHandlers:
     """Turns bodies into calls of models, and their outputs into bodies."""
 
-    def __init__(self, models: ModelSource, run: Run, options: Options) -> None:
-        self._models, self._run, self._options = models, run, options
+    def __init__(self, models: ModelSource, options: Options) -> None:
+        self._models, self._options = models, options
 
     def readiness(self, is_draining: bool, names_models: bool) -> tuple[bool, bytes]:
-        """Tells whether every model has a version that is available.
+        """Tells whether every model has a version that is available, and writes it.
 
-        Args:
-            is_draining: Whether the server is about to stop.
-            names_models: Whether the caller may know which models there are.
-
-        Returns:
-            Whether all are ready, and the body that says so.
+        `names_models` is whether the caller may know which models there are.
         """
         names = sorted(self._models.names())
         available = {name: is_ready(self._models, name) for name in names}
@@ -56,11 +41,7 @@ class RestHandlers:
         return ready, _text(found)
 
     def look(self, route: Route, context: RequestContext) -> bytes:
-        """Answers requests that run no model, laid out as protobuf writes JSON.
-
-        Raises:
-            ServingError: With the texts of the protocol.
-        """
+        """Answers requests that run no model, laid out as protobuf writes JSON."""
         spec = route.spec
         if route.action == "list":
             names = sorted(self._models.names())
@@ -75,17 +56,9 @@ class RestHandlers:
     def predict(
         self, route: Route, data: bytes, context: RequestContext, held: Held
     ) -> bytes:
-        """Runs a model; blocks until it has run.
+        """Runs a model by the inflated body of a request; blocks until it has run.
 
-        Args:
-            route: Route of the request.
-            data: Body of the request, inflated.
-            context: Context of the request; version and signature are filled in.
-            held: Memory of the request; parsing reserves more in it.
-
-        Raises:
-            ServingError: With the texts of the protocol.
-            RefusedError: If there is no room for what is parsed.
+        Version and signature are filled in; parsing reserves more of what is held.
         """
         context.check()
         with contextlib.ExitStack() as stack:
@@ -107,7 +80,7 @@ class RestHandlers:
                 del document
             context.check()
             arrays, options = inputs.arrays, self._options
-            _, outputs = self._run(servable, name, arrays, (), context, options)
+            outputs = predict(servable, name, arrays, (), context, options)
         if inputs.by_row:
             return json_answers.predictions(outputs)
         return json_answers.columns(outputs)
@@ -119,31 +92,26 @@ class RestHandlers:
             return _states_of([])
 
 
-def _states_of(versions: list[VersionStatus]) -> dict[str, Any]:
-    states = [
-        {
-            "version": str(x.version),
-            "state": x.state,
-            "status": {"error_code": x.code.name, "error_message": x.message},
-        }
-        for x in versions
-    ]
-    return {"model_version_status": states}
+def _states_of(versions: list[Any]) -> dict[str, Any]:
+    return _plain(GetModelStatusResponse(model_version_status=versions))
 
 
 def _metadata(servable: Servable) -> dict[str, Any]:
-    write = partial(
-        MessageToDict,
-        preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=True,
-    )
-    signatures = {name: write(x) for name, x in sorted(servable.signatures.items())}
+    signatures = {name: _plain(x) for name, x in sorted(servable.signatures.items())}
     version = str(servable.version)
     spec = {"name": servable.name, "signature_name": "", "version": version}
     return {
         "model_spec": spec,
         "metadata": {"signature_def": {"signature_def": signatures}},
     }
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    return MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
 
 
 def _text(value: Any) -> bytes:

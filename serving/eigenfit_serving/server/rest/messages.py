@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from eigenfit_serving.protocol.status import (
-    HTTP_STATUS,
-    Code,
-    RefusedError,
-    ServingError,
-)
+from eigenfit_serving.protocol.status import ServingError
 from eigenfit_serving.server.interfaces import REQUEST_ID, request_id
-
-JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -39,10 +32,8 @@ class Request:
         cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> Request:
         """Makes a request of what the parser found."""
-        found = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in headers
-        }
+        texts = [(x.decode("latin-1"), y.decode("latin-1")) for x, y in headers]
+        found = {name.lower(): value for name, value in texts}
         return cls(
             method,
             target.partition(b"#")[0].decode("utf-8", "replace").removesuffix("?"),
@@ -77,25 +68,16 @@ class Reply:
 
     status: int
     body: bytes = b""
-    content_type: str = JSON
+    content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
-
-
-def code_of(status: int) -> Code:
-    """Returns the code to log for a reply that was made without one."""
-    if status == 500:
-        return Code.INTERNAL
-    return next((code for code, x in HTTP_STATUS.items() if x == status), Code.UNKNOWN)
 
 
 def failure(error: ServingError) -> Reply:
     """Makes the reply for an error."""
     text = json.dumps(error.message, ensure_ascii=False)
     body = f'{{\n    "error": {text}\n}}'.encode("utf-8", "replace")
-    is_refusal = isinstance(error, RefusedError)
-    status = error.http_status if is_refusal else HTTP_STATUS[error.code]
-    challenge = (("www-authenticate", "Bearer"),) * (status == 401)
-    return Reply(status, body, headers=challenge)
+    challenge = (("www-authenticate", "Bearer"),) * (error.http_status == 401)
+    return Reply(error.http_status, body, headers=challenge)
 
 
 def html_page(status: int) -> Reply:

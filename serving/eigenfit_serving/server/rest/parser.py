@@ -13,11 +13,7 @@ MAX_HEADER_BYTES = 64 << 10
 
 
 class MalformedError(Exception):
-    """A request that is not HTTP, or has too long a header.
-
-    Attributes:
-        status: Status code of the reply.
-    """
+    """A request that is not HTTP, or has too long a header, and its HTTP status."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -26,11 +22,7 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True)
 class End:
-    """The end of a request.
-
-    Attributes:
-        keeps_alive: Whether the connection may stay open.
-    """
+    """The end of a request, and whether the connection may stay open."""
 
     keeps_alive: bool
 

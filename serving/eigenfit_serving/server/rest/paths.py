@@ -8,14 +8,13 @@ from urllib.parse import unquote_to_bytes
 
 from eigenfit_serving.protocol.status import Code, ServingError, invalid, not_served
 from eigenfit_serving.server.interfaces import ModelSpec
+from eigenfit_serving.server.versions import parse_version
 
 _VERSION = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
 _FLAGS = re.IGNORECASE | re.ASCII
 _RUN = re.compile(rf"/v1/models/([^/:]+){_VERSION}:(classify|regress|predict)", _FLAGS)
 _LOOK = re.compile(rf"/v1/models(?:/([^/:]+))?{_VERSION}(?:/(metadata))?", _FLAGS)
 _API = re.compile(r"/v1/.*", _FLAGS)
-
-_LARGEST_VERSION = 2**63 - 1
 
 
 class Route(NamedTuple):
@@ -62,15 +61,11 @@ def route(method: str, target: str) -> Route:
     if match is None or (method == "POST" and not match[4].islower()):
         raise invalid(f"Malformed request: {method} {target}")
     name, version, label, last = match.groups()
-    # Python refuses to convert thousands of digits.
-    digits = (version or "").lstrip("0")
-    if len(digits) > 19 or int(digits or 0) > _LARGEST_VERSION:
-        raise invalid(f"Failed to convert version: {digits[:64]} to numeric.")
-    spec = ModelSpec(
-        name=_decoded(name or ""),
-        version=None if version is None else int(digits or 0),
-        label=None if label is None else _decoded(label),
-    )
+    number = None if version is None else parse_version(version)
+    if version is not None and number is None:
+        raise invalid(f"Failed to convert version: {version[:64]} to numeric.")
+    label = None if label is None else _decoded(label)
+    spec = ModelSpec(_decoded(name or ""), number, label)
     if method == "POST":
         if last != "predict":
             raise ServingError(Code.UNIMPLEMENTED, not_served(f"`{last}`"))

@@ -6,13 +6,10 @@ import asyncio
 import socket
 import threading
 
-from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import ModelSource
 from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.rest.app import STOPPING, RestApp
 from eigenfit_serving.server.rest.connection import Connection
-from eigenfit_serving.server.rest.handlers import Run
-from eigenfit_serving.server.running.predict import predict
 from eigenfit_serving.server.tls import read_context
 from eigenfit_serving.server.watching.gate import RequestGate
 
@@ -23,40 +20,19 @@ _FLUSH_SECONDS = 1.0
 
 
 class RestServer:
-    """Serves models over HTTP until it is stopped.
-
-    Args:
-        models: Where requests find models.
-        gate: Admits requests.
-        options: Options of the server; `rest_api_port` 0 takes any free port.
-        budget: Memory budget of requests; one of its own if not given.
-        run: Runs a signature.
+    """Serves models over HTTP until it is stopped; port 0 is any free one.
 
     Raises:
         ServingError: If a file that the options name cannot be read or parsed.
-
-    Example:
-        A server on a free port, of models that a registry holds::
-
-            server = RestServer(registry, gate, options)
-            port = server.start()
-            ...
-            server.stop(grace=5.0)
     """
 
     def __init__(
-        self,
-        models: ModelSource,
-        gate: RequestGate,
-        options: Options,
-        budget: Budget | None = None,
-        run: Run = predict,
+        self, models: ModelSource, gate: RequestGate, options: Options
     ) -> None:
         file = options.rest_ssl_config_file
         self._tls = read_context(file) if file else None
         self._options, self._loop = options, _new_loop()
-        budget = budget or Budget(options.max_pending_body_bytes)
-        self._app = RestApp(models, gate, options, budget, run, self._loop)
+        self._app = RestApp(models, gate, options)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(
@@ -64,10 +40,7 @@ class RestServer:
         )
 
     def start(self) -> int:
-        """Listens, and returns once requests are answered.
-
-        Returns:
-            The port.
+        """Listens, and returns the port once requests are answered.
 
         Raises:
             OSError: If the port cannot be bound.
@@ -86,11 +59,7 @@ class RestServer:
         return port
 
     def stop(self, grace: float) -> None:
-        """Stops listening, and waits for requests that are being answered.
-
-        Args:
-            grace: Seconds after which they are given up.
-        """
+        """Stops listening; gives up requests that still run after `grace` seconds."""
         if self._server is not None:
             ended = asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
             ended.result()

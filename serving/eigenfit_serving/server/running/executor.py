@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -20,10 +19,10 @@ import tensorflow as tf
 from tensorflow.python.eager import cancellation
 from tensorflow.python.eager import context as eager_context
 
+from eigenfit_serving.protocol.dtypes import name_of
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
-from eigenfit_serving.server.running.dtypes import name_of
 from eigenfit_serving.server.running.saved_graph import read_signatures
 
 TIMED_OUT = "Timed out waiting for notification"
@@ -35,9 +34,8 @@ _log = logging.getLogger(__name__)
 _EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
 
 
-@dataclass(frozen=True)
 class _Program:
-    """The function of one signature.
+    """The function of one signature, as `tf.saved_model.load` returns it.
 
     Attributes:
         function: The function, which this keeps alive.
@@ -45,18 +43,12 @@ class _Program:
         outputs: Places of the outputs by name.
     """
 
-    function: Any
-    inputs: Mapping[str, tf.DType]
-    outputs: Mapping[str, int]
-
-    @classmethod
-    def of(cls, function: Any) -> _Program:
-        """Wraps the function of a signature, as `tf.saved_model.load` returns it."""
-        names = function._arg_keywords
+    def __init__(self, function: Any) -> None:
+        self.function, names = function, function._arg_keywords
         types = [tensor.dtype for tensor in function.inputs[: len(names)]]
-        outputs = sorted(function.structured_outputs)
-        places = dict(zip(outputs, range(len(outputs)), strict=True))
-        return cls(function, dict(zip(names, types, strict=True)), places)
+        self.inputs = dict(zip(names, types, strict=True))
+        outputs = enumerate(sorted(function.structured_outputs))
+        self.outputs = {name: place for place, name in outputs}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
         """Runs the function; returns all its outputs."""
@@ -71,12 +63,6 @@ class _Program:
 
 class SavedModel:
     """A version of a model; a `Servable`, loaded at once.
-
-    Args:
-        path: Folder of the version.
-        name: Name of the model.
-        version: Number of the version.
-        options: Options, of which `saved_model_tags` and numbers of threads are used.
 
     Attributes:
         compiled: Names of the signatures that XLA compiles.
@@ -93,13 +79,9 @@ class SavedModel:
         self.signatures = read_signatures(path, tags)
         with _translated(f"{path}: ", OSError, RuntimeError, KeyError):
             self._model: Any = tf.saved_model.load(path, tags=list(tags))
-            self._programs = {
-                key: _Program.of(function)
-                for key, function in self._model.signatures.items()
-            }
-            self.compiled = frozenset(
-                key for key, x in self._programs.items() if _is_compiled(x.function)
-            )
+            found = self._model.signatures
+            self._programs = {key: _Program(found[key]) for key in found}
+            self.compiled = frozenset(key for key in found if _is_compiled(found[key]))
 
     def run(
         self,

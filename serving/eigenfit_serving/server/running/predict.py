@@ -22,20 +22,16 @@ def predict(
     output_filter: Sequence[str],
     context: RequestContext,
     options: Options,
-) -> tuple[str, dict[str, np.ndarray]]:
-    """Runs one signature.
+) -> dict[str, np.ndarray]:
+    """Runs one signature; returns its outputs by name.
 
     Args:
         servable: Version to run.
         signature_name: Name of the signature; empty for `serving_default`.
-        inputs: Arrays by the names of the signature; each is looked up once, after the
-            names were checked, so that a mapping may parse it then.
+        inputs: Arrays by the names of the signature.
         output_filter: Names of the outputs that are wanted; all if empty.
         context: Context of the request; its signature and rows are filled in.
         options: Options, of which limits and `strict_shapes` are used.
-
-    Returns:
-        The name of the signature, and the outputs by name.
 
     Raises:
         ServingError: With the texts of the protocol.
@@ -66,7 +62,7 @@ def predict(
             for alias, array in arrays.items():
                 _check_shape(alias, array, signature.inputs[alias])
         raise
-    return used, dict(zip(outputs, results, strict=True))
+    return dict(zip(outputs, results, strict=True))
 
 
 def _check_names(signature: Any, given: Mapping[str, np.ndarray]) -> None:

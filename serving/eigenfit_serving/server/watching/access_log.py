@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import sys
 import threading
-import time
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
@@ -24,9 +24,6 @@ class AccessLog:
     """Writes lines in a thread of its own, so that a slow reader stops no request.
 
     Lines that find no room are dropped; the next line says how many.
-
-    Args:
-        stream: Stream to write to; standard output if not given.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -38,22 +35,20 @@ class AccessLog:
 
     def request(self, context: RequestContext, code: Code, seconds: float) -> None:
         """Writes the line of a request that has ended."""
-        self.write(
-            {
-                "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                "id": context.request_id,
-                "api": context.api,
-                "entrypoint": context.entrypoint,
-                "model": context.model[:_LONGEST],
-                "version": context.version,
-                "signature": context.signature,
-                "rows": context.rows,
-                "status": code.name,
-                "run_ms": round(context.run_seconds * 1e3, 3),
-                "total_ms": round(seconds * 1e3, 3),
-                **context.extra,
-            }
-        )
+        line = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "id": context.request_id,
+            "api": context.api,
+            "entrypoint": context.entrypoint,
+            "model": context.model[:_LONGEST],
+            "version": context.version,
+            "signature": context.signature,
+            "rows": context.rows,
+            "status": code.name,
+            "run_ms": round(context.run_seconds * 1e3, 3),
+            "total_ms": round(seconds * 1e3, 3),
+        }
+        self.write(line | context.extra)
 
     def write(self, line: dict[str, Any]) -> None:
         """Queues a line to be written; drops it if too many wait."""
@@ -67,12 +62,9 @@ class AccessLog:
 
     def close(self, timeout: float = 2.0) -> None:
         """Waits until all is written, but not for long."""
-        end = time.monotonic() + timeout
-        try:
+        with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=timeout)
-        except queue.Full:
-            return
-        self._thread.join(max(0.0, end - time.monotonic()))
+            self._thread.join(timeout)
 
     def _write(self) -> None:
         while True:

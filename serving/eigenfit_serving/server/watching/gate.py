@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eigenfit_serving.protocol.status import Code, ServingError
+from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
+from eigenfit_serving.server.budget import Budget
 from eigenfit_serving.server.interfaces import RequestContext
+from eigenfit_serving.server.options import Options
 from eigenfit_serving.server.watching.access_log import AccessLog
 from eigenfit_serving.server.watching.metrics import Metrics
 
@@ -16,24 +18,20 @@ from eigenfit_serving.server.watching.metrics import Metrics
 class RequestGate:
     """Admits, counts and logs requests, until it is closed.
 
-    Args:
-        metrics: Where requests are counted.
-        log: Where requests are logged; None for no log.
-        max_in_flight: Most requests in progress at a time; more are refused.
-
     Attributes:
+        budget: Memory budget of requests.
         draining: Whether the server is about to stop: it is no longer ready, but may
             still admit requests.
         in_flight: Number of requests in progress.
     """
 
     def __init__(
-        self, metrics: Metrics, log: AccessLog | None = None, max_in_flight: int = 256
+        self, metrics: Metrics, log: AccessLog | None, options: Options
     ) -> None:
         self.draining, self.in_flight = False, 0
         self.render = metrics.render
-        self.reject = metrics.reject
-        self._metrics, self._log, self._limit = metrics, log, max_in_flight
+        self.budget = Budget(options.max_pending_body_bytes)
+        self._metrics, self._log, self._limit = metrics, log, options.max_in_flight
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -45,12 +43,20 @@ class RequestGate:
             ServingError: UNAVAILABLE once it is closed, RESOURCE_EXHAUSTED if too many
                 are in flight.
         """
-        self._enter(context)
+        with self._changed:
+            refusal = self._refusal()
+            self.in_flight += refusal is None
+        if refusal is not None:
+            self.refuse(context, refusal)
+            raise refusal
+        self._metrics.begin()
         start, code = time.monotonic(), Code.OK
         try:
             yield
         except BaseException as error:
             code = error.code if isinstance(error, ServingError) else Code.INTERNAL
+            if isinstance(error, RefusedError):
+                self._metrics.reject(error.reason)
             raise
         finally:
             seconds = time.monotonic() - start
@@ -59,6 +65,12 @@ class RequestGate:
                 self._changed.notify_all()
             self._metrics.end(context, code, seconds)
             self.note(context, code, seconds)
+
+    def refuse(self, context: RequestContext, error: ServingError) -> None:
+        """Counts and logs a request that is not admitted."""
+        if isinstance(error, RefusedError):
+            self._metrics.reject(error.reason)
+        self.note(context, error.code)
 
     def note(self, context: RequestContext, code: Code, seconds: float = 0.0) -> None:
         """Writes a request's line to the access log."""
@@ -71,31 +83,18 @@ class RequestGate:
             self.draining = self._is_closed = True
 
     def wait_empty(self, timeout: float) -> bool:
-        """Waits until no request is in progress, at most `timeout` seconds.
-
-        Returns:
-            Whether none is.
-        """
+        """Waits, but no longer than `timeout`, and tells whether all requests ended."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.in_flight, timeout)
 
-    def _enter(self, context: RequestContext) -> None:
-        refusal, reason = None, ""
-        with self._changed:
-            if self._is_closed:
-                reason, text = "draining", "The server is shutting down."
-                refusal = ServingError(Code.UNAVAILABLE, text)
-            elif self.in_flight >= self._limit:
-                reason = "in_flight"
-                refusal = ServingError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"{self.in_flight} requests are being worked on; at most "
-                    f"{self._limit} may (max_in_flight).",
-                )
-            else:
-                self.in_flight += 1
-        if refusal is not None:
-            self.reject(reason)
-            self.note(context, refusal.code)
-            raise refusal
-        self._metrics.begin()
+    def _refusal(self) -> RefusedError | None:
+        if self._is_closed:
+            text = "The server is shutting down."
+            return RefusedError(Code.UNAVAILABLE, text, "draining")
+        if self.in_flight >= self._limit:
+            text = (
+                f"{self.in_flight} requests are being worked on; at most "
+                f"{self._limit} may (max_in_flight)."
+            )
+            return RefusedError(Code.RESOURCE_EXHAUSTED, text, "in_flight")
+        return None

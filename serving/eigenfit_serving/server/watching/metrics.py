@@ -30,11 +30,13 @@ States = Callable[[], Iterable[tuple[str, int, str]]]
 prometheus.disable_created_metrics()
 
 
-class Metrics:
+class Metrics(Collector):
     """All metrics of a server; safe to use from many threads."""
 
     def __init__(self) -> None:
+        self._states: States = list
         self._registry = registry = prometheus.CollectorRegistry()
+        registry.register(self)
         prometheus.ProcessCollector(registry=registry)
         counter = partial(prometheus.Counter, registry=registry)
         histogram = partial(prometheus.Histogram, registry=registry)
@@ -103,7 +105,7 @@ class Metrics:
 
     def watch(self, states: States) -> None:
         """Sets the function that lists the states of models."""
-        self._registry.register(_States(states))
+        self._states = states
 
     def render(self) -> bytes:
         """Writes all metrics."""
@@ -112,12 +114,8 @@ class Metrics:
         name = f"{_SERVING}:request_count".encode()
         return text.replace(name + b"_total", name)
 
-
-class _States(Collector):
-    def __init__(self, states: States) -> None:
-        self._states = states
-
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Lists the states of models for the registry."""
         family = GaugeMetricFamily(
             "eigenfit_model_state",
             "1 for the state in which a version is.",

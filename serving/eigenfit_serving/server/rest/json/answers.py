@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
-from eigenfit_serving.protocol.dtypes import kind_of_dtype
+from eigenfit_serving.protocol.dtypes import kind_of_dtype, name_of
 from eigenfit_serving.protocol.status import invalid
-from eigenfit_serving.server.running.dtypes import WRITABLE, name_of
-
-Write = Callable[[Mapping[str, np.ndarray]], bytes]
+from eigenfit_serving.server.rest.json.elements import WRITABLE
 
 _BYTES_SUFFIX = "_bytes"
 
@@ -30,11 +28,8 @@ _PIECE = 1 << 14
 def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs row by row: values if there is one output, objects if several.
 
-    Args:
-        outputs: Arrays by name, all with the same first dimension.
-
     Raises:
-        ServingError: INVALID_ARGUMENT, if it differs, or JSON cannot hold a dtype.
+        ServingError: If first dimensions differ, or JSON cannot hold a dtype.
 
     Example:
         >>> predictions({"y": np.array([[1.0], [np.inf]])})
@@ -54,7 +49,7 @@ def predictions(outputs: Mapping[str, np.ndarray]) -> bytes:
     if len(outputs) == 1:
         rows = _columns(outputs)
     else:
-        rows = _rows(dict(sorted(outputs.items())), _columns, _objects)
+        rows = _rows(dict(sorted(outputs.items())))
     return b'{"predictions":' + rows + b"}"
 
 
@@ -62,7 +57,7 @@ def columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     """Writes outputs as they are: the value if there is one, an object if several.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, if JSON cannot hold a dtype.
+        ServingError: If JSON cannot hold a dtype.
 
     Example:
         >>> columns({"y": np.float64(2)})
@@ -94,46 +89,36 @@ def _columns(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _array(name: str, array: np.ndarray) -> bytes:
-    if array.ndim == 0 or array.size <= _PIECE:
-        return _small_array({name: array})
-    return _rows({name: array}, _columns, _small_array)
+    if array.ndim and array.size > _PIECE:
+        return _rows({name: array})
+    return _few({name: array})
 
 
-def _rows(
-    arrays: Mapping[str, np.ndarray], write_row: Write, write_few: Write
-) -> bytes:
-    """Writes the rows of arrays as a list, in pieces.
-
-    Args:
-        arrays: Arrays by name, all with the same first dimension.
-        write_row: Writes one row, if it is larger than a piece.
-        write_few: Writes a list of rows.
-    """
+def _rows(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes rows of arrays, as long as each other, as a list, in pieces."""
     size = len(next(iter(arrays.values())))
     elements = sum(x.size for x in arrays.values()) // max(1, size)
     if elements > _PIECE:
         rows = ({name: x[i, ...] for name, x in arrays.items()} for i in range(size))
-        return b"[%b]" % b",".join(map(write_row, rows))
+        return b"[%b]" % b",".join(map(_columns, rows))
     step = max(1, _PIECE // max(elements, len(arrays)))
     texts = [
-        write_few({name: x[i : i + step] for name, x in arrays.items()})[1:-1]
+        _few({name: x[i : i + step] for name, x in arrays.items()})[1:-1]
         for i in range(0, size, step)
     ]
     return b"[%b]" % b",".join(texts)
 
 
-def _small_array(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Writes a single array in one go."""
-    [(name, array)] = arrays.items()
-    finite = _all_finite([array])
-    if finite and array.ndim and array.dtype.kind != "O":
-        return _write(np.ascontiguousarray(array), finite)
-    return _write(_plain(name, array), finite)
-
-
-def _objects(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Writes rows of several arrays, each an object."""
-    finite = _all_finite(arrays.values())
+def _few(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Writes an array in one go, or the rows of several, each an object."""
+    finite = all(
+        x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays.values()
+    )
+    if len(arrays) == 1:
+        [(name, array)] = arrays.items()
+        if finite and array.ndim and array.dtype.kind != "O":
+            return _write(np.ascontiguousarray(array), finite)
+        return _write(_plain(name, array), finite)
     columns = [
         # orjson writes single precision as short as it is; `tolist` would widen it.
         list(np.ascontiguousarray(x))
@@ -143,10 +128,6 @@ def _objects(arrays: Mapping[str, np.ndarray]) -> bytes:
     ]
     rows = [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=True)]
     return _write(rows, finite)
-
-
-def _all_finite(arrays: Iterable[np.ndarray]) -> bool:
-    return all(x.dtype.kind != "f" or bool(np.isfinite(x).all()) for x in arrays)
 
 
 def _plain(name: str, array: np.ndarray) -> Any:

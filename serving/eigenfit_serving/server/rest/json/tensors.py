@@ -31,11 +31,7 @@ class PredictInputs:
 
 
 def signature_name_of(document: Mapping[str, Any]) -> str:
-    """Reads `signature_name`, which may be missing.
-
-    Raises:
-        ServingError: If it is not a string.
-    """
+    """Reads `signature_name`, which may be missing but must be a string."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(

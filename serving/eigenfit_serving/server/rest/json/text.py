@@ -19,12 +19,12 @@ from eigenfit_serving.server.rest.json.values import describe
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
-# A string, which is left alone, or a token that the standard library does not know.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?!inity)|-NaN', re.DOTALL)
-_KNOWN = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
+# A string, which is left alone, or a token, which the standard library may not know.
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'
+_TOKENS = re.compile(rf"{_STRING}|-?(?:NaN|Inf(?:inity)?)", re.DOTALL)
 
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{309}")
-_NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*', re.DOTALL)
+_NUMBERS = re.compile(rf"{_STRING}|-?[0-9][-+.0-9eE]*", re.DOTALL)
 _DECODER = json.JSONDecoder()
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -34,9 +34,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
     Bytes that are not UTF-8 become surrogates, as `errors="surrogateescape"` makes
     them.
-
-    Args:
-        body: Body of a request, inflated.
 
     Raises:
         ServingError: INVALID_ARGUMENT, with the reason and the offset in bytes.
@@ -59,27 +56,26 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _parse_leniently(body: bytes) -> Any:
     start = len(_BOM) if body.startswith(_BOM) else 0
     text = body[start:].decode("utf-8", "surrogateescape")
-    longer: list[tuple[int, int]] = []  # where a token was replaced, and by how much
+    tokens: list[str] = []
 
     def known(match: re.Match[str]) -> str:
-        token = match.group()
-        longer.append((match.end(), len(_KNOWN.get(token, token)) - len(token)))
-        return _KNOWN.get(token, token)
+        if match[0][0] == '"':
+            return match[0]
+        tokens.append(match[0])
+        return "NaN".rjust(len(match[0]))  # as long, so that offsets stay
 
     def fault(reason: str, at: int) -> ServingError:
-        for end, more in longer:
-            if end <= at:
-                at -= more
         offset = start + len(text[:at].encode("utf-8", "surrogateescape"))
         return invalid(f"JSON Parse error: {reason} at offset: {offset}")
 
-    plain = text
+    plain, decoder = text, _DECODER
     if "Inf" in text or "-NaN" in text:
-        plain = _TOKENS.sub(known, text)
+        plain, values = _TOKENS.sub(known, text), map(float, tokens)
+        decoder = json.JSONDecoder(parse_constant=lambda _: next(values))
     blank = _SPACE.match(plain)
     first = blank.end() if blank else 0
     try:
-        value, end = _DECODER.raw_decode(plain, first)
+        value, end = decoder.raw_decode(plain, first)
     except json.JSONDecodeError as error:
         raise fault(error.msg.removesuffix(" at"), error.pos) from None
     except RecursionError:

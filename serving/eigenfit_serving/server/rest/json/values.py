@@ -15,13 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from eigenfit_serving.protocol.dtypes import kind_of_number, name_of
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
-from eigenfit_serving.server.running.dtypes import (
-    ELEMENTS,
-    STRING,
-    array_dtype,
-    name_of,
-)
+from eigenfit_serving.server.rest.json.elements import ELEMENTS, STRING
 
 MAX_RANK = 32
 """Most dimensions of a tensor; NumPy 1 allows no more."""
@@ -35,11 +31,7 @@ _WORDS = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
 def to_array(value: Any, dtype: int) -> np.ndarray:
-    """Converts a JSON value; its shape is that of its first elements.
-
-    Args:
-        value: Parsed JSON value.
-        dtype: Number of the dtype in `DataType`.
+    """Converts a JSON value to a `DataType`; its first elements give the shape.
 
     Raises:
         ServingError: With TensorFlow Serving's texts.
@@ -58,14 +50,17 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
         if set(map(type, leaves)) - {list} or set(map(len, leaves)) - {size}:
             return None
         leaves = leaves[0] if len(leaves) == 1 else list(chain.from_iterable(leaves))
+    if not leaves:
+        try:
+            return np.empty(shape, kind_of_number(dtype).dtype)
+        except ValueError:
+            return None
     if not _fit(leaves, dtype):
         return None
-    if not leaves:
-        return np.empty(shape, array_dtype(dtype))
     if dtype == STRING:
         array = np.empty(len(leaves), object)
         try:
-            array[:] = [encode(x) if x.__class__ is str else decode(x) for x in leaves]
+            array[:] = [decode(x) for x in leaves]
         except ServingError:
             return None
     else:
@@ -76,11 +71,7 @@ def fitting_array(value: Any, dtype: int) -> np.ndarray | None:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Returns the shape of nested lists, following their first elements.
-
-    Raises:
-        ServingError: If they are nested too deep.
-    """
+    """Returns the shape of nested lists, following their first elements."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -102,11 +93,9 @@ def is_base64(value: Any) -> bool:
 
 
 def decode(value: Any) -> bytes:
-    """Decodes an object of the one key `b64`.
-
-    Raises:
-        ServingError: If it is no such object, or not base64.
-    """
+    """Decodes a string, or an object of the one key `b64`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
     if not is_base64(value):
         raise invalid(
             f"JSON Value: {describe(value)} not formatted correctly for base64 data"
@@ -118,11 +107,6 @@ def decode(value: Any) -> bytes:
     if missing == 3 or padding not in (0, missing) or not _BASE64.fullmatch(digits):
         raise invalid("Unable to base64 decode")
     return a2b_base64(digits + "=" * missing)
-
-
-def encode(text: str) -> bytes:
-    """Returns the bytes that a string of a request stood for."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def describe(value: Any) -> str:
@@ -141,8 +125,6 @@ def describe(value: Any) -> str:
 
 def _fit(leaves: list[Any], dtype: int) -> bool:
     """Tells whether a tensor of a dtype can have these elements."""
-    if not leaves:
-        return array_dtype(dtype) is not None
     elements = ELEMENTS.get(dtype)
     if elements is None or set(map(type, leaves)) - elements.types:
         return False

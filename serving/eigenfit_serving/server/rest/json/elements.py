@@ -1,4 +1,4 @@
-"""The dtypes of tensors as JSON knows them."""
+"""The dtypes of tensors that JSON can hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eigenfit_serving.protocol.dtypes import kind_of_number
 from eigenfit_serving.protocol.messages import DataType
 
 
@@ -49,24 +48,3 @@ ELEMENTS = {DataType.Value(name): x for name, x in _BY_NAME.items()}
 STRING = DataType.Value("DT_STRING")
 
 WRITABLE = frozenset(x.dtype for x in ELEMENTS.values())
-
-
-def name_of(number: int) -> str:
-    """Names a dtype by its number in `DataType`, as TensorFlow prints it.
-
-    Example:
-        >>> name_of(19)
-        'half'
-    """
-    try:
-        return DataType.Name(number).removeprefix("DT_").lower()
-    except ValueError:
-        return f"unknown dtype {number}"
-
-
-def array_dtype(number: int) -> np.dtype | None:
-    """Finds the dtype of arrays, even if JSON cannot hold it; None if unknown."""
-    try:
-        return kind_of_number(number).dtype
-    except ValueError:
-        return None
