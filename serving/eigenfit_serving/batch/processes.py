@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,25 +25,22 @@ class Process:
         log: File for all that it prints.
         environment: Environment variables, added to those of this process.
         shared: Integers that it shares with this process; see `shared_integers`.
+
+    Attributes:
+        submit: Calls a function there; see `concurrent.futures.Executor.submit`.
     """
 
     def __init__(
         self, log: Path, environment: dict[str, str], shared: Any = None
     ) -> None:
-        self._log, self._environment = log, environment
+        self._log = log
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, _prepare, (log, shared))
-        self._process: Any = None
-
-    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Calls a function there; see `concurrent.futures.Executor.submit`."""
-        if self._process is not None:
-            return self._pool.submit(call, *arguments)
+        self.submit = self._pool.submit
         others = set(multiprocessing.active_children())
-        with _spawning(self._environment):
-            future = self._pool.submit(call, *arguments)
+        with _spawning(environment):
+            self.submit(int)  # The pool begins its process when it is first used.
         (self._process,) = set(multiprocessing.active_children()) - others
-        return future
 
     def kill(self) -> None:
         """Kills the process."""
@@ -57,7 +54,7 @@ class Process:
         return lines[-1] if lines else f"exit code {self._process.exitcode}"
 
 
-def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
+def quiet_environment(threads: int, gpu: int | None = None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
     Args:
@@ -69,7 +66,7 @@ def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
-        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
+        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else str(gpu),
         "PYTHONPATH": module_path(),
     }
 

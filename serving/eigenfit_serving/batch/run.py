@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,15 +18,16 @@ from eigenfit_serving.batch.answers.output import (
     named_counts,
     output_schema,
 )
-from eigenfit_serving.batch.answers.progress import Update, shown
+from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
-from eigenfit_serving.batch.engines.choice import make_engine
-from eigenfit_serving.batch.engines.interface import Engine, EngineError
+from eigenfit_serving.batch.engines.choice import Engine, make_engine
+from eigenfit_serving.batch.engines.worker import EngineError
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.plan.arguments import check_arguments
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.places import Places, claimed, remove_state
-from eigenfit_serving.batch.plan.source import Model, Table
+from eigenfit_serving.batch.plan.source import Model
+from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
@@ -96,12 +97,7 @@ def run_batch(
         InputError: If an argument, the model or a column is wrong, or a file cannot be
             read or written; finished work is kept for `resume`.
     """
-    given = locals()
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError(
-            'INPUT: tables need pyarrow. Install it: pip install "eigenfit[batch]"'
-        )
-    check_arguments(given)
+    check_arguments(locals())
     places = Places.of(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():
@@ -128,8 +124,9 @@ def run_batch(
         batch_size=batch_size,
         gpus=gpus,
         limit=limit,
+        console=console,
     )
-    return run.go(resume, console)
+    return run.go(resume)
 
 
 @dataclass(frozen=True)
@@ -143,32 +140,28 @@ class _Run:
     batch_size: int | None
     gpus: int
     limit: int | None
+    console: Console | None
 
-    def go(self, resume: bool, console: Console | None) -> BatchReport:
+    def go(self, resume: bool) -> BatchReport:
         began = time.perf_counter()
         agreement, places = self._agreement(), self.places
         digest = hashlib.sha256(json.dumps(agreement).encode()).hexdigest()
         if resume and (finished := self._finished(digest)):
-            _say(console, "The run was finished before. This is its report:")
+            self._say("The run was finished before. This is its report:")
             return finished
         with claimed(places, agreement, resume=resume):
             done = places.done()
             try:
-                job, total = self._prepare(console)
+                job, total = self._prepare()
             except InputError:
                 if not done:
                     # No part is done yet, so a later run may begin afresh.
                     remove_state(places)
                 raise
-            _say(console, start_text(job.model.start))
-            size = rows_per_part(job, total, self.engine.workers or 16)
+            self._say(start_text(job.model.start))
             before = sum(part.rows for part in done)
-            found = {part.first: part.rows for part in done}
-            pending = Pending(remaining(total, size, found))
-            started = time.perf_counter()
-            if pending.waiting:
-                with shown(console, total, before) as update:
-                    started = self._work(job, pending, done, update)
+            pending = self._pending(job, total, done)
+            started = self._work(job, total, pending, done)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
                 raise EngineError(
@@ -200,7 +193,7 @@ class _Run:
                 deaths=pending.deaths,
                 agreement=digest,
             )
-            report.write(places.report, places.drafts / places.report.name)
+            report.write(places.report, places.drafts)
             places.rows.unlink(missing_ok=True)
             if places.is_file:
                 remove_state(places)
@@ -225,13 +218,12 @@ class _Run:
             return None
         with contextlib.suppress(OSError, ValueError, TypeError):
             report = BatchReport.read(places.report)
-            if report.agreement == digest:
+            rows = 0 if places.is_file else sum(part.rows for part in places.done())
+            if report.agreement == digest and (places.is_file or rows == report.rows):
                 if places.is_file:
                     # The earlier run may have been killed while doing this.
                     remove_state(places)
-                    return report
-                if sum(part.rows for part in places.done()) == report.rows:
-                    return report
+                return report
         if places.state.exists() or not places.is_file:
             return None
         raise InputError(
@@ -239,14 +231,14 @@ class _Run:
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self, console: Console | None) -> tuple[Job, int]:
+    def _prepare(self) -> tuple[Job, int]:
         # Converts and exports what is to be; what is to be done, and of how many rows.
         places, threads = self.places, self.engine.cores
-        inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
-        total = sum(rows for _, rows in inputs)
+        inputs = self.table.rows(places, self.limit, self._say)
+        total = sum(sum(groups) for _, groups in inputs)
         total = total if self.limit is None else min(total, self.limit)
         if self.source.problem:
-            _say(console, "Exporting the problem ...")
+            self._say("Exporting the problem ...")
         weighted = "weights" in self.table.schema.names
         facts = self.source.exported(
             places.state / "model", weighted, self.max_steps, threads
@@ -265,12 +257,21 @@ class _Run:
         )
         return job, total
 
+    def _pending(self, job: Job, total: int, done: Iterable[Part]) -> Pending:
+        size = rows_per_part(job, total, self.engine.workers or 16)
+        return Pending(remaining(total, size, {x.first: x.rows for x in done}))
+
     def _work(
-        self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
+        self, job: Job, total: int, pending: Pending, done: dict[Part, list[int]]
     ) -> float:
         # Returns when the first worker was ready.
         ready, before = None, sum(part.rows for part in done)
-        with contextlib.closing(self.engine.run(job, pending)) as events:
+        if not pending.waiting:
+            return time.perf_counter()
+        with (
+            shown(self.console, total, before) as update,
+            contextlib.closing(self.engine.run(job, pending)) as events,
+        ):
             for event in events:
                 now = time.perf_counter()
                 if event.ready and ready is None:
@@ -280,22 +281,19 @@ class _Run:
                     done[event.done], working = list(event.counts), []
                 if ready is not None:
                     counts = added([*done.values(), *working])
-                    rate = (sum(counts) - before) / max(now - ready, 1e-9)
-                    update(counts, rate)
+                    update(counts, (sum(counts) - before) / max(now - ready, 1e-9))
         return ready or time.perf_counter()
 
     def _assemble(self, facts: ModelFacts, parts: list[Part]) -> None:
         places, several = self.places, self.settings.starts is not None
         schema = output_schema(self.table.id_type, facts, several)
         if places.is_file:
-            draft = places.drafts / places.output.name
             files = [places.parts / part.name for part in parts]
-            assemble(files, schema, places.output, draft)
+            assemble(files, schema, places.output, places.drafts)
         elif not parts:
             path = places.parts / Part(0, 0).name
             write_part(schema.empty_table(), added([]), path, places.drafts)
 
-
-def _say(console: Console | None, text: str) -> None:
-    if console is not None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def _say(self, text: str) -> None:
+        if self.console is not None:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)

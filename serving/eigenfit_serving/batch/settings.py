@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import pyarrow as pa
 
 from eigenfit_serving.batch.model import ModelFacts
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Keep = Literal["best", "all"]
 
@@ -54,7 +53,7 @@ class Job:
         batch_size: Fits in one call of the model.
         threads: TensorFlow threads in each worker.
         gpu: Whether workers compute on a GPU.
-        inputs: Parquet files of the rows, with the number of rows in each.
+        inputs: Parquet files of the rows, with the number of rows in each row group.
         schema: Schema of the rows.
         parts: Folder of the output parts.
         drafts: Folder of files that are being written.
@@ -65,7 +64,7 @@ class Job:
     batch_size: int
     threads: int
     gpu: bool
-    inputs: tuple[tuple[str, int], ...]
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
     schema: pa.Schema
     parts: str
     drafts: str

@@ -10,7 +10,7 @@ from tests.serving.batch import tables
 from eigenfit_serving import InputError
 from eigenfit_serving.batch.plan.parts import remaining
 from eigenfit_serving.batch.plan.places import Places
-from eigenfit_serving.batch.plan.source import Table
+from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.solving.choosing import distinct
 from eigenfit_serving.batch.tables.reading import Reader
 
@@ -24,7 +24,7 @@ def reader_of(path, folder, limit=None):
     table = Table.of(path, weights=True)
     inputs = table.rows(places, limit, print)
     assert not list(places.drafts.iterdir())
-    return Reader(inputs, table.schema), sum(rows for _, rows in inputs)
+    return Reader(inputs, table.schema), sum(sum(groups) for _, groups in inputs)
 
 
 def ids_of(batches):
@@ -80,7 +80,8 @@ def test_what_was_done_in_parts_of_other_sizes(size):
 
 def test_a_file_that_has_other_rows_than_before(file, tmp_path):
     reader, _ = reader_of(file, tmp_path)
-    path, rows = reader._files[0]
+    path, groups = reader._files[0]
+    rows = sum(groups)
     pq.write_table(pq.read_table(path).slice(5), path)
     text = f"has {rows - 5} rows, but had {rows} when the run began"
     with pytest.raises(InputError, match=text):

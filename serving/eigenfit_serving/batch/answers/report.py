@@ -93,18 +93,10 @@ class BatchReport:
     deaths: int
     agreement: str
 
-    def write(self, path: Path, draft: Path) -> None:
-        """Writes the report as JSON.
-
-        Args:
-            path: File to write.
-            draft: Temporary name of the file, on the same disk.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
+    def write(self, path: Path, drafts: Path) -> None:
+        """Writes the report as JSON; arguments and errors are those of `whole_file`."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-        with whole_file(path, draft) as file:
+        with whole_file(path, drafts) as file:
             file.write(f"{text}\n".encode())
 
     @staticmethod

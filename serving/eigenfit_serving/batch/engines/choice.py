@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from eigenfit_serving.batch.engines.interface import Engine
 from eigenfit_serving.batch.engines.local import LocalEngine
 from eigenfit_serving.batch.engines.ray_engine import RayEngine
 from eigenfit_serving.errors import InputError
+
+Engine = LocalEngine | RayEngine
 
 
 def make_engine(

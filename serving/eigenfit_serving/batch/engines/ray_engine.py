@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
-from eigenfit_serving.batch.engines.interface import EngineError, Event
-from eigenfit_serving.batch.engines.worker import Worker
+from eigenfit_serving.batch.engines.worker import EngineError, Event, Worker
 from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
 from eigenfit_serving.batch.processes import module_path
 from eigenfit_serving.batch.settings import Job
@@ -53,7 +52,7 @@ class RayEngine:
         self._gpus, self._address = gpus, address
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Solves all parts; see `Engine.run`."""
+        """Solves all parts, as `LocalEngine.run` does."""
         ray = _imported()
         begins = not ray.is_initialized()
         try:

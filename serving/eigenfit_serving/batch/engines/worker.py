@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
-from eigenfit_serving.batch.engines.interface import EngineError
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.reading import Reader
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
     from eigenfit_serving.batch.engines.kernel import Kernel
 
 T = TypeVar("T")
+
+
+class EngineError(InputError):
+    """No worker can be started, or one has failed for good."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """News for the run while workers work.
+
+    Attributes:
+        done: A part whose file has been written; None for none.
+        counts: Its rows by code, or without one those of all parts in progress.
+        ready: Whether a worker has become ready.
+    """
+
+    done: Part | None = None
+    counts: Sequence[int] = ()
+    ready: bool = False
 
 
 def load_kernel(job: Job, name: str) -> Kernel:
@@ -91,9 +111,7 @@ class Worker:
         return _explained(lambda: self._work(part))
 
     def _work(self, part: Part) -> list[int]:
-        import pyarrow as pa
-
-        tables, first = [], part.first
+        job, tables, first = self._job, [], part.first
         counts = np.zeros(len(CODE_NAMES), int)
         size = self._kernel.rows_per_batch
         for batch in self._reader.read(part.first, part.rows, size):
@@ -102,8 +120,7 @@ class Worker:
             first += batch.num_rows
             counts += answers.counts
             self._tell(counts)
-        table: pa.Table = pa.Table.from_batches(tables)
-        found, job = counts.tolist(), self._job
+        table, found = pa.Table.from_batches(tables), counts.tolist()
         write_part(table, found, Path(job.parts, part.name), Path(job.drafts))
         return found
 
@@ -115,11 +132,9 @@ def _explained(call: Callable[[], T]) -> T:
     except InputError:
         raise
     except Exception as error:
-        # Dies: a smaller part may fit into memory. TensorFlow has its own error class.
-        if (
-            isinstance(error, MemoryError)
-            or "ResourceExhausted" in type(error).__name__
-        ):
-            os._exit(3)
+        # TensorFlow has its own error class.
+        kind = type(error).__name__
+        if isinstance(error, MemoryError) or "ResourceExhausted" in kind:
+            os._exit(3)  # A smaller part may fit into memory.
         text = " ".join(str(error).split())[:500]
-        raise EngineError(f"a worker failed: {type(error).__name__}: {text}") from None
+        raise EngineError(f"a worker failed: {kind}: {text}") from None

@@ -210,7 +210,7 @@ def _agree(agreement: dict[str, Any], places: Places) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        with whole_file(path, places.drafts / path.name) as file:
+        with whole_file(path, places.drafts) as file:
             file.write(json.dumps(content, indent=1).encode())
         return
     except ValueError:

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-CONVERGED, MINIMUM = 0, 6
+from eigenfit_serving.protocol.results import Result
+
 RTOL = 1e-4
 """Relative distance of parameters up to which solutions count as the same."""
 NEAR = 0.1
@@ -34,7 +35,7 @@ class Chosen(NamedTuple):
 
 def is_success(result: np.ndarray) -> np.ndarray:
     """Returns which results are successes: converged, or a minimum."""
-    return (result == CONVERGED) | (result == MINIMUM)
+    return _kind(result) < 2
 
 
 def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
@@ -69,12 +70,13 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
 
 def _kind(result: np.ndarray) -> np.ndarray:
     # 0 for converged, 1 for a minimum, 2 for others: lower is better.
-    return np.where(result == CONVERGED, 0, np.where(result == MINIMUM, 1, 2))
+    others = np.where(result == Result.minimum, 1, 2)
+    return np.where(result == Result.converged, 0, others)
 
 
 def _key(loss: np.ndarray, result: np.ndarray) -> np.ndarray:
     # Ranks fits of the same kind, lower first; those that converged are all alike.
-    return np.where(result == CONVERGED, 0.0, _rounded(loss))
+    return np.where(_kind(result) == 0, 0.0, _rounded(loss))
 
 
 def pairs_within(

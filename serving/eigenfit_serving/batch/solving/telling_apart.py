@@ -12,7 +12,6 @@ import numpy as np
 
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.solving.choosing import (
-    CONVERGED,
     NEAR,
     RTOL,
     Chosen,
@@ -20,7 +19,9 @@ from eigenfit_serving.batch.solving.choosing import (
     is_success,
     pairs_within,
 )
-from eigenfit_serving.batch.solving.fitting import Fits, Fitter, Members
+from eigenfit_serving.batch.solving.fitting import Fits, Fitter
+from eigenfit_serving.batch.tables.values import Members
+from eigenfit_serving.protocol.results import Result
 
 if TYPE_CHECKING:
     from eigenfit.searches.distinct import Freedom
@@ -127,7 +128,7 @@ def _go_on(
         max_steps=np.full(len(index), limit, np.int32),
     )
     new = fitter.fit(finer)
-    finished[index] = new.result == CONVERGED
+    finished[index] = new.result == Result.converged
     better = new.loss < fits.loss[index]
     index = index[better]
     fits.parameters[index] = new.parameters[better]

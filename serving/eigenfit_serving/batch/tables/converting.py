@@ -8,36 +8,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from eigenfit_serving.batch.tables.columns import COLUMNS, normalised
 from eigenfit_serving.batch.tables.csv_text import CSVFile
 from eigenfit_serving.batch.tables.writing import whole_file
 from eigenfit_serving.errors import InputError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _ROWS = 2**16
 """Approximate number of rows in a row group."""
 
 
 class ArrowFile:
-    """An Arrow IPC file or stream.
-
-    Args:
-        path: Path of the file.
-    """
+    """An Arrow IPC file or stream, with the interface of `CSVFile`."""
 
     quoted_lines = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and types of the columns."""
-        return self._reader().schema
+        self.schema: pa.Schema = self._reader().schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Reads all rows."""
@@ -49,8 +41,6 @@ class ArrowFile:
             yield from reader
 
     def _reader(self, fields: Sequence[int] = ()) -> Any:
-        import pyarrow as pa
-
         source = pa.memory_map(str(self._path))
         options = pa.ipc.IpcReadOptions(included_fields=list(fields))
         try:
@@ -68,7 +58,7 @@ CONVERTED: dict[str, type[CSVFile] | type[ArrowFile]] = {
 
 
 def convert(
-    files: Sequence[Path], schema: pa.Schema, path: Path, draft: Path, limit: int | None
+    files: Sequence[Path], schema: pa.Schema, path: Path, drafts: Path, limit: int
 ) -> int:
     """Writes the rows of files to one Parquet file, atomically.
 
@@ -76,8 +66,8 @@ def convert(
         files: Files in the order of their rows; each has a suffix of `CONVERTED`.
         schema: Schema to write; see `rows_schema`.
         path: File to write.
-        draft: Temporary name of the file, on the same disk.
-        limit: Number of rows after which to stop, roughly; None for all.
+        drafts: Folder for the incomplete file.
+        limit: Number of rows after which to stop, roughly.
 
     Returns:
         Number of CSV lines that belong to a row begun on an earlier line.
@@ -86,21 +76,17 @@ def convert(
         InputError: If a file cannot be read.
         OutputError: If the file cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     waiting: list[pa.RecordBatch] = []
     quoted: list[int] = []
     number = total = 0
-    with whole_file(path, draft) as file, pq.ParquetWriter(file, schema) as writer:
+    with whole_file(path, drafts) as file, pq.ParquetWriter(file, schema) as writer:
         for batch in _batches(files, quoted):
-            for k in range(0, batch.num_rows, _ROWS):
-                waiting.append(normalised(batch.slice(k, _ROWS), schema))
-                number += waiting[-1].num_rows
-                if number >= _ROWS:
-                    writer.write_table(pa.Table.from_batches(waiting))
-                    waiting, total, number = [], total + number, 0
-            if limit is not None and total + number >= limit:
+            waiting.append(normalised(batch, schema))
+            number += batch.num_rows
+            if number >= _ROWS or total + number >= limit:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting, total, number = [], total + number, 0
+            if total >= limit:
                 break
         writer.write_table(pa.Table.from_batches(waiting, schema))
     return sum(quoted)
@@ -110,7 +96,9 @@ def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatc
     for path in files:
         with readable(path):
             reader = CONVERTED[path.suffix.lower()](path)
-            yield from reader.batches()
+            for batch in reader.batches():
+                for k in range(0, batch.num_rows, _ROWS):
+                    yield batch.slice(k, _ROWS)
             quoted.append(reader.quoted_lines)
 
 
@@ -130,10 +118,9 @@ def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
         is_there = not isinstance(error, OSError)
         remedy = "Write it again" if is_there else "Give another path, or rights"
         raise InputError(
-            f"{argument} = {path}: cannot be read ({str(reason).rstrip('.')}). "
-            f"{remedy}."
+            f"{argument} = {path}: cannot be read ({reason}). {remedy}."
         ) from error

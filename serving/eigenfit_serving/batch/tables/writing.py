@@ -9,19 +9,21 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from eigenfit_serving.batch.tables.arrow import compute
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet as pq
+
 from eigenfit_serving.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
 """Suffixes of single output files; any other name is a folder of Parquet files."""
 
-_DICTIONARIES = ["text", "message", "worker", "steps", "result", "seconds"]
-_STATISTICS = ["id", "row", "result"]
+_DICTIONARIES = {"text", "message", "worker", "steps", "result", "seconds"}
+"""Other columns hardly repeat: encoding them would take as long as the fits."""
+_STATISTICS = {"id", "row", "result"}
 _COUNTS = b"eigenfit.counts"
 
 
@@ -30,16 +32,38 @@ class OutputError(InputError):
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
+def writable(path: Path) -> Iterator[None]:
+    """Turns file system errors in the block into one that names path and remedy.
+
+    Raises:
+        OutputError: If the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = (
+            "Give a shorter name."
+            if error.errno == errno.ENAMETOOLONG
+            else "Make room or give rights, and go on with --resume: nothing that is "
+            "done is lost."
+        )
+        raise OutputError(
+            f"OUTPUT = {path}: cannot be written ({error.strerror or error}). {remedy}"
+        ) from error
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, drafts: Path) -> Iterator[BinaryIO]:
     """Opens a file that gets its name once it is complete and synced to disk.
 
     Args:
         path: File to write; replaced if it exists.
-        draft: Temporary name of the file, on the same disk.
+        drafts: Folder on the same disk, for the incomplete file.
 
     Raises:
         OutputError: If the file cannot be written.
     """
+    draft = drafts / f"{path.name[:40]}.{os.getpid()}"
     with writable(path):
         try:
             with draft.open("wb") as file:
@@ -47,9 +71,15 @@ def whole_file(path: Path, draft: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
-            _sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
+        if os.name != "nt":  # Windows cannot open folders.
+            # The name must survive a power failure as well.
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
@@ -64,36 +94,34 @@ def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> 
     Raises:
         OutputError: If the file cannot be written.
     """
-    table = table.replace_schema_metadata({_COUNTS: json.dumps(counts)})
-    with whole_file(path, drafts / f"{path.name}.{os.getpid()}") as file:
-        _write_parquet(table, file)
+    schema = table.schema.with_metadata({_COUNTS: json.dumps(counts)})
+    with whole_file(path, drafts) as file:
+        _write([table], schema, ".parquet", file)
 
 
 def read_counts(path: Path) -> list[int]:
     """Reads the number of rows by code of a part; [] if its file is incomplete."""
-    import pyarrow.parquet as pq
-
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return json.loads(pq.read_metadata(path).metadata[_COUNTS])
     return []
 
 
-def assemble(parts: Sequence[Path], schema: pa.Schema, path: Path, draft: Path) -> None:
+def assemble(
+    parts: Sequence[Path], schema: pa.Schema, path: Path, drafts: Path
+) -> None:
     """Joins parts in one file, which is written atomically.
 
     Args:
         parts: Parquet files, in the order of their rows.
         schema: Schema of their rows.
         path: File to write; its suffix sets the format.
-        draft: Temporary name of the file, on the same disk.
+        drafts: Folder on the same disk, for the incomplete file.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    import pyarrow.parquet as pq
-
     tables = (pq.ParquetFile(part).read().cast(schema) for part in parts)
-    with whole_file(path, draft) as file:
+    with whole_file(path, drafts) as file:
         _write(tables, schema, path.suffix.lower(), file)
 
 
@@ -124,17 +152,13 @@ def check_ids(kind: pa.DataType, path: Path, output: Path, is_file: bool) -> Non
 
 def _can_hold(kind: pa.DataType, suffix: str) -> bool:
     # Whether a column of a type can be written to a file, and read from parts.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if suffix == ".csv" and (
-        pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    ):
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    if suffix == ".csv" and is_bytes:
         return False  # They can be written as long as they happen to be UTF-8.
     table = pa.table({"id": pa.nulls(1, kind)})
     part = io.BytesIO()
     try:
-        _write_parquet(table, part)
+        _write([table], table.schema, ".parquet", part)
         part.seek(0)
         read = pq.ParquetFile(part).read().cast(table.schema)
         _write([read], table.schema, suffix, io.BytesIO())
@@ -143,62 +167,15 @@ def _can_hold(kind: pa.DataType, suffix: str) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def writable(path: Path) -> Iterator[None]:
-    """Turns file system errors in the block into one that names path and remedy.
-
-    Raises:
-        OutputError: If the block raises an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = (
-            "Give a shorter name."
-            if error.errno == errno.ENAMETOOLONG
-            else "Make room or give rights, and go on with --resume: nothing that is "
-            "done is lost."
-        )
-        raise OutputError(
-            f"OUTPUT = {path}: cannot be written ({error.strerror or error}). {remedy}"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a power failure."""
-    if os.name == "nt":
-        return  # Windows cannot open folders.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_parquet(table: pa.Table, file: Any) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(table, file, **_options(table.schema))
-
-
-def _options(schema: pa.Schema) -> dict[str, Any]:
-    return {
-        "compression": "snappy",
-        # Other columns hardly repeat: encoding them would take as long as the fits.
-        "use_dictionary": [x for x in _DICTIONARIES if x in schema.names],
-        "write_statistics": [x for x in _STATISTICS if x in schema.names],
-    }
-
-
 def _write(
     tables: Iterable[pa.Table], schema: pa.Schema, suffix: str, file: Any
 ) -> None:
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet as pq
-
     if suffix in (".parquet", ".pq"):
-        with pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+        options: dict[str, Any] = {
+            "use_dictionary": [x for x in schema.names if x in _DICTIONARIES],
+            "write_statistics": [x for x in schema.names if x in _STATISTICS],
+        }
+        with pq.ParquetWriter(file, schema, **options) as writer:
             for table in tables:
                 writer.write_table(table)
         return
@@ -219,10 +196,8 @@ def _write(
 
 def _as_text(column: pa.ChunkedArray) -> Any:
     # Lists become text such as "[1.0, 2.0]".
-    import pyarrow as pa
-
     if not pa.types.is_list(column.type):
         return column
-    texts = column.cast(pa.list_(pa.string()))
-    joined = compute().binary_join(texts, ", ")
-    return compute().binary_join_element_wise("[", joined, "]", "")
+    compute: Any = pyarrow.compute  # Its functions exist at run time only.
+    joined = compute.binary_join(column.cast(pa.list_(pa.string())), ", ")
+    return compute.binary_join_element_wise("[", joined, "]", "")
