@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,7 @@ from eigenfit_serving.batch.engines.worker import EngineError
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.plan.arguments import check_arguments
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
-from eigenfit_serving.batch.plan.places import Places, claimed, remove_state
+from eigenfit_serving.batch.plan.places import Places, claimed
 from eigenfit_serving.batch.plan.source import Model
 from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.settings import (
@@ -98,7 +98,7 @@ def run_batch(
             read or written; finished work is kept for `resume`.
     """
     check_arguments(locals())
-    places = Places.of(Path(output))
+    places = Places(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():
         raise InputError(f"OUTPUT = {output}: is INPUT as well. Give another name.")
@@ -119,8 +119,7 @@ def run_batch(
         table=table,
         places=places,
         engine=make_engine(engine, workers, gpus, address),
-        settings=Settings(seed or 0, starts, keep, tolerance),
-        max_steps=max_steps,
+        settings=Settings(seed or 0, starts, keep, tolerance, max_steps),
         batch_size=batch_size,
         gpus=gpus,
         limit=limit,
@@ -136,7 +135,6 @@ class _Run:
     places: Places
     engine: Engine
     settings: Settings
-    max_steps: int | None
     batch_size: int | None
     gpus: int
     limit: int | None
@@ -156,7 +154,7 @@ class _Run:
             except InputError:
                 if not done:
                     # No part is done yet, so a later run may begin afresh.
-                    remove_state(places)
+                    places.remove_state()
                 raise
             self._say(start_text(job.model.start))
             before = sum(part.rows for part in done)
@@ -196,7 +194,7 @@ class _Run:
             report.write(places.report, places.drafts)
             places.rows.unlink(missing_ok=True)
             if places.is_file:
-                remove_state(places)
+                places.remove_state()
         return report
 
     def _agreement(self) -> dict[str, Any]:
@@ -204,11 +202,8 @@ class _Run:
             "MODEL_OR_PROBLEM": self.source.digest,
             "INPUT": self.table.agreement(),
             "limit": self.limit,
-            "seed": self.settings.seed,
-            "starts": self.settings.starts,
+            **asdict(self.settings),
             "keep": self.settings.keep if self.settings.starts else None,
-            "tolerance": self.settings.tolerance,
-            "max_steps": self.max_steps,
         }
 
     def _finished(self, digest: str) -> BatchReport | None:
@@ -222,7 +217,7 @@ class _Run:
             if report.agreement == digest and (places.is_file or rows == report.rows):
                 if places.is_file:
                     # The earlier run may have been killed while doing this.
-                    remove_state(places)
+                    places.remove_state()
                 return report
         if places.state.exists() or not places.is_file:
             return None
@@ -239,21 +234,20 @@ class _Run:
         total = total if self.limit is None else min(total, self.limit)
         if self.source.problem:
             self._say("Exporting the problem ...")
-        weighted = "weights" in self.table.schema.names
+        weighted, settings = "weights" in self.table.schema.names, self.settings
         facts = self.source.exported(
-            places.state / "model", weighted, self.max_steps, threads
+            places.state / "model", weighted, settings.max_steps, threads
         )
-        steps = facts.default_max_steps if self.max_steps is None else self.max_steps
         job = Job(
             model=facts,
-            settings=replace(self.settings, max_steps=steps),
+            settings=settings,
             batch_size=self.batch_size or default_batch_size(facts),
             threads=threads,
             gpu=self.gpus > 0,
             inputs=inputs,
             schema=self.table.schema,
-            parts=str(places.parts),
-            drafts=str(places.drafts),
+            parts=places.parts,
+            drafts=places.drafts,
         )
         return job, total
 

@@ -19,7 +19,7 @@ ROWS = 1000
 
 def reader_of(path, folder, limit=None):
     """Makes what workers read an input with, and the number of its rows."""
-    places = Places.of(folder / "out")
+    places = Places(folder / "out")
     places.drafts.mkdir(parents=True, exist_ok=True)
     table = Table.of(path, weights=True)
     inputs = table.rows(places, limit, print)
@@ -165,7 +165,7 @@ def test_what_is_converted_is_converted_once(inline, tmp_path):
     path.write_text("id,targets\n" + "a,-2 2\n" * 5000)
     with pytest.raises(KeyboardInterrupt):
         inline(path, output, stop_after=1)
-    rows = Places.of(output).rows
+    rows = Places(output).rows
     before = rows.stat().st_mtime_ns
     with pytest.raises(KeyboardInterrupt):
         inline(path, output, stop_after=1, resume=True)

@@ -119,7 +119,7 @@ class _Place:
             self.clear()
             if part is None:
                 return None
-            counts = read_counts(Path(self._job.parts, part.name))
+            counts = read_counts(self._job.parts / part.name)
             if not counts:
                 pending.lost(part)
                 return Event()

@@ -14,7 +14,6 @@ import platform
 import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
@@ -57,26 +56,16 @@ class RayEngine:
         begins = not ray.is_initialized()
         try:
             with self._started(ray) if begins else contextlib.nullcontext():
-                yield from self._run(ray, job, pending)
+                self._claim(ray.cluster_resources())
+                yield Event(ready=True)
+                # Another pass for parts that killed their actors.
+                while pending.waiting:
+                    yield from self._pass(ray, job, pending)
         except ray.exceptions.RayError as error:
             raise EngineError(
                 f"engine = ray: failed; go on with --resume. Its last words: "
                 f"{_last_line(str(error))}"
             ) from error
-
-    def _run(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
-        self._claim(ray.cluster_resources())
-        yield Event(ready=True)
-        # Another pass for parts that killed their actors.
-        while pending.waiting:
-            parts = {part.first: part for part in pending.waiting}
-            pending.waiting.clear()
-            for first, deaths, counts in self._pass(ray, job, list(parts.values())):
-                if any(counts):
-                    pending.deaths += deaths
-                    yield Event(parts[first], counts)
-                else:
-                    pending.lost(parts[first], deaths)
 
     def _claim(self, found: dict[str, float]) -> None:
         # Ray would wait for resources that do not exist.
@@ -97,16 +86,17 @@ class RayEngine:
 
     @contextlib.contextmanager
     def _started(self, ray: Any) -> Iterator[None]:
-        local: dict[str, Any] = {
-            "num_cpus": max(1, (self.workers or 1) * self.cores),
-            "num_gpus": self._gpus or None,
-            "include_dashboard": False,
-        }
         with tempfile.TemporaryDirectory() as empty:
             # Otherwise actors would look for modules in the current folder.
             environment: dict[str, Any] = {"working_dir": empty}
+            local: dict[str, Any] = {}
             if not self._address:
                 environment["env_vars"] = {"PYTHONPATH": module_path()}
+                local = {
+                    "num_cpus": max(1, (self.workers or 1) * self.cores),
+                    "num_gpus": self._gpus or None,
+                    "include_dashboard": False,
+                }
             try:
                 ray.init(
                     address=self._address,
@@ -114,7 +104,7 @@ class RayEngine:
                     logging_level=logging.ERROR,
                     configure_logging=True,
                     runtime_env=environment,
-                    **({} if self._address else local),
+                    **local,
                 )
             except Exception as error:
                 where = self._address or "this machine"
@@ -127,16 +117,16 @@ class RayEngine:
             finally:
                 ray.shutdown()
 
-    def _pass(
-        self, ray: Any, job: Job, parts: list[Part]
-    ) -> Iterator[tuple[int, int, list[int]]]:
+    def _pass(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
         from ray.data import ActorPoolStrategy, DataContext
 
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         workers = self.workers or 1
-        items = [asdict(part) for part in parts]
+        parts = {part.first: part for part in pending.waiting}
+        pending.waiting.clear()
+        items = [asdict(part) for part in parts.values()]
         rows = ray.data.from_items(items, override_num_blocks=len(items))
         answers = rows.map_batches(
             PartActor,
@@ -154,18 +144,20 @@ class RayEngine:
         for answer in answers.iter_rows():
             if answer["fault"]:
                 raise InputError(answer["fault"])
-            yield answer["first"], answer["deaths"], list(map(int, answer["counts"]))
+            part, deaths = parts[answer["first"]], answer["deaths"]
+            counts = list(map(int, answer["counts"]))
+            if any(counts):
+                pending.deaths += deaths
+                yield Event(part, counts)
+            else:
+                pending.lost(part, deaths)
 
 
 class PartActor:
-    """A worker that runs as an actor of Ray.
-
-    Args:
-        job: Job of the workers.
-    """
+    """A worker that runs as an actor of Ray."""
 
     def __init__(self, job: Job) -> None:
-        self._job, self._worker, self._fault = job, None, ""
+        self._job, self._fault = job, ""
         try:
             self._worker = Worker(job, f"{platform.node()}/{os.getpid()}")
         except InputError as error:
@@ -181,26 +173,22 @@ class PartActor:
         """
         part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
         deaths, counts, fault = 0, _NONE, self._fault
-        if self._worker is not None:
+        if not fault:
             try:
-                deaths, counts = self._work(self._worker, part)
+                deaths, counts = self._work(part)
             except InputError as error:
                 fault = str(error)
-        return {
-            "first": [part.first],
-            "counts": [counts],
-            "deaths": [deaths],
-            "fault": [fault],
-        }
+        found = {"first": part.first, "counts": counts, "deaths": deaths}
+        return {name: [value] for name, value in {**found, "fault": fault}.items()}
 
-    def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
+    def _work(self, part: Part) -> tuple[int, list[int]]:
         # Ray repeats endlessly what kills actors, so each try leaves a mark.
-        marks = Path(self._job.drafts, f"{part.name}.tries")
-        with writable(Path(self._job.parts)):
+        marks = self._job.drafts / f"{part.name}.tries"
+        with writable(self._job.parts):
             with marks.open("ab") as file:
                 file.write(b".")
                 deaths = file.tell() - 1
-            counts = _NONE if deaths == TRIES else worker.work(part)
+            counts = _NONE if deaths == TRIES else self._worker.work(part)
             marks.unlink(missing_ok=True)
         return deaths, counts
 
@@ -225,14 +213,17 @@ def _environment(job: Job) -> dict[str, str]:
 def _imported() -> Any:
     # Set before Ray is imported, so that it sends nothing anywhere: neither usage
     # statistics nor the working folder.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    # For a cluster that we start: at Ray's niceness of 15, a busy neighbour leaves
-    # workers 5 % of a core.
-    os.environ.setdefault("RAY_worker_niceness", "0")
+    for name, value in {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        # For a cluster that we start: at Ray's niceness of 15, a busy neighbour leaves
+        # workers 5 % of a core.
+        "RAY_worker_niceness": "0",
+    }.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data

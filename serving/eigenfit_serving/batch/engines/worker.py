@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -121,7 +120,7 @@ class Worker:
             counts += answers.counts
             self._tell(counts)
         table, found = pa.Table.from_batches(tables), counts.tolist()
-        write_part(table, found, Path(job.parts, part.name), Path(job.drafts))
+        write_part(table, found, job.parts / part.name, job.drafts)
         return found
 
 

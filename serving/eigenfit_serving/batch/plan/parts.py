@@ -15,26 +15,15 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows whose solutions form one file.
+    """Consecutive rows whose solutions form one file."""
 
-    Attributes:
-        first: Index of the first row in the whole input.
-        rows: Number of rows.
-        give_up: Whether to give the rows a code unsolved: they killed their workers.
-    """
-
-    first: int
-    rows: int
-    give_up: bool = False
+    first: int  # index of its first row in the whole input
+    rows: int  # number of rows
+    give_up: bool = False  # whether to give them a code unsolved: they killed workers
 
     @property
     def name(self) -> str:
-        """Name of the file of its solutions; names sort like rows.
-
-        Example:
-            >>> Part(256, 128).name
-            'part-000000000256-000000128.parquet'
-        """
+        """Name of the file of its solutions; names sort like rows."""
         return f"part-{self.first:012d}-{self.rows:09d}.parquet"
 
     @staticmethod
@@ -42,21 +31,13 @@ class Part:
         """Returns the part whose file has this name; None if it is no such name.
 
         Example:
+            >>> Part(256, 128).name
+            'part-000000000256-000000128.parquet'
             >>> Part.named(Part(256, 128).name), Part.named("part-1.csv")
             (Part(first=256, rows=128, give_up=False), None)
         """
         found = re.fullmatch(r"part-(\d{12,})-(\d{9,})\.parquet", name)
         return Part(int(found[1]), int(found[2])) if found else None
-
-    def split(self) -> list[Part]:
-        """Divides it, to find the row that kills workers.
-
-        Example:
-            >>> [x.rows for x in Part(0, 20).split()]
-            [3, 3, 3, 3, 3, 3, 2]
-        """
-        size = -(-self.rows // FAN_OUT)
-        return list(_cut(self.first, self.first + self.rows, size))
 
 
 def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
@@ -120,7 +101,8 @@ class Pending:
         if tries < TRIES:
             pieces = [part]
         elif part.rows > 1:
-            pieces, tries = part.split(), TRIES - 1
+            size, tries = -(-part.rows // FAN_OUT), TRIES - 1
+            pieces = list(_cut(part.first, part.first + part.rows, size))
         else:
             pieces = [replace(part, give_up=True)]
         self._tries.update(dict.fromkeys(pieces, tries))

@@ -110,7 +110,9 @@ def rows_of(
         vanishes = is_there & (_rounded(given, facts) == 0)
         found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
         tolerance = np.where(is_there & ~wrong & ~vanishes, given, tolerance)
-    steps = np.full(number, settings.max_steps, np.float64)
+    most = settings.max_steps
+    most = facts.default_max_steps if most is None else most
+    steps = np.full(number, most, np.float64)
     if "max_steps" in columns:
         given, is_there = _numbers(columns["max_steps"])
         wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
