@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from rich.console import Console
 
 from eigenfit_serving.batch.answers.output import (
     SUCCESSES,
@@ -37,9 +39,6 @@ from eigenfit_serving.batch.settings import (
 )
 from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def run_batch(
@@ -107,7 +106,8 @@ def run_batch(
         weights=source.problem is not None,
         leave_out=(places.output, places.state),
     )
-    check_ids(table.id_type, table.path, places.output, places.is_file)
+    suffix = places.output.suffix.lower() if places.is_file else ".parquet"
+    check_ids(table.id_type, table.path, suffix)
     own = source.problem.fit if source.problem else None
     if own:
         tolerance = own.tolerance if tolerance is None else tolerance
@@ -123,7 +123,7 @@ def run_batch(
         batch_size=batch_size,
         gpus=gpus,
         limit=limit,
-        console=console,
+        console=console or Console(quiet=True, force_terminal=False),
     )
     return run.go(resume)
 
@@ -138,7 +138,7 @@ class _Run:
     batch_size: int | None
     gpus: int
     limit: int | None
-    console: Console | None
+    console: Console
 
     def go(self, resume: bool) -> BatchReport:
         began = time.perf_counter()
@@ -289,5 +289,4 @@ class _Run:
             write_part(schema.empty_table(), added([]), path, places.drafts)
 
     def _say(self, text: str) -> None:
-        if self.console is not None:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -50,13 +50,7 @@ class Answers(NamedTuple):
 
 
 def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.Schema:
-    """Returns the names and types of the columns.
-
-    Args:
-        id_type: Type of `id`.
-        facts: Facts of the model.
-        several: Whether rows have several starts.
-    """
+    """Returns the names and types of the columns of one or several starts a row."""
     real = pa.float32() if facts.dtype == "float32" else pa.float64()
     name = pa.dictionary(pa.int8(), pa.string())
     fields = [

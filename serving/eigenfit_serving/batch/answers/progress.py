@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,10 +18,6 @@ from rich.progress import (
 
 from eigenfit_serving.batch.answers.output import SUCCESSES, named_counts
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
 SECONDS = 60.0
 """Interval between lines where there is no terminal, in seconds."""
 
@@ -30,18 +26,12 @@ Update = Callable[[list[int], float], None]
 
 
 @contextlib.contextmanager
-def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
+def shown(console: Console, total: int, before: int) -> Iterator[Update]:
     """Shows the rows done, their rate, the time left and the number of failures.
 
-    Args:
-        console: Console for a bar on a terminal, else a line now and then; None for
-            no output.
-        total: Rows of the input.
-        before: Rows done by earlier runs.
+    That is a bar on a terminal, else a line now and then; `total` are the rows of the
+    input, `before` those done by earlier runs.
     """
-    if console is None:
-        yield lambda counts, rate: None
-        return
     if not console.is_terminal:
         last = time.monotonic()
 

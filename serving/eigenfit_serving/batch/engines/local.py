@@ -137,10 +137,10 @@ _here: list[Worker] = []
 
 
 def _load(job: Job, name: str, load: Callable[..., Any]) -> None:
-    counts = shared_integers()
+    shared = shared_integers()
 
-    def tell(solved: Any) -> None:
-        counts[:] = solved.tolist()
+    def tell(counts: list[int]) -> None:
+        shared[:] = counts
 
     _here.append(Worker(job, name, load, tell))
 

@@ -21,10 +21,7 @@ _KNOWN = {"engine": ("local", "ray"), "keep": ("best", "all")}
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:
-    """Checks arguments of `eigenfit_serving.batch.run_batch`.
-
-    Args:
-        given: All arguments by name; other entries are ignored.
+    """Checks all arguments of `eigenfit_serving.batch.run_batch`, by name.
 
     Raises:
         InputError: If one is wrong; names the first such, its value and a remedy.

@@ -15,7 +15,7 @@ import numpy as np
 from eigenfit_export.loading.manifest_reader import newest_version
 from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.processes import Process, quiet_environment
-from eigenfit_serving.batch.tables.converting import readable
+from eigenfit_serving.batch.tables.reading import readable
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.problem_file.reading import ProblemFile, read_problem
 
@@ -32,19 +32,12 @@ WEIGHTED = ("fit_weighted", "fit_weighted_from_random")
 
 @dataclass(frozen=True)
 class Model:
-    """An exported model, or a problem file that is to be exported.
+    """An exported model, or a problem file that is to be exported."""
 
-    Attributes:
-        path: Its path, as given.
-        problem: The problem file; None for an exported model.
-        facts: Facts of an exported model; None for a problem file.
-        digest: SHA-256 of the manifest, or of problem and data files.
-    """
-
-    path: Path
-    problem: ProblemFile | None
-    facts: ModelFacts | None
-    digest: str
+    path: Path  # as given
+    problem: ProblemFile | None  # None for an exported model
+    facts: ModelFacts | None  # None for a problem file
+    digest: str  # SHA-256 of the manifest, or of problem and data files
 
     @staticmethod
     def of(path: Path) -> Model:
@@ -78,8 +71,8 @@ class Model:
                     f"tolerance = {tolerance}: is zero in {dtype}, in which the model "
                     f"computes. Give a larger one."
                 )
-        limit = self.facts.max_steps_limit if self.facts else None
-        if limit is not None and max_steps is not None and max_steps > limit:
+        limit = self.facts.max_steps_limit if self.facts else np.inf
+        if max_steps is not None and max_steps > limit:
             raise InputError(
                 f"max_steps = {max_steps}: the model makes at most {limit}. Give no "
                 f"more, or the problem file in its place."
@@ -93,7 +86,7 @@ class Model:
         That is done in a process of its own, whose end frees the memory.
 
         Args:
-            folder: Folder for the model of a problem file; one that is there is kept.
+            folder: Folder for the model; one that is there is kept.
             weighted: Whether rows may have weights of their own.
             max_steps: Step limit to allow; None for the method's default.
             threads: Threads of linear algebra libraries.
@@ -122,9 +115,8 @@ def _export(problem: Path, folder: Path, only: Sequence[str], max_steps: int) ->
     import eigenfit_export
 
     content = read_problem(problem)
-    solver = content.solver()
     eigenfit_export.export_solver(
-        solver,
+        solver := content.solver(),
         folder,
         max_steps_limit=max(solver.method.default_max_steps, max_steps),
         warmup_batches=(),

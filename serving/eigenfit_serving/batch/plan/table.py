@@ -13,8 +13,13 @@ import pyarrow.parquet as pq
 
 from eigenfit_serving.batch.plan.places import Places
 from eigenfit_serving.batch.tables.columns import check_columns, rows_schema
-from eigenfit_serving.batch.tables.converting import CONVERTED, convert, readable
-from eigenfit_serving.batch.tables.reading import Groups, groups_of
+from eigenfit_serving.batch.tables.reading import (
+    CONVERTED,
+    Groups,
+    convert,
+    groups_of,
+    readable,
+)
 from eigenfit_serving.errors import InputError
 
 SUFFIXES = (".parquet", ".pq", *CONVERTED)
@@ -22,27 +27,15 @@ SUFFIXES = (".parquet", ".pq", *CONVERTED)
 
 @dataclass(frozen=True)
 class Table:
-    """The files of an input, whose columns have been checked.
+    """The files of an input, whose columns have been checked."""
 
-    Attributes:
-        path: Its path, as given.
-        files: Files in the order of their rows, all of one format.
-        schema: Schema of all rows; see
-            `eigenfit_serving.batch.tables.columns.rows_schema`.
-    """
-
-    path: Path
-    files: tuple[Path, ...]
-    schema: pa.Schema
+    path: Path  # as given
+    files: tuple[Path, ...]  # in the order of their rows, all of one format
+    schema: pa.Schema  # of all rows; see `tables.columns.rows_schema`
 
     @staticmethod
     def of(path: Path, *, weights: bool, leave_out: Collection[Path] = ()) -> Table:
-        """Finds files and checks their columns.
-
-        Args:
-            path: Path of a file or folder.
-            weights: Whether rows may have weights of their own.
-            leave_out: Files and folders in that folder to ignore.
+        """Finds files and checks their columns; see `find_files`, `check_columns`.
 
         Raises:
             InputError: If there are no files, one cannot be read, or columns are
@@ -78,10 +71,10 @@ class Table:
     def rows(
         self, places: Places, limit: int | None, say: Callable[[str], None]
     ) -> tuple[Groups, ...]:
-        """Lists Parquet files of the rows, converting those of other formats.
+        """Lists Parquet files of the rows, after converting those of other formats.
 
         Args:
-            places: Where files of other formats are converted to.
+            places: Where these are converted to.
             limit: Number of rows to convert, at least; all if None.
             say: Called with warnings for the user.
 

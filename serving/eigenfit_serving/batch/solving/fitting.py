@@ -37,8 +37,7 @@ class Fitter:
     def __init__(self, facts: ModelFacts, batch_size: int) -> None:
         import eigenfit_export
 
-        self.facts = facts
-        self.batch_size = batch_size
+        self.facts, self.batch_size = facts, batch_size
         self._model = eigenfit_export.load_model(facts.folder)
 
     def fit(self, members: Members) -> Fits:
@@ -75,15 +74,10 @@ class Fitter:
     def warm_up(self) -> None:
         """Makes calls whose answers are discarded, so that later ones are fast."""
         facts, size = self.facts, 2
-        members = Members(
-            targets=np.tile(np.arange(1.0, facts.targets + 1), [size, 1]),
-            initial=np.zeros([size, facts.parameters]),
-            has_initial=np.array([False, True]),
-            seeds=np.zeros(size, np.int32),
-            tolerance=np.ones(size),
-            max_steps=np.zeros(size, np.int32),
-        )
-        self.fit(members)
+        targets = np.tile(np.arange(1.0, facts.targets + 1), [size, 1])
+        initial, none = np.zeros([size, facts.parameters]), np.zeros(size, np.int32)
+        has_initial = np.array([False, True])
+        self.fit(Members(targets, initial, has_initial, none, np.ones(size), none))
 
     def _call(self, members: Members, has_initial: bool, has_weights: bool) -> Fits:
         number = len(members.targets)

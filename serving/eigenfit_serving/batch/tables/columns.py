@@ -33,15 +33,12 @@ _HELP = (
 
 
 def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataType:
-    """Checks the names and types of columns.
+    """Checks the columns of a file; returns the type of its ids, as they are written.
 
     Args:
-        schema: Schema of a file.
+        schema: Names and types of its columns.
         path: Path of the file, for messages.
         weights: Whether rows may have weights of their own.
-
-    Returns:
-        The type of the ids, as they are written.
 
     Raises:
         InputError: If columns are missing or of a wrong type; names all of them.
@@ -81,11 +78,7 @@ def written_type(kind: pa.DataType) -> pa.DataType:
 
 
 def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
-    """Returns the one schema that the rows of all files are converted to.
-
-    Args:
-        names: Names of the columns in the files; those that are not read are left out.
-        id_type: Type of the ids, as they are written.
+    """Returns the one schema that the rows of files with these columns get.
 
     Example:
         >>> rows_schema(["note", "targets", "id"], pa.string()).names

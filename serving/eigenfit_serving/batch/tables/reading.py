@@ -1,32 +1,137 @@
-"""Reads rows by their index from Parquet files, with bounded memory."""
+"""Reads the rows of tables by their index, whatever their format.
+
+Inputs of other formats are converted, once, to one Parquet file of the run. From
+Parquet files rows are read in one way, from any row on, with bounded memory.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eigenfit_serving.batch.tables.columns import normalised
-from eigenfit_serving.batch.tables.converting import readable
+from eigenfit_serving.batch.tables.columns import COLUMNS, normalised
+from eigenfit_serving.batch.tables.csv_text import CSVFile
+from eigenfit_serving.batch.tables.writing import whole_file
 from eigenfit_serving.errors import InputError
 
+_ROWS = 2**16
+"""Approximate number of rows in a row group that we write."""
 _BUFFER = 2**20
 """Bytes of a column that are read at a time."""
 
 Groups = tuple[str, tuple[int, ...]]
-"""Path of a file and the number of rows in each of its row groups."""
+"""Path of a Parquet file and the number of rows in each of its row groups."""
+
+
+class ArrowFile:
+    """An Arrow IPC file or stream, with the interface of `CSVFile`."""
+
+    quoted_lines = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.schema: pa.Schema = self._reader().schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Reads all rows."""
+        names = self.schema.names
+        reader = self._reader([k for k, name in enumerate(names) if name in COLUMNS])
+        if hasattr(reader, "get_batch"):
+            yield from map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            yield from reader
+
+    def _reader(self, fields: Sequence[int] = ()) -> Any:
+        source = pa.memory_map(str(self._path))
+        options = pa.ipc.IpcReadOptions(included_fields=list(fields))
+        try:
+            return pa.ipc.open_file(source, options=options)
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_stream(source, options=options)
+
+
+CONVERTED: dict[str, type[CSVFile] | type[ArrowFile]] = {
+    **dict.fromkeys((".csv", ".tsv"), CSVFile),
+    **dict.fromkeys((".arrow", ".feather", ".ipc", ".arrows"), ArrowFile),
+}
+"""Readers of other formats, by suffix."""
+
+
+def convert(
+    files: Sequence[Path], schema: pa.Schema, path: Path, drafts: Path, limit: int
+) -> int:
+    """Writes the rows of files, about `limit` of them, to one like `whole_file`.
+
+    Args:
+        files: Files in the order of their rows; each has a suffix of `CONVERTED`.
+        schema: Schema to write; see `rows_schema`.
+        path: File to write.
+        drafts: Folder for the incomplete file.
+        limit: Number of rows after which to stop.
+
+    Returns:
+        Number of CSV lines that belong to a row begun on an earlier line.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    waiting: list[pa.RecordBatch] = []
+    quoted: list[int] = []
+    number = total = 0
+    with whole_file(path, drafts) as file, pq.ParquetWriter(file, schema) as writer:
+        for batch in _batches(files, quoted):
+            waiting.append(normalised(batch, schema))
+            number += batch.num_rows
+            if number >= _ROWS or total + number >= limit:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting, total, number = [], total + number, 0
+            if total >= limit:
+                break
+        writer.write_table(pa.Table.from_batches(waiting, schema))
+    return sum(quoted)
+
+
+def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatch]:
+    for path in files:
+        with readable(path):
+            reader = CONVERTED[path.suffix.lower()](path)
+            for batch in reader.batches():
+                for k in range(0, batch.num_rows, _ROWS):
+                    yield batch.slice(k, _ROWS)
+            quoted.append(reader.quoted_lines)
+
+
+@contextlib.contextmanager
+def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
+    """Turns errors of reading in the block into one that names argument and file.
+
+    Raises:
+        InputError: If the block fails to read.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        remedy = "Write it again"
+        if isinstance(error, OSError):
+            remedy = "Give another path, or rights"
+        raise InputError(
+            f"{argument} = {path}: cannot be read ({reason}). {remedy}."
+        ) from error
 
 
 def groups_of(path: Path) -> Groups:
-    """Lists the row groups of a file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Lists the row groups of a file; see `readable` for errors."""
     with readable(path):
         return str(path), _sizes(pq.read_metadata(path))
 
@@ -52,12 +157,9 @@ class Reader:
         self._batches: Iterator[pa.RecordBatch] = iter(())
 
     def read(self, first: int, rows: int, size: int) -> Iterator[pa.RecordBatch]:
-        """Reads consecutive rows in batches.
+        """Reads a number of rows, from the row `first` of the whole input on.
 
-        Args:
-            first: Index of the first row in the whole input.
-            rows: Number of rows.
-            size: Rows per batch; the last one may have fewer.
+        All batches but the last one have `size` rows.
 
         Raises:
             InputError: If a file cannot be read, or its number of rows has changed.

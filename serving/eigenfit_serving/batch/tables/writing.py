@@ -16,6 +16,7 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from eigenfit_export.versions import sync
 from eigenfit_serving.errors import InputError
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
@@ -54,11 +55,9 @@ def writable(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_file(path: Path, drafts: Path) -> Iterator[BinaryIO]:
-    """Opens a file that gets its name once it is complete and synced to disk.
+    """Opens a file that replaces `path` once it is complete and synced to disk.
 
-    Args:
-        path: File to write; replaced if it exists.
-        drafts: Folder on the same disk, for the incomplete file.
+    Until then it has another name in `drafts`, a folder on the same disk.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -73,26 +72,13 @@ def whole_file(path: Path, drafts: Path) -> Iterator[BinaryIO]:
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        if os.name != "nt":  # Windows cannot open folders.
-            # The name must survive a power failure as well.
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        sync(path.parent)
 
 
 def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
-    """Writes the Parquet file of a part.
+    """Writes the Parquet file of a part, like `whole_file`.
 
-    Args:
-        table: Rows of the part.
-        counts: Number of input rows by code, stored in the file's metadata.
-        path: File to write; replaced if it exists.
-        drafts: Folder on the same disk, for the incomplete file.
-
-    Raises:
-        OutputError: If the file cannot be written.
+    Its metadata hold `counts`, the number of input rows by code.
     """
     schema = table.schema.with_metadata({_COUNTS: json.dumps(counts)})
     with whole_file(path, drafts) as file:
@@ -109,35 +95,21 @@ def read_counts(path: Path) -> list[int]:
 def assemble(
     parts: Sequence[Path], schema: pa.Schema, path: Path, drafts: Path
 ) -> None:
-    """Joins parts in one file, which is written atomically.
+    """Joins the Parquet files of parts, in their order, in one like `whole_file`.
 
-    Args:
-        parts: Parquet files, in the order of their rows.
-        schema: Schema of their rows.
-        path: File to write; its suffix sets the format.
-        drafts: Folder on the same disk, for the incomplete file.
-
-    Raises:
-        OutputError: If the file cannot be written.
+    The suffix of `path` sets the format.
     """
     tables = (pq.ParquetFile(part).read().cast(schema) for part in parts)
     with whole_file(path, drafts) as file:
         _write(tables, schema, path.suffix.lower(), file)
 
 
-def check_ids(kind: pa.DataType, path: Path, output: Path, is_file: bool) -> None:
-    """Checks that the output can hold the ids.
-
-    Args:
-        kind: Type of the ids, as they are written.
-        path: Path of the input, for messages.
-        output: Path of the output.
-        is_file: Whether that is a file, not a folder of Parquet files.
+def check_ids(kind: pa.DataType, path: Path, suffix: str) -> None:
+    """Checks that an output of a suffix, joined from parts, can hold ids of a type.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If it cannot; names `path`, the input.
     """
-    suffix = output.suffix.lower() if is_file else ".parquet"
     if _can_hold(kind, suffix):
         return
     format_, remedy = "Parquet, of which all parts of an output are made,", ""
