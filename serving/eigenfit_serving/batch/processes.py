@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 
 class Process:
@@ -24,18 +23,15 @@ class Process:
     Args:
         log: File for all that it prints.
         environment: Environment variables, added to those of this process.
-        shared: Integers that it shares with this process; see `shared_integers`.
 
     Attributes:
         submit: Calls a function there; see `concurrent.futures.Executor.submit`.
     """
 
-    def __init__(
-        self, log: Path, environment: dict[str, str], shared: Any = None
-    ) -> None:
+    def __init__(self, log: Path, environment: dict[str, str]) -> None:
         self._log = log
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, context, _prepare, (log, shared))
+        self._pool = ProcessPoolExecutor(1, context, _prepare, (log,))
         self.submit = self._pool.submit
         others = set(multiprocessing.active_children())
         with _spawning(environment):
@@ -57,17 +53,19 @@ class Process:
 def quiet_environment(threads: int, gpu: int | None = None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
-    Args:
-        threads: Threads of linear algebra libraries.
-        gpu: Index of the only GPU that it sees; None for none.
+    Linear algebra libraries have as many `threads`; `gpu` is the only one that is seen.
     """
+    own = {**quiet_variables(threads, gpu), "PYTHONPATH": module_path()}
+    return {**os.environ, **own}
+
+
+def quiet_variables(threads: int, gpu: int | None = None) -> dict[str, str]:
+    """Returns the variables in such an environment that concern TensorFlow."""
     return {
-        **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
         "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else str(gpu),
-        "PYTHONPATH": module_path(),
     }
 
 
@@ -95,20 +93,11 @@ def _spawning(environment: dict[str, str]) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-_shared: list[Any] = []
-
-
-def shared_integers() -> Any:
-    """Returns, within such a process, the integers that it shares with its parent."""
-    return _shared[0]
-
-
-def _prepare(log: Path, shared: Any) -> None:
+def _prepare(log: Path) -> None:
     # What libraries print must not mix with the driver's output.
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(handle, stream)
-    _shared.append(shared)
     threading.Thread(target=_outlive_no_driver, daemon=True).start()
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +23,7 @@ from eigenfit_serving.batch.answers.output import (
 from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
 from eigenfit_serving.batch.engines.choice import Engine, make_engine
-from eigenfit_serving.batch.engines.worker import EngineError
 from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.plan.arguments import check_arguments
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.places import Places, claimed
 from eigenfit_serving.batch.plan.source import Model
@@ -39,6 +37,18 @@ from eigenfit_serving.batch.settings import (
 )
 from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
+
+_LEAST = {
+    "batch_size": 1,
+    "workers": 1,
+    "gpus": 0,
+    "limit": 1,
+    "starts": 1,
+    "seed": -(2**63),
+    "max_steps": 0,
+}
+"""Lower limits of integer arguments, which may also be None."""
+_KNOWN = {"engine": ("local", "ray"), "keep": ("best", "all")}
 
 
 def run_batch(
@@ -96,7 +106,7 @@ def run_batch(
         InputError: If an argument, the model or a column is wrong, or a file cannot be
             read or written; finished work is kept for `resume`.
     """
-    check_arguments(locals())
+    _check(locals())
     places = Places(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():
@@ -126,6 +136,26 @@ def run_batch(
         console=console or Console(quiet=True, force_terminal=False),
     )
     return run.go(resume)
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    # Checks that need no file; names the first wrong argument, its value and a remedy.
+    for name, least in _LEAST.items():
+        value = given[name]
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_integer and value >= least):
+            raise InputError(
+                f"{name} = {value!r}: must be an integer of at least {least}."
+            )
+    for name, known in _KNOWN.items():
+        if given[name] not in known:
+            raise InputError(f"{name} = {given[name]!r}: must be {' or '.join(known)}.")
+    if given["keep"] == "all" and given["starts"] is None:
+        raise InputError("keep = 'all': needs starts, the number of fits of a row.")
+    tolerance = given["tolerance"]
+    is_number = isinstance(tolerance, float | int)
+    if tolerance is not None and not (is_number and 0 < tolerance < float("inf")):
+        raise InputError(f"tolerance = {tolerance!r}: must be a positive number.")
 
 
 @dataclass(frozen=True)
@@ -162,7 +192,7 @@ class _Run:
             started = self._work(job, total, pending, done)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
-                raise EngineError(
+                raise InputError(
                     f"OUTPUT = {places.output}: {missing} rows are still missing. Go "
                     f"on with --resume."
                 )

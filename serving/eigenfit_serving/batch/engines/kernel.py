@@ -24,34 +24,23 @@ from eigenfit_serving.protocol.results import Result
 
 
 class Kernel:
-    """Solves the rows of batches.
-
-    Args:
-        fitter: The loaded model.
-        settings: How rows are solved.
-        worker: Name of the worker, for the answers.
-
-    Attributes:
-        rows_per_batch: Number of rows whose fits fill a call of the model.
-    """
+    """Solves the rows of batches; answers have the name of the `worker`."""
 
     def __init__(self, fitter: Fitter, settings: Settings, worker: str = "") -> None:
         self._fitter, self._settings, self._worker = fitter, settings, worker
+        # The rows whose fits fill a call of the model.
         self.rows_per_batch = max(1, fitter.batch_size // settings.members)
 
     def solve(
         self, batch: pa.RecordBatch, first: int, give_up: bool = False
     ) -> Answers:
-        """Solves the rows of a batch.
+        """Solves the rows of a batch, and returns answers in their order.
 
         Args:
-            batch: Rows, as `eigenfit_serving.batch.tables.columns.rows_schema` says.
+            batch: Rows, as `tables.columns.rows_schema` says.
             first: Index of its first row in the whole input.
             give_up: Whether to solve nothing and give every row the code of rows that
                 killed their workers.
-
-        Returns:
-            The answers in the order of the rows.
         """
         began = time.perf_counter()
         facts, settings = self._fitter.facts, self._settings
@@ -151,15 +140,10 @@ class Kernel:
 
 
 def start_seeds(seed: int, rows: np.ndarray, members: int) -> np.ndarray:
-    """Derives the seed of each start.
+    """Derives the seeds of starts from the run's and a row's index in the whole input.
 
-    It is the same whatever batch, worker or engine computes the row. The mixing
+    They are the same whatever batch, worker or engine computes the row. The mixing
     function is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-
-    Args:
-        seed: Seed of the run, any integer.
-        rows: `[b]`, indices of the rows in the whole input.
-        members: Number of starts per row.
 
     Returns:
         `[b, members]` int32, at least 0. With more starts, the first seeds stay.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 import tempfile
 from collections.abc import Callable, Generator
@@ -11,17 +10,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eigenfit_serving.batch.answers.output import CODE_NAMES, added
-from eigenfit_serving.batch.engines.worker import (
-    EngineError,
-    Event,
-    Worker,
-    load_kernel,
-)
+from eigenfit_serving.batch.engines.worker import Event, Worker, load_kernel
 from eigenfit_serving.batch.plan.parts import Part, Pending
-from eigenfit_serving.batch.processes import Process, quiet_environment, shared_integers
+from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import read_counts
+from eigenfit_serving.errors import InputError
 
 _FAILURES = 5
 """Failed starts in a row that end the run, once a worker has been ready; before, 2."""
@@ -32,10 +29,7 @@ _LOOK = 0.5
 class LocalEngine:
     """Solves parts in processes of this machine; one that dies is replaced.
 
-    Args:
-        workers: Number of processes.
-        gpus: Number of GPUs, assigned to the workers in turn; 0 for none.
-        cores: Cores per worker.
+    Each of the `workers` has as many `cores`; GPUs are assigned to them in turn.
     """
 
     name = "local"
@@ -50,7 +44,7 @@ class LocalEngine:
             InputError: If it cannot go on.
         """
         places: list[_Place] = []
-        with tempfile.TemporaryDirectory() as logs:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:
             try:
                 for k in range(min(self.workers, len(pending.waiting))):
                     gpu = k % self._gpus if self._gpus else None
@@ -77,10 +71,10 @@ def _run(places: list[_Place], pending: Pending) -> Generator[Event, None, None]
                 failures, limit = 0, _FAILURES
                 yield event
             elif (failures := failures + 1) >= limit:
-                raise EngineError(
+                raise InputError(
                     f"Workers end before they are ready: {place.last_words}"
                 )
-        yield Event(counts=added(list(x.counts) for x in places))
+        yield Event(counts=added(x.counts.tolist() for x in places))
 
 
 class _Place:
@@ -92,7 +86,9 @@ class _Place:
         self._process: Process | None = None
         self._part: Part | None = None
         self.future: Future[Any] | None = None
-        self.counts: Any = multiprocessing.RawArray("q", len(CODE_NAMES))
+        # The rows of its part by code, in a file that its process maps as well.
+        self._shared = log.with_suffix(".counts")
+        self.counts = np.memmap(self._shared, int, "w+", shape=len(CODE_NAMES))
         self.last_words = ""
 
     def begin(self, pending: Pending) -> None:
@@ -104,15 +100,17 @@ class _Place:
                 return
             except BrokenProcessPool:  # It died while idle.
                 self.clear()
-        self._process = Process(self._log, self._environment, self.counts)
-        self.future = self._process.submit(_load, self._job, self._name, load_kernel)
+        self._process = Process(self._log, self._environment)
+        self.future = self._process.submit(
+            _load, self._job, self._name, load_kernel, self._shared
+        )
 
     def end(self, pending: Pending) -> Event | None:
         # The event of its last call; None if it died before it was ready.
         assert self.future is not None
         future, part = self.future, self._part
         self.future = self._part = None
-        self.counts[:] = [0] * len(self.counts)
+        self.counts[:] = 0
         try:
             counts = future.result()
         except BrokenProcessPool:
@@ -136,11 +134,11 @@ _here: list[Worker] = []
 """The worker, in a worker's process."""
 
 
-def _load(job: Job, name: str, load: Callable[..., Any]) -> None:
-    shared = shared_integers()
+def _load(job: Job, name: str, load: Callable[..., Any], shared: Path) -> None:
+    told = np.memmap(shared, int, "r+")
 
     def tell(counts: list[int]) -> None:
-        shared[:] = counts
+        told[:] = counts
 
     _here.append(Worker(job, name, load, tell))
 

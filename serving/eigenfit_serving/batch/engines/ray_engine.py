@@ -17,9 +17,9 @@ from dataclasses import asdict
 from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
-from eigenfit_serving.batch.engines.worker import EngineError, Event, Worker
+from eigenfit_serving.batch.engines.worker import Event, Worker
 from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
-from eigenfit_serving.batch.processes import module_path
+from eigenfit_serving.batch.processes import module_path, quiet_variables
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import writable
 from eigenfit_serving.errors import InputError
@@ -62,7 +62,7 @@ class RayEngine:
                 while pending.waiting:
                     yield from self._pass(ray, job, pending)
         except ray.exceptions.RayError as error:
-            raise EngineError(
+            raise InputError(
                 f"engine = ray: failed; go on with --resume. Its last words: "
                 f"{_last_line(str(error))}"
             ) from error
@@ -109,9 +109,7 @@ class RayEngine:
             except Exception as error:
                 where = self._address or "this machine"
                 text = " ".join(str(error).split())[:300]
-                raise EngineError(
-                    f"engine = ray: cannot use {where}: {text}"
-                ) from error
+                raise InputError(f"engine = ray: cannot use {where}: {text}") from error
             try:
                 yield
             finally:
@@ -123,6 +121,9 @@ class RayEngine:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
+        environment = quiet_variables(job.threads)
+        if job.gpu:
+            del environment["CUDA_VISIBLE_DEVICES"]  # Ray sets which GPUs they see.
         workers = self.workers or 1
         parts = {part.first: part for part in pending.waiting}
         pending.waiting.clear()
@@ -139,7 +140,7 @@ class RayEngine:
             ),
             num_cpus=self.cores,
             num_gpus=self._gpus / workers if self._gpus else None,
-            runtime_env={"env_vars": _environment(job)},
+            runtime_env={"env_vars": environment},
         )
         for answer in answers.iter_rows():
             if answer["fault"]:
@@ -200,16 +201,6 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "none"
 
 
-def _environment(job: Job) -> dict[str, str]:
-    # Environment of the actors; Ray itself sets which GPUs they see.
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": str(job.threads),
-        "OPENBLAS_NUM_THREADS": str(job.threads),
-        **({} if job.gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
-    }
-
-
 def _imported() -> Any:
     # Set before Ray is imported, so that it sends nothing anywhere: neither usage
     # statistics nor the working folder.
@@ -228,7 +219,7 @@ def _imported() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise EngineError(
+        raise InputError(
             f"engine = ray: needs Ray ({error}). Install it: "
             f'pip install "eigenfit[batch]"'
         ) from None

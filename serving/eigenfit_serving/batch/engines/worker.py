@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from eigenfit_serving.batch.engines.kernel import Kernel
 
 
-class EngineError(InputError):
-    """No worker can be started, or one has failed for good."""
-
-
 @dataclass(frozen=True)
 class Event:
     """News for the run while workers work."""
@@ -75,17 +71,14 @@ def _explained() -> Iterator[None]:
         if isinstance(error, MemoryError) or "ResourceExhausted" in kind:
             os._exit(3)  # A smaller part may fit into memory.
         text = " ".join(str(error).split())[:500]
-        raise EngineError(f"a worker failed: {kind}: {text}") from None
+        raise InputError(f"a worker failed: {kind}: {text}") from None
 
 
 class Worker:
     """Solves parts and writes their files.
 
-    Args:
-        job: Job of the workers.
-        name: Name of this worker, for the answers.
-        load: Makes the kernel.
-        tell: Called with the rows of the part solved so far, by code.
+    `load` makes the kernel; `tell` is called with the rows of the part solved so far,
+    by code.
 
     Raises:
         InputError: If the model cannot be loaded.

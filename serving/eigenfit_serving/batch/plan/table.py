@@ -73,10 +73,7 @@ class Table:
     ) -> tuple[Groups, ...]:
         """Lists Parquet files of the rows, after converting those of other formats.
 
-        Args:
-            places: Where these are converted to.
-            limit: Number of rows to convert, at least; all if None.
-            say: Called with warnings for the user.
+        At least `limit` rows are converted. `say` is called with warnings.
 
         Raises:
             InputError: If a file cannot be read, or the converted one not written.
@@ -99,11 +96,8 @@ def find_files(path: Path, leave_out: Collection[Path] = ()) -> list[Path]:
 
     Formats are Parquet (.parquet, .pq), CSV (.csv, .tsv) and Arrow IPC, files or
     streams (.arrow, .feather, .ipc, .arrows). A folder stands for the files below it,
-    all of one format, sorted by path; names that begin with "." or "_" are skipped.
-
-    Args:
-        path: Path of a file or folder.
-        leave_out: Files and folders in that folder to ignore.
+    all of one format, sorted by path; names that begin with "." or "_" are skipped, and
+    what is in `leave_out`.
 
     Raises:
         InputError: If there are no files, or files of several formats.

@@ -27,12 +27,7 @@ class Fits(NamedTuple):
 
 
 class Fitter:
-    """A model, loaded once.
-
-    Args:
-        facts: Facts of the model.
-        batch_size: Fits in one call.
-    """
+    """A model, loaded once, that makes up to `batch_size` fits in one call."""
 
     def __init__(self, facts: ModelFacts, batch_size: int) -> None:
         import eigenfit_export

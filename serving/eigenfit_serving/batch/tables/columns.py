@@ -35,10 +35,7 @@ _HELP = (
 def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataType:
     """Checks the columns of a file; returns the type of its ids, as they are written.
 
-    Args:
-        schema: Names and types of its columns.
-        path: Path of the file, for messages.
-        weights: Whether rows may have weights of their own.
+    Rows may have `weights` of their own where the model is made for the run.
 
     Raises:
         InputError: If columns are missing or of a wrong type; names all of them.

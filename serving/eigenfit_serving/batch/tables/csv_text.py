@@ -47,9 +47,6 @@ compute: Any = pyarrow.compute  # Its functions exist at run time only.
 class CSVFile:
     """A CSV file.
 
-    Args:
-        path: Path of the file.
-
     Attributes:
         schema: Names and types of the columns, as `batches` converts them.
         quoted_lines: Lines that belong to a row begun on an earlier one.
@@ -111,7 +108,12 @@ class CSVFile:
         # Yields the rows that can be read, as strings, and an empty batch at the end;
         # notes the others by their number.
         def note(row: Any) -> str:
-            fault = self._wrong_number(row.actual_columns)
+            found, wanted = row.actual_columns, row.expected_columns
+            fault = f"the line has {found} fields, the first line has {wanted}"
+            if found == 1:
+                fault = fault.replace("fields", "field")
+            if found > wanted:
+                fault += ": put lists in quotes, with no blank before the quote"
             malformed[row.number - 1 - self._skip] = self._malformed(row.text, fault)
             return "skip"
 
@@ -149,23 +151,19 @@ class CSVFile:
         self, batch: pa.RecordBatch, at: int, malformed: dict[int, dict[str, Any]]
     ) -> list[pa.RecordBatch]:
         # Inserts malformed rows at their places, up to the last row of the batch.
-        number, columns = batch.num_rows, {}
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            columns[name] = column if name == "id" else _typed(column, name)
+        number, ids = batch.num_rows, batch.column("id")
+        columns = {x: _typed(batch.column(x), x) for x in batch.schema.names}
         good = pa.record_batch({**columns, FAULT: pa.nulls(number, pa.string())})
         # Ids that have swallowed the rest of their line and further lines.
         pattern = f"{re.escape(self._delimiter)}[^\r\n]*[\r\n]"
-        torn = compute.match_substring_regex(columns["id"], pattern)
-        bad = [self._malformed(x, TORN) for x in columns["id"].filter(torn).to_pylist()]
-        order = np.arange(number)
-        order[torn.fill_null(False).to_numpy(zero_copy_only=False)] = np.arange(
-            number, number + len(bad)
-        )
+        torn = compute.match_substring_regex(ids, pattern).fill_null(False)
+        bad = [self._malformed(x, TORN) for x in ids.filter(torn).to_pylist()]
+        order, first = np.arange(number), number + len(bad)
+        order[torn.to_numpy(zero_copy_only=False)] = np.arange(number, first)
         numbers = np.array(sorted(malformed), np.int64)
         before = numbers - at - np.arange(len(numbers))
         if number:
             before = before[before < number]
-        first = number + len(bad)
         bad += [malformed.pop(k) for k in numbers[: len(before)].tolist()]
         if not bad:
             return [good]
@@ -196,16 +194,10 @@ class CSVFile:
         text = cells[at] if at < len(cells) else ""
         return (text.strip('" ') if is_torn else text) or None
 
-    def _wrong_number(self, number: int) -> str:
-        wanted = len(self._names)
-        counted = f"{number} field" if number == 1 else f"{number} fields"
-        text = f"the line has {counted}, the first line has {wanted}"
-        if number < wanted:
-            return text
-        return f"{text}: put lists in quotes, with no blank before the quote"
-
 
 def _typed(column: pa.Array, name: str) -> pa.Array:
+    if name == "id":
+        return column
     if name in NUMBERS:
         return _numbers(compute.utf8_trim_whitespace(column))
     text = compute.utf8_trim(column, "[](){} \t\r\n")

@@ -70,12 +70,7 @@ def convert(
 ) -> int:
     """Writes the rows of files, about `limit` of them, to one like `whole_file`.
 
-    Args:
-        files: Files in the order of their rows; each has a suffix of `CONVERTED`.
-        schema: Schema to write; see `rows_schema`.
-        path: File to write.
-        drafts: Folder for the incomplete file.
-        limit: Number of rows after which to stop.
+    Files have a suffix of `CONVERTED`, and the schema is one of `rows_schema`.
 
     Returns:
         Number of CSV lines that belong to a row begun on an earlier line.
@@ -137,12 +132,9 @@ def groups_of(path: Path) -> Groups:
 
 
 class Reader:
-    """Reads rows, without seeking if they follow in the same row group.
+    """Reads rows of files, as the schema of `rows_schema` has them.
 
-    Args:
-        files: Files in the order of their rows.
-        schema: Schema of the batches; see
-            `eigenfit_serving.batch.tables.columns.rows_schema`.
+    It does not seek if rows follow in the same row group.
     """
 
     def __init__(self, files: Sequence[Groups], schema: pa.Schema) -> None:

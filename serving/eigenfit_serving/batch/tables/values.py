@@ -74,10 +74,8 @@ def rows_of(
 ) -> tuple[Members, Complaints]:
     """Reads problems from the columns of a batch.
 
-    Args:
-        batch: Rows, as `eigenfit_serving.batch.tables.columns.rows_schema` says.
-        facts: Facts of the model.
-        settings: Tolerance and steps of rows that have none of their own.
+    These are as `rows_schema` says; settings have the tolerance and steps of rows that
+    have none of their own.
 
     Returns:
         A fit for each row, without a seed, whose values are arbitrary if the row is
@@ -101,23 +99,19 @@ def rows_of(
         if values is not None:
             is_large = np.asarray((np.abs(values) > largest).any(axis=1))
             found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
+    given, is_there = _numbers("tolerance", columns)
+    wrong = is_there & ~((given > 0) & np.isfinite(given))
+    found.add(wrong, "`tolerance` is no positive number")
+    vanishes = is_there & (_rounded(given, facts) == 0)
+    found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
     # 0 stands for the model's default tolerance.
-    tolerance = np.full(number, settings.tolerance or 0.0)
-    if "tolerance" in columns:
-        given, is_there = _numbers(columns["tolerance"])
-        wrong = is_there & ~((given > 0) & np.isfinite(given))
-        found.add(wrong, "`tolerance` is no positive number")
-        vanishes = is_there & (_rounded(given, facts) == 0)
-        found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
-        tolerance = np.where(is_there & ~wrong & ~vanishes, given, tolerance)
+    tolerance = np.where(is_there, given, settings.tolerance or 0.0)
+    given, is_there = _numbers("max_steps", columns)
+    wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
+    found.add(wrong, "`max_steps` is no integer of at least 0")
     most = settings.max_steps
     most = facts.default_max_steps if most is None else most
-    steps = np.full(number, most, np.float64)
-    if "max_steps" in columns:
-        given, is_there = _numbers(columns["max_steps"])
-        wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
-        found.add(wrong, "`max_steps` is no integer of at least 0")
-        steps = np.where(is_there & ~wrong, given, steps)
+    steps = np.where(is_there & ~wrong, given, most)
     steps = np.minimum(steps, facts.max_steps_limit).astype(np.int32)
     weights = None
     if "weights" in columns:
@@ -157,7 +151,9 @@ def _rounded(values: np.ndarray, facts: ModelFacts) -> np.ndarray:
         return values.astype(facts.dtype)
 
 
-def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
+def _numbers(name: str, columns: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    # The numbers, [b], and which rows have one.
+    column = columns.get(name, pa.nulls(len(columns["id"]), pa.float64()))
     return column.to_numpy(zero_copy_only=False), _is_there(column)
 
 
