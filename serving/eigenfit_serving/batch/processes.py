@@ -18,11 +18,8 @@ class Process:
     """A process that runs one call after the other.
 
     It ends when this process does, even if killed, and ignores Ctrl-C. It does not run
-    the user's script again, and finds no modules in the current folder.
-
-    Args:
-        log: File for all that it prints.
-        environment: Environment variables, added to those of this process.
+    the user's script again, and finds no modules in the current folder. What it prints
+    goes to a log; the environment is added to that of this process.
 
     Attributes:
         submit: Calls a function there; see `concurrent.futures.Executor.submit`.

@@ -43,8 +43,7 @@ def job_of(model, gpu=False):
 
 def fault_of(job):
     """Has an actor do a part: why it cannot."""
-    part = {name: np.array([x]) for name, x in asdict(Part(0, 1)).items()}
-    return PartActor(job)(part)["fault"][0]
+    return PartActor(job)(asdict(Part(0, 1)))["fault"]
 
 
 @pytest.fixture

@@ -21,16 +21,16 @@ from eigenfit_serving.batch.answers.output import SUCCESSES, named_counts
 SECONDS = 60.0
 """Interval between lines where there is no terminal, in seconds."""
 
-Update = Callable[[list[int], float], None]
-"""Shows the progress: rows by code, including earlier runs, and rows per second."""
-
 
 @contextlib.contextmanager
-def shown(console: Console, total: int, before: int) -> Iterator[Update]:
+def shown(
+    console: Console, total: int, before: int
+) -> Iterator[Callable[[list[int], float], None]]:
     """Shows the rows done, their rate, the time left and the number of failures.
 
     That is a bar on a terminal, else a line now and then; `total` are the rows of the
-    input, `before` those done by earlier runs.
+    input, `before` those done by earlier runs. What is yielded is called with the rows
+    by code, including earlier runs, and the rows per second.
     """
     if not console.is_terminal:
         last = time.monotonic()

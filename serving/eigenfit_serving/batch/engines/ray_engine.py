@@ -129,11 +129,9 @@ class RayEngine:
         pending.waiting.clear()
         items = [asdict(part) for part in parts.values()]
         rows = ray.data.from_items(items, override_num_blocks=len(items))
-        answers = rows.map_batches(
+        answers = rows.map(
             PartActor,
             fn_constructor_args=[job],
-            batch_size=1,
-            batch_format="numpy",
             # Ray replaces actors that die, and repeats their tasks.
             compute=ActorPoolStrategy(
                 size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
@@ -145,7 +143,7 @@ class RayEngine:
         for answer in answers.iter_rows():
             if answer["fault"]:
                 raise InputError(answer["fault"])
-            part, deaths = parts[answer["first"]], answer["deaths"]
+            part, deaths = parts[answer["first"]], int(answer["deaths"])
             counts = list(map(int, answer["counts"]))
             if any(counts):
                 pending.deaths += deaths
@@ -165,22 +163,21 @@ class PartActor:
             # If this raised, Ray would restart the actor again and again.
             self._fault = str(error)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Solves the one part of a batch.
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Solves a part.
 
         Returns:
-            Lists of one entry each: its `first` row, `counts` by code (all 0 if it has
-            killed too many actors), `deaths` so far, and a `fault` that ends the run.
+            Its `first` row, `counts` by code (all 0 if it has killed too many actors),
+            `deaths` so far, and a `fault` that ends the run.
         """
-        part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
-        deaths, counts, fault = 0, _NONE, self._fault
+        part, deaths, counts, fault = Part(**row), 0, _NONE, self._fault
         if not fault:
             try:
                 deaths, counts = self._work(part)
             except InputError as error:
                 fault = str(error)
         found = {"first": part.first, "counts": counts, "deaths": deaths}
-        return {name: [value] for name, value in {**found, "fault": fault}.items()}
+        return {**found, "fault": fault}
 
     def _work(self, part: Part) -> tuple[int, list[int]]:
         # Ray repeats endlessly what kills actors, so each try leaves a mark.

@@ -41,13 +41,10 @@ class Part:
 
 
 def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
-    """Divides the rows that are not done into parts.
+    """Divides rows that are not done into parts, beginning at multiples of their size.
 
-    Args:
-        total: Rows of the input.
-        size: Rows per part; parts begin at multiples of it, and after parts done.
-        done: Number of rows in each part done, by its first row; these may have other
-            sizes, and do not overlap.
+    `done` has the number of rows in each part done, by its first row; these may have
+    other sizes, and do not overlap.
 
     Example:
         >>> [(x.first, x.rows) for x in remaining(20, 8, {2: 3, 5: 1})]
@@ -72,9 +69,6 @@ class Pending:
     A part whose worker died is tried once more by another. If that dies too, the part
     is divided, and so are its pieces, each as soon as it kills a worker, down to the
     single row, which gets a code without being tried again.
-
-    Args:
-        parts: Parts to do.
 
     Attributes:
         waiting: Parts that wait, the next one first.

@@ -34,11 +34,8 @@ _STATE = "_run"
 class Places:
     """Where the files of a run are.
 
-    An output is a single file if its name has a known suffix and is not that of a
-    folder.
-
-    Args:
-        output: Output file or folder that the user asked for.
+    The output that the user asked for is a single file if its name has a known suffix
+    and is not that of a folder.
 
     Raises:
         InputError: If the suffix is that of another format, or the name is empty or too
@@ -115,11 +112,8 @@ def claimed(
 ) -> Iterator[None]:
     """Begins or resumes a run, and locks it against other processes.
 
-    Args:
-        places: Where its files are.
-        agreement: Model, input and settings, which a resumed run must share; messages
-            show the names.
-        resume: Whether to continue a run that is there.
+    The agreement is model, input and settings, by names that messages show; a resumed
+    run must share it.
 
     Raises:
         InputError: If there is an output or a run already and `resume` is not set; if

@@ -83,13 +83,9 @@ class Model:
     ) -> ModelFacts:
         """Returns the facts of the model, after exporting a problem file.
 
-        That is done in a process of its own, whose end frees the memory.
-
-        Args:
-            folder: Folder for the model; one that is there is kept.
-            weighted: Whether rows may have weights of their own.
-            max_steps: Step limit to allow; None for the method's default.
-            threads: Threads of linear algebra libraries.
+        That is done in a process of its own, whose end frees the memory. A model that
+        is in the folder is kept. `weighted` is for rows with weights of their own;
+        without a limit of steps that of the method is allowed.
 
         Raises:
             InputError: If the export fails.

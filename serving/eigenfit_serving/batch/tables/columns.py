@@ -120,6 +120,6 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    is_list = any(check(kind) for check in checks)
-    return _is_number(kind.value_type) if is_list else types.is_null(kind)
+    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+        return _is_number(kind.value_type)
+    return types.is_null(kind)

@@ -17,10 +17,7 @@ from eigenfit_serving.batch.tables.columns import FAULT
 
 
 class Complaints:
-    """The faults of rows.
-
-    Args:
-        texts: `[b]` object, the fault of each row or None; changed in place.
+    """The faults of rows: a text or None for each, `[b]` object, changed in place.
 
     Example:
         >>> found = Complaints(np.array(["before", None, None]))
