@@ -26,8 +26,8 @@ class Settings:
     seed: int = 0  # of the random starts
     starts: int | None = None  # fits per row; None for one
     keep: Keep = "best"  # of several starts, or all distinct solutions
-    tolerance: float | None = None  # of rows without their own; None: relative to them
-    max_steps: int | None = 100  # of rows without their own; None: as the model has it
+    tolerance: float | None = None  # of rows without one; None: relative to targets
+    max_steps: int | None = 100  # of rows without one; None: the method's default
 
     @property
     def members(self) -> int:
