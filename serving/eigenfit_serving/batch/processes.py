@@ -50,7 +50,8 @@ class Process:
 def quiet_environment(threads: int, gpu: int | None = None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
-    Linear algebra libraries have as many `threads`; `gpu` is the only one that is seen.
+    Linear algebra libraries get a number of threads. The only GPU that is seen is that
+    of an index; None for none.
     """
     own = {**quiet_variables(threads, gpu), "PYTHONPATH": module_path()}
     return {**os.environ, **own}

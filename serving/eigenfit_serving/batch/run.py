@@ -243,8 +243,8 @@ class _Run:
             return None
         with contextlib.suppress(OSError, ValueError, TypeError):
             report = BatchReport.read(places.report)
-            rows = 0 if places.is_file else sum(part.rows for part in places.done())
-            if report.agreement == digest and (places.is_file or rows == report.rows):
+            whole = places.is_file or sum(x.rows for x in places.done()) == report.rows
+            if whole and report.agreement == digest:
                 if places.is_file:
                     # The earlier run may have been killed while doing this.
                     places.remove_state()

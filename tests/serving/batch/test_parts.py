@@ -88,6 +88,27 @@ def test_a_file_that_has_other_rows_than_before(file, tmp_path):
         list(reader.read(0, ROWS, 64))
 
 
+def test_a_file_that_has_other_row_groups_than_before(tmp_path):
+    table = pa.table({"id": np.arange(ROWS), "targets": [[1.0]] * ROWS})
+    path = tables.write(table, tmp_path / "in.parquet", row_group_size=100)
+    reader, _ = reader_of(path, tmp_path)
+    tables.write(table, path, row_group_size=300)
+    with pytest.raises(InputError, match=r"when the run began, or other row groups"):
+        list(reader.read(0, ROWS, 64))
+
+
+def test_row_groups_without_rows(tmp_path):
+    table = pa.table({"id": np.arange(ROWS), "targets": [[1.0]] * ROWS})
+    path = tmp_path / "in.parquet"
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for first, rows in ((0, 0), (0, 400), (400, 0), (400, 600), (1000, 0)):
+            writer.write_table(table.slice(first, rows))
+    reader, total = reader_of(path, tmp_path)
+    assert total == ROWS
+    for first in (0, 390, 400, 10):
+        assert ids_of(reader.read(first, 30, 8)) == list(range(first, first + 30))
+
+
 def test_a_part_is_not_looked_for_from_the_beginning(tmp_path, monkeypatch):
     table = pa.table({"id": np.arange(ROWS), "targets": [[1.0]] * ROWS})
     path = tables.write(table, tmp_path / "in.parquet", row_group_size=100)

@@ -140,7 +140,7 @@ class Kernel:
 
 
 def start_seeds(seed: int, rows: np.ndarray, members: int) -> np.ndarray:
-    """Derives the seeds of starts from the run's and a row's index in the whole input.
+    """Derives the seeds of starts from that of the run and the indices of their rows.
 
     They are the same whatever batch, worker or engine computes the row. The mixing
     function is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).

@@ -29,7 +29,7 @@ _LOOK = 0.5
 class LocalEngine:
     """Solves parts in processes of this machine; one that dies is replaced.
 
-    Each of the `workers` has as many `cores`; GPUs are assigned to them in turn.
+    Each has a number of `cores`; GPUs, if there are any, are assigned in turn.
     """
 
     name = "local"

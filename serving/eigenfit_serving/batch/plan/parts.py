@@ -41,10 +41,10 @@ class Part:
 
 
 def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
-    """Divides rows that are not done into parts, beginning at multiples of their size.
+    """Divides the rows that are not done, of a total, into parts of a size.
 
-    `done` has the number of rows in each part done, by its first row; these may have
-    other sizes, and do not overlap.
+    Parts begin at multiples of it, and after parts done. `done` has the number of rows
+    of these, by their first row; they may have other sizes, and do not overlap.
 
     Example:
         >>> [(x.first, x.rows) for x in remaining(20, 8, {2: 3, 5: 1})]

@@ -132,9 +132,9 @@ def groups_of(path: Path) -> Groups:
 
 
 class Reader:
-    """Reads rows of files, as the schema of `rows_schema` has them.
+    """Reads rows of files, in a schema of `rows_schema`.
 
-    It does not seek if rows follow in the same row group.
+    It does not seek if they follow in the same row group.
     """
 
     def __init__(self, files: Sequence[Groups], schema: pa.Schema) -> None:
