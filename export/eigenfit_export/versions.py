@@ -61,7 +61,7 @@ def new_version(base: Path) -> Iterator[Draft]:
         yield draft
         _write_through(draft.folder)
         draft.version = _publish(draft.folder, base)
-        _sync(base)
+        sync(base)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if lock is not None:
@@ -94,11 +94,12 @@ def _publish(folder: Path, base: Path) -> Path:
 def _write_through(folder: Path) -> None:
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
-            _sync(Path(parent, name))
-        _sync(Path(parent))
+            sync(Path(parent, name))
+        sync(Path(parent))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power failure."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open folders.
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)

@@ -14,41 +14,24 @@ from eigenfit_serving.errors import InputError
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Sizes and limits of an exported model, from its manifest.
+    """Sizes and limits of an exported model, from its manifest."""
 
-    Attributes:
-        folder: Folder of the version.
-        dtype: Dtype of parameters and targets.
-        default_max_steps: Default step limit of its method.
-        max_steps_limit: Largest `max_steps`; higher values are clipped to it.
-        digest: SHA-256 of the manifest, which holds those of all files.
-        targets: Number m of targets.
-        parameters: Number p of parameters.
-        levels: Number N of eigenvalues.
-        start: Start of fits that are given none, as in the manifest.
-        scales: How strongly each parameter acts, relative to the strongest.
-        freedom: Signs and periods of parameters that change nothing observed, as in
-            the manifest; {} for none.
-    """
-
-    folder: Path
-    dtype: str
-    default_max_steps: int
-    max_steps_limit: int
-    digest: str
-    targets: int
-    parameters: int
-    levels: int
-    start: dict[str, Any]
-    scales: tuple[float, ...]
+    folder: Path  # of the version
+    dtype: str  # of parameters and targets
+    default_max_steps: int  # of its method
+    max_steps_limit: int  # higher values of `max_steps` are clipped to it
+    digest: str  # SHA-256 of the manifest, which holds those of all files
+    targets: int  # m
+    parameters: int  # p
+    levels: int  # N
+    start: dict[str, Any]  # of fits that are given none
+    scales: tuple[float, ...]  # [p], how strongly each acts, relative to the strongest
     freedom: dict[str, Any] = field(default_factory=dict)
+    """Signs and periods of parameters that change nothing observed; {} for none."""
 
 
 def read_facts(path: Path) -> ModelFacts:
     """Reads the facts of the newest version of a model, or of a version.
-
-    Args:
-        path: Folder of the model or version.
 
     Raises:
         InputError: If there is no model that this eigenfit reads.

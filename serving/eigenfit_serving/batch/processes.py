@@ -8,42 +8,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 
 class Process:
     """A process that runs one call after the other.
 
     It ends when this process does, even if killed, and ignores Ctrl-C. It does not run
-    the user's script again, and finds no modules in the current folder.
+    the user's script again, and finds no modules in the current folder. What it prints
+    goes to a log; the environment is added to that of this process.
 
-    Args:
-        log: File for all that it prints.
-        environment: Environment variables, added to those of this process.
-        shared: Integers that it shares with this process; see `shared_integers`.
+    Attributes:
+        submit: Calls a function there; see `concurrent.futures.Executor.submit`.
     """
 
-    def __init__(
-        self, log: Path, environment: dict[str, str], shared: Any = None
-    ) -> None:
-        self._log, self._environment = log, environment
+    def __init__(self, log: Path, environment: dict[str, str]) -> None:
+        self._log = log
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, context, _prepare, (log, shared))
-        self._process: Any = None
-
-    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Calls a function there; see `concurrent.futures.Executor.submit`."""
-        if self._process is not None:
-            return self._pool.submit(call, *arguments)
+        self._pool = ProcessPoolExecutor(1, context, _prepare, (log,))
+        self.submit = self._pool.submit
         others = set(multiprocessing.active_children())
-        with _spawning(self._environment):
-            future = self._pool.submit(call, *arguments)
+        with _spawning(environment):
+            self.submit(int)  # The pool begins its process when it is first used.
         (self._process,) = set(multiprocessing.active_children()) - others
-        return future
 
     def kill(self) -> None:
         """Kills the process."""
@@ -57,20 +47,23 @@ class Process:
         return lines[-1] if lines else f"exit code {self._process.exitcode}"
 
 
-def quiet_environment(threads: int, gpu: str | None) -> dict[str, str]:
+def quiet_environment(threads: int, gpu: int | None = None) -> dict[str, str]:
     """Makes the environment of a process that runs TensorFlow.
 
-    Args:
-        threads: Threads of linear algebra libraries.
-        gpu: Index of the only GPU that it sees; None for none.
+    Linear algebra libraries get a number of threads. The only GPU that is seen is that
+    of an index; None for none.
     """
+    own = {**quiet_variables(threads, gpu), "PYTHONPATH": module_path()}
+    return {**os.environ, **own}
+
+
+def quiet_variables(threads: int, gpu: int | None = None) -> dict[str, str]:
+    """Returns the variables in such an environment that concern TensorFlow."""
     return {
-        **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
-        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
-        "PYTHONPATH": module_path(),
+        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else str(gpu),
     }
 
 
@@ -98,20 +91,11 @@ def _spawning(environment: dict[str, str]) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-_shared: list[Any] = []
-
-
-def shared_integers() -> Any:
-    """Returns, within such a process, the integers that it shares with its parent."""
-    return _shared[0]
-
-
-def _prepare(log: Path, shared: Any) -> None:
+def _prepare(log: Path) -> None:
     # What libraries print must not mix with the driver's output.
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(handle, stream)
-    _shared.append(shared)
     threading.Thread(target=_outlive_no_driver, daemon=True).start()
 
 

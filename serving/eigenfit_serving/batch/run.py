@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from rich.console import Console
 
 from eigenfit_serving.batch.answers.output import (
     SUCCESSES,
@@ -18,15 +20,14 @@ from eigenfit_serving.batch.answers.output import (
     named_counts,
     output_schema,
 )
-from eigenfit_serving.batch.answers.progress import Update, shown
+from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
-from eigenfit_serving.batch.engines.choice import make_engine
-from eigenfit_serving.batch.engines.interface import Engine, EngineError
+from eigenfit_serving.batch.engines.choice import Engine, make_engine
 from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.plan.arguments import check_arguments
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
-from eigenfit_serving.batch.plan.places import Places, claimed, remove_state
-from eigenfit_serving.batch.plan.source import Model, Table
+from eigenfit_serving.batch.plan.places import Places, claimed
+from eigenfit_serving.batch.plan.source import Model
+from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
@@ -37,8 +38,17 @@ from eigenfit_serving.batch.settings import (
 from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_LEAST = {
+    "batch_size": 1,
+    "workers": 1,
+    "gpus": 0,
+    "limit": 1,
+    "starts": 1,
+    "seed": -(2**63),
+    "max_steps": 0,
+}
+"""Lower limits of integer arguments, which may also be None."""
+_KNOWN = {"engine": ("local", "ray"), "keep": ("best", "all")}
 
 
 def run_batch(
@@ -96,13 +106,8 @@ def run_batch(
         InputError: If an argument, the model or a column is wrong, or a file cannot be
             read or written; finished work is kept for `resume`.
     """
-    given = locals()
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError(
-            'INPUT: tables need pyarrow. Install it: pip install "eigenfit[batch]"'
-        )
-    check_arguments(given)
-    places = Places.of(Path(output))
+    _check(locals())
+    places = Places(Path(output))
     source = Model.of(Path(model))
     if Path(input).resolve() == places.output.resolve():
         raise InputError(f"OUTPUT = {output}: is INPUT as well. Give another name.")
@@ -111,7 +116,8 @@ def run_batch(
         weights=source.problem is not None,
         leave_out=(places.output, places.state),
     )
-    check_ids(table.id_type, table.path, places.output, places.is_file)
+    suffix = places.output.suffix.lower() if places.is_file else ".parquet"
+    check_ids(table.id_type, table.path, suffix)
     own = source.problem.fit if source.problem else None
     if own:
         tolerance = own.tolerance if tolerance is None else tolerance
@@ -123,13 +129,33 @@ def run_batch(
         table=table,
         places=places,
         engine=make_engine(engine, workers, gpus, address),
-        settings=Settings(seed or 0, starts, keep, tolerance),
-        max_steps=max_steps,
+        settings=Settings(seed or 0, starts, keep, tolerance, max_steps),
         batch_size=batch_size,
         gpus=gpus,
         limit=limit,
+        console=console or Console(quiet=True, force_terminal=False),
     )
-    return run.go(resume, console)
+    return run.go(resume)
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    # Checks that need no file; names the first wrong argument, its value and a remedy.
+    for name, least in _LEAST.items():
+        value = given[name]
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_integer and value >= least):
+            raise InputError(
+                f"{name} = {value!r}: must be an integer of at least {least}."
+            )
+    for name, known in _KNOWN.items():
+        if given[name] not in known:
+            raise InputError(f"{name} = {given[name]!r}: must be {' or '.join(known)}.")
+    if given["keep"] == "all" and given["starts"] is None:
+        raise InputError("keep = 'all': needs starts, the number of fits of a row.")
+    tolerance = given["tolerance"]
+    is_number = isinstance(tolerance, float | int)
+    if tolerance is not None and not (is_number and 0 < tolerance < float("inf")):
+        raise InputError(f"tolerance = {tolerance!r}: must be a positive number.")
 
 
 @dataclass(frozen=True)
@@ -139,39 +165,34 @@ class _Run:
     places: Places
     engine: Engine
     settings: Settings
-    max_steps: int | None
     batch_size: int | None
     gpus: int
     limit: int | None
+    console: Console
 
-    def go(self, resume: bool, console: Console | None) -> BatchReport:
+    def go(self, resume: bool) -> BatchReport:
         began = time.perf_counter()
         agreement, places = self._agreement(), self.places
         digest = hashlib.sha256(json.dumps(agreement).encode()).hexdigest()
         if resume and (finished := self._finished(digest)):
-            _say(console, "The run was finished before. This is its report:")
+            self._say("The run was finished before. This is its report:")
             return finished
         with claimed(places, agreement, resume=resume):
             done = places.done()
             try:
-                job, total = self._prepare(console)
+                job, total = self._prepare()
             except InputError:
                 if not done:
                     # No part is done yet, so a later run may begin afresh.
-                    remove_state(places)
+                    places.remove_state()
                 raise
-            _say(console, start_text(job.model.start))
-            size = rows_per_part(job, total, self.engine.workers or 16)
+            self._say(start_text(job.model.start))
             before = sum(part.rows for part in done)
-            found = {part.first: part.rows for part in done}
-            pending = Pending(remaining(total, size, found))
-            started = time.perf_counter()
-            if pending.waiting:
-                with shown(console, total, before) as update:
-                    started = self._work(job, pending, done, update)
+            pending = self._pending(job, total, done)
+            started = self._work(job, total, pending, done)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
-                raise EngineError(
+                raise InputError(
                     f"OUTPUT = {places.output}: {missing} rows are still missing. Go "
                     f"on with --resume."
                 )
@@ -200,10 +221,10 @@ class _Run:
                 deaths=pending.deaths,
                 agreement=digest,
             )
-            report.write(places.report, places.drafts / places.report.name)
+            report.write(places.report, places.drafts)
             places.rows.unlink(missing_ok=True)
             if places.is_file:
-                remove_state(places)
+                places.remove_state()
         return report
 
     def _agreement(self) -> dict[str, Any]:
@@ -211,11 +232,8 @@ class _Run:
             "MODEL_OR_PROBLEM": self.source.digest,
             "INPUT": self.table.agreement(),
             "limit": self.limit,
-            "seed": self.settings.seed,
-            "starts": self.settings.starts,
+            **asdict(self.settings),
             "keep": self.settings.keep if self.settings.starts else None,
-            "tolerance": self.settings.tolerance,
-            "max_steps": self.max_steps,
         }
 
     def _finished(self, digest: str) -> BatchReport | None:
@@ -225,13 +243,12 @@ class _Run:
             return None
         with contextlib.suppress(OSError, ValueError, TypeError):
             report = BatchReport.read(places.report)
-            if report.agreement == digest:
+            whole = places.is_file or sum(x.rows for x in places.done()) == report.rows
+            if whole and report.agreement == digest:
                 if places.is_file:
                     # The earlier run may have been killed while doing this.
-                    remove_state(places)
-                    return report
-                if sum(part.rows for part in places.done()) == report.rows:
-                    return report
+                    places.remove_state()
+                return report
         if places.state.exists() or not places.is_file:
             return None
         raise InputError(
@@ -239,38 +256,46 @@ class _Run:
             f"run. Remove it, or give another name."
         )
 
-    def _prepare(self, console: Console | None) -> tuple[Job, int]:
+    def _prepare(self) -> tuple[Job, int]:
         # Converts and exports what is to be; what is to be done, and of how many rows.
         places, threads = self.places, self.engine.cores
-        inputs = self.table.rows(places, self.limit, lambda x: _say(console, x))
-        total = sum(rows for _, rows in inputs)
+        inputs = self.table.rows(places, self.limit, self._say)
+        total = sum(sum(groups) for _, groups in inputs)
         total = total if self.limit is None else min(total, self.limit)
         if self.source.problem:
-            _say(console, "Exporting the problem ...")
-        weighted = "weights" in self.table.schema.names
+            self._say("Exporting the problem ...")
+        weighted, settings = "weights" in self.table.schema.names, self.settings
         facts = self.source.exported(
-            places.state / "model", weighted, self.max_steps, threads
+            places.state / "model", weighted, settings.max_steps, threads
         )
-        steps = facts.default_max_steps if self.max_steps is None else self.max_steps
         job = Job(
             model=facts,
-            settings=replace(self.settings, max_steps=steps),
+            settings=settings,
             batch_size=self.batch_size or default_batch_size(facts),
             threads=threads,
             gpu=self.gpus > 0,
             inputs=inputs,
             schema=self.table.schema,
-            parts=str(places.parts),
-            drafts=str(places.drafts),
+            parts=places.parts,
+            drafts=places.drafts,
         )
         return job, total
 
+    def _pending(self, job: Job, total: int, done: Iterable[Part]) -> Pending:
+        size = rows_per_part(job, total, self.engine.workers or 16)
+        return Pending(remaining(total, size, {x.first: x.rows for x in done}))
+
     def _work(
-        self, job: Job, pending: Pending, done: dict[Part, list[int]], update: Update
+        self, job: Job, total: int, pending: Pending, done: dict[Part, list[int]]
     ) -> float:
         # Returns when the first worker was ready.
         ready, before = None, sum(part.rows for part in done)
-        with contextlib.closing(self.engine.run(job, pending)) as events:
+        if not pending.waiting:
+            return time.perf_counter()
+        with (
+            shown(self.console, total, before) as update,
+            contextlib.closing(self.engine.run(job, pending)) as events,
+        ):
             for event in events:
                 now = time.perf_counter()
                 if event.ready and ready is None:
@@ -280,22 +305,18 @@ class _Run:
                     done[event.done], working = list(event.counts), []
                 if ready is not None:
                     counts = added([*done.values(), *working])
-                    rate = (sum(counts) - before) / max(now - ready, 1e-9)
-                    update(counts, rate)
+                    update(counts, (sum(counts) - before) / max(now - ready, 1e-9))
         return ready or time.perf_counter()
 
     def _assemble(self, facts: ModelFacts, parts: list[Part]) -> None:
         places, several = self.places, self.settings.starts is not None
         schema = output_schema(self.table.id_type, facts, several)
         if places.is_file:
-            draft = places.drafts / places.output.name
             files = [places.parts / part.name for part in parts]
-            assemble(files, schema, places.output, draft)
+            assemble(files, schema, places.output, places.drafts)
         elif not parts:
             path = places.parts / Part(0, 0).name
             write_part(schema.empty_table(), added([]), path, places.drafts)
 
-
-def _say(console: Console | None, text: str) -> None:
-    if console is not None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

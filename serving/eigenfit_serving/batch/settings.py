@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
 
 from eigenfit_serving.batch.model import ModelFacts
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Keep = Literal["best", "all"]
 
@@ -21,22 +21,13 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 64, 16384
 
 @dataclass(frozen=True)
 class Settings:
-    """How rows are solved; a resumed run must have the same settings.
+    """How rows are solved; a resumed run must have the same settings."""
 
-    Attributes:
-        seed: Seed of the random starts.
-        starts: Fits per row; None for one.
-        keep: With `starts`, whether to keep the best solution or all distinct ones.
-        tolerance: Loss at which a fit has converged, for rows without their own; None
-            for the default, relative to the targets of each row.
-        max_steps: Step limit, for rows without their own.
-    """
-
-    seed: int = 0
-    starts: int | None = None
-    keep: Keep = "best"
-    tolerance: float | None = None
-    max_steps: int = 100
+    seed: int = 0  # of the random starts
+    starts: int | None = None  # fits per row; None for one
+    keep: Keep = "best"  # of several starts, or all distinct solutions
+    tolerance: float | None = None  # of rows without one; None: relative to targets
+    max_steps: int | None = 100  # of rows without one; None: the method's default
 
     @property
     def members(self) -> int:
@@ -46,29 +37,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker is told at its start.
-
-    Attributes:
-        model: Facts of the exported model.
-        settings: How rows are solved.
-        batch_size: Fits in one call of the model.
-        threads: TensorFlow threads in each worker.
-        gpu: Whether workers compute on a GPU.
-        inputs: Parquet files of the rows, with the number of rows in each.
-        schema: Schema of the rows.
-        parts: Folder of the output parts.
-        drafts: Folder of files that are being written.
-    """
+    """What every worker is told at its start."""
 
     model: ModelFacts
     settings: Settings
-    batch_size: int
-    threads: int
-    gpu: bool
-    inputs: tuple[tuple[str, int], ...]
-    schema: pa.Schema
-    parts: str
-    drafts: str
+    batch_size: int  # fits in one call of the model
+    threads: int  # of TensorFlow in each worker
+    gpu: bool  # whether workers compute on one
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]  # see `tables.reading.Groups`
+    schema: pa.Schema  # of the rows
+    parts: Path  # folder of the output parts
+    drafts: Path  # folder of files that are being written
 
 
 def default_batch_size(facts: ModelFacts) -> int:
@@ -90,16 +69,11 @@ def default_batch_size(facts: ModelFacts) -> int:
 
 
 def rows_per_part(job: Job, total: int, workers: int) -> int:
-    """Chooses the number of rows in an output part.
+    """Chooses the number of rows in an output part, of `total` for all workers.
 
     It bounds the memory, and the work that is lost when a worker dies: a part and its
     input hold about 32 MB, for n = 3 131072 rows. Small inputs are divided so that all
     workers stay busy to the end.
-
-    Args:
-        job: Job of the workers.
-        total: Rows of the input.
-        workers: Workers that share it.
     """
     facts = job.model
     own = facts.targets + 2 * facts.parameters + facts.levels + 8

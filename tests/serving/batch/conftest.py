@@ -10,8 +10,8 @@ import eigenfit as ef
 from eigenfit_export import save_model
 from eigenfit_serving.batch import run
 from eigenfit_serving.batch.engines import worker
-from eigenfit_serving.batch.engines.interface import Event
 from eigenfit_serving.batch.engines.kernel import Kernel
+from eigenfit_serving.batch.engines.worker import Event
 from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.settings import Settings
 from eigenfit_serving.batch.solving.fitting import Fitter

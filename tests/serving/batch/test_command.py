@@ -101,7 +101,7 @@ def test_ctrl_c(monkeypatch):
 
 
 def test_the_report_is_read_as_it_was_written(tmp_path):
-    REPORT.write(tmp_path / "r.json", tmp_path / "draft")
+    REPORT.write(tmp_path / "r.json", tmp_path)
     assert BatchReport.read(tmp_path / "r.json") == REPORT
     assert json.loads((tmp_path / "r.json").read_text())["rows"] == 1500
 

@@ -37,14 +37,13 @@ def wait_for(condition, seconds=60.0):
 
 def job_of(model, gpu=False):
     empty = pa.schema([])
-    places = ("parts", "drafts")
+    places = (Path("parts"), Path("drafts"))
     return Job(read_facts(model), Settings(), 64, 1, gpu, (), empty, *places)
 
 
 def fault_of(job):
     """Has an actor do a part: why it cannot."""
-    part = {name: np.array([x]) for name, x in asdict(Part(0, 1)).items()}
-    return PartActor(job)(part)["fault"][0]
+    return PartActor(job)(asdict(Part(0, 1)))["fault"]
 
 
 @pytest.fixture
@@ -187,7 +186,7 @@ def test_a_row_that_kills_its_workers_is_found(
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_the_driver_is_killed(fake, additive_model, plain_file, tmp_path, name):
     output = tmp_path / name
-    places = Places.of(output)
+    places = Places(output)
     module = "tests.serving.batch.fake_driver"
     arguments = map(str, (additive_model, plain_file, output))
     driver = subprocess.Popen(
@@ -221,7 +220,7 @@ def test_an_output_that_cannot_be_written_ends_the_workers(
     fake, additive_model, plain_file, tmp_path
 ):
     output = tmp_path / "out"
-    places = Places.of(output)
+    places = Places(output)
     done = []
 
     def removing():

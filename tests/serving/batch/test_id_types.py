@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch.plan.source import Table
+from eigenfit_serving.batch.plan.table import Table
 
 TEXTS = ["a", "a text that is longer than twelve bytes", None]
 TARGETS = [[-2.5, 2.5], [-3.0, 3.0], [-2.0, 2.0]]

@@ -69,7 +69,7 @@ def test_deaths_at_random_moments(additive_model, tmp_path, number):
     rows = 60_000
     source = tables.write(tables.mixed(rows, rng), tmp_path / "in.parquet")
     output = tmp_path / ("out" if number % 8 < 4 else "out.parquet")
-    places = Places.of(output)
+    places = Places(output)
     known = set(processes(RAY_ACTOR))
     driver = begin(additive_model, source, output, engine)
     end = time.monotonic() + 100

@@ -10,7 +10,7 @@ from tests.serving.batch import tables
 from eigenfit_serving import InputError
 from eigenfit_serving.batch.plan.parts import remaining
 from eigenfit_serving.batch.plan.places import Places
-from eigenfit_serving.batch.plan.source import Table
+from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.solving.choosing import distinct
 from eigenfit_serving.batch.tables.reading import Reader
 
@@ -19,12 +19,12 @@ ROWS = 1000
 
 def reader_of(path, folder, limit=None):
     """Makes what workers read an input with, and the number of its rows."""
-    places = Places.of(folder / "out")
+    places = Places(folder / "out")
     places.drafts.mkdir(parents=True, exist_ok=True)
     table = Table.of(path, weights=True)
     inputs = table.rows(places, limit, print)
     assert not list(places.drafts.iterdir())
-    return Reader(inputs, table.schema), sum(rows for _, rows in inputs)
+    return Reader(inputs, table.schema), sum(sum(groups) for _, groups in inputs)
 
 
 def ids_of(batches):
@@ -80,11 +80,33 @@ def test_what_was_done_in_parts_of_other_sizes(size):
 
 def test_a_file_that_has_other_rows_than_before(file, tmp_path):
     reader, _ = reader_of(file, tmp_path)
-    path, rows = reader._files[0]
+    path, groups = reader._files[0]
+    rows = sum(groups)
     pq.write_table(pq.read_table(path).slice(5), path)
     text = f"has {rows - 5} rows, but had {rows} when the run began"
     with pytest.raises(InputError, match=text):
         list(reader.read(0, ROWS, 64))
+
+
+def test_a_file_that_has_other_row_groups_than_before(tmp_path):
+    table = pa.table({"id": np.arange(ROWS), "targets": [[1.0]] * ROWS})
+    path = tables.write(table, tmp_path / "in.parquet", row_group_size=100)
+    reader, _ = reader_of(path, tmp_path)
+    tables.write(table, path, row_group_size=300)
+    with pytest.raises(InputError, match=r"when the run began, or other row groups"):
+        list(reader.read(0, ROWS, 64))
+
+
+def test_row_groups_without_rows(tmp_path):
+    table = pa.table({"id": np.arange(ROWS), "targets": [[1.0]] * ROWS})
+    path = tmp_path / "in.parquet"
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for first, rows in ((0, 0), (0, 400), (400, 0), (400, 600), (1000, 0)):
+            writer.write_table(table.slice(first, rows))
+    reader, total = reader_of(path, tmp_path)
+    assert total == ROWS
+    for first in (0, 390, 400, 10):
+        assert ids_of(reader.read(first, 30, 8)) == list(range(first, first + 30))
 
 
 def test_a_part_is_not_looked_for_from_the_beginning(tmp_path, monkeypatch):
@@ -164,7 +186,7 @@ def test_what_is_converted_is_converted_once(inline, tmp_path):
     path.write_text("id,targets\n" + "a,-2 2\n" * 5000)
     with pytest.raises(KeyboardInterrupt):
         inline(path, output, stop_after=1)
-    rows = Places.of(output).rows
+    rows = Places(output).rows
     before = rows.stat().st_mtime_ns
     with pytest.raises(KeyboardInterrupt):
         inline(path, output, stop_after=1, resume=True)

@@ -79,7 +79,7 @@ def test_what_a_killed_removal_left_is_of_its_run(
     inline, mixed_file, expected, tmp_path, monkeypatch
 ):
     output = tmp_path / "out.parquet"
-    places = Places.of(output)
+    places = Places(output)
     real, removed = Path.unlink, []
 
     def unlink(path, **options):

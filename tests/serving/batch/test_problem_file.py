@@ -127,8 +127,8 @@ def test_weights_that_the_dtype_cannot_hold():
     column = pa.array(rows, pa.list_(pa.float64()))
     targets = tables.lists(np.ones([6, 2]))
     table = pa.table({"id": range(6), "targets": targets, "weights": column})
-    found = rows_of(tables.rows(table), facts, Settings())
-    assert found.complaints.texts.tolist() == [
+    found, complaints = rows_of(tables.rows(table), facts, Settings())
+    assert complaints.texts.tolist() == [
         "`weights` has a number out of the range of float32",
         "`weights` has a number out of the range of float32",
         "`weights` has a number that is not positive",

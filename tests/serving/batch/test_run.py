@@ -156,7 +156,7 @@ def test_resume(inline, mixed_file, expected, tmp_path, name, parts):
     output = tmp_path / name
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=parts)
-    places = Places.of(output)
+    places = Places(output)
     # What a process that was killed leaves behind.
     (places.drafts / "part-x.parquet.123").write_bytes(b"half")
     with pytest.raises(InputError, match=r"holds a run that was begun .* --resume"):
@@ -227,7 +227,7 @@ def test_rows_that_were_done_twice_count_once(inline, mixed_file, expected, tmp_
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=2)
     first = pq.read_table(output / Part(0, 2048).name)
-    drafts = Places.of(output).drafts
+    drafts = Places(output).drafts
     again = [500, 0, 0, 0, 0, 0, 0, 0]
     writing.write_part(first, again, output / Part(1000, 500).name, drafts)
     report = inline(mixed_file, output, resume=True)
@@ -270,7 +270,7 @@ def test_an_output_that_is_the_input(inline, mixed_file, tmp_path):
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_killed_at_the_very_beginning_and_end(inline, mixed_file, tmp_path, name):
     output = tmp_path / name
-    places = Places.of(output)
+    places = Places(output)
     places.drafts.mkdir(parents=True)
     report = inline(mixed_file, output, limit=100)
     assert report.rows_before == 0
@@ -328,7 +328,7 @@ def test_two_runs_into_one_output(inline, mixed_file, tmp_path):
     output = tmp_path / "out.parquet"
     with pytest.raises(KeyboardInterrupt):
         inline(mixed_file, output, stop_after=1)
-    places = Places.of(output)
+    places = Places(output)
     agreement = json.loads((places.state / "run.json").read_text())
     with (
         claimed(places, agreement, resume=True),

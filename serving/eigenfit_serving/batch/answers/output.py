@@ -19,17 +19,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from eigenfit_serving.protocol.results import Result
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from eigenfit_serving.batch.model import ModelFacts
     from eigenfit_serving.batch.solving.choosing import Chosen
     from eigenfit_serving.batch.solving.fitting import Fits
 
-CONVERGED, INVALID, MINIMUM, WORKER_DIED = 0, 5, 6, -1
+WORKER_DIED = -1
 
 CODE_NAMES = (*(result.name for result in Result), "worker_died")
 """Names of the codes in their order; the last one is that of -1."""
@@ -51,15 +50,7 @@ class Answers(NamedTuple):
 
 
 def output_schema(id_type: pa.DataType, facts: ModelFacts, several: bool) -> pa.Schema:
-    """Returns the names and types of the columns.
-
-    Args:
-        id_type: Type of `id`.
-        facts: Facts of the model.
-        several: Whether rows have several starts.
-    """
-    import pyarrow as pa
-
+    """Returns the names and types of the columns of one or several starts a row."""
     real = pa.float32() if facts.dtype == "float32" else pa.float64()
     name = pa.dictionary(pa.int8(), pa.string())
     fields = [
@@ -85,7 +76,7 @@ def build_answers(
     first: int,
     chosen: Chosen,
     fits: Fits,
-    texts: list[str | None] | None,
+    texts: np.ndarray,
     bad_code: int,
     worker: str,
     seconds: float,
@@ -98,57 +89,50 @@ def build_answers(
         first: Index of the first row in the input.
         chosen: `s` solutions; `row` counts within the batch. Rows without one are bad.
         fits: Fits of the `s` solutions.
-        texts: What is wrong with each row, `[b]`; None if none is malformed.
+        texts: What is wrong with each bad row, `[b]` object.
         bad_code: Result of bad rows.
         worker: Name of the worker.
         seconds: Time per row, in seconds.
     """
-    import pyarrow as pa
-
     b, s = len(ids), len(chosen.row)
     is_bad = np.ones(b, bool)
     is_bad[chosen.row] = False
-    bad = np.flatnonzero(is_bad)
-    row = np.concatenate([chosen.row, bad])
+    row = np.concatenate([chosen.row, np.flatnonzero(is_bad)])
     # Where each row of the output comes from: a solution, or s for none.
-    source = np.concatenate([np.arange(s), np.full(len(bad), s)])
-    if len(bad):
+    source = np.minimum(np.arange(len(row)), s)
+    message = pa.nulls(len(row), pa.string())
+    if len(row) > s:
         order = np.argsort(row, kind="stable")
         row, source = row[order], source[order]
+        message = pa.array(texts, pa.string()).take(pa.array(row))
     none = source == s
     code = np.append(fits.result, bad_code)[source].astype(np.int32)
-    number = len(row)
-    # The common case: one output row per input row.
-    ids = ids if number == b and not chosen.solution.any() else ids.take(pa.array(row))
+    solution = np.append(chosen.solution, 0)[source]
     columns = {
-        "id": ids,
+        # The common case: one output row per input row.
+        "id": ids if len(row) == b else ids.take(pa.array(row)),
         "row": pa.array(row + first),
-        "solution": pa.array(np.append(chosen.solution, 0)[source].astype(np.int32)),
-        "count": pa.array(np.append(chosen.starts, 0)[source].astype(np.int32)),
+        "solution": pa.array(solution),
+        "count": pa.array(np.append(chosen.starts, 0)[source]),
         "parameters": _lists(fits.parameters, none),
         "eigenvalues": _lists(fits.eigenvalues, none),
         "loss": pa.array(np.append(fits.loss, np.nan)[source], mask=none),
-        "steps": pa.array(np.append(fits.num_steps, 0)[source].astype(np.int32)),
+        "steps": pa.array(np.append(fits.num_steps, 0)[source]),
         "result": pa.array(code),
         "text": _named(code % len(CODE_NAMES), _code_texts()),
-        "message": pa.nulls(number, pa.string())
-        if texts is None
-        else pa.array(texts, pa.string()).take(pa.array(row)),
-        "worker": _named(np.zeros(number, int), [worker]),
-        "seconds": pa.array(np.full(number, seconds, np.float32)),
+        "message": message,
+        "worker": _named(np.zeros(len(row), int), [worker]),
+        "seconds": pa.array(np.full(len(row), seconds, np.float32)),
     }
     arrays = [columns[name].cast(schema.field(name).type) for name in schema.names]
-    leads = np.append(chosen.solution, 0)[source] == 0
-    counts = np.bincount(code[leads] % len(CODE_NAMES), minlength=len(CODE_NAMES))
+    leads = code[solution == 0] % len(CODE_NAMES)
+    counts = np.bincount(leads, minlength=len(CODE_NAMES))
     return Answers(pa.record_batch(arrays, schema=schema), counts)
 
 
 def _lists(values: np.ndarray, none: np.ndarray) -> pa.Array:
     # Lists of equal length, null where `none` is set.
-    import pyarrow as pa
-
-    width = values.shape[1]
-    ends = np.cumsum(np.where(none, 0, width))
+    ends = np.cumsum(np.where(none, 0, values.shape[1]))
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     mask = pa.array(none) if none.any() else None
     flat = pa.array(np.ascontiguousarray(values).ravel())
@@ -156,16 +140,13 @@ def _lists(values: np.ndarray, none: np.ndarray) -> pa.Array:
 
 
 def _named(index: np.ndarray, names: list[str]) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.DictionaryArray.from_arrays(
-        pa.array(index.astype(np.int8)), pa.array(names)
-    )
+    index = pa.array(index.astype(np.int8))
+    return pa.DictionaryArray.from_arrays(index, pa.array(names))
 
 
 def _code_texts() -> list[str]:
     texts = [result.text for result in Result]
-    texts[INVALID] = MALFORMED_TEXT
+    texts[Result.invalid_input] = MALFORMED_TEXT
     return [*texts, DIED_TEXT]
 
 

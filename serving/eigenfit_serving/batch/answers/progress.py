@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,30 +18,20 @@ from rich.progress import (
 
 from eigenfit_serving.batch.answers.output import SUCCESSES, named_counts
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
 SECONDS = 60.0
 """Interval between lines where there is no terminal, in seconds."""
 
-Update = Callable[[list[int], float], None]
-"""Shows the progress: rows by code, including earlier runs, and rows per second."""
-
 
 @contextlib.contextmanager
-def shown(console: Console | None, total: int, before: int) -> Iterator[Update]:
+def shown(
+    console: Console, total: int, before: int
+) -> Iterator[Callable[[list[int], float], None]]:
     """Shows the rows done, their rate, the time left and the number of failures.
 
-    Args:
-        console: Console for a bar on a terminal, else a line now and then; None for
-            no output.
-        total: Rows of the input.
-        before: Rows done by earlier runs.
+    That is a bar on a terminal, else a line now and then; `total` are the rows of the
+    input, `before` those done by earlier runs. What is yielded is called with the rows
+    by code, including earlier runs, and the rows per second.
     """
-    if console is None:
-        yield lambda counts, rate: None
-        return
     if not console.is_terminal:
         last = time.monotonic()
 

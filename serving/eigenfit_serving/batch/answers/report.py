@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from eigenfit_serving.batch.answers.output import SUCCESSES
 from eigenfit_serving.batch.tables.writing import whole_file
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _DRAWS = {
     "uniform": "random, uniform from low to high",
@@ -25,10 +26,7 @@ _DRAWS = {
 
 
 def start_text(start: dict[str, Any]) -> str:
-    """Describes where rows without `initial` begin.
-
-    Args:
-        start: Entry `start` of the manifest of a model.
+    """Describes the entry `start` of a manifest: where rows without `initial` begin.
 
     Example:
         >>> start_text({"kind": "natural", "draw": "spectrum"})
@@ -46,65 +44,33 @@ def start_text(start: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """How a run went.
+    """How a run went."""
 
-    Attributes:
-        model: Path of the model or problem file.
-        input: Path of the input.
-        output: Path of the output.
-        rows: Number of input rows to solve.
-        counts: Rows by name of the result code; zeros are left out.
-        success: Rows that converged or reached a least-squares minimum.
-        start: Where rows without `initial` began: given starts, or the name of the
-            draw; as in the manifest of the model.
-        rows_before: Rows done by earlier runs.
-        engine: `local` or `ray`.
-        workers: Number of processes or actors.
-        batch_size: Fits in one call of the model.
-        seed: Seed of the random starts.
-        starts: Starts per row; None for one.
-        keep: What was kept of several starts: `best` or `all`.
-        seconds: Wall time of this run.
-        seconds_starting: Part of it until the first worker was ready.
-        seconds_assembling: Part of it spent joining parts in one file.
-        rows_per_second: Rate of this run between these two phases.
-        deaths: Number of workers that died with a part, which was tried again.
-        agreement: SHA-256 of model, input and settings.
-    """
+    model: str  # path of the model or problem file
+    input: str  # path of the input
+    output: str  # path of the output
+    rows: int  # number of input rows to solve
+    counts: dict[str, int]  # rows by name of the result code; zeros are left out
+    success: int  # rows that converged or reached a least-squares minimum
+    start: dict[str, Any]  # where rows without `initial` began, as in the manifest
+    rows_before: int  # rows done by earlier runs
+    engine: str  # `local` or `ray`
+    workers: int  # number of processes or actors
+    batch_size: int  # fits in one call of the model
+    seed: int  # of the random starts
+    starts: int | None  # starts per row; None for one
+    keep: str  # what was kept of several starts: `best` or `all`
+    seconds: float  # wall time of this run
+    seconds_starting: float  # part of it until the first worker was ready
+    seconds_assembling: float  # part of it spent joining parts in one file
+    rows_per_second: float  # rate of this run between these two phases
+    deaths: int  # workers that died with a part, which was tried again
+    agreement: str  # SHA-256 of model, input and settings
 
-    model: str
-    input: str
-    output: str
-    rows: int
-    counts: dict[str, int]
-    success: int
-    start: dict[str, Any]
-    rows_before: int
-    engine: str
-    workers: int
-    batch_size: int
-    seed: int
-    starts: int | None
-    keep: str
-    seconds: float
-    seconds_starting: float
-    seconds_assembling: float
-    rows_per_second: float
-    deaths: int
-    agreement: str
-
-    def write(self, path: Path, draft: Path) -> None:
-        """Writes the report as JSON.
-
-        Args:
-            path: File to write.
-            draft: Temporary name of the file, on the same disk.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
+    def write(self, path: Path, drafts: Path) -> None:
+        """Writes the report as JSON; arguments and errors are those of `whole_file`."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-        with whole_file(path, draft) as file:
+        with whole_file(path, drafts) as file:
             file.write(f"{text}\n".encode())
 
     @staticmethod
@@ -114,9 +80,6 @@ class BatchReport:
 
     def print(self, console: Console) -> None:
         """Prints the report."""
-        from rich.table import Table
-        from rich.text import Text
-
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(justify="right")
         table.add_column()

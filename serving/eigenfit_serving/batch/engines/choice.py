@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 
-from eigenfit_serving.batch.engines.interface import Engine
 from eigenfit_serving.batch.engines.local import LocalEngine
 from eigenfit_serving.batch.engines.ray_engine import RayEngine
 from eigenfit_serving.errors import InputError
+
+Engine = LocalEngine | RayEngine
 
 
 def make_engine(
     name: str, workers: int | None, gpus: int, address: str | None
 ) -> Engine:
-    """Makes the engine that was asked for.
-
-    Args:
-        name: `local` or `ray`.
-        workers: Number of workers; None for one per GPU, or else per core.
-        gpus: Number of GPUs to use.
-        address: Address of a Ray cluster; None for this machine.
+    """Makes the engine that was asked for; see `run_batch` for the arguments.
 
     Raises:
         InputError: If there is an address for the wrong engine, or one that Ray Data

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eigenfit_serving.batch.answers.output import CODE_NAMES, added
-from eigenfit_serving.batch.engines.interface import EngineError, Event
-from eigenfit_serving.batch.engines.worker import Worker, load_kernel
+from eigenfit_serving.batch.engines.worker import Event, Worker, load_kernel
 from eigenfit_serving.batch.plan.parts import Part, Pending
-from eigenfit_serving.batch.processes import Process, quiet_environment, shared_integers
+from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import read_counts
+from eigenfit_serving.errors import InputError
 
 _FAILURES = 5
 """Failed starts in a row that end the run, once a worker has been ready; before, 2."""
@@ -28,69 +29,66 @@ _LOOK = 0.5
 class LocalEngine:
     """Solves parts in processes of this machine; one that dies is replaced.
 
-    Args:
-        workers: Number of processes.
-        gpus: Number of GPUs, assigned to the workers in turn; 0 for none.
-        cores: Cores per worker.
+    Each has a number of `cores`; GPUs, if there are any, are assigned in turn.
     """
 
     name = "local"
 
     def __init__(self, workers: int, gpus: int = 0, cores: int = 1) -> None:
-        self.workers: int | None = workers
-        self.cores = cores
-        self._number, self._gpus = workers, gpus
+        self.workers, self.cores, self._gpus = workers, cores, gpus
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Solves all parts; see `Engine.run`."""
-        with tempfile.TemporaryDirectory() as logs:
-            workers = [
-                _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
-                for k in range(min(self._number, len(pending.waiting)))
-            ]
-            try:
-                yield from self._run(workers, pending)
-            finally:
-                for worker in workers:
-                    worker.clear()
+        """Solves all parts; closing the iterator ends the workers.
 
-    def _run(
-        self, workers: Sequence[_Place], pending: Pending
-    ) -> Generator[Event, None, None]:
-        failures, limit = 0, 2
-        while True:
-            for worker in workers:
-                if pending.waiting and worker.future is None:
-                    worker.begin(pending)
-            busy = {x.future: x for x in workers if x.future is not None}
-            if not busy:
-                return
-            ended, _ = wait(busy, _LOOK, FIRST_COMPLETED)
-            for worker in (busy[future] for future in ended):
-                event = worker.end(pending)
-                if event is not None:
-                    failures, limit = 0, _FAILURES
-                    yield event
-                elif (failures := failures + 1) >= limit:
-                    raise EngineError(
-                        f"Workers end before they are ready: {worker.last_words}"
-                    )
-            yield Event(counts=added(list(x.counts) for x in workers))
+        Raises:
+            InputError: If it cannot go on.
+        """
+        places: list[_Place] = []
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:
+            try:
+                for k in range(min(self.workers, len(pending.waiting))):
+                    gpu = k % self._gpus if self._gpus else None
+                    places.append(_Place(job, k, gpu, Path(logs, str(k))))
+                yield from _run(places, pending)
+            finally:
+                for place in places:
+                    place.clear()
+
+
+def _run(places: list[_Place], pending: Pending) -> Generator[Event, None, None]:
+    failures, limit = 0, 2
+    while True:
+        for place in places:
+            if pending.waiting and place.future is None:
+                place.begin(pending)
+        busy = {x.future: x for x in places if x.future is not None}
+        if not busy:
+            return
+        ended, _ = wait(busy, _LOOK, FIRST_COMPLETED)
+        for place in (busy[future] for future in ended):
+            event = place.end(pending)
+            if event is not None:
+                failures, limit = 0, _FAILURES
+                yield event
+            elif (failures := failures + 1) >= limit:
+                raise InputError(
+                    f"Workers end before they are ready: {place.last_words}"
+                )
+        yield Event(counts=added(x.counts.tolist() for x in places))
 
 
 class _Place:
     # The place of a worker, and of those that replace it, one after the other.
 
-    def __init__(self, job: Job, number: int, gpu: int | None, logs: Path) -> None:
-        self._job, self._name = job, f"{platform.node()}/{number}"
-        self._log = logs / str(number)
-        self._environment = quiet_environment(
-            job.threads, None if gpu is None else str(gpu)
-        )
+    def __init__(self, job: Job, number: int, gpu: int | None, log: Path) -> None:
+        self._job, self._name, self._log = job, f"{platform.node()}/{number}", log
+        self._environment = quiet_environment(job.threads, gpu)
         self._process: Process | None = None
         self._part: Part | None = None
         self.future: Future[Any] | None = None
-        self.counts: Any = multiprocessing.RawArray("q", len(CODE_NAMES))
+        # The rows of its part by code, in a file that its process maps as well.
+        self._shared = log.with_suffix(".counts")
+        self.counts = np.memmap(self._shared, int, "w+", shape=len(CODE_NAMES))
         self.last_words = ""
 
     def begin(self, pending: Pending) -> None:
@@ -102,22 +100,24 @@ class _Place:
                 return
             except BrokenProcessPool:  # It died while idle.
                 self.clear()
-        self._process = Process(self._log, self._environment, self.counts)
-        self.future = self._process.submit(_load, self._job, self._name, load_kernel)
+        self._process = Process(self._log, self._environment)
+        self.future = self._process.submit(
+            _load, self._job, self._name, load_kernel, self._shared
+        )
 
     def end(self, pending: Pending) -> Event | None:
         # The event of its last call; None if it died before it was ready.
         assert self.future is not None
         future, part = self.future, self._part
         self.future = self._part = None
-        self.counts[:] = [0] * len(self.counts)
+        self.counts[:] = 0
         try:
             counts = future.result()
         except BrokenProcessPool:
             self.clear()
             if part is None:
                 return None
-            counts = read_counts(Path(self._job.parts, part.name))
+            counts = read_counts(self._job.parts / part.name)
             if not counts:
                 pending.lost(part)
                 return Event()
@@ -130,18 +130,18 @@ class _Place:
             self._process = None
 
 
-_here: dict[str, Worker] = {}
+_here: list[Worker] = []
 """The worker, in a worker's process."""
 
 
-def _load(job: Job, name: str, load: Callable[..., Any]) -> None:
-    counts = shared_integers()
+def _load(job: Job, name: str, load: Callable[..., Any], shared: Path) -> None:
+    told = np.memmap(shared, int, "r+")
 
-    def tell(solved: Any) -> None:
-        counts[:] = solved.tolist()
+    def tell(counts: list[int]) -> None:
+        told[:] = counts
 
-    _here["worker"] = Worker(job, name, load, tell)
+    _here.append(Worker(job, name, load, tell))
 
 
 def _work(part: Part) -> list[int]:
-    return _here["worker"].work(part)
+    return _here[0].work(part)

@@ -14,14 +14,12 @@ import platform
 import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
-from eigenfit_serving.batch.engines.interface import EngineError, Event
-from eigenfit_serving.batch.engines.worker import Worker
+from eigenfit_serving.batch.engines.worker import Event, Worker
 from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
-from eigenfit_serving.batch.processes import module_path
+from eigenfit_serving.batch.processes import module_path, quiet_variables
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import writable
 from eigenfit_serving.errors import InputError
@@ -53,31 +51,21 @@ class RayEngine:
         self._gpus, self._address = gpus, address
 
     def run(self, job: Job, pending: Pending) -> Generator[Event, None, None]:
-        """Solves all parts; see `Engine.run`."""
+        """Solves all parts, as `LocalEngine.run` does."""
         ray = _imported()
         begins = not ray.is_initialized()
         try:
             with self._started(ray) if begins else contextlib.nullcontext():
-                yield from self._run(ray, job, pending)
+                self._claim(ray.cluster_resources())
+                yield Event(ready=True)
+                # Another pass for parts that killed their actors.
+                while pending.waiting:
+                    yield from self._pass(ray, job, pending)
         except ray.exceptions.RayError as error:
-            raise EngineError(
+            raise InputError(
                 f"engine = ray: failed; go on with --resume. Its last words: "
                 f"{_last_line(str(error))}"
             ) from error
-
-    def _run(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
-        self._claim(ray.cluster_resources())
-        yield Event(ready=True)
-        # Another pass for parts that killed their actors.
-        while pending.waiting:
-            parts = {part.first: part for part in pending.waiting}
-            pending.waiting.clear()
-            for first, deaths, counts in self._pass(ray, job, list(parts.values())):
-                if any(counts):
-                    pending.deaths += deaths
-                    yield Event(parts[first], counts)
-                else:
-                    pending.lost(parts[first], deaths)
 
     def _claim(self, found: dict[str, float]) -> None:
         # Ray would wait for resources that do not exist.
@@ -98,16 +86,17 @@ class RayEngine:
 
     @contextlib.contextmanager
     def _started(self, ray: Any) -> Iterator[None]:
-        local: dict[str, Any] = {
-            "num_cpus": max(1, (self.workers or 1) * self.cores),
-            "num_gpus": self._gpus or None,
-            "include_dashboard": False,
-        }
         with tempfile.TemporaryDirectory() as empty:
             # Otherwise actors would look for modules in the current folder.
             environment: dict[str, Any] = {"working_dir": empty}
+            local: dict[str, Any] = {}
             if not self._address:
                 environment["env_vars"] = {"PYTHONPATH": module_path()}
+                local = {
+                    "num_cpus": max(1, (self.workers or 1) * self.cores),
+                    "num_gpus": self._gpus or None,
+                    "include_dashboard": False,
+                }
             try:
                 ray.init(
                     address=self._address,
@@ -115,93 +104,89 @@ class RayEngine:
                     logging_level=logging.ERROR,
                     configure_logging=True,
                     runtime_env=environment,
-                    **({} if self._address else local),
+                    **local,
                 )
             except Exception as error:
                 where = self._address or "this machine"
                 text = " ".join(str(error).split())[:300]
-                raise EngineError(
-                    f"engine = ray: cannot use {where}: {text}"
-                ) from error
+                raise InputError(f"engine = ray: cannot use {where}: {text}") from error
             try:
                 yield
             finally:
                 ray.shutdown()
 
-    def _pass(
-        self, ray: Any, job: Job, parts: list[Part]
-    ) -> Iterator[tuple[int, int, list[int]]]:
+    def _pass(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
         from ray.data import ActorPoolStrategy, DataContext
 
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
+        environment = quiet_variables(job.threads)
+        if job.gpu:
+            del environment["CUDA_VISIBLE_DEVICES"]  # Ray sets which GPUs they see.
         workers = self.workers or 1
-        items = [asdict(part) for part in parts]
+        parts = {part.first: part for part in pending.waiting}
+        pending.waiting.clear()
+        items = [asdict(part) for part in parts.values()]
         rows = ray.data.from_items(items, override_num_blocks=len(items))
-        answers = rows.map_batches(
+        answers = rows.map(
             PartActor,
             fn_constructor_args=[job],
-            batch_size=1,
-            batch_format="numpy",
             # Ray replaces actors that die, and repeats their tasks.
             compute=ActorPoolStrategy(
                 size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
             ),
             num_cpus=self.cores,
             num_gpus=self._gpus / workers if self._gpus else None,
-            runtime_env={"env_vars": _environment(job)},
+            runtime_env={"env_vars": environment},
         )
         for answer in answers.iter_rows():
             if answer["fault"]:
                 raise InputError(answer["fault"])
-            yield answer["first"], answer["deaths"], list(map(int, answer["counts"]))
+            part, deaths = parts[answer["first"]], int(answer["deaths"])
+            counts = list(map(int, answer["counts"]))
+            if any(counts):
+                pending.deaths += deaths
+                yield Event(part, counts)
+            else:
+                pending.lost(part, deaths)
 
 
 class PartActor:
-    """A worker that runs as an actor of Ray.
-
-    Args:
-        job: Job of the workers.
-    """
+    """A worker that runs as an actor of Ray."""
 
     def __init__(self, job: Job) -> None:
-        self._job, self._worker, self._fault = job, None, ""
+        self._job, self._fault = job, ""
         try:
             self._worker = Worker(job, f"{platform.node()}/{os.getpid()}")
         except InputError as error:
             # If this raised, Ray would restart the actor again and again.
             self._fault = str(error)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Solves the one part of a batch.
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Solves a part.
 
         Returns:
-            Lists of one entry each: its `first` row, `counts` by code (all 0 if it has
-            killed too many actors), `deaths` so far, and a `fault` that ends the run.
+            Its `first` row, `counts` by code (all 0 if it has killed too many actors),
+            `deaths` so far, and a `fault` that ends the run.
         """
-        part = Part(*(batch[name][0].item() for name in ("first", "rows", "give_up")))
-        deaths, counts, fault = 0, _NONE, self._fault
-        if self._worker is not None:
+        part, deaths, counts, fault = Part(**row), 0, _NONE, self._fault
+        if not fault:
             try:
-                deaths, counts = self._work(self._worker, part)
+                deaths, counts = self._work(part)
             except InputError as error:
                 fault = str(error)
-        return {
-            "first": [part.first],
-            "counts": [counts],
-            "deaths": [deaths],
-            "fault": [fault],
-        }
+        found = {"first": part.first, "counts": counts, "deaths": deaths}
+        return {**found, "fault": fault}
 
-    def _work(self, worker: Worker, part: Part) -> tuple[int, list[int]]:
+    def _work(self, part: Part) -> tuple[int, list[int]]:
         # Ray repeats endlessly what kills actors, so each try leaves a mark.
-        marks = Path(self._job.drafts, f"{part.name}.tries")
-        with writable(Path(self._job.parts)):
+        marks = self._job.drafts / f"{part.name}.tries"
+        with writable(self._job.parts):
             with marks.open("ab") as file:
                 file.write(b".")
                 deaths = file.tell() - 1
-            counts = _NONE if deaths == TRIES else worker.work(part)
+            counts = _NONE if deaths == TRIES else self._worker.work(part)
             marks.unlink(missing_ok=True)
         return deaths, counts
 
@@ -213,32 +198,25 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "none"
 
 
-def _environment(job: Job) -> dict[str, str]:
-    # Environment of the actors; Ray itself sets which GPUs they see.
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": str(job.threads),
-        "OPENBLAS_NUM_THREADS": str(job.threads),
-        **({} if job.gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
-    }
-
-
 def _imported() -> Any:
     # Set before Ray is imported, so that it sends nothing anywhere: neither usage
     # statistics nor the working folder.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    # For a cluster that we start: at Ray's niceness of 15, a busy neighbour leaves
-    # workers 5 % of a core.
-    os.environ.setdefault("RAY_worker_niceness", "0")
+    for name, value in {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        # For a cluster that we start: at Ray's niceness of 15, a busy neighbour leaves
+        # workers 5 % of a core.
+        "RAY_worker_niceness": "0",
+    }.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data
     except ImportError as error:
-        raise EngineError(
+        raise InputError(
             f"engine = ray: needs Ray ({error}). Install it: "
             f'pip install "eigenfit[batch]"'
         ) from None

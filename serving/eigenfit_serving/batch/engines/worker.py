@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+import pyarrow as pa
 
-from eigenfit_serving.batch.answers.output import CODE_NAMES
-from eigenfit_serving.batch.engines.interface import EngineError
+from eigenfit_serving.batch.answers.output import added
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.reading import Reader
@@ -21,15 +21,18 @@ from eigenfit_serving.errors import InputError
 if TYPE_CHECKING:
     from eigenfit_serving.batch.engines.kernel import Kernel
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Event:
+    """News for the run while workers work."""
+
+    done: Part | None = None  # a part whose file has been written
+    counts: Sequence[int] = ()  # its rows by code, or else those of parts in progress
+    ready: bool = False  # whether a worker has become ready
 
 
 def load_kernel(job: Job, name: str) -> Kernel:
     """Loads TensorFlow and the model, and makes a fit so that later ones are fast.
-
-    Args:
-        job: Job of the workers.
-        name: Name of this worker, for the answers.
 
     Raises:
         InputError: If the job wants a GPU and there is none.
@@ -55,71 +58,58 @@ def load_kernel(job: Job, name: str) -> Kernel:
     return Kernel(fitter, job.settings, name)
 
 
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    # Turns unforeseen errors into one line.
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # TensorFlow has its own error class.
+        kind = type(error).__name__
+        if isinstance(error, MemoryError) or "ResourceExhausted" in kind:
+            os._exit(3)  # A smaller part may fit into memory.
+        text = " ".join(str(error).split())[:500]
+        raise InputError(f"a worker failed: {kind}: {text}") from None
+
+
 class Worker:
     """Solves parts and writes their files.
 
-    Args:
-        job: Job of the workers.
-        name: Name of this worker, for the answers.
-        load: Makes the kernel.
-        tell: Called with the rows of the part solved so far, by code.
+    `load` makes the kernel; `tell` is called with the rows of the part solved so far,
+    by code.
 
     Raises:
         InputError: If the model cannot be loaded.
     """
 
+    @_explained()
     def __init__(
         self,
         job: Job,
         name: str,
         load: Callable[[Job, str], Kernel] = load_kernel,
-        tell: Callable[[np.ndarray], None] = lambda counts: None,
+        tell: Callable[[list[int]], None] = lambda counts: None,
     ) -> None:
         self._job, self._tell = job, tell
-        self._kernel = _explained(lambda: load(job, name))
-        self._reader = Reader(job.inputs, job.schema)
+        self._kernel, self._reader = load(job, name), Reader(job.inputs, job.schema)
 
+    @_explained()
     def work(self, part: Part) -> list[int]:
-        """Solves the rows of a part and writes the file of their solutions.
-
-        Returns:
-            Number of its rows by code.
+        """Solves the rows of a part and writes its file; returns its rows by code.
 
         Raises:
             InputError: If the input cannot be read, or the output not written.
         """
-        return _explained(lambda: self._work(part))
-
-    def _work(self, part: Part) -> list[int]:
-        import pyarrow as pa
-
-        tables, first = [], part.first
-        counts = np.zeros(len(CODE_NAMES), int)
+        tables, first, counts = [], part.first, added([])
         size = self._kernel.rows_per_batch
         for batch in self._reader.read(part.first, part.rows, size):
             answers = self._kernel.solve(batch, first, part.give_up)
             tables.append(answers.table)
             first += batch.num_rows
-            counts += answers.counts
+            counts = added([counts, answers.counts.tolist()])
             self._tell(counts)
-        table: pa.Table = pa.Table.from_batches(tables)
-        found, job = counts.tolist(), self._job
-        write_part(table, found, Path(job.parts, part.name), Path(job.drafts))
-        return found
-
-
-def _explained(call: Callable[[], T]) -> T:
-    # Turns unforeseen errors into one line.
-    try:
-        return call()
-    except InputError:
-        raise
-    except Exception as error:
-        # Dies: a smaller part may fit into memory. TensorFlow has its own error class.
-        if (
-            isinstance(error, MemoryError)
-            or "ResourceExhausted" in type(error).__name__
-        ):
-            os._exit(3)
-        text = " ".join(str(error).split())[:500]
-        raise EngineError(f"a worker failed: {type(error).__name__}: {text}") from None
+        table, path = pa.Table.from_batches(tables), self._job.parts / part.name
+        write_part(table, counts, path, self._job.drafts)
+        return counts

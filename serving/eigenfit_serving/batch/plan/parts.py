@@ -15,26 +15,15 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows whose solutions form one file.
+    """Consecutive rows whose solutions form one file."""
 
-    Attributes:
-        first: Index of the first row in the whole input.
-        rows: Number of rows.
-        give_up: Whether to give the rows a code unsolved: they killed their workers.
-    """
-
-    first: int
-    rows: int
-    give_up: bool = False
+    first: int  # index of its first row in the whole input
+    rows: int  # number of rows
+    give_up: bool = False  # whether to give them a code unsolved: they killed workers
 
     @property
     def name(self) -> str:
-        """Name of the file of its solutions; names sort like rows.
-
-        Example:
-            >>> Part(256, 128).name
-            'part-000000000256-000000128.parquet'
-        """
+        """Name of the file of its solutions; names sort like rows."""
         return f"part-{self.first:012d}-{self.rows:09d}.parquet"
 
     @staticmethod
@@ -42,31 +31,20 @@ class Part:
         """Returns the part whose file has this name; None if it is no such name.
 
         Example:
+            >>> Part(256, 128).name
+            'part-000000000256-000000128.parquet'
             >>> Part.named(Part(256, 128).name), Part.named("part-1.csv")
             (Part(first=256, rows=128, give_up=False), None)
         """
         found = re.fullmatch(r"part-(\d{12,})-(\d{9,})\.parquet", name)
         return Part(int(found[1]), int(found[2])) if found else None
 
-    def split(self) -> list[Part]:
-        """Divides it, to find the row that kills workers.
-
-        Example:
-            >>> [x.rows for x in Part(0, 20).split()]
-            [3, 3, 3, 3, 3, 3, 2]
-        """
-        size = -(-self.rows // FAN_OUT)
-        return list(_cut(self.first, self.first + self.rows, size))
-
 
 def remaining(total: int, size: int, done: Mapping[int, int]) -> Iterator[Part]:
-    """Divides the rows that are not done into parts.
+    """Divides the rows that are not done, of a total, into parts of a size.
 
-    Args:
-        total: Rows of the input.
-        size: Rows per part; parts begin at multiples of it, and after parts done.
-        done: Number of rows in each part done, by its first row; these may have other
-            sizes, and do not overlap.
+    Parts begin at multiples of it, and after parts done. `done` has the number of rows
+    of these, by their first row; they may have other sizes, and do not overlap.
 
     Example:
         >>> [(x.first, x.rows) for x in remaining(20, 8, {2: 3, 5: 1})]
@@ -91,9 +69,6 @@ class Pending:
     A part whose worker died is tried once more by another. If that dies too, the part
     is divided, and so are its pieces, each as soon as it kills a worker, down to the
     single row, which gets a code without being tried again.
-
-    Args:
-        parts: Parts to do.
 
     Attributes:
         waiting: Parts that wait, the next one first.
@@ -120,7 +95,8 @@ class Pending:
         if tries < TRIES:
             pieces = [part]
         elif part.rows > 1:
-            pieces, tries = part.split(), TRIES - 1
+            size, tries = -(-part.rows // FAN_OUT), TRIES - 1
+            pieces = list(_cut(part.first, part.first + part.rows, size))
         else:
             pieces = [replace(part, give_up=True)]
         self._tries.update(dict.fromkeys(pieces, tries))

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,76 +31,46 @@ FORMAT = 3
 _STATE = "_run"
 
 
-@dataclass(frozen=True)
 class Places:
     """Where the files of a run are.
 
-    Attributes:
-        output: Output file or folder that the user asked for.
-        is_file: Whether it is a single file.
+    The output that the user asked for is a single file if its name has a known suffix
+    and is not that of a folder.
+
+    Raises:
+        InputError: If the suffix is that of another format, or the name is empty or too
+            long.
     """
 
-    output: Path
-    is_file: bool
-
-    @staticmethod
-    def of(output: Path) -> Places:
-        """Decides by the name: one with a known suffix, and not a folder, is a file.
-
-        Raises:
-            InputError: If the suffix is that of another format, or the name is empty
-                or too long.
-        """
+    def __init__(self, output: Path) -> None:
         suffix = output.suffix.lower()
-        if not output.absolute().name:
+        self.output = output.absolute()
+        if not self.output.name:
             raise InputError(
                 f"OUTPUT = {output}: has no name. Give a file or a folder."
             )
+        self.report = self.output.with_name(f"{self.output.name}.report.json")
         with writable(output):
             is_folder = output.is_dir()
-            places = Places(output.absolute(), suffix in SUFFIXES and not is_folder)
             # Fails early if the longest name that a run needs exceeds the limit.
             with contextlib.suppress(FileNotFoundError):
-                places.report.lstat()
-        if suffix.strip(".0123456789") and not (places.is_file or is_folder):
+                self.report.lstat()
+        self.is_file = suffix in SUFFIXES and not is_folder
+        if suffix.strip(".0123456789") and not (self.is_file or is_folder):
             known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(
                 f"OUTPUT = {output}: a file must end in {known}. Give such a name, or, "
                 f"for a folder of Parquet files, one without an ending."
             )
-        return places
-
-    @property
-    def state(self) -> Path:
-        """The folder of the run."""
+        self.state, self.parts = self.output / _STATE, self.output
         if self.is_file:
-            return self.output.with_name(f"{self.output.name}.parts")
-        return self.output / _STATE
-
-    @property
-    def agreement(self) -> Path:
-        """The file that holds the run's agreement."""
-        return self.state / "run.json"
-
-    @property
-    def parts(self) -> Path:
-        """The folder of output parts."""
-        return self.state if self.is_file else self.output
-
-    @property
-    def rows(self) -> Path:
-        """The converted rows of an input that is not Parquet."""
-        return self.state / "input.parquet"
-
-    @property
-    def drafts(self) -> Path:
-        """The folder of files that are being written."""
-        return self.state / "drafts"
-
-    @property
-    def report(self) -> Path:
-        """The report, beside the output."""
-        return self.output.with_name(f"{self.output.name}.report.json")
+            self.state = self.output.with_name(f"{self.output.name}.parts")
+            self.parts = self.state
+        self.agreement = self.state / "run.json"
+        # The converted rows of an input that is not Parquet.
+        self.rows = self.state / "input.parquet"
+        # Files that are being written.
+        self.drafts = self.state / "drafts"
 
     def done(self) -> dict[Part, list[int]]:
         """Lists the parts that are done, in order, with their rows by code.
@@ -123,6 +92,19 @@ class Places:
                     end = part.first + part.rows
         return found
 
+    def remove_state(self) -> None:
+        """Removes the folder of the run, with its parts.
+
+        Its agreement is removed last: if this is interrupted, what is left can still be
+        told to be of this run.
+        """
+        for path in self.state.glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self.agreement:
+                path.unlink(missing_ok=True)
+        shutil.rmtree(self.state, ignore_errors=True)
+
 
 @contextlib.contextmanager
 def claimed(
@@ -130,11 +112,8 @@ def claimed(
 ) -> Iterator[None]:
     """Begins or resumes a run, and locks it against other processes.
 
-    Args:
-        places: Where its files are.
-        agreement: Model, input and settings, which a resumed run must share; messages
-            show the names.
-        resume: Whether to continue a run that is there.
+    The agreement is model, input and settings, by names that messages show; a resumed
+    run must share it.
 
     Raises:
         InputError: If there is an output or a run already and `resume` is not set; if
@@ -142,14 +121,15 @@ def claimed(
         OutputError: If the folder cannot be written.
     """
     with writable(places.output):
-        _check_free(places, resume)
+        if fault := _in_the_way(places, resume):
+            raise InputError(f"OUTPUT = {places.output}: {fault}")
         places.drafts.mkdir(parents=True, exist_ok=True)
-        lock = _locked(places.state)
-    if lock is None:
-        raise InputError(
-            f"OUTPUT = {places.output}: another process works on it. Wait for it."
-        )
+        lock = os.open(places.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
+        if not _lock(lock):
+            raise InputError(
+                f"OUTPUT = {places.output}: another process works on it. Wait for it."
+            )
         with writable(places.output):
             _agree(agreement, places)
             for draft in places.drafts.iterdir():
@@ -159,80 +139,33 @@ def claimed(
         os.close(lock)
 
 
-def remove_state(places: Places) -> None:
-    """Removes the folder of a run, with its parts.
-
-    Its agreement is removed last: if this is interrupted, what is left can still be
-    told to be of this run.
-    """
-    for path in places.state.glob("*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path != places.agreement:
-            path.unlink(missing_ok=True)
-    shutil.rmtree(places.state, ignore_errors=True)
-
-
-def _check_free(places: Places, resume: bool) -> None:
-    begun = places.agreement.exists()
-    if places.is_file and places.output.exists() and not resume:
-        raise InputError(
-            f"OUTPUT = {places.output}: is there already. Remove it, or give another "
-            f"name."
+def _in_the_way(places: Places, resume: bool) -> str | None:
+    begun, output = places.agreement.exists(), places.output
+    if places.is_file and output.exists() and not resume:
+        return "is there already. Remove it, or give another name."
+    if begun:
+        if resume:
+            return None
+        return (
+            f"holds a run that was begun ({places.state}). Go on with it by --resume, "
+            f"or remove it."
         )
-    if begun and not resume:
-        raise InputError(
-            f"OUTPUT = {places.output}: holds a run that was begun ({places.state}). "
-            f"Go on with it by --resume, or remove it."
+    # Its folder may be that of a run which was killed at its very beginning.
+    if output.is_dir() and any(x.name != _STATE for x in output.iterdir()):
+        return "is a folder with other files. Give an empty or a new one."
+    # What a run makes before it writes its agreement.
+    own = {"lock", places.drafts.name}
+    others = {x.name for x in places.state.glob("*")} - own
+    if others:
+        return (
+            f"the run would keep its files in {places.state}, which holds others "
+            f"({min(others)}). Give another name, or move that folder."
         )
-    if not places.is_file and not begun and _has_files(places.output):
-        raise InputError(
-            f"OUTPUT = {places.output}: is a folder with other files. Give an empty or "
-            f"a new one."
-        )
-    if not begun and places.state.is_dir():
-        # What a run makes before it writes its agreement.
-        own = {"lock", places.drafts.name}
-        if others := sorted({x.name for x in places.state.iterdir()} - own):
-            raise InputError(
-                f"OUTPUT = {places.output}: the run would keep its files in "
-                f"{places.state}, which holds others ({others[0]}). Give another name, "
-                f"or move that folder."
-            )
+    return None
 
 
-def _agree(agreement: dict[str, Any], places: Places) -> None:
-    # Writes the agreement, or compares it with the one that is there.
-    path = places.agreement
-    content = {"format": FORMAT, **agreement}
-    # As JSON will return it: tuples become lists.
-    content = json.loads(json.dumps(content))
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        with whole_file(path, places.drafts / path.name) as file:
-            file.write(json.dumps(content, indent=1).encode())
-        return
-    except ValueError:
-        before = {}
-    names = [name for name in content if before.get(name) != content[name]]
-    if names:
-        raise InputError(
-            f"OUTPUT = {places.output}: cannot go on with the run that is there: "
-            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not what "
-            f"{'it was' if len(names) == 1 else 'they were'} when it began. Give the "
-            f"same again, or begin anew with another OUTPUT."
-        )
-
-
-def _has_files(folder: Path) -> bool:
-    # Ignores the folder of a run, which may have been killed at its very beginning.
-    return folder.is_dir() and any(x.name != _STATE for x in folder.iterdir())
-
-
-def _locked(folder: Path) -> int | None:
+def _lock(handle: int) -> bool:
     # The system releases the lock when its process ends, in whatever way.
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         import fcntl
 
@@ -240,6 +173,28 @@ def _locked(folder: Path) -> int | None:
     except ImportError:
         pass
     except OSError:
-        os.close(handle)
-        return None
-    return handle
+        return False
+    return True
+
+
+def _agree(agreement: dict[str, Any], places: Places) -> None:
+    # Writes the agreement, or compares it with the one that is there.
+    path = places.agreement
+    # As JSON will return it: tuples become lists.
+    content = json.loads(json.dumps({"format": FORMAT, **agreement}))
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with whole_file(path, places.drafts) as file:
+            file.write(json.dumps(content, indent=1).encode())
+        return
+    except ValueError:
+        before = {}
+    names = [name for name in content if before.get(name) != content[name]]
+    if names:
+        verbs = ("is", "it was") if len(names) == 1 else ("are", "they were")
+        raise InputError(
+            f"OUTPUT = {places.output}: cannot go on with the run that is there: "
+            f"{', '.join(names)} {verbs[0]} not what {verbs[1]} when it began. Give "
+            f"the same again, or begin anew with another OUTPUT."
+        )

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.tables.values import Members
 
 _WIDTH = 32
 """The number of members in a call is a multiple of this, a full processor vector.
 
 Members of a remainder would be computed by other instructions, and round differently.
 """
-
-
-class Members(NamedTuple):
-    """Fits to make, `b` of them."""
-
-    targets: np.ndarray  # [b, m]
-    initial: np.ndarray | None  # [b, p]
-    has_initial: np.ndarray  # [b] bool; the others draw a start from their seed
-    seeds: np.ndarray  # [b] int32
-    tolerance: np.ndarray  # [b], 0 for the default
-    max_steps: np.ndarray  # [b] int32
-    weights: np.ndarray | None  # [b, m], NaN for those of the problem
-
-    def take(self, index: np.ndarray | slice) -> Members:
-        """Returns the members with given indices."""
-        return self._each(lambda x: x[index])
-
-    def padded(self, size: int) -> Members:
-        """Pads to `size` with copies of the last member that may take no step."""
-        missing = size - len(self.targets)
-        if not missing:
-            return self
-        whole = self._each(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, 0)]))
-        whole.max_steps[-missing:] = 0
-        return whole
-
-    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Members:
-        fields: dict[str, Any] = self._asdict()
-        fields = {k: x if x is None else change(x) for k, x in fields.items()}
-        return Members(**fields)
 
 
 class Fits(NamedTuple):
@@ -57,18 +27,12 @@ class Fits(NamedTuple):
 
 
 class Fitter:
-    """A model, loaded once.
-
-    Args:
-        facts: Facts of the model.
-        batch_size: Fits in one call.
-    """
+    """A model, loaded once, that makes up to `batch_size` fits in one call."""
 
     def __init__(self, facts: ModelFacts, batch_size: int) -> None:
         import eigenfit_export
 
-        self.facts = facts
-        self.batch_size = batch_size
+        self.facts, self.batch_size = facts, batch_size
         self._model = eigenfit_export.load_model(facts.folder)
 
     def fit(self, members: Members) -> Fits:
@@ -105,16 +69,10 @@ class Fitter:
     def warm_up(self) -> None:
         """Makes calls whose answers are discarded, so that later ones are fast."""
         facts, size = self.facts, 2
-        members = Members(
-            targets=np.tile(np.arange(1.0, facts.targets + 1), [size, 1]),
-            initial=np.zeros([size, facts.parameters]),
-            has_initial=np.array([False, True]),
-            seeds=np.zeros(size, np.int32),
-            tolerance=np.ones(size),
-            max_steps=np.zeros(size, np.int32),
-            weights=None,
-        )
-        self.fit(members)
+        targets = np.tile(np.arange(1.0, facts.targets + 1), [size, 1])
+        initial, none = np.zeros([size, facts.parameters]), np.zeros(size, np.int32)
+        has_initial = np.array([False, True])
+        self.fit(Members(targets, initial, has_initial, none, np.ones(size), none))
 
     def _call(self, members: Members, has_initial: bool, has_weights: bool) -> Fits:
         number = len(members.targets)

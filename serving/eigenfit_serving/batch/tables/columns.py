@@ -10,15 +10,14 @@ Other columns are not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eigenfit_serving.batch.tables.arrow import compute
+import pyarrow as pa
+from pyarrow import types
+
 from eigenfit_serving.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 LISTS = ("targets", "initial", "weights")
 NUMBERS = ("tolerance", "max_steps")
@@ -34,32 +33,19 @@ _HELP = (
 
 
 def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataType:
-    """Checks the names and types of columns.
+    """Checks the columns of a file; returns the type of its ids, as they are written.
 
-    Args:
-        schema: Schema of a file.
-        path: Path of the file, for messages.
-        weights: Whether rows may have weights of their own.
-
-    Returns:
-        The type of the ids, as they are written.
+    Rows may have `weights` of their own where the model is made for the run.
 
     Raises:
         InputError: If columns are missing or of a wrong type; names all of them.
     """
-    found = []
-    for name in REQUIRED:
-        if name not in schema.names:
-            found.append(f"column {name} is missing")
+    found = [f"column {x} is missing" for x in REQUIRED if x not in schema.names]
     for name in COLUMNS:
         number = schema.names.count(name)
         if number > 1:
             found.append(f"column {name} is there {number} times")
-        if number != 1:
-            continue
-        kind = schema.field(name).type
-        check, wanted = _CHECKS.get(name, (_is_scalar, "numbers or texts"))
-        if not check(kind):
+        elif number == 1 and (wanted := _wanted(name, kind := schema.field(name).type)):
             found.append(f"column {name} is {kind}, must be {wanted}")
     if "weights" in schema.names and not weights:
         found.append(
@@ -72,22 +58,16 @@ def check_columns(schema: pa.Schema, path: Path, *, weights: bool) -> pa.DataTyp
 
 
 def written_type(kind: pa.DataType) -> pa.DataType:
-    """Returns the type that ids have in the output.
+    """Returns the type in which ids of a type are written.
 
     Strings and bytes are written as the types that all formats know, whatever their
     layout in memory; dictionaries are decoded.
 
-    Args:
-        kind: Type in the input.
-
     Example:
-        >>> import pyarrow as pa
         >>> written_type(pa.dictionary(pa.int8(), pa.large_string()))
         DataType(string)
     """
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
+    if types.is_dictionary(kind):
         return written_type(kind.value_type)
     if kind in (pa.large_string(), pa.string_view()):
         return pa.string()
@@ -95,19 +75,12 @@ def written_type(kind: pa.DataType) -> pa.DataType:
 
 
 def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
-    """Returns the one schema that the rows of all files are converted to.
-
-    Args:
-        names: Names of the columns in the files; columns not among them are left out.
-        id_type: Type of the ids, as they are written.
+    """Returns the one schema that the rows of files with these columns get.
 
     Example:
-        >>> import pyarrow as pa
         >>> rows_schema(["note", "targets", "id"], pa.string()).names
         ['id', 'targets']
     """
-    import pyarrow as pa
-
     kinds = {
         "id": id_type,
         **dict.fromkeys(LISTS, pa.list_(pa.float64())),
@@ -119,8 +92,6 @@ def rows_schema(names: Collection[str], id_type: pa.DataType) -> pa.Schema:
 
 def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Converts rows to the schema of `rows_schema`; missing columns become null."""
-    import pyarrow as pa
-
     columns: list[Any] = []
     for field in schema:
         if field.name not in batch.schema.names:
@@ -130,32 +101,25 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         if isinstance(column, pa.DictionaryArray):
             # Arrow cannot decode every layout of dictionary: cast its values first.
             column = column.dictionary.cast(field.type).take(column.indices)
-        columns.append(compute().cast(column, field.type, safe=False))
+        columns.append(column.cast(field.type, safe=False))
     return pa.record_batch(columns, schema=schema)
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    from pyarrow import types
+def _wanted(name: str, kind: pa.DataType) -> str:
+    # What the type of a column must be, if it is another.
+    if name in LISTS:
+        return "" if _is_list(kind) else "a list of numbers"
+    if name in NUMBERS:
+        return "" if _is_number(kind) else "numbers"
+    return "numbers or texts" if types.is_nested(kind) or types.is_null(kind) else ""
 
+
+def _is_number(kind: pa.DataType) -> bool:
     checks = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
     return any(check(kind) for check in checks)
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    from pyarrow import types
-
-    checks = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    is_list = any(check(kind) for check in checks)
-    return _is_number(kind.value_type) if is_list else types.is_null(kind)
-
-
-def _is_scalar(kind: pa.DataType) -> bool:
-    from pyarrow import types
-
-    return not (types.is_nested(kind) or types.is_null(kind))
-
-
-_CHECKS: dict[str, tuple[Callable[[pa.DataType], bool], str]] = {
-    **dict.fromkeys(LISTS, (_is_list, "a list of numbers")),
-    **dict.fromkeys(NUMBERS, (_is_number, "numbers")),
-}
+    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+        return _is_number(kind.value_type)
+    return types.is_null(kind)

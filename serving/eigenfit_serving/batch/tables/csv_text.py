@@ -14,11 +14,13 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
 
-from eigenfit_serving.batch.tables.arrow import compute
 from eigenfit_serving.batch.tables.columns import (
     COLUMNS,
     FAULT,
@@ -27,9 +29,6 @@ from eigenfit_serving.batch.tables.columns import (
     rows_schema,
 )
 from eigenfit_serving.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 BLOCK = 2**22
 """Bytes that are parsed at a time; no record may be longer."""
@@ -42,15 +41,14 @@ TORN = (
 _ENCODING = "utf-8-sig"
 _NUMBER = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)$"
 
+compute: Any = pyarrow.compute  # Its functions exist at run time only.
+
 
 class CSVFile:
     """A CSV file.
 
-    Args:
-        path: Path of the file.
-
     Attributes:
-        names: Names of its columns.
+        schema: Names and types of the columns, as `batches` converts them.
         quoted_lines: Lines that belong to a row begun on an earlier one.
 
     Raises:
@@ -67,18 +65,11 @@ class CSVFile:
         if line.count('"') % 2:
             raise ValueError("a quote in its first line is not closed")
         cells = next(csv.reader([line], delimiter=self._delimiter), [])
-        self.names = [name.strip() for name in cells]
-        self._read = [name for name in self.names if name in COLUMNS]
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and types of the columns, as `batches` converts them."""
-        import pyarrow as pa
-
-        known = rows_schema(self.names, pa.string())
+        self._names = [name.strip() for name in cells]
+        names = [*self._names, FAULT]
+        known = rows_schema(names, pa.string())
         kinds = dict(zip(known.names, known.types, strict=True))
-        names = [*self.names, FAULT]
-        return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+        self.schema = pa.schema([(x, kinds.get(x, pa.string())) for x in names])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Reads all rows, with a text in the column `FAULT` where one is malformed.
@@ -88,14 +79,13 @@ class CSVFile:
         Raises:
             InputError: If a record is longer than `BLOCK`.
         """
-        import pyarrow as pa
-
-        faults: dict[int, tuple[str | None, str]] = {}
+        malformed: dict[int, dict[str, Any]] = {}
         at = 0
         try:
-            for batch in self._parsed(faults):
-                yield (rows := self._with_faults(batch, at, faults))
-                at += rows.num_rows
+            for batch in self._parsed(malformed):
+                for rows in self._with_malformed(batch, at, malformed):
+                    yield rows
+                    at += rows.num_rows
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error):
                 raise
@@ -114,42 +104,40 @@ class CSVFile:
                 if line := line.rstrip("\n"):
                     yield number, line
 
-    def _parsed(
-        self, faults: dict[int, tuple[str | None, str]]
-    ) -> Iterator[pa.RecordBatch]:
+    def _parsed(self, malformed: dict[int, dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         # Yields the rows that can be read, as strings, and an empty batch at the end;
-        # notes the others in `faults` by their number.
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
+        # notes the others by their number.
         def note(row: Any) -> str:
-            message = self._wrong_number(row.actual_columns)
-            lines = re.split("[\r\n]", row.text)
-            is_torn = len(lines) > 1
-            fault = self._id_of(lines[0], is_torn), TORN if is_torn else message
-            faults[row.number - 1 - self._skip] = fault
+            found, wanted = row.actual_columns, row.expected_columns
+            fault = f"the line has {found} fields, the first line has {wanted}"
+            if found == 1:
+                fault = fault.replace("fields", "field")
+            if found > wanted:
+                fault += ": put lists in quotes, with no blank before the quote"
+            malformed[row.number - 1 - self._skip] = self._malformed(row.text, fault)
             return "skip"
 
-        kinds = dict.fromkeys(self._read, pa.string())
+        names = [x for x in self._names if x in COLUMNS]
+        kinds = dict.fromkeys(names, pa.string())
         with self._path.open("rb") as file:
             source = codecs.EncodedFile(file, "utf-8", _ENCODING, errors="replace")
             try:
-                yield from arrow_csv.open_csv(
+                yield from pyarrow.csv.open_csv(
                     source,
-                    read_options=arrow_csv.ReadOptions(
+                    read_options=pyarrow.csv.ReadOptions(
                         use_threads=False,
                         block_size=BLOCK,
-                        column_names=self.names,
+                        column_names=self._names,
                         skip_rows=self._skip,
                     ),
-                    parse_options=arrow_csv.ParseOptions(
+                    parse_options=pyarrow.csv.ParseOptions(
                         delimiter=self._delimiter,
                         newlines_in_values=True,
                         invalid_row_handler=note,
                     ),
-                    convert_options=arrow_csv.ConvertOptions(
+                    convert_options=pyarrow.csv.ConvertOptions(
                         column_types=kinds,
-                        include_columns=self._read,
+                        include_columns=names,
                         strings_can_be_null=True,
                         null_values=[""],
                     ),
@@ -157,93 +145,70 @@ class CSVFile:
             except pa.ArrowInvalid as error:
                 if "Empty CSV file" not in str(error):
                     raise
-        yield pa.record_batch([pa.nulls(0, k) for k in kinds.values()], names=[*kinds])
+        yield pa.record_batch([pa.nulls(0, pa.string())] * len(names), names=names)
 
-    def _with_faults(
-        self,
-        batch: pa.RecordBatch,
-        at: int,
-        faults: dict[int, tuple[str | None, str]],
-    ) -> pa.RecordBatch:
+    def _with_malformed(
+        self, batch: pa.RecordBatch, at: int, malformed: dict[int, dict[str, Any]]
+    ) -> list[pa.RecordBatch]:
         # Inserts malformed rows at their places, up to the last row of the batch.
-        import pyarrow as pa
-
-        number = batch.num_rows
-        places = np.array(sorted(faults), np.int64) - at
+        number, ids = batch.num_rows, batch.column("id")
+        columns = {x: _typed(batch.column(x), x) for x in batch.schema.names}
+        good = pa.record_batch({**columns, FAULT: pa.nulls(number, pa.string())})
+        # Ids that have swallowed the rest of their line and further lines.
+        pattern = f"{re.escape(self._delimiter)}[^\r\n]*[\r\n]"
+        torn = compute.match_substring_regex(ids, pattern).fill_null(False)
+        bad = [self._malformed(x, TORN) for x in ids.filter(torn).to_pylist()]
+        order, first = np.arange(number), number + len(bad)
+        order[torn.to_numpy(zero_copy_only=False)] = np.arange(number, first)
+        numbers = np.array(sorted(malformed), np.int64)
+        before = numbers - at - np.arange(len(numbers))
         if number:
-            places = places[places - np.arange(len(places)) < number]
-        own = [faults.pop(at + k) for k in places.tolist()]
-        order = np.full(number + len(places), -1)
-        good = np.delete(np.arange(len(order)), places)
-        order[good] = np.arange(number)
-        batch = batch.take(pa.array(order, mask=order < 0)) if len(places) else batch
-        ids = batch.column("id")
-        texts: list[str | None] = [None] * len(order)
-        swallowed = _swallowed(ids, self._delimiter)
-        if own or swallowed.size:
-            names = ids.to_pylist()
-            for k in swallowed.tolist():
-                names[k] = self._id_of(re.split("[\r\n]", names[k])[0], True)
-                texts[k] = TORN
-            for k, (name, text) in zip(places.tolist(), own, strict=True):
-                names[k], texts[k] = name, text
-            ids = pa.array(names, pa.string())
-        columns = {
-            name: ids if name == "id" else _typed(batch.column(name), name)
-            for name in batch.schema.names
-        }
-        return pa.record_batch({**columns, FAULT: pa.array(texts, pa.string())})
+            before = before[before < number]
+        bad += [malformed.pop(k) for k in numbers[: len(before)].tolist()]
+        if not bad:
+            return [good]
+        order = np.insert(order, before, np.arange(first, number + len(bad)))
+        rows = pa.RecordBatch.from_pylist(bad, schema=good.schema)
+        whole = pa.Table.from_batches([good, rows]).take(pa.array(order))
+        return whole.combine_chunks().to_batches()
+
+    def _malformed(self, text: str, fault: str) -> dict[str, Any]:
+        # A row that takes up several lines is a torn one.
+        lines = re.split("[\r\n]", text)
+        is_torn = len(lines) > 1
+        name = self._id_of(lines[0], is_torn)
+        return {"id": name, FAULT: TORN if is_torn else fault}
 
     def _id_of(self, line: str, is_torn: bool) -> str | None:
         # The id, if it can be told: a list without quotes, or with only one, has split
         # into as many fields as it has numbers.
-        delimiter = self._delimiter
-        cells = line.split(delimiter)
+        cells = line.split(self._delimiter)
         if not is_torn:
-            cells = next(csv.reader([line], delimiter=delimiter), [])
-        at = self.names.index("id")
-        more = len(cells) - len(self.names)
-        if more > 0 and any(name in LISTS for name in self.names[:at]):
-            if any(name in LISTS for name in self.names[at + 1 :]):
+            cells = next(csv.reader([line], delimiter=self._delimiter), [])
+        at = self._names.index("id")
+        more = len(cells) - len(self._names)
+        if more > 0 and any(name in LISTS for name in self._names[:at]):
+            if any(name in LISTS for name in self._names[at + 1 :]):
                 return None
             at += more
         text = cells[at] if at < len(cells) else ""
         return (text.strip('" ') if is_torn else text) or None
 
-    def _wrong_number(self, number: int) -> str:
-        wanted = len(self.names)
-        counted = f"{number} field" if number == 1 else f"{number} fields"
-        text = f"the line has {counted}, the first line has {wanted}"
-        if number < wanted:
-            return text
-        return f"{text}: put lists in quotes, with no blank before the quote"
-
-
-def _swallowed(ids: pa.Array, delimiter: str) -> np.ndarray:
-    # Indices of ids that have swallowed the rest of their line and further lines.
-    pattern = f"{re.escape(delimiter)}[^\r\n]*[\r\n]"
-    found = compute().match_substring_regex(ids, pattern)
-    return np.flatnonzero(found.fill_null(False).to_numpy(zero_copy_only=False))
-
 
 def _typed(column: pa.Array, name: str) -> pa.Array:
-    import pyarrow as pa
-
+    if name == "id":
+        return column
     if name in NUMBERS:
-        return _numbers(compute().utf8_trim_whitespace(column))
-    text = compute().utf8_trim(column, "[](){} \t\r\n")
-    empty = compute().equal(text, "")
-    lists = compute().split_pattern_regex(
-        compute().if_else(empty, None, text), r"\s*[,;\s]\s*"
-    )
+        return _numbers(compute.utf8_trim_whitespace(column))
+    text = compute.utf8_trim(column, "[](){} \t\r\n")
+    text = compute.if_else(compute.equal(text, ""), None, text)
+    lists = compute.split_pattern_regex(text, r"\s*[,;\s]\s*")
     values = _numbers(lists.values)
     return pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null())
 
 
 def _numbers(text: pa.Array) -> pa.Array:
     # Texts that are not numbers become NaN, for which rows are refused.
-    import pyarrow as pa
-
-    is_number = compute().match_substring_regex(text, _NUMBER)
-    text = compute().if_else(compute().invert(is_number), "nan", text)
-    return compute().utf8_ltrim(text, "+").cast(pa.float64())
+    is_number = compute.match_substring_regex(text, _NUMBER)
+    text = compute.if_else(is_number, compute.utf8_ltrim(text, "+"), "nan")
+    return text.cast(pa.float64())

@@ -5,25 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.settings import Settings
-from eigenfit_serving.batch.tables.arrow import compute
 from eigenfit_serving.batch.tables.columns import FAULT
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Complaints:
-    """The faults of rows.
-
-    Args:
-        texts: `[b]` object, the fault of each row or None; changed in place.
+    """The faults of rows: a text or None for each, `[b]` object, changed in place.
 
     Example:
         >>> found = Complaints(np.array(["before", None, None]))
@@ -42,31 +36,47 @@ class Complaints:
         self.bad |= mask
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Problems, one per row; the values of a bad row are arbitrary."""
+class Members(NamedTuple):
+    """Fits to make, `b` of them: one for each row, or for each start of each row."""
 
-    ids: pa.Array  # [b] of any type
     targets: np.ndarray  # [b, m]
     initial: np.ndarray | None  # [b, p]
-    has_initial: np.ndarray  # [b] bool
+    has_initial: np.ndarray  # [b] bool; the others draw a start from their seed
+    seeds: np.ndarray  # [b] int32
     tolerance: np.ndarray  # [b], 0 for the default
     max_steps: np.ndarray  # [b] int32
-    weights: np.ndarray | None  # [b, m], NaN where a row has none
-    complaints: Complaints
+    weights: np.ndarray | None = None  # [b, m], NaN for those of the problem
+
+    def take(self, index: np.ndarray | slice) -> Members:
+        """Returns the members with given indices."""
+        return self._each(lambda x: x[index])
+
+    def padded(self, size: int) -> Members:
+        """Pads to `size` with copies of the last member that may take no step."""
+        missing = size - len(self.targets)
+        if not missing:
+            return self
+        whole = self._each(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, 0)]))
+        whole.max_steps[-missing:] = 0
+        return whole
+
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Members:
+        fields: dict[str, Any] = self._asdict()
+        fields = {k: x if x is None else change(x) for k, x in fields.items()}
+        return Members(**fields)
 
 
 def rows_of(
-    batch: pa.RecordBatch,
-    facts: ModelFacts,
-    settings: Settings,
-) -> Rows:
+    batch: pa.RecordBatch, facts: ModelFacts, settings: Settings
+) -> tuple[Members, Complaints]:
     """Reads problems from the columns of a batch.
 
-    Args:
-        batch: Rows, as `eigenfit_serving.batch.tables.columns.rows_schema` says.
-        facts: Facts of the model.
-        settings: Tolerance and steps of rows that have none of their own.
+    These are as `rows_schema` says; settings have the tolerance and steps of rows that
+    have none of their own.
+
+    Returns:
+        A fit for each row, without a seed, whose values are arbitrary if the row is
+        bad; and the faults of the rows.
     """
     number = batch.num_rows
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -74,11 +84,10 @@ def rows_of(
     if FAULT in columns and columns[FAULT].null_count < number:
         texts = np.array(columns[FAULT].to_pylist(), object)
     found = Complaints(texts)
-    ids = columns["id"]
-    if ids.null_count:
-        found.add(_nulls(ids), "`id` is null")
+    found.add(~_is_there(columns["id"]), "`id` is null")
     m, p = facts.targets, facts.parameters
-    targets, _ = _vectors("targets", columns["targets"], m, found, required=True)
+    targets, is_there = _vectors("targets", columns["targets"], m, found)
+    found.add(~is_there, "`targets` is null")
     initial, has_initial = None, np.zeros(number, bool)
     if "initial" in columns:
         initial, has_initial = _vectors("initial", columns["initial"], p, found)
@@ -87,69 +96,63 @@ def rows_of(
         if values is not None:
             is_large = np.asarray((np.abs(values) > largest).any(axis=1))
             found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
+    given, is_there = _numbers("tolerance", columns)
+    wrong = is_there & ~((given > 0) & np.isfinite(given))
+    found.add(wrong, "`tolerance` is no positive number")
+    vanishes = is_there & (_rounded(given, facts) == 0)
+    found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
     # 0 stands for the model's default tolerance.
-    tolerance = np.full(number, settings.tolerance or 0.0)
-    if "tolerance" in columns:
-        given, is_there = _numbers(columns["tolerance"])
-        wrong = is_there & ~((given > 0) & np.isfinite(given))
-        found.add(wrong, "`tolerance` is no positive number")
-        with np.errstate(over="ignore", under="ignore"):
-            vanishes = is_there & ~wrong & (given.astype(facts.dtype) == 0)
-        found.add(vanishes, f"`tolerance` is zero in {facts.dtype}")
-        tolerance = np.where(is_there & ~wrong & ~vanishes, given, tolerance)
-    steps = np.full(number, settings.max_steps, np.float64)
-    if "max_steps" in columns:
-        given, is_there = _numbers(columns["max_steps"])
-        wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
-        found.add(wrong, "`max_steps` is no integer of at least 0")
-        steps = np.where(is_there & ~wrong, given, steps)
+    tolerance = np.where(is_there, given, settings.tolerance or 0.0)
+    given, is_there = _numbers("max_steps", columns)
+    wrong = is_there & ~((given >= 0) & (given == np.floor(given)))
+    found.add(wrong, "`max_steps` is no integer of at least 0")
+    most = settings.max_steps
+    most = facts.default_max_steps if most is None else most
+    steps = np.where(is_there & ~wrong, given, most)
+    steps = np.minimum(steps, facts.max_steps_limit).astype(np.int32)
     weights = None
     if "weights" in columns:
         weights, is_there = _vectors("weights", columns["weights"], m, found)
         wrong = is_there & (weights <= 0).any(axis=1)
         found.add(wrong, "`weights` has a number that is not positive")
-        with np.errstate(over="ignore", under="ignore"):
-            own = weights.astype(facts.dtype)
+        own = _rounded(weights, facts)
         lost = is_there & ~((own > 0) & np.isfinite(own)).all(axis=1)
         found.add(lost, f"`weights` has a number out of the range of {facts.dtype}")
         weights = np.where(is_there[:, np.newaxis], weights, np.nan)
-    steps = np.minimum(steps, facts.max_steps_limit).astype(np.int32)
-    return Rows(ids, targets, initial, has_initial, tolerance, steps, weights, found)
+    seeds = np.zeros(number, np.int32)
+    rows = Members(targets, initial, has_initial, seeds, tolerance, steps, weights)
+    return rows, found
 
 
 def _vectors(
-    name: str, column: Any, width: int, found: Complaints, required: bool = False
+    name: str, column: Any, width: int, found: Complaints
 ) -> tuple[np.ndarray, np.ndarray]:
     # The numbers, [b, width], and which rows have a list.
-    import pyarrow as pa
-
-    lengths = compute().fill_null(compute().list_value_length(column), -1)
-    lengths = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-    is_there = lengths >= 0
-    if required:
-        found.add(~is_there, f"`{name}` is null")
-    fits = lengths == width
-    all_fit = bool(fits.all())
-    for length in () if all_fit else np.unique(lengths[is_there & ~fits]).tolist():
-        found.add(
-            np.equal(lengths, length),
-            f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}",
-        )
-    chosen = column if all_fit else column.filter(pa.array(fits))
+    lengths = column.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)
+    is_there, fits = lengths >= 0, lengths == width
+    for length in np.unique(lengths[is_there & ~fits]).tolist():
+        text = f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}"
+        found.add(lengths == length, text)
+    chosen = column if fits.all() else column.filter(pa.array(fits))
     values = chosen.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    if not all_fit:
-        whole = np.zeros([len(fits), width])
-        whole[fits] = values
-        values = whole
+    if len(values) < len(fits):
+        few, values = values, np.zeros([len(fits), width])
+        values[fits] = few
     finite = np.asarray(np.isfinite(values).all(axis=1))
-    if not finite.all():
-        found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
+    found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
     return values, is_there
 
 
-def _numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    return column.to_numpy(zero_copy_only=False), ~_nulls(column)
+def _rounded(values: np.ndarray, facts: ModelFacts) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore"):
+        return values.astype(facts.dtype)
 
 
-def _nulls(column: Any) -> np.ndarray:
-    return column.is_null().to_numpy(zero_copy_only=False)
+def _numbers(name: str, columns: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    # The numbers, [b], and which rows have one.
+    column = columns.get(name, pa.nulls(len(columns["id"]), pa.float64()))
+    return column.to_numpy(zero_copy_only=False), _is_there(column)
+
+
+def _is_there(column: Any) -> np.ndarray:
+    return column.is_valid().to_numpy(zero_copy_only=False)
