@@ -34,8 +34,8 @@ from rich.table import Table
 import eigenfit as ef
 import eigenfit_serving
 from eigenfit_export import save_model
-from eigenfit_serving.client import grpc_wire, http_wire
 from eigenfit_serving.client.calls import Predict, Target
+from eigenfit_serving.client.transports import grpc_wire, http_wire
 
 ORDERS = (3, 8)
 CLIENTS = (1, 8, 64)

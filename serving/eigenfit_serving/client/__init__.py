@@ -29,10 +29,10 @@ from eigenfit_serving.client.errors import (
     Unavailable,
     Unsupported,
 )
-from eigenfit_serving.client.in_process import InProcess
 from eigenfit_serving.client.retries import Retries
 from eigenfit_serving.client.solution import Gradient, Progress, RandomFit, Solution
 from eigenfit_serving.client.sync import Client
+from eigenfit_serving.client.transports.in_process import InProcess
 from eigenfit_serving.protocol.results import Result
 
 __all__ = [

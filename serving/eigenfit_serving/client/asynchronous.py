@@ -62,11 +62,11 @@ class AsyncClient:
             return
         address = parse_address(server, tls is not None)
         if address.protocol == "grpc":
-            from eigenfit_serving.client.grpc_transport import AsyncGrpcTransport
+            from eigenfit_serving.client.transports.grpc import AsyncGrpcTransport
 
             self._transport = AsyncGrpcTransport(address, api_key, tls)
         else:
-            from eigenfit_serving.client.http_transport import AsyncHttpTransport
+            from eigenfit_serving.client.transports.http import AsyncHttpTransport
 
             self._transport = AsyncHttpTransport(address, api_key, tls)
 

@@ -74,11 +74,11 @@ class Client:
             return
         address = parse_address(server, tls is not None)
         if address.protocol == "grpc":
-            from eigenfit_serving.client.grpc_transport import GrpcTransport
+            from eigenfit_serving.client.transports.grpc import GrpcTransport
 
             self._transport = GrpcTransport(address, api_key, tls)
         else:
-            from eigenfit_serving.client.http_transport import HttpTransport
+            from eigenfit_serving.client.transports.http import HttpTransport
 
             self._transport = HttpTransport(address, api_key, tls)
 

@@ -162,8 +162,8 @@ class Parameters:
         rows = C @ matrix
         for row, prior in zip(rows, self.priors, strict=True):
             if not row.any():
-                text = f"`prior` holds {prior!r}, in which nothing is unknown."
-                raise ValueError(f"{text} Leave it out.")
+                text = f"`prior` holds {prior!r}, in which nothing is unknown"
+                raise ValueError(f"{text}. Leave it out.")
             for k in np.flatnonzero((row != 0) & np.isfinite(periods)):
                 raise _told_apart(unknowns[k])
         mean, sigma = np.array([(x.mean, x.sigma) for x in self.priors]).T
@@ -346,7 +346,5 @@ def _size(where: str, name: str, value: Any) -> float:
 
 
 def _told_apart(name: str) -> ValueError:
-    return ValueError(
-        f"{name!r} has both a `prior` and a `period`, itself or by a tie, but a prior "
-        f"tells periods apart. Give one of them."
-    )
+    both = f"{name!r} has both a `prior` and a `period`, itself or by a tie"
+    return ValueError(f"{both}, but a prior tells periods apart. Give one of them.")

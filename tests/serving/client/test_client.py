@@ -353,7 +353,7 @@ def test_the_client_needs_no_tensorflow():
     program = (
         "import sys\n"
         "from eigenfit_serving import AsyncClient, Client\n"
-        "import eigenfit_serving.client.grpc_wire\n"
+        "import eigenfit_serving.client.transports.grpc_wire\n"
         "for url in ('grpc://localhost:1', 'http://localhost:1'):\n"
         "    Client(url, 'm').close()\n"
         "print(*sys.modules)\n"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from tests.serving.client.fakes import spec
 
-from eigenfit_serving.client import http_wire
 from eigenfit_serving.client.calls import (
     GetMetadata,
     GetStatus,
@@ -23,6 +22,7 @@ from eigenfit_serving.client.errors import (
     Unavailable,
     Unsupported,
 )
+from eigenfit_serving.client.transports import http_wire
 
 NAN = float("nan")
 

@@ -12,7 +12,7 @@ from eigenfit_serving.client.errors import (
     ConnectionFailed,
     DeadlineExceeded,
 )
-from eigenfit_serving.client.http_wire import HttpRequest, decode, encode
+from eigenfit_serving.client.transports.http_wire import HttpRequest, decode, encode
 from eigenfit_serving.protocol.status import Code
 
 

@@ -30,7 +30,7 @@ class GrpcTransport:
 
     def send(self, call: Call, timeout: float | None) -> Any:
         """Sends one call; see `Transport.send`."""
-        from eigenfit_serving.client.grpc_wire import decode, encode
+        from eigenfit_serving.client.transports.grpc_wire import decode, encode
 
         method, request = encode(call)
         stub = _stub(self._stubs, self._channel, method)
@@ -56,7 +56,7 @@ class AsyncGrpcTransport:
 
     async def send(self, call: Call, timeout: float | None) -> Any:
         """Sends one call; see `Transport.send`."""
-        from eigenfit_serving.client.grpc_wire import decode, encode
+        from eigenfit_serving.client.transports.grpc_wire import decode, encode
 
         method, request = encode(call)
         if self._channel is None:  # bind it to the loop that runs now

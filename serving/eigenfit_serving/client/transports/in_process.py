@@ -78,11 +78,11 @@ class InProcess:
             case ListModels():
                 return sorted(self._models.names())
             case GetStatus(target):
-                from eigenfit_serving.client.grpc_wire import versions_of
+                from eigenfit_serving.client.transports.grpc_wire import versions_of
 
                 return versions_of(self._models.status(target.name, target.version))
             case GetMetadata(target):
-                from eigenfit_serving.client.grpc_wire import signature_of
+                from eigenfit_serving.client.transports.grpc_wire import signature_of
 
                 with self._models.acquire(_spec(target)) as servable:
                     signatures = {

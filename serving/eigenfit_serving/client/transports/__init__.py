@@ -1,0 +1,1 @@
+"""How calls reach a server: over gRPC, over REST, or in the same process."""
