@@ -30,48 +30,28 @@ WARMUP = "WARMUP"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The model, version and signature that a caller asks for.
-
-    Attributes:
-        name: Name of the model.
-        version: Number of the version; None for the newest that is available.
-        label: Label of a version, in place of `version`; None for none.
-        signature_name: Name of the signature; empty for `serving_default`.
-    """
+    """The model, version and signature that a caller asks for."""
 
     name: str
-    version: int | None = None
-    label: str | None = None
-    signature_name: str = ""
+    version: int | None = None  # None: the newest that is available
+    label: str | None = None  # of a version, in place of its number
+    signature_name: str = ""  # empty: `serving_default`
 
 
 @dataclass
 class RequestContext:
-    """What accompanies one request through the server; safe to share between threads.
+    """What accompanies one request through the server; threads may share it."""
 
-    Attributes:
-        api: `predict`, `metadata`, `status`, `list` or `reload`.
-        entrypoint: `GRPC`, `REST` or `WARMUP`.
-        request_id: Id that the caller gave, or a new one.
-        deadline: Deadline in seconds of `time.monotonic`; None for none.
-        model: Name of the model, once it is known; for metrics and logs.
-        version: Number of the version that answered.
-        signature: Name of the signature that was run.
-        rows: First dimension of the inputs.
-        run_seconds: Seconds spent in TensorFlow.
-        extra: Further fields of the access log.
-    """
-
-    api: str
-    entrypoint: str
-    request_id: str
-    deadline: float | None = None
-    model: str = ""
-    version: int | None = None
-    signature: str = ""
-    rows: int | None = None
-    run_seconds: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    api: str  # predict, metadata, status, list or reload
+    entrypoint: str  # GRPC, REST or WARMUP
+    request_id: str  # that the caller gave, or a new one
+    deadline: float | None = None  # in seconds of `time.monotonic`
+    model: str = ""  # once it is known; for metrics and logs
+    version: int | None = None  # the one that answered
+    signature: str = ""  # the one that was run
+    rows: int | None = None  # first dimension of the inputs
+    run_seconds: float = 0.0  # spent in TensorFlow
+    extra: dict[str, Any] = field(default_factory=dict)  # fields of the access log
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _cancelled: bool = False
     _stop: Callable[[], None] | None = field(default=None, repr=False)
@@ -110,20 +90,12 @@ class RequestContext:
 
 
 class Servable(Protocol):
-    """One version of a model, ready to run.
-
-    Attributes:
-        name: Name of the model.
-        version: Number of the version.
-        path: Folder of the version.
-        signatures: `SignatureDef` by name, as in the SavedModel, with `defaults` where
-            it has them.
-    """
+    """One version of a model, ready to run."""
 
     name: str
     version: int
-    path: str
-    signatures: Mapping[str, Any]
+    path: str  # folder of the version
+    signatures: Mapping[str, Any]  # `SignatureDef`s, with `defaults` if they have some
 
     def run(
         self,

@@ -1,9 +1,4 @@
-"""Loads a SavedModel and runs its signatures.
-
-Signatures are run by the runtime's names of their functions, below the checks of
-`tf.function`: that takes half the time, and the runtime reports what does not fit, as
-in TensorFlow Serving. What TensorFlow 1 saved is wrapped by the loader.
-"""
+"""Loads a SavedModel, also one of TensorFlow 1, and runs its signatures."""
 
 from __future__ import annotations
 
@@ -12,17 +7,16 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import cancellation
-from tensorflow.python.eager import context as eager_context
 
 from eigenfit_serving.protocol.dtypes import name_of
 from eigenfit_serving.protocol.status import Code, ServingError, invalid
 from eigenfit_serving.server.interfaces import RequestContext
 from eigenfit_serving.server.options import Options
+from eigenfit_serving.server.running.private_tf import Program, stoppable
 from eigenfit_serving.server.running.saved_graph import read_signatures
 
 TIMED_OUT = "Timed out waiting for notification"
@@ -32,33 +26,6 @@ _log = logging.getLogger(__name__)
 
 # What only eager execution adds to a message, before and after.
 _EAGER = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:[^\]]*\]( name: \S*)?\s*$")
-
-
-class _Program:
-    """The function of one signature, as `tf.saved_model.load` returns it.
-
-    Attributes:
-        function: The function, which this keeps alive.
-        inputs: Types of the inputs by name, in the order of the function.
-        outputs: Places of the outputs by name.
-    """
-
-    def __init__(self, function: Any) -> None:
-        self.function, names = function, function._arg_keywords
-        types = [tensor.dtype for tensor in function.inputs[: len(names)]]
-        self.inputs = dict(zip(names, types, strict=True))
-        outputs = enumerate(sorted(function.structured_outputs))
-        self.outputs = {name: place for place, name in outputs}
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> list[Any]:
-        """Runs the function; returns all its outputs."""
-        tensors = [tf.constant(inputs[name]) for name in self.inputs]
-        function, context = self.function, cast(Any, eager_context.context())
-        return context.call_function(
-            function._inference_function.name,
-            [*tensors, *function.captured_inputs],
-            len(function.outputs),
-        )
 
 
 class SavedModel:
@@ -80,7 +47,7 @@ class SavedModel:
         with _translated(f"{path}: ", OSError, RuntimeError, KeyError):
             self._model: Any = tf.saved_model.load(path, tags=list(tags))
             found = self._model.signatures
-            self._programs = {key: _Program(found[key]) for key in found}
+            self._programs = {key: Program(found[key]) for key in found}
             self.compiled = frozenset(key for key in found if _is_compiled(found[key]))
 
     def run(
@@ -98,12 +65,12 @@ class SavedModel:
         if program is None:
             raise invalid(f"The signature {signature} cannot be run.")
         _check_types(program, inputs)
-        manager = cancellation.CancellationManager()
-        context.on_cancel(manager.start_cancel)
+        stop, running = stoppable()
+        context.on_cancel(stop)
         start = time.perf_counter()
         try:
             with _translated(""):
-                with cancellation.CancellationManagerContext(manager):
+                with running:
                     results = program.run(inputs)
                 return [_array(results[program.outputs[x]].numpy()) for x in outputs]
         except ServingError as error:
@@ -146,7 +113,7 @@ def _is_compiled(function: Any) -> bool:
     return any(flag in x.attr and x.attr[flag].b for x in marked)
 
 
-def _check_types(program: _Program, inputs: Mapping[str, np.ndarray]) -> None:
+def _check_types(program: Program, inputs: Mapping[str, np.ndarray]) -> None:
     for index, (name, dtype) in enumerate(sorted(program.inputs.items())):
         if inputs[name].dtype != dtype.as_numpy_dtype:
             given = tf.as_dtype(inputs[name].dtype)

@@ -41,7 +41,8 @@ def needs_variables(path: str) -> bool:
 def _parse(path: str) -> Any:
     # TensorFlow is imported with the first model.
     from google.protobuf.message import DecodeError
-    from tensorflow.python.saved_model.loader_impl import parse_saved_model
+
+    from eigenfit_serving.server.running.private_tf import parse_saved_model
 
     try:
         return parse_saved_model(path)
