@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.testing
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -150,3 +151,9 @@ def test_the_picture_shows_the_rooms_of_the_tree():
     ids = map(html.unescape, re.findall(r'<g id="(eigenfit[^"]*)"', svg))
     # If this fails run docs/draw_architecture.py.
     assert set(ids) == script["content"]()
+
+
+def test_the_version_to_cite_is_that_of_the_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert f'version = "{cited["version"]}"\n' in project
