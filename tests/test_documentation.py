@@ -14,6 +14,8 @@ import pytest
 import typer.testing
 import yaml
 
+from eigenfit_export import exporting
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -71,6 +73,8 @@ def test_every_page_with_code_is_run():
 @pytest.mark.parametrize("page", OUTPUTS)
 def test_code_prints_what_the_page_shows(tmp_path, monkeypatch, page):
     monkeypatch.chdir(tmp_path)
+    # A page adds a format, which is not for other tests.
+    monkeypatch.setattr(exporting, "FORMATS", dict(exporting.FORMATS))
     names = {"__name__": "page"}
     assert run("\n".join(blocks(page, "python")), names) == OUTPUTS[page]
 
