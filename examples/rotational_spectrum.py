@@ -50,21 +50,23 @@ def draw(
     """Draws observed lines upwards, calculated ones downwards, and deviations."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     top, bottom = figure.subplots(2, sharex=True, height_ratios=[3, 2])
     top.vlines(observed / 1e3, 0, 1, color="black", lw=1.2, label="observed")
     top.vlines(calculated / 1e3, 0, -1, color="tab:red", lw=1.2, label="calculated")
     top.vlines(
-        start / 1e3, 0, -0.5, color="tab:gray", lw=0.8, ls=":", label="rigid rotor"
+        start / 1e3, 0, -0.5, color="tab:gray", lw=1, ls=":", label="start, rigid rotor"
     )
     top.axhline(0, color="black", lw=0.8)
-    top.set(yticks=[], ylim=(-1.1, 1.45), title="Rotational spectrum of H2COH+")
+    top.set(yticks=[], ylim=(-1.1, 1.45), title="Rotational spectrum of H$_2$COH$^+$")
     top.legend(loc="upper center", ncols=3, frameon=False)
-    bottom.axhspan(-40, 40, color="tab:blue", alpha=0.12, label="standard deviation")
+    bottom.axhspan(
+        -40, 40, color="tab:blue", alpha=0.12, label="standard deviation of a line"
+    )
     bottom.axhline(0, color="black", lw=0.8)
     bottom.plot(observed / 1e3, deviations, "o", ms=4, color="tab:red")
-    bottom.set(xlabel="frequency / GHz", ylabel="observed - calculated / kHz")
-    bottom.legend(loc="upper center", frameon=False)
+    bottom.set(xlabel="frequency / GHz", ylabel="obs. \N{MINUS SIGN} calc. / kHz")
+    bottom.legend(loc=(0.54, 0.02), frameon=False)
     figure.savefig(path, dpi=150)
 
 

@@ -62,18 +62,3 @@ def test_problem_files_fit(tmp_path, name):
     assert run.stderr == ""
     for word in ("Matrix", "eigenvalue", "Loss", " step", "Result"):
         assert word in run.stdout
-
-
-def test_the_readme_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    readme = (EXAMPLES.parent / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    exec("\n".join(blocks), {})
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[1] == "[0.3 1.5 3.  4.2]"
-    # The comments in it show what is printed.
-    shown = re.findall(r"^# (\[[^\]]*\])", readme, re.MULTILINE)
-    assert len(shown) == 2
-    assert printed[2].startswith("1 ")  # five springs, four frequencies
-    assert printed[4:6] == shown
-    assert float(printed[-1]) <= 1e-8

@@ -229,7 +229,8 @@ def test_s8_hessian_by_the_loss_of_the_solver():
 
 
 def test_s8_plain_tensorflow_is_wrong_there():
-    # If this fails TensorFlow has been mended: take the remark out of the README.
+    # If this fails TensorFlow has been mended: take the remark out of the README and
+    # of docs/derivatives.md.
     structure = ef.Symmetric(3)
 
     def loss(r):
