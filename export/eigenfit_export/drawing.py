@@ -11,6 +11,7 @@ from eigenfit import Problem
 from eigenfit.searches.starts import (
     natural_draw,
     natural_sizes,
+    over_periods,
     scale_of,
     starting_cloud,
 )
@@ -61,12 +62,9 @@ def _natural(problem: Problem) -> Draw:
 
 
 def _over_periods(problem: Problem, draw: Draw) -> Draw:
-    # Periodic parameters without bounds are uniform over a period.
-    if problem.periods is None:
+    free = over_periods(problem)
+    if problem.periods is None or not free.any():
         return draw
-    free = np.isfinite(problem.periods)
-    if problem.bounds is not None:
-        free &= ~np.isfinite(problem.bounds).any(axis=0)
     T = tf.constant(np.where(free, problem.periods, 0.0), problem.parameter_dtype)
 
     def drawn(seed: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

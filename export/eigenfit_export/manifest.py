@@ -124,7 +124,7 @@ def write_manifest(
         },
         "default_max_steps": solver.method.default_max_steps,
         "limits": dict(limits),
-        "start": {**start.document(), "draw": start.draw_name(problem)},
+        "start": start.described(problem),
         "artefacts": [asdict(artefact) for artefact in artefacts],
     }
     (folder / PROBES).parent.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eigenfit import Problem
-from eigenfit.searches.starts import natural_draw
+from eigenfit.searches.starts import natural_draw, over_periods
 from eigenfit.tensors.types import TensorLike
 
 Kind = Literal["given", "uniform", "normal", "natural"]
@@ -115,11 +115,17 @@ class Start:
                 f"{low[k]:g} to {high[k]:g}. Start inside."
             )
 
-    def draw_name(self, problem: Problem) -> str:
-        """Names the distribution of starts: `uniform`, `normal` or a natural draw."""
+    def described(self, problem: Problem) -> dict[str, Any]:
+        """Returns its entry in the manifest of a problem.
+
+        `draw` names the distribution of starts: `uniform`, `normal` or a natural one;
+        `periodic` the parameters that it draws from a period instead, if there are any.
+        """
         if self.kind in ("uniform", "normal"):
-            return self.kind
-        return natural_draw(problem)
+            return {**self.document(), "draw": self.kind}
+        content = {**self.document(), "draw": natural_draw(problem)}
+        names = np.array(problem.parameter_names)[over_periods(problem)].tolist()
+        return {**content, "periodic": names} if names else content
 
 
 _FIELDS: dict[str, tuple[str, ...]] = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 import tensorflow as tf
 from tests import zoo
 from tests.test_simulations import beam
@@ -331,3 +332,58 @@ def test_single_precision_has_no_more_digits_than_it_knows():
     found = ef.uncertainty(problem, tf.constant([0.7], tf.float32), T)
     assert found.all_values.tolist() == [0.7, 0.1]
     assert found.table()[1][1] == "0.1"
+
+
+SPRINGS = np.einsum("ki,kj->kij", *[np.eye(4) - np.eye(4, k=-1)] * 2)
+
+
+@pytest.mark.parametrize("normalisation", ["unit", "max"])
+def test_shapes_scaled_to_their_targets_have_a_datum_less_each(normalisation, rng):
+    """1000 simulated measurements of three levels and shapes of a chain."""
+    x, number = np.array([1.0, 1.3, 0.8, 1.1]), 1000
+    w, X = np.linalg.eigh(np.tensordot(x, SPRINGS, 1))
+    levels = np.sort(w[:3] + 0.005 * rng.normal(size=[number, 3]))
+
+    shapes = X.T[:3] + 0.01 * rng.normal(size=[number, 3, 4])
+    if normalisation == "unit":
+        shapes /= np.linalg.norm(shapes, axis=-1, keepdims=True)
+    targets = np.concatenate([levels, shapes.reshape(number, -1)], axis=1)
+    observed = [
+        ef.Levels([0, 1, 2], sigma=0.005),
+        ef.ModeShapes([0, 1, 2], normalisation=normalisation, sigma=0.01),
+    ]
+    problem = ef.Problem(ef.Affine(SPRINGS), observations=observed)
+    solution = ef.Solver(problem).fit(np.tile(x, [number, 1]), targets)
+    assert solution.success.all()
+    found = ef.uncertainty(problem, solution, targets)
+    assert (found.degrees_of_freedom == 15 - 3 - 4).all()
+    mean = found.chi_square.mean()
+    assert abs(mean - 8) < 3 * np.sqrt(2 * 8 / number)
+    p = scipy.stats.chi2.sf(found.chi_square, 8)
+    assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
+    half = scipy.stats.norm.isf(0.025) * found.standard_errors
+    covered = np.abs(solution.parameters - x) < half
+    assert (np.abs(covered.mean(axis=0) - 0.95) < 0.025).all()
+
+
+def test_a_single_component_tells_nothing_once_it_is_scaled():
+    structure = ef.Affine([np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0])])
+    for own in (
+        ef.ModeShapes([0, 1], [0], "unit"),
+        ef.ModeShapes([0, 1], [0], "max"),
+        ef.MAC([0, 1], [[1.0], [1.0]], [0]),
+    ):
+        assert ef.Problem(structure, observations=[ef.Levels(), own]).num_data == 3
+    kept = ef.ModeShapes([0, 1], [0], "mass")
+    assert ef.Problem(structure, observations=[ef.Levels(), kept]).num_data == 5
+
+
+def test_unit_shapes_have_targets_of_length_one():
+    problem = ef.Problem(
+        ef.Affine(SPRINGS), observations=[ef.ModeShapes([0, 1], normalisation="unit")]
+    )
+    targets = np.array([0.5, 0.5, 0.5, 0.5, 0.6, 0.0, 0.0, 0.7])
+    with pytest.raises(ValueError, match=r"the norm 0.922 for level 1, .* Divide the"):
+        ef.Solver(problem).fit(np.ones(4), targets)
+    targets[4] = np.sqrt(1 - 0.49) + 0.001  # rounded
+    problem.check_targets(targets)

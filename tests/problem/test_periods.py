@@ -6,6 +6,11 @@ import tensorflow as tf
 
 import eigenfit as ef
 from eigenfit.searches.distinct import freedom_of
+from eigenfit.searches.starts import natural_starts
+from eigenfit_export.starts import Start
+from eigenfit_serving.problem_file.start import drawn
+
+RNG = np.random.default_rng
 
 
 def mixed(r):
@@ -89,3 +94,16 @@ def test_a_wrong_period_is_told():
 def test_misuse_is_told(known, error, message):
     with pytest.raises(error, match=message):
         ef.Parameters(**known).resolve(2)
+
+
+@pytest.mark.parametrize("bounds", [None, {"phi": (0.0, 9.0)}])
+def test_the_draw_of_periodic_unknowns_is_named(bounds):
+    problem = solver(bounds=bounds).problem
+    start = Start().described(problem)
+    assert start.get("periodic", []) == ([] if bounds else ["phi"])
+    assert ("phi uniform over a period" in drawn(start)) == (bounds is None)
+    starts = natural_starts(problem, np.ones(problem.num_targets), 2000, RNG(0))
+    phi = starts[:, problem.parameter_names.index("phi")]
+    spread = np.array([-np.pi, np.pi]) if bounds is None else np.array([0.0, 9.0])
+    np.testing.assert_allclose([phi.min(), phi.max()], spread, atol=0.02)
+    np.testing.assert_allclose(phi.std(), np.ptp(spread) / np.sqrt(12), rtol=0.05)

@@ -184,3 +184,88 @@ fit = {method = "levenberg-marquardt", starts = 12, seed = 1}
     assert "Copies differ by signs that change no level." in result.stdout
     losses = [found["loss"] for found in distinct if found["result"] != "converged"]
     assert losses == sorted(losses)
+
+
+DIAGONAL = """schema = 1
+targets = {targets}
+[structure]
+kind = "affine"
+basis = {basis}
+offset = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, {last}]]
+[observation]
+kind = "levels"
+sigma = {sigma}
+[start]
+parameters = {start}
+"""
+
+
+def test_a_loss_below_the_tolerance_is_not_judged_by_chance():
+    """The fit ends where the loss is small enough: not at its minimum."""
+    basis = [np.diag([1.0, 2.0, 3.0]).tolist()]
+    text = DIAGONAL.format(
+        targets=[1.0, 2.0, 3.02], basis=basis, last=0.0, sigma=0.01, start=[1.02]
+    )
+    least = fit(text)[0].stdout
+    # By hand: r = 14.06 / 14, and the misfits of 1, 2 and 3.02 in units of .01.
+    r = (1.0 + 4.0 + 9.06) / 14
+    square = float(np.sum(((r * np.arange(1, 4) - [1.0, 2.0, 3.02]) / 0.01) ** 2))
+    assert f"chi-square {square:.4g} for 2 degrees of freedom, p = 0.49" in least
+    early, document = fit(f"{text}[fit]\ntolerance = 100.0\n")
+    assert document["solutions"][0]["result"] == "converged"
+    np.testing.assert_allclose(document["solutions"][0]["loss"], 36.0)
+    assert "chi-square" not in early.stdout
+    assert "does not explain" not in early.stdout
+
+
+def test_what_is_not_determined_leaves_degrees_of_freedom():
+    """Three unknowns of which two are determined, and three levels."""
+    second = np.diag([0.0, 1.0, 0.0])
+    basis = [np.diag([1.0, 0.0, 0.0]).tolist(), second.tolist(), (2 * second).tolist()]
+    text = DIAGONAL.format(
+        targets=[1.0, 2.0, 3.2], basis=basis, last=3.0, sigma=0.1, start=[1.0, 1.0, 0.5]
+    )
+    Path("problem.toml").write_text(text)
+    checked = CliRunner().invoke(app, ["check", "problem.toml"])
+    shown = " ".join(checked.stdout.split())
+    expected = "3 unknowns, 3 targets, 1 degree of freedom, 1 unknown more than"
+    assert expected in shown
+    assert "chi-square 4 for 1 degree of freedom, p = 0.046" in fit(text)[0].stdout
+
+
+TWO = """schema = 1
+[[blocks]]
+structure = {{kind = "affine", basis = {basis}}}
+[[blocks.observations]]
+kind = "levels"
+sigma = 0.001
+targets = {exact}
+[[blocks]]
+structure = {{kind = "affine", basis = {basis}}}
+[[blocks.observations]]
+{second}
+[start]
+parameters = [1.0, 0.3]
+"""
+
+
+def test_the_scatter_is_that_of_the_data_it_names():
+    """Data with and without sigma: only the latter scatter by what is said."""
+    basis = BASIS.tolist()
+    exact = np.linalg.eigvalsh(np.tensordot([1.1, 0.4], BASIS, 1))
+    noise = 0.2 * np.random.default_rng(3).normal(size=6)
+    levels = f'kind = "levels"\ntargets = {np.sort(exact + noise).tolist()}'
+    result = fit(TWO.format(basis=basis, exact=exact.tolist(), second=levels))[0]
+    [line] = [x for x in result.stdout.splitlines() if "scatter" in x]
+    name, _, size = line.rstrip().rpartition(" ")
+    assert name == "Fit      scatter of data without sigma"
+    # The other block fixes both unknowns, so that all six are free to scatter.
+    missed = np.sort(exact + noise) - exact
+    np.testing.assert_allclose(float(size), np.sqrt(np.mean(missed**2)), rtol=0.01)
+    # Levels and shapes have no unit in common.
+    shape = np.linalg.eigh(np.tensordot([1.1, 0.4], BASIS, 1))[1][:, 0] + 0.01
+    second = f'kind = "mode-shapes"\nlevels = [0]\ntargets = {[shape.tolist()]}'
+    text = TWO.format(basis=basis, exact=exact.tolist(), second=second)
+    mixed = fit(text.replace("sigma = 0.001\n", ""))[0]
+    assert "least-squares minimum" in mixed.stdout
+    assert "scatter" not in mixed.stdout

@@ -99,7 +99,8 @@ def export(
         fail(f"FOLDER = {path}: cannot be written ({reason}). Give another folder.")
     except (ImportError, ValueError) as error:
         fail(f"{problem}: {' '.join(str(error).split())}")
-    print_export(version, wanted, content.start.describe(content.unknowns), Console())
+    start = content.start.describe(content.unknowns, solver.problem)
+    print_export(version, wanted, start, Console())
 
 
 _KNOWN = ("savedmodel", "onnx", "stablehlo")

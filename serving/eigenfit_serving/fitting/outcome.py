@@ -45,6 +45,7 @@ class Outcome:
     uncertainty: ef.Uncertainty | None  # at the best start; None for many unknowns
     undetermined: str | None  # combinations the data do not determine there
     distinct: ef.DistinctSolutions | None  # of all starts; None if not looked for
+    start_text: str  # how starts were drawn; empty if they were given
     solution: ef.Solution  # for plots
 
     @property
@@ -104,23 +105,22 @@ class Outcome:
         freedom = degrees_of_freedom(int(found.degrees_of_freedom))
         return f"scatter of data{unit} {size:.3g}, from {freedom}"
 
-    @property
-    def start_text(self) -> str:
-        """How starts were drawn; empty if they were given."""
-        content = self.content
-        if content.start.parameters is not None:
-            return ""
-        text = f"{content.start.describe(content.unknowns)}; seed {content.fit.seed}"
-        if "start" not in content.model_fields_set:
-            text += " (there is no [start] in the file)"
-        return text
-
 
 def _quantity(section: Any) -> str:
     # What an observation is a number of: the same for all in the unit of levels.
     section = getattr(section, "observation", section)  # of a free shift
     own = section.kind in ("frequencies", "mode-shapes", "mac")
     return section.kind if own else "levels"
+
+
+def _start_text(content: ProblemFile, problem: ef.Problem) -> str:
+    if content.start.parameters is not None:
+        return ""
+    where = content.start.describe(content.unknowns, problem)
+    text = f"{where}; seed {content.fit.seed}"
+    if "start" not in content.model_fields_set:
+        text += " (there is no [start] in the file)"
+    return text
 
 
 def best_of(loss: np.ndarray, result: np.ndarray) -> int:
@@ -206,6 +206,7 @@ def run_fit(
         uncertainty=uncertainty,
         undetermined=undetermined,
         distinct=distinct,
+        start_text=_start_text(content, problem),
         solution=solution,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from eigenfit_serving.problem_file.parameters import Unknowns
 from eigenfit_serving.problem_file.section import Section
 
 if TYPE_CHECKING:
+    from eigenfit import Problem
     from eigenfit_export.starts import Start
 
 
@@ -32,6 +34,33 @@ Given = Annotated[
 
 _KINDS = {"low": "uniform", "high": "uniform", "centre": "normal", "sigma": "normal"}
 """The kind of random start that each number belongs to."""
+
+
+_DRAWS = {
+    "uniform": "uniform from low to high",
+    "normal": "normal around centre",
+    "bounds": "natural: between the bounds",
+    "scales": "natural: of the scales of the parameters",
+    "spectrum": "natural: spectra of the size of the targets",
+    "sizes": "natural: normal, of the size that the targets ask for",
+    "standard-normal": "natural: standard normal",
+}
+
+
+def drawn(start: Mapping[str, Any]) -> str:
+    """Describes the random starts of a model.
+
+    Args:
+        start: Entry `start` of its manifest.
+
+    Example:
+        >>> drawn({"kind": "natural", "draw": "sizes", "periodic": ["phi"]})
+        'natural: normal, of the size that the targets ask for; phi uniform over a
+        period'
+    """
+    text, names = _DRAWS[start["draw"]], start.get("periodic", ())
+    shown = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
+    return f"{text}; {shown} uniform over a period" if names else text
 
 
 class StartSection(Section):
@@ -183,8 +212,13 @@ class StartSection(Section):
             return Start.normal(0.0 if self.centre is None else self.centre, self.sigma)
         return Start()
 
-    def describe(self, unknowns: Unknowns) -> str:
-        """Describes in a few words where fits begin: "uniform, 0 to 1"."""
+    def describe(self, unknowns: Unknowns, problem: Problem) -> str:
+        """Describes in a few words where fits begin: "uniform, 0 to 1".
+
+        Args:
+            unknowns: Those of the file.
+            problem: The problem of the file, on which natural starts depend.
+        """
         given = self.given(unknowns)
         if given is not None:
             return "given" if len(given) == 1 else f"{len(given)} given"
@@ -197,9 +231,7 @@ class StartSection(Section):
             if len(centre) == len(sigma) == 1:
                 return f"normal, {centre[0]:g} with standard deviation {sigma[0]:g}"
             return "normal, centre and standard deviation of each"
-        if np.isfinite([unknowns.low, unknowns.high]).any():
-            return "natural, between the bounds"
-        return "natural, of the size of the targets"
+        return drawn(self.build(unknowns).described(problem))
 
     def _check_lengths(self, names: tuple[str, ...], p: int) -> None:
         for name in names:

@@ -60,13 +60,24 @@ def natural_starts(
             drawn = centre + spread * drawn / scale_of(problem)
         else:
             drawn *= _sizes(problem, targets)
-    if problem.periods is None:
+    free = over_periods(problem)
+    if problem.periods is None or not free.any():
         return drawn
+    T = np.where(free, problem.periods, 0.0)
+    return np.where(free, turns.uniform(-0.5, 0.5, drawn.shape) * T, drawn)
+
+
+def over_periods(problem: Problem) -> np.ndarray:
+    """Returns which unknowns natural starts draw from a period, `[p]` bool.
+
+    They are those with a period and without bounds, whatever `natural_draw` says.
+    """
+    if problem.periods is None:
+        return np.zeros(problem.num_parameters, bool)
     free = np.isfinite(problem.periods)
     if problem.bounds is not None:
         free &= ~np.isfinite(problem.bounds).any(axis=0)
-    T = np.where(free, problem.periods, 0.0)
-    return np.where(free, turns.uniform(-0.5, 0.5, drawn.shape) * T, drawn)
+    return free
 
 
 def natural_sizes(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:

@@ -13,16 +13,7 @@ from rich.text import Text
 
 from eigenfit_serving.batch.answers.output import SUCCESSES
 from eigenfit_serving.batch.tables.writing import whole_file
-
-_DRAWS = {
-    "uniform": "random, uniform from low to high",
-    "normal": "random, normal around centre",
-    "bounds": "random, natural: between the bounds",
-    "scales": "random, natural: of the scales of the parameters",
-    "spectrum": "random, natural: spectra of the size of the targets",
-    "sizes": "random, natural: normal, of the size that the targets ask for",
-    "standard-normal": "random, natural: standard normal",
-}
+from eigenfit_serving.problem_file.start import drawn
 
 
 def start_text(start: dict[str, Any]) -> str:
@@ -39,7 +30,7 @@ def start_text(start: dict[str, Any]) -> str:
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         return f"Rows without initial began at the given start, {shown}{more}."
     said = "" if start["kind"] != "natural" else "; no [start] was given"
-    return f"Rows without initial began at {_DRAWS[start['draw']]}{said}."
+    return f"Rows without initial began at random, {drawn(start)}{said}."
 
 
 @dataclass(frozen=True)

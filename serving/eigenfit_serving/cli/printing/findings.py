@@ -33,6 +33,7 @@ class Checked(NamedTuple):
     findings: list[Finding]
     num_data: int  # number of data that can disagree with a model
     rank: int  # number of independent ones, near the start
+    begins: str  # where a fit begins, in words
 
 
 def check_problem(content: ProblemFile) -> Checked:
@@ -50,7 +51,8 @@ def check_problem(content: ProblemFile) -> Checked:
     levels = problem.split(np.asarray(problem.eigenvalues(start)))
     findings += index_findings(content, levels)
     rank = generic_rank(problem, targets, start)
-    return Checked(values, findings, problem.num_data, rank)
+    begins = content.start.describe(content.unknowns, problem)
+    return Checked(values, findings, problem.num_data, rank, begins)
 
 
 def print_check(content: ProblemFile, checked: Checked, console: Console) -> None:
@@ -96,14 +98,13 @@ def _print_summary(content: ProblemFile, checked: Checked, console: Console) -> 
     if open_:
         text += f", {count(open_, 'unknown')} more than independent data"
     grid.add_row("Problem", text)
-    grid.add_row("Start", _start(content))
+    grid.add_row("Start", _start(content, checked.begins))
     fit = content.fit
     grid.add_row("Fit", f"{fit.method}, {fit.tolerance_text}, {fit.dtype}")
     console.print(grid)
 
 
-def _start(content: ProblemFile) -> str:
-    where = content.start.describe(content.unknowns)
+def _start(content: ProblemFile, where: str) -> str:
     if content.start.parameters is not None:
         return where
     starts = count(content.fit.starts, "random start")
