@@ -13,7 +13,7 @@ def spectra(parameters):
     r = np.asarray(parameters, np.float64)
     n = (len(r) + 1) // 2
     inner = eigvalsh_tridiagonal(r[1:n], r[n + 1 :]) if n > 1 else np.zeros(0)
-    return eigvalsh_tridiagonal(r[:n], r[n:]), inner
+    return np.asarray(eigvalsh_tridiagonal(r[:n], r[n:])), np.asarray(inner)
 
 
 def random_jacobi(rng, n):

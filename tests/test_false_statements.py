@@ -1,5 +1,7 @@
 """What must not be said of fits: verdicts, solutions, errors, derivatives."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -39,7 +41,8 @@ def test_targets_of_zero_beside_a_stiff_support():
     def loss(r):
         return np.sum(np.linalg.eigvalsh(A[1:, 1:] + np.diag([0, r])) ** 2)
 
-    best = scipy.optimize.minimize_scalar(loss).x
+    found: Any = scipy.optimize.minimize_scalar(loss)
+    best = found.x
     np.testing.assert_allclose(solution.parameters, [best], atol=1e-6)
     # Such levels can be met, of which the support leaves 12 digits fewer.
     problem = diagonal([[1.0], [0.0]], [0.0, 1e12], indices=[0])

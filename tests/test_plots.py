@@ -74,18 +74,19 @@ def test_ends_are_marked_by_result(success):
     solution = make_solution(result=(success, ef.Result.stalled))
     upper, _ = plot_convergence(solution, TARGETS).axes
     marks = [c for c in upper.collections if isinstance(c, PathCollection)]
-    ends = [mark.get_offsets().tolist() for mark in marks]
+    ends = [np.asarray(mark.get_offsets()).tolist() for mark in marks]
     # For each level start 0, a success, then start 1, which stalled.
     assert ends == [[[4, 4]], [[2, 12]], [[4, 5]], [[2, 13]]]
-    dot, cross = (mark.get_paths()[0].vertices.shape for mark in marks[:2])
+    dot, cross = (np.shape(mark.get_paths()[0].vertices) for mark in marks[:2])
     assert dot != cross
 
 
 def test_levels_have_colours_and_starts_have_styles():
     upper, lower = plot_convergence(make_solution(), TARGETS).axes
     first, second = (c for c in upper.collections if isinstance(c, LineCollection))
-    assert (first.get_colors()[-1] != second.get_colors()[-1]).any()
-    worse, best = first.get_colors()
+    colours = [np.asarray(lines.get_colors()) for lines in (first, second)]
+    assert (colours[0][-1] != colours[1][-1]).any()
+    worse, best = colours[0]
     np.testing.assert_array_equal(worse[:3], best[:3])
     assert worse[3] < best[3] == 1
     assert first.get_linestyle()[0] != first.get_linestyle()[1]
@@ -99,10 +100,11 @@ def test_levels_have_colours_and_starts_have_styles():
 def test_targets_and_tolerance_are_dashed_and_labelled():
     figure = plot_convergence(make_solution(), TARGETS, tolerance=1e-3)
     upper, lower = figure.axes
-    dashed = [line.get_ydata()[0] for line in upper.lines if line.get_ls() == "--"]
+    lines = [line for line in upper.lines if line.get_linestyle() == "--"]
+    dashed = [np.asarray(line.get_ydata())[0] for line in lines]
     assert dashed == [1.0, 4.0]
     assert texts_of(upper) == ["target 1", "target 4"]
-    assert [line.get_ydata()[0] for line in lower.lines] == [1e-3]
+    assert [np.asarray(line.get_ydata())[0] for line in lower.lines] == [1e-3]
     assert texts_of(lower) == ["tolerance\n0.001"]
     assert lower.get_yscale() == "log"
 

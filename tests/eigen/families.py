@@ -72,11 +72,11 @@ def errors(A, w, V):
     A, w, V = (np.asarray(x) for x in (A, w, V))
     double = np.complex128 if A.dtype.kind == "c" else np.float64
     # By powers of two, so that squares stay in range and nothing is rounded.
-    largest = np.maximum(np.abs(A.real), np.abs(A.imag)).max(axis=(-2, -1))
+    largest = np.maximum(np.abs(np.real(A)), np.abs(np.imag(A))).max(axis=(-2, -1))
     exponent = -np.frexp(largest)[1][..., None]
     w = np.ldexp(w.astype(np.float64), exponent)
-    A = np.ldexp(A.real.astype(np.float64), exponent[..., None]) + (
-        1j * np.ldexp(A.imag.astype(np.float64), exponent[..., None])
+    A = np.ldexp(np.real(A).astype(np.float64), exponent[..., None]) + (
+        1j * np.ldexp(np.imag(A).astype(np.float64), exponent[..., None])
         if double is np.complex128
         else 0
     )

@@ -27,7 +27,7 @@ def directions(order, complex_):
     if complex_:
         return zoo.hermitian_basis(order)
     basis = zoo.hermitian_basis(order)
-    return basis[np.abs(basis.imag).max(axis=(1, 2)) == 0].real
+    return np.real(basis[np.abs(np.imag(basis)).max(axis=(1, 2)) == 0])
 
 
 def matrix_of(x, basis):

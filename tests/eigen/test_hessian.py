@@ -9,6 +9,7 @@ from tests import zoo
 from tests.eigen.degenerate import CASES
 
 import eigenfit as ef
+from eigenfit.problem.engines import OneMatrix
 
 # Of what a central difference of an exact gradient loses: see zoo.finite_differences.
 STEP = 6e-6
@@ -241,11 +242,11 @@ def test_the_positive_part(rng):
     problem = ef.Problem(ef.Affine(basis))
     r, t = rng.normal(size=5), np.array([-9.0, -3.0, 4.0, 8.0])
     point = problem.evaluate(r, t)
-    L = problem.engine.loewner_at(point, t, False).numpy()
+    engine = problem.engine
+    assert isinstance(engine, OneMatrix)
+    L = engine.loewner_at(point, t, False).numpy()
     assert L.min() < 0
-    np.testing.assert_array_equal(
-        problem.engine.loewner_at(point, t, True), np.maximum(L, 0)
-    )
+    np.testing.assert_array_equal(engine.loewner_at(point, t, True), np.maximum(L, 0))
     H = problem.hessian_at(point, t, positive=True).numpy()
     A = problem.structure.assemble(tf.constant(r)).numpy()
     np.testing.assert_allclose(
@@ -283,6 +284,7 @@ def test_a_kink_is_nan_and_its_positive_part_finite(indices, targets, off):
     assert np.isnan(problem.hessian(r, t)).any()
     assert np.isnan(problem.hessian_vector_product(r, t, tf.ones_like(r))).any()
     point = problem.evaluate(r, t)
+    assert isinstance(problem.engine, OneMatrix)
     L = problem.engine.loewner_at(point, t, True).numpy()
     np.testing.assert_array_equal(L, L.T)
     np.testing.assert_array_equal(L[0, 1:], off)

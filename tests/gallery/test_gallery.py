@@ -161,7 +161,7 @@ def test_nothing_is_built_on_import(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("A problem was built.")
 
-    monkeypatch.setattr(ef.Problem, "__new__", refuse)
+    monkeypatch.setattr(ef.Problem, "__init__", refuse)
     for module in (classic, crystal_field, frames, jacobi, rotational, tight_binding):
         importlib.reload(module)
     with pytest.raises(AssertionError):

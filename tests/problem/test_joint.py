@@ -10,6 +10,7 @@ from tests.structures.test_generalized import second_differences
 
 import eigenfit as ef
 from eigenfit.problem.differenced import hessian_at_solution
+from eigenfit.problem.engines import ManyMatrices
 
 STEP = 6e-6  # see `zoo.finite_differences`
 SECOND = 2e-4  # see `test_generalized`
@@ -145,6 +146,7 @@ def test_equal_orders_run_as_one_group(both):
     # Order 3 real (a, c, m), order 2 real, order 3 complex.
     assert sorted(len(g.structures) for g in joint.engine.groups) == [1, 1, 3]
     dense = ef.Problem([structures()["a"]] * 4)
+    assert isinstance(dense.engine, ManyMatrices)
     (group,) = dense.engine.groups
     w = dense.eigenvalues(R).numpy().reshape(4, 3)
     np.testing.assert_array_equal(w, np.tile(w[0], [4, 1]))

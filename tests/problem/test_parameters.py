@@ -249,6 +249,7 @@ def test_methods_that_know_no_bounds_say_so(method):
 def test_bounds_for_all_unknowns_at_once():
     known = ef.Parameters(NAMES, bounds=(0, None), fixed={"B": -3.0})
     problem = ef.Problem(ef.Affine(BASIS, OFFSET), parameters=known)
+    assert problem.bounds is not None
     lower, upper = problem.bounds
     np.testing.assert_array_equal(lower, [0.0, 0.0])
     np.testing.assert_array_equal(upper, [np.inf, np.inf])

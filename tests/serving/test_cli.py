@@ -316,6 +316,7 @@ def test_plot_without_matplotlib(invoke, monkeypatch):
         ("springs", 0, "converged"),
         ("toeplitz", 0, "converged"),
         ("chosen_levels", 0, "converged"),
+        ("two_spectra", 0, "converged"),
         ("impossible", 3, "stationary"),
     ],
 )
@@ -342,6 +343,7 @@ def test_every_example_is_tested():
         "springs",
         "toeplitz",
         "chosen_levels",
+        "two_spectra",
         "impossible",
     }
 

@@ -99,8 +99,8 @@ def test_complex_matrices(read, tmp_path, suffix):
 def test_parts_of_arrays_and_of_complex_numbers(read, tmp_path):
     for k in range(2):
         scipy.io.mmwrite(tmp_path / f"K{k}.mtx", (k + 1.0) * OFFSET)
-    np.save(tmp_path / "real.npy", Y.real)
-    np.save(tmp_path / "imag.npy", Y.imag)
+    np.save(tmp_path / "real.npy", np.real(Y))
+    np.save(tmp_path / "imag.npy", np.imag(Y))
     basis = '[{file = "K0.mtx"}, {file = "K1.mtx"}]'
     table = f'structure = {{kind = "affine", basis = {basis}}}'
     text = f"schema = 1\ntargets = [1, 2, 3]\n{table}"

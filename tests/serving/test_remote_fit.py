@@ -100,8 +100,8 @@ def test_another_model():
 
 def test_a_model_without_a_default_tolerance():
     class Older(FakeTransport):
-        def _fit(self, tolerance, **inputs):
-            answer = super()._fit(tolerance=tolerance, **inputs)
+        def _fit(self, initial, targets, tolerance, max_steps):
+            answer = super()._fit(initial, targets, tolerance, max_steps)
             return {**answer, "result": np.where(tolerance > 0, 0, 5).astype("i4")}
 
     Path("default.toml").write_text(PROBLEM.replace("tolerance = 1e-6\n", ""))

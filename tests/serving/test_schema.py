@@ -16,7 +16,7 @@ from eigenfit_serving.problem_file.schema import (
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("**/*.toml"))
 GOOD = """

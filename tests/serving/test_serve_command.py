@@ -174,7 +174,7 @@ def test_the_example_works(key, tmp_path):
             self.end_headers()
             self.wfile.write(b"answered")
 
-        def log_message(self, *_):
+        def log_message(self, format, *args):
             pass
 
     file = None

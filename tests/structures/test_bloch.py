@@ -6,6 +6,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
+from eigenfit.problem.engines import ManyMatrices
 from eigenfit.structures.bloch import equal_or_opposite
 
 VECTORS = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [1, -1]])
@@ -109,6 +110,7 @@ def test_blocks_of_several_wave_vectors_run_as_one_group(rng):
     basis, offset = hoppings()
     blocks = [ef.Block(ef.Bloch(VECTORS, basis, k, offset)) for k in KPOINTS]
     problem = ef.Problem(blocks)
+    assert isinstance(problem.engine, ManyMatrices)
     assert len(problem.engine.groups) == 1
     r = rng.normal(size=[2, 3])
     expected = [

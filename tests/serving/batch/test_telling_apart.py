@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import tensorflow as tf
 from scipy.optimize import least_squares
@@ -63,7 +64,7 @@ def test_every_solution_is_listed_once(springs):
     (batch,) = table.to_batches()
     settings = Settings(starts=6, keep="all", max_steps=2000)
     answers = Kernel(springs, settings).solve(batch, 0).table
-    rows = answers.filter(pa.compute.equal(answers["result"], 0)).to_pylist()
+    rows = answers.filter(pc.field("result") == 0).to_pylist()
     ends = {}
     for row in rows:
         end = end_of(row["parameters"], targets[row["row"]])

@@ -41,7 +41,8 @@ class GrpcService(grpc.GenericRpcHandler):
         self.hold = threading.Event()
         self.hold.set()
 
-    def service(self, details):
+    def service(self, handler_call_details):
+        details = handler_call_details
         self.metadata.append(dict(details.invocation_metadata))
         name = details.method.rsplit("/", 1)[1]
         methods = {**grpc_api.PREDICTION, **grpc_api.MODEL}
@@ -119,6 +120,11 @@ def grpc_served(transport, address="127.0.0.1:0", credentials=None):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    @property
+    def served(self):
+        assert isinstance(self.server, HttpServer)
+        return self.server
+
     def do_GET(self):
         self._answer(None)
 
@@ -127,8 +133,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer(json.loads(self.rfile.read(size)))
 
     def _answer(self, body):
-        self.server.seen.append(dict(self.headers))
-        self.server.hold.wait(30.0)
+        self.served.seen.append(dict(self.headers))
+        self.served.hold.wait(30.0)
         try:
             status, answer = 200, self._find(body)
         except ServerError as error:
@@ -140,7 +146,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _find(self, body):
-        send = self.server.transport.send
+        send = self.served.transport.send
         if self.path == "/v1/models":
             return {"models": send(ListModels(), None)}
         form = r"/v1/models/(\w+)(?:/versions/(\d+))?(/metadata|:predict)?"
@@ -179,7 +185,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         outputs = {key: array.tolist() for key, array in arrays.items()}
         return {"outputs": outputs if len(outputs) > 1 else outputs.popitem()[1]}
 
-    def log_message(self, *arguments):
+    def log_message(self, format, *args):
         pass
 
 
@@ -195,14 +201,21 @@ def infos(specs):
     }
 
 
+class HttpServer(http.server.ThreadingHTTPServer):
+    def __init__(self, transport, port):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.transport, self.seen = transport, []
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def handle_error(self, request, client_address):
+        pass  # such as a client that refuses it
+
+
 @contextlib.contextmanager
 def http_served(transport, port=0):
     """Yields the server and its port."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.transport, server.seen = transport, []
-    server.handle_error = lambda *_: None  # such as a client that refuses it
-    server.hold = threading.Event()
-    server.hold.set()
+    server = HttpServer(transport, port)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

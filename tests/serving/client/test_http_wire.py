@@ -80,6 +80,7 @@ def test_arrays_without_dimensions(value):
 def test_numbers_that_json_has_not():
     inputs = {"x": np.array([NAN, np.inf, -np.inf])}
     request = http_wire.encode(Predict(Target("m"), "fit", inputs))
+    assert request.body is not None
     assert b"[NaN, Infinity, -Infinity]" in request.body
     call = Predict(Target("m"), "f", {}, {"x": spec("f8", None), "y": spec("f4", None)})
     answer = http_wire.decode(

@@ -82,6 +82,17 @@ def run(servable, name, inputs, context):
     return {**answer, **trace(path, inputs["targets"])}
 
 
+class Solver(FakeServable):
+    """Remembers calls; `released` lets them go on."""
+
+    def __init__(self, *fields):
+        super().__init__(*fields)
+        self.calls, self.tolerances = [], []
+        self.minimum, self.signs = False, ()
+        self.released = threading.Event()
+        self.released.set()
+
+
 def solver(name="toy"):
     signatures = {
         "fit_trace": signature({"initial": DOUBLE, **LIMITS}, {**FIT, **TRACE}),
@@ -92,12 +103,7 @@ def solver(name="toy"):
     for one in signatures.values():
         one.inputs["targets"].tensor_shape.dim.add().size = ORDER
         assert one.inputs["targets"].dtype == DataType.Value(DOUBLE)
-    servable = FakeServable(name, 1, signatures)
-    servable.calls, servable.tolerances = [], []
-    servable.minimum, servable.signs = False, ()
-    servable.released = threading.Event()
-    servable.released.set()
-    return servable
+    return Solver(name, 1, signatures)
 
 
 def runner():

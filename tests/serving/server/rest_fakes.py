@@ -112,6 +112,7 @@ class FakeGate:
         self.draining = False
         self.contexts, self.codes, self.reasons = [], [], []
         self.noted = []
+        self.budget = Budget(1 << 40)
         self.ended = threading.Event()
 
     @contextlib.contextmanager
@@ -139,7 +140,7 @@ class FakeGate:
     def note(self, context, code):
         self.noted.append((code, context))
 
-    def render(self):
+    def render(self) -> bytes:
         return b"# metrics\n"
 
 

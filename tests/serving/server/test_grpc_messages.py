@@ -204,7 +204,7 @@ def test_what_only_the_real_server_has_is_refused(prediction, method, message):
         getattr(prediction, method)(request, timeout=20)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     for words in (method, "tensorflow_model_server", "eigenfit serve --kind binary"):
-        assert words in caught.value.details()
+        assert words in str(caught.value.details())
 
 
 def metadata(name="modern", fields=("signature_def",)):
@@ -342,7 +342,7 @@ def test_the_profiler_is_refused(channel):
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/tensorflow.ProfilerService/Monitor")(b"", timeout=20)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "Monitor is not served here" in caught.value.details()
+    assert "Monitor is not served here" in str(caught.value.details())
 
 
 def test_a_socket_instead_of_a_port(models, tmp_path):

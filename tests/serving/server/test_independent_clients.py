@@ -223,6 +223,7 @@ def test_a_client_that_polls_status_during_a_reload(server, folder, solver):
     try:
         assert client.metadata().version == 1
         save_model(solver, folder)
+        found = {}
         for _ in range(1200):
             found = {x.version: x.state for x in client.status()}
             if found.get(2) == "AVAILABLE" and found.get(1) == "END":

@@ -14,7 +14,7 @@ class World:
     def __init__(self, path, **options):
         self.path, self.metrics = str(path), Metrics()
         self.raw = FakeServable(self.path)
-        self.warm_error = None
+        self.warm_error: ServingError | None = None
         self.warmed = []
         self.options = Options(**options)
 

@@ -79,7 +79,7 @@ class MeasuringGate(FakeGate):
         super().__init__()
         self.metrics = Metrics()
 
-    def render(self):
+    def render(self) -> bytes:
         return self.metrics.render()
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.serving.server.fakes_life import (
     Clock,
     FakeLoader,
+    FakeServable,
     Inline,
     Later,
     not_found,
@@ -130,22 +131,23 @@ def test_what_is_not_there_is_named(tmp_path, world):
 
 
 def test_states_come_in_order_and_the_old_version_goes_last(tmp_path):
-    world = World(tmp_path, Later())
+    executor = Later()
+    world = World(tmp_path, executor)
     write_version(tmp_path / "m", 1)
     world.start("m")
     assert world.states() == {1: "LOADING"}
-    world.executor.run()
+    executor.run()
     assert world.states() == {1: "AVAILABLE"}
     write_version(tmp_path / "m", 2)
     world.tick()
     assert world.states() == {2: "LOADING", 1: "AVAILABLE"}
     assert world.version() == 1
-    world.executor.run()
+    executor.run()
     assert world.states() == {2: "AVAILABLE", 1: "AVAILABLE"}
     assert world.version() == 2
     world.tick()
     assert world.states() == {2: "AVAILABLE", 1: "UNLOADING"}
-    world.executor.run()
+    executor.run()
     assert world.states() == {2: "AVAILABLE", 1: "END"}
     [old] = world.loader.loaded["m", 1]
     assert old.closed == 1
@@ -290,6 +292,7 @@ def test_threads_of_its_own_load_and_switch(tmp_path):
         while not stop.is_set():
             try:
                 with registry.acquire(ModelSpec("m")) as servable:
+                    assert isinstance(servable, FakeServable)
                     assert not servable.closed
                     seen.append(servable.version)
             except Exception as error:

@@ -82,6 +82,7 @@ def test_handlers_answer_or_refuse(target, is_gzip, data):
     if is_gzip and data.draw(st.booleans()):
         body = gzip.compress(body)
     context = RequestContext("predict", "REST", "id")
+    answer = b""
     found, error = outcome(route, "POST", target)
     if error is None:
         if is_gzip:

@@ -31,9 +31,12 @@ def run(servable, rows, signature="plain", outputs=("y",), **details):
     return request
 
 
+class XlaServable(FakeServable):
+    compiled = frozenset({"xla"})
+
+
 def test_compiled_shapes_are_counted_and_limited():
-    metrics, inner = Metrics(), FakeServable()
-    inner.compiled = {"xla"}
+    metrics, inner = Metrics(), XlaServable()
     servable = MeasuredServable(inner, metrics, max_shapes=2)
     for rows in (1, 2, 1, 2, 2):
         run(servable, rows, "xla")

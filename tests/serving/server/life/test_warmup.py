@@ -81,7 +81,7 @@ def test_what_is_no_request_fails_the_load(tmp_path, runs):
     write(tmp_path, [b"\xff\xff\xff"])
     code, message = warm_up(tmp_path)
     assert code is Code.INVALID_ARGUMENT
-    assert message.startswith("Failed to parse warmup record: ")
+    assert str(message).startswith("Failed to parse warmup record: ")
 
 
 @pytest.mark.parametrize("spoil", ["cut", "flip"])
@@ -95,7 +95,9 @@ def test_a_damaged_file_fails_the_load(tmp_path, runs, spoil):
     path.write_bytes(data)
     code, message = warm_up(tmp_path)
     assert code is Code.DATA_LOSS
-    assert message.endswith("Please verify your warmup data is in TFRecord format.")
+    assert str(message).endswith(
+        "Please verify your warmup data is in TFRecord format."
+    )
 
 
 def test_the_requests_of_an_export_are_read(identity):

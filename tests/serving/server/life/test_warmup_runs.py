@@ -59,9 +59,9 @@ def load(folder, *logs):
     runs = []
 
     class Counted(SavedModel):
-        def run(self, *arguments):
-            runs.append(arguments[0])
-            return super().run(*arguments)
+        def run(self, signature, inputs, outputs, context):
+            runs.append(signature)
+            return super().run(signature, inputs, outputs, context)
 
     name = "eigenfit_serving.server.models.loading.load_saved_model"
     with unittest.mock.patch(name, Counted):
