@@ -10,7 +10,7 @@ from rich.console import Console
 import eigenfit as ef
 from eigenfit import gallery
 from eigenfit.analysis.feasibility import find
-from eigenfit_serving.cli.printing.findings import check_problem, print_check
+from eigenfit_serving.cli.printing.check import check_problem, print_check
 from eigenfit_serving.problem_file.reading import read_problem
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -27,7 +27,7 @@ def check(problem: ProblemArgument) -> None:
     content = read_problem(problem)
     with input_errors(problem):
         load_tensorflow()
-        from eigenfit_serving.cli.printing.findings import check_problem, print_check
+        from eigenfit_serving.cli.printing.check import check_problem, print_check
 
         checked = check_problem(content)
     print_check(content, checked, Console())

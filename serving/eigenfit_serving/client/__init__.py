@@ -33,7 +33,7 @@ from eigenfit_serving.client.retries import Retries
 from eigenfit_serving.client.solution import Gradient, Progress, RandomFit, Solution
 from eigenfit_serving.client.sync import Client
 from eigenfit_serving.client.transports.in_process import InProcess
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 __all__ = [
     "AccessDenied",

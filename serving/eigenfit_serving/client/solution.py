@@ -9,7 +9,7 @@ import numpy as np
 
 from eigenfit_serving.client.arrays import join_complex
 from eigenfit_serving.client.errors import BadReply, FitError
-from eigenfit_serving.protocol.results import SUCCESSES, Result
+from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
 
 
 class Solution(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 from eigenfit_serving.fitting.verdicts import Agreement, degrees_of_freedom, family_text
 from eigenfit_serving.problem_file.observations.levels import LevelsSection
 from eigenfit_serving.problem_file.reading import ProblemFile
-from eigenfit_serving.protocol.results import SUCCESSES, Result
+from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
 
 if TYPE_CHECKING:
     import eigenfit as ef

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eigenfit_serving.errors import InputError
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
     import eigenfit as ef

@@ -12,7 +12,7 @@ import numpy as np
 
 from eigenfit_serving.fitting.outcome import ARRAYS, Outcome
 from eigenfit_serving.problem_file.reading import ProblemFile
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:

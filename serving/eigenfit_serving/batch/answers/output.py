@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
     from eigenfit_serving.batch.model import ModelFacts

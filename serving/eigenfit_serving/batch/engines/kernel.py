@@ -20,7 +20,7 @@ from eigenfit_serving.batch.settings import Settings
 from eigenfit_serving.batch.solving.choosing import Chosen, all_distinct, best
 from eigenfit_serving.batch.solving.fitting import Fits, Fitter
 from eigenfit_serving.batch.tables.values import Complaints, Members, rows_of
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 
 class Kernel:

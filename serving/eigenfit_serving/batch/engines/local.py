@@ -14,7 +14,8 @@ import numpy as np
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES, added
 from eigenfit_serving.batch.engines.worker import Event, Worker, load_kernel
-from eigenfit_serving.batch.plan.parts import Part, Pending
+from eigenfit_serving.batch.plan.parts import Part
+from eigenfit_serving.batch.plan.retrying import Pending
 from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import read_counts

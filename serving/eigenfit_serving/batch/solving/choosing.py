@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.solving.fitting import Fits, Fitter
 from eigenfit_serving.batch.tables.values import Members
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
     from eigenfit.searches.distinct import Freedom

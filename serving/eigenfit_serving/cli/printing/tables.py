@@ -10,7 +10,7 @@ from rich.text import Text
 
 from eigenfit_serving.fitting.outcome import Outcome
 from eigenfit_serving.problem_file.reading import ProblemFile
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
     import eigenfit as ef

@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from pathlib import PurePath
 
-from eigenfit_serving.protocol.results import Result
+from eigenfit_serving.protocol.result_codes import Result
 from eigenfit_serving.server.rest.messages import Reply
 
 _TYPES = {
