@@ -49,6 +49,7 @@ class Problem(Facts):
             or the same label.
 
     Example:
+        >>> import numpy as np
         >>> from eigenfit import Affine, Symmetric
         >>> problem = Problem(Symmetric(2))
         >>> problem.loss(tf.constant([3.0, 1.0, 0.0], tf.float64), [1.0, 1.0]).numpy()
@@ -114,9 +115,12 @@ class Problem(Facts):
         Args:
             change: Gives the new structure of a block.
         """
+        structures = [change(block.structure) for block in self.blocks]
+        pairs = list(zip(structures, self.blocks, strict=True))
+        if all(new is block.structure for new, block in pairs):
+            return self
         blocks = tuple(
-            Block(change(block.structure), block.observations, block.label)
-            for block in self.blocks
+            Block(new, block.observations, block.label) for new, block in pairs
         )
         own = copy.copy(self)
         own.engine = type(self.engine)(self.engine.asked._replace(blocks=blocks))

@@ -32,7 +32,9 @@ def run(servable, rows, signature="plain", outputs=("y",), **details):
 
 
 class XlaServable(FakeServable):
-    compiled = frozenset({"xla"})
+    def __init__(self):
+        super().__init__()
+        self.compiled = frozenset({"xla"})
 
 
 def test_compiled_shapes_are_counted_and_limited():
