@@ -16,11 +16,14 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @st.composite
 def spectra(draw, order, least_gap=0.0):
-    """Ascending levels; neighbours may coincide, exactly or nearly."""
+    """Ascending levels; neighbours may coincide, exactly or nearly.
+
+    They are 0 or above 1e-150, since a level further below a start is refused.
+    """
     gaps = st.one_of(
         st.just(0.0), st.sampled_from([1e-12, 1e-9, 1e-6]), st.floats(0.05, 2.0)
     )
-    first = draw(st.floats(-3, 3))
+    first = draw(st.floats(-3, 3).filter(lambda x: x == 0 or abs(x) > 1e-150))
     steps = [max(least_gap, draw(gaps)) for _ in range(order - 1)]
     return first + np.cumsum([0.0, *steps])
 
