@@ -420,3 +420,53 @@ def test_the_rank_is_that_of_the_matrix_without_units(seed):
     units = [2.0 ** rng.integers(-26, 27, n) for n in A.shape]
     J = units[0][:, np.newaxis] * A * units[1]
     assert int(decomposed(J, np.zeros(p, bool), 1e-10).seen.sum()) == rank
+
+
+FEW = ef.Affine(
+    [
+        [[1.0, 0.5, 0.0], [0.5, -1.0, 0.3], [0.0, 0.3, 0.7]],
+        [[0.2, 0.0, 1.0], [0.0, 0.9, 0.0], [1.0, 0.0, -0.4]],
+        [[0.0, 0.3, 0.0], [0.3, 0.0, 0.1], [0.0, 0.1, 1.0]],
+    ],
+    [[0.0, 0.1, 0.0], [0.1, 1.0, 0.2], [0.0, 0.2, 3.0]],
+)
+
+
+@pytest.mark.parametrize(
+    ("observed", "prior"),
+    [
+        ([ef.Levels([0], sigma=0.01), ef.Levels([2])], None),
+        ([ef.Levels([0])], {"a": (0.1, 0.5)}),
+    ],
+)
+def test_fewer_rows_than_unknowns_of_which_some_have_no_sigma(observed, prior):
+    """Two rows for three unknowns: the third combination is open, the rest is exact."""
+    known = ef.Parameters(["a", "b", "c"], prior=prior)
+    problem = ef.Problem(FEW, observations=observed, parameters=known)
+    x = np.array([0.1, 0.2, 0.1])
+    targets = problem.values(x, np.zeros(len(observed)))
+    found = ef.uncertainty(problem, x, targets)
+    assert (int(found.rank), len(found.undetermined())) == (2, 1)
+    # The data without sigma are met, and none is left to say how far they scatter.
+    errors = found.standard_errors
+    J = problem.jacobian(x, targets).numpy()
+    open_ = np.linalg.svd(J)[2][-1]
+    assert not np.isfinite(errors[np.abs(open_) > 1e-6]).any()
+
+
+@pytest.mark.parametrize("prior", [None, {"a": (0.1, 0.5)}])
+def test_without_degrees_of_freedom_chi_square_is_the_loss(prior):
+    structure = ef.Affine(FEW.basis[:2], FEW.offset)
+    known = ef.Parameters(["a", "b"], prior=prior)
+    shifted = ef.FreeShift(ef.Levels(sigma=0.001))
+    problem = ef.Problem(structure, observations=[shifted], parameters=known)
+    targets = np.linalg.eigvalsh(
+        np.tensordot([0.1, 0.2], FEW.basis[:2], 1) + FEW.offset
+    )
+    for seed in range(8):
+        shift = np.random.default_rng(seed).normal()
+        x = [0.1 + 1e-13 * seed, 0.2]
+        found = ef.uncertainty(problem, x, targets + 10 * shift)
+        assert found.degrees_of_freedom == (0 if prior is None else 1)
+        loss = problem.loss(x, targets + 10 * shift)
+        np.testing.assert_allclose(found.chi_square, loss, rtol=1.0, atol=1e-12)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
-from eigenfit_export import load_model, save_model
+from eigenfit_export import Start, load_model, save_model
 from eigenfit_export.loading.manifest_reader import read_manifest
 
 T = [1.0, 1.0, 1.0]
@@ -179,3 +179,9 @@ def test_unfinished_folders_are_passed_over(tmp_path, saved):
     shutil.copytree(saved, tmp_path / "01")
     (tmp_path / "9").mkdir()
     assert load_model(tmp_path).fit(np.zeros(6), T).result == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), ([0.0, 0.0], [1.0, 0.0])])
+def test_a_box_of_starts_has_room_in_every_direction(low, high):
+    with pytest.raises(ValueError, match="`high` must lie above `low`"):
+        Start.uniform(low, high)

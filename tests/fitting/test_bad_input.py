@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import eigenfit as ef
 from eigenfit.methods import METHODS, name_of
@@ -139,3 +140,10 @@ def test_projection_needs_a_structure_that_reaches_every_matrix():
 def test_methods_refuse(method, options, error, message):
     with pytest.raises(error, match=message):
         method(**options)
+
+
+@pytest.mark.parametrize("shape", [[], [2], [5, 2]])
+def test_tensors_of_the_wrong_length_are_refused(shape):
+    solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
+    with pytest.raises(ValueError, match=r"`initial` must have shape \[..., 3\], got"):
+        solver.fit(tf.zeros(shape, tf.float64), [0.0, 1.0])

@@ -289,3 +289,30 @@ def test_fits_that_lie_on_a_bound_end_there(method, has_sigma, highest):
         residuals, np.full(4, 0.7), bounds=(0.1, highest), xtol=1e-14, ftol=1e-14
     )
     assert solution.loss <= 2 * reference.cost * (1 + 1e-6)
+
+
+def test_rounding_of_the_levels_does_not_meet_a_tolerance():
+    """In single precision levels of 1e4 are known to 1e-3, their loss to 1e-6."""
+    structure = ef.Symmetric(3, dtype="float32")
+    solver = ef.Solver(ef.Problem(structure), ef.LevenbergMarquardt())
+    targets = np.array([1.0e4, 1.1e4, 1.3e4], np.float32)
+    starts = 1e4 * np.random.default_rng(0).uniform(0.5, 1.5, [200, 6])
+    solution = solver.fit(starts.astype(np.float32), targets, tolerance=1e-8)
+    r = solution.parameters.numpy().astype(np.float64)
+    levels = np.linalg.eigvalsh(ef.Symmetric(3).assemble(r))
+    losses = np.sum((levels - targets) ** 2, axis=1)
+    met = solution.result.numpy() == ef.Result.converged
+    assert ((losses <= 1e-8) | (solution.loss.numpy() == 0))[met].all()
+    assert losses.min() < 1e-4
+
+
+def test_a_saddle_of_one_downward_direction_is_no_minimum():
+    """Along a the loss is least at 0; a coupling c, of either sign, would lower it."""
+    bases = [[[1.0, 0], [0, 0]], [[0.0, 1], [1, 0]]]
+    structure = ef.Affine(bases, [[0.0, 0], [0, 2.0]])
+    problem = ef.Problem(structure, ef.Levels(sigma=1.0))
+    solution = ef.Solver(problem, ef.LevenbergMarquardt()).fit([0.5, 0.0], [0.0, 3.0])
+    np.testing.assert_allclose(solution.parameters, [0, 0], atol=1e-6)
+    w = np.linalg.eigvalsh(problem.hessian([0.0, 0.0], [0.0, 3.0]))
+    assert w[0] < -0.1 < 0.1 < w[1]
+    assert solution.result == ef.Result.stationary

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import eigenfit as ef
+from eigenfit.searches.distinct import freedom_of
 
 CHAIN = ef.Affine([np.diag([1.0, 0]), np.eye(2)[::-1]], np.diag([0.0, 2.0]))
 LEVELS = np.linalg.eigvalsh([[0.5, -0.9], [-0.9, 2.0]])
@@ -72,3 +73,38 @@ def test_symmetries_keep_the_loss_and_the_bounds(known, message):
         ef.multistart(solver, LEVELS, starts, symmetries=positive)
     negative = ef.multistart(solver, LEVELS, starts, symmetries=lambda x: x.copy())
     assert (negative.parameters[:, 1] < 0).all()
+
+
+def weakly_coupled(r):
+    """Two levels about one apart, with a coupling that changes sign with a period."""
+    e, k = r[..., 0], 0.005 * tf.cos(r[..., 1] / 2)
+    rows = [[e, k], [k, e + 1]]
+    return tf.stack([tf.stack(row, -1) for row in rows], -2)
+
+
+def test_a_shape_that_hardly_changes_still_tells_periods_apart():
+    structure = ef.Parametric(weakly_coupled, 2, 2)
+    known = ef.Parameters(["e", "phi"], period={"phi": 2 * np.pi})
+    observed = [ef.Levels(sigma=1e-6), ef.ModeShapes([0], sigma=1e-5)]
+    problem = ef.Problem(structure, observations=observed, parameters=known)
+    r = np.array([0.2, 0.9 + 2 * np.pi])
+    w, V = np.linalg.eigh(structure.assemble(tf.constant(r, tf.float64)))
+    targets = np.concatenate([w, V[:, 0] / V[0, 0]])
+    solver = ef.Solver(problem)
+    found = ef.multistart(solver, targets, r + np.array([[1e-3, 0.02], [-1e-3, -0.02]]))
+    np.testing.assert_allclose(found.parameters, [r], atol=1e-5)
+    more = ef.deflate(solver, r + np.array([1e-3, 0.02]), targets)
+    losses = [float(problem.loss(x, targets)) for x in more.parameters]
+    np.testing.assert_allclose(losses, 0, atol=1e-12)
+
+
+def test_shapes_that_a_period_leaves_alone_do_not_count():
+    """A second matrix does not depend on the angle; its shape is observed."""
+    fixed = ef.Affine([np.diag([1.0, 0.0]), np.zeros([2, 2])], [[0.0, 0.4], [0.4, 1.0]])
+    structure = ef.Parametric(weakly_coupled, 2, 2)
+    blocks = [ef.Block(structure), ef.Block(fixed, [ef.ModeShapes([0])])]
+    known = ef.Parameters(["e", "phi"], period={"phi": 2 * np.pi})
+    problem = ef.Problem(blocks, parameters=known)
+    assert freedom_of(problem).periods[1] == 2 * np.pi
+    told = [ef.Block(structure, [ef.Levels(), ef.ModeShapes([0])])]
+    assert freedom_of(ef.Problem(told, parameters=known)).periods[1] == np.inf

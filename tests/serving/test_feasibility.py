@@ -268,3 +268,38 @@ def test_a_level_that_is_flat_near_the_start_is_no_constant(
     """Another level has to cross it."""
     problem = ef.Problem(ef.Affine([basis], offset=offset))
     assert "fixed" not in kinds(problem, targets, [start])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_answer_in_a_corner_of_the_bounds_is_attainable(seed):
+    """Diagonal matrices between bounds, with targets of one of the corners."""
+    rng = np.random.default_rng(seed)
+    diagonals = rng.integers(0, 4, [3, 3]).astype(float)
+    diagonals[0] += 1.0
+    low = rng.integers(0, 3, 3).astype(float)
+    high = low + rng.integers(1, 5, 3)
+    structure = ef.Affine([np.diag(d) for d in diagonals], np.diag([0.0, 40.0, 80.0]))
+    names = ["a", "b", "c"]
+    bounds = dict(zip(names, zip(low, high, strict=True), strict=True))
+    problem = ef.Problem(structure, parameters=ef.Parameters(names, bounds=bounds))
+    corner = np.where(rng.integers(0, 2, 3) > 0, high, low)
+    targets = np.array([0.0, 40.0, 80.0]) + corner @ diagonals
+    found = find(problem, targets, (low + high) / 2)
+    assert all(x.severity != "impossible" for x in found), found
+    # Outside of the box it is said, as far as it is certain.
+    found = find(problem, targets + 100.0, (low + high) / 2)
+    assert [x.kind for x in found if x.severity == "impossible"] == ["trace"]
+
+
+@pytest.mark.parametrize("start", [-1.9, -0.9, 0.3])
+def test_a_level_that_is_flat_in_most_of_the_box_is_not_fixed(start):
+    """The highest level is 1 until the unknown, between -2 and 2, is above 1."""
+    offset = np.array([[1.0, 0, 0], [0, 0, 0.3], [0, 0.3, -12.0]])
+    structure = ef.Affine([np.diag([0.0, 1.0, 0.0])], offset)
+    problem = ef.Problem(
+        [ef.Block(structure, [ef.Levels([2]), ef.Levels([0])])],
+        parameters=ef.Parameters(["a"], bounds={"a": (-2.0, 2.0)}),
+    )
+    w = np.linalg.eigvalsh(offset + np.diag([0.0, 1.9, 0.0]))
+    found = find(problem, [w[2], w[0]], [start])
+    assert all(x.severity != "impossible" for x in found), found

@@ -39,7 +39,7 @@ _KINDS = {"low": "uniform", "high": "uniform", "centre": "normal", "sigma": "nor
 _DRAWS = {
     "uniform": "uniform from low to high",
     "normal": "normal around centre",
-    "bounds": "natural: between the bounds",
+    "bounds": "natural: between the bounds, parameters without normal",
     "scales": "natural: of the scales of the parameters",
     "spectrum": "natural: spectra of the size of the targets",
     "sizes": "natural: normal, of the size that the targets ask for",

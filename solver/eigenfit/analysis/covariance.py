@@ -40,8 +40,8 @@ def solved(
             return basis @ inverse, found.loss
         sides = np.zeros([*J.shape[:-1], J.shape[-2]]) - np.eye(J.shape[-2])
         inverse, rotated = solve_graded(J @ basis, sides)
-        k = J.shape[-1]
-        return basis @ inverse @ -rotated[..., :k, :], found.loss
+        k = min(J.shape[-2:])
+        return basis @ inverse[..., :k] @ -rotated[..., :k, :], found.loss
     sides = np.concatenate([_by_data(found), found.residual[..., np.newaxis]], axis=-1)
     sides = np.where(np.isfinite(sides), sides, 0.0)
     inverse, rotated = solve_graded(J @ basis, sides)
@@ -56,7 +56,9 @@ def solved(
     U, s, _ = np.linalg.svd(np.where(reached, 0.0, rotated[..., :-1]), False)
     e = rotated[..., -1:]
     share = (np.swapaxes(U, -1, -2) @ np.where(reached, 0.0, e))[..., 0]
-    free = s > 1e-8 * s.max(axis=-1, initial=0.0, keepdims=True)
+    # Compared with D itself: if nothing is free, all of s is rounding.
+    most = np.abs(sides[..., :-1]).max(axis=(-2, -1), initial=0.0)[..., np.newaxis]
+    free = s > 1e-8 * most
     share = np.where(free, share / np.where(free, s, 1.0), 0.0)
     squares = np.sum(share**2, axis=-1) + np.sum(
         np.where(reached, e, 0.0)[..., 0] ** 2, axis=-1

@@ -212,12 +212,11 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
     if problem.bounds is None:
         return []
     low, high = _open_box(problem.bounds)
-    bounded = lsq_linear(rows / lengths, right, (low * lengths, high * lengths))
-    root = float(np.sqrt(2 * bounded.cost))
+    root, missed = _least_in_box(rows / lengths, right, low * lengths, high * lengths)
     if root <= 1e-7 * np.linalg.norm(rounding):
         return []
-    worst = int(np.argmax(np.abs(bounded.fun)))
-    reached = sums[worst] + bounded.fun[worst] * spread[worst]
+    worst = int(np.argmax(np.abs(missed)))
+    reached = sums[worst] + missed[worst] * spread[worst]
     text = (
         f"The targets of {known[worst].name} sum to {sums[worst] * units[worst]:.8g}, "
         f"but inside the bounds of the parameters its trace comes only to "
@@ -281,8 +280,36 @@ def _least_norm(basis: np.ndarray, constant: np.ndarray, bounds: Any) -> float:
         return float(np.linalg.norm(constant + x @ basis))
     low, high = _open_box(bounds)
     Q, R = np.linalg.qr(basis.T)
-    x = lsq_linear(R, -Q.T @ constant, (low * lengths, high * lengths)).x
-    return float(np.linalg.norm(constant + x @ basis))
+    inside = Q.T @ constant
+    least = _least_in_box(R, -inside, low * lengths, high * lengths)[0]
+    return float(np.hypot(least, np.linalg.norm(constant - Q @ inside)))
+
+
+def _least_in_box(
+    A: np.ndarray, b: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """A lower bound of `|A x - b|` over x in a box, and `A x - b` where it is near.
+
+    For every y of norm 1, `|A x - b| >= y^T (b - A x)`, which is least at a corner of
+    the box. With y along the rest that an inexact solution leaves, the bound is safe
+    and as near as the solution.
+    """
+    missed = np.asarray(lsq_linear(A, b, (low, high)).fun)
+    y = -missed
+    # Unknowns without a bound on the side where they would help have no slope.
+    slope = A.T @ y
+    open_ = ~np.isfinite(np.where(slope > 0, high, low))
+    if open_.any():
+        U, s, _ = np.linalg.svd(A[:, open_], full_matrices=False)
+        U = U[:, s > 1e-12 * s.max(initial=0.0)]
+        y = y - U @ (U.T @ y)
+        slope = np.where(open_, 0.0, A.T @ y)
+    size = float(np.linalg.norm(y))
+    if size == 0:
+        return 0.0, missed
+    with np.errstate(invalid="ignore"):
+        most = np.where(slope == 0, 0.0, np.where(slope > 0, high, low) * slope)
+    return max(0.0, float(y @ b - most.sum()) / size), missed
 
 
 def _lengths(columns: np.ndarray) -> np.ndarray:

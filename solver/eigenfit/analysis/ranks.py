@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eigenfit.methods.cluster_newton import clustered
-from eigenfit.observations import FreeShift
+from eigenfit.observations import FreeShift, Levels
 from eigenfit.problem.problem import Problem
 
 _SMALL = 1e-9
@@ -162,6 +162,7 @@ def _everywhere(
     if not fixed:
         return {}
     far = [y for share in _FAR for y in _beside(problem, start, targets, share, 6)]
+    far += _corners(problem, start.x)
     known = [problem.evaluate(y, targets) for y in far]
     known = [point for point in known if np.isfinite(point.eigenvalues).all()]
     levels = [[np.asarray(w) for w in problem.split(x.eigenvalues)] for x in known]
@@ -217,10 +218,28 @@ def _beside(
     if problem.bounds is None:
         return points
     low, high = (np.asarray(bound) for bound in problem.bounds)
-    # Reflected first, not clipped, lest all points meet on a bound.
-    points = [np.where(y < low, low + (low - y), y) for y in points]
-    points = [np.where(y > high, high - (y - high), y) for y in points]
-    return [np.clip(y, low, high) for y in points]
+    # Reflected at the bounds, not clipped, lest all points meet on one of them.
+    width = np.where(np.isfinite(high - low), high - low, np.inf)
+    for k, y in enumerate(points):
+        y = np.where(y < low, 2 * low - y, y)
+        y = np.where(y > high, 2 * high - y, y)
+        with np.errstate(invalid="ignore"):
+            inside = np.mod(y - low, 2 * width)
+            inside = low + np.minimum(inside, 2 * width - inside)
+        y = np.where(np.isfinite(inside), inside, y)
+        points[k] = np.clip(y, low, high)
+    return points
+
+
+def _corners(problem: Problem, x: np.ndarray, number: int = 8) -> list[np.ndarray]:
+    """Random corners of the bounds, and points between; `x` where there is none."""
+    if problem.bounds is None:
+        return []
+    low, high = (np.where(np.isfinite(b), b, x) for b in problem.bounds)
+    generator = np.random.default_rng(1)
+    shares = generator.integers(0, 2, [number, len(x)])
+    shares = np.concatenate([shares, 1 - shares, generator.uniform(size=shares.shape)])
+    return list(low + shares * (high - low))
 
 
 def _groups(problem: Problem) -> list[slice]:
@@ -237,9 +256,11 @@ def _by_group(problem: Problem, sizes: np.ndarray) -> np.ndarray:
 
 
 def _has_equal(problem: Problem, targets: np.ndarray) -> bool:
+    # Whether levels should coincide.
     return any(
         len(np.unique(targets[part])) < part.stop - part.start
-        for part in _groups(problem)
+        for _, observation, part in problem.terms
+        if isinstance(observation, Levels)
     )
 
 

@@ -18,9 +18,7 @@ machine epsilon: a parameter whose sign has no effect is not known better near 0
 
 
 _PROBES = 4
-"""Random points where the mode shapes of one period are compared with the next."""
-_SAME_SHAPE = 1e-4
-"""One minus the cosine up to which two mode shapes are the same."""
+"""Random points where what is observed is compared with a period further on."""
 
 
 class Freedom(NamedTuple):
@@ -130,8 +128,7 @@ def freedom_of(problem: Problem, scale: np.ndarray | None = None) -> Freedom:
 
 
 def _free_periods(problem: Problem) -> np.ndarray:
-    # Periods that observed mode shapes do not tell apart, [p]. Levels are the same by
-    # declaration.
+    # Periods that nothing observed tells apart, [p]; levels do not, by declaration.
     if problem.periods is None:
         return np.full(problem.num_parameters, np.inf)
     periods = problem.periods.copy()
@@ -142,14 +139,17 @@ def _free_periods(problem: Problem) -> np.ndarray:
     dtype = problem.parameter_dtype
     x = size * rng.standard_normal([_PROBES, problem.num_parameters])
     x = problem.limit(tf.constant(x, dtype)).numpy()
+    targets = tf.constant(rng.uniform(0.5, 1.0, problem.num_targets), dtype)
+    first = problem.values(x, targets + tf.zeros([_PROBES, 1], dtype))
+    before = problem.residual(x, first).numpy()  # rounding; signs and scales are given
+    size = np.linalg.norm(problem.weighted(first), axis=-1)
     for k in np.flatnonzero(np.isfinite(periods)):
-        moved = x + periods[k] * (np.arange(len(periods)) == k)
-        pairs = zip(problem.modes(x), problem.modes(moved.astype(x.dtype)), strict=True)
-        for one, other in pairs:
-            one, other = (X / np.linalg.norm(X, axis=-2)[:, None] for X in (one, other))
-            cosine = np.abs(np.sum(one * other, axis=-2))
-            if not (cosine > 1 - _SAME_SHAPE).all():
-                periods[k] = np.inf
+        moved = x + (periods[k] * (np.arange(len(periods)) == k)).astype(x.dtype)
+        change = np.linalg.norm(
+            problem.residual(moved, first).numpy() - before, axis=-1
+        )
+        if not (change <= np.finfo(x.dtype).eps ** 0.5 * size).all():
+            periods[k] = np.inf
     return periods
 
 

@@ -259,6 +259,9 @@ def _canonical(
     # parameters, levels and residual norms.
     x, levels, residual = found
     images = freedom.canonical(x)
+    if solver.problem.has_modes and (images != x).any():
+        moved = np.linalg.norm(close.linearized(images)[0], axis=-1)
+        images = np.where(_differ(moved, residual, close)[:, np.newaxis], x, images)
     if np.isfinite(freedom.periods).any():
         _check_spectrum(solver, images, levels, "`period` must be that of all levels")
     if callable(symmetries):
@@ -273,14 +276,13 @@ def _check_loss(
 ) -> None:
     # A prior, a bound or a mode shape may tell points apart that have the same levels.
     found = np.linalg.norm(close.linearized(images)[0], axis=-1)
-    allowed = np.sqrt(np.finfo(images.dtype).eps) * close.size + 1e-4 * before
     outside = ~problem.inside(images).numpy()
     for k in np.flatnonzero(outside):
         raise ValueError(
             f"`symmetries` must not leave the bounds, but it gives "
             f"{images[k].tolist()}. Return other points, or give no bounds."
         )
-    for k in np.flatnonzero((np.abs(found - before) > allowed) & np.isfinite(before)):
+    for k in np.flatnonzero(_differ(found, before, close)):
         losses = [float(x[k] * close.unit) ** 2 for x in (found, before)]
         raise ValueError(
             f"`symmetries` must not change the loss, but it gives "
@@ -288,6 +290,12 @@ def _check_loss(
             f"{losses[1]:.4g}. Priors and mode shapes may tell points with the same "
             f"levels apart."
         )
+
+
+def _differ(found: np.ndarray, before: np.ndarray, close: Refinement) -> np.ndarray:
+    # Which residual norms are not the same, [k].
+    allowed = np.sqrt(np.finfo(before.dtype).eps) * close.size + 1e-4 * before
+    return (np.abs(found - before) > allowed) & np.isfinite(before)
 
 
 def _check_spectrum(
