@@ -292,18 +292,18 @@ def test_fits_that_lie_on_a_bound_end_there(method, has_sigma, highest):
 
 
 def test_rounding_of_the_levels_does_not_meet_a_tolerance():
-    """In single precision levels of 1e4 are known to 1e-3, their loss to 1e-6."""
+    """In single precision levels of 1e3 are known to 2e-4, their loss to 6e-8."""
     structure = ef.Symmetric(3, dtype="float32")
-    solver = ef.Solver(ef.Problem(structure), ef.LevenbergMarquardt())
-    targets = np.array([1.0e4, 1.1e4, 1.3e4], np.float32)
-    starts = 1e4 * np.random.default_rng(0).uniform(0.5, 1.5, [200, 6])
+    solver = ef.Solver(ef.Problem(structure), ef.Alternating())
+    targets = np.array([1.0e3, 1.1e3, 1.3e3], np.float32)
+    starts = 1e3 * np.random.default_rng(0).uniform(0.5, 1.5, [200, 6])
     solution = solver.fit(starts.astype(np.float32), targets, tolerance=1e-8)
     r = solution.parameters.numpy().astype(np.float64)
     levels = np.linalg.eigvalsh(ef.Symmetric(3).assemble(r))
     losses = np.sum((levels - targets) ** 2, axis=1)
     met = solution.result.numpy() == ef.Result.converged
     assert ((losses <= 1e-8) | (solution.loss.numpy() == 0))[met].all()
-    assert losses.min() < 1e-4
+    assert losses.max() < 1e-6
 
 
 def test_a_saddle_of_one_downward_direction_is_no_minimum():
