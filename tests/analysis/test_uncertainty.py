@@ -376,14 +376,3 @@ def test_a_single_component_tells_nothing_once_it_is_scaled():
         assert ef.Problem(structure, observations=[ef.Levels(), own]).num_data == 3
     kept = ef.ModeShapes([0, 1], [0], "mass")
     assert ef.Problem(structure, observations=[ef.Levels(), kept]).num_data == 5
-
-
-def test_unit_shapes_have_targets_of_length_one():
-    problem = ef.Problem(
-        ef.Affine(SPRINGS), observations=[ef.ModeShapes([0, 1], normalisation="unit")]
-    )
-    targets = np.array([0.5, 0.5, 0.5, 0.5, 0.6, 0.0, 0.0, 0.7])
-    with pytest.raises(ValueError, match=r"the norm 0.922 for level 1, .* Divide the"):
-        ef.Solver(problem).fit(np.ones(4), targets)
-    targets[4] = np.sqrt(1 - 0.49) + 0.001  # rounded
-    problem.check_targets(targets)

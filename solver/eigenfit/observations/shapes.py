@@ -15,9 +15,6 @@ from eigenfit.tensors.types import TensorLike
 
 Normalisation = Literal["max", "unit", "mass"]
 
-_NORM_ATOL = 0.01
-"""Deviation from 1 up to which the norm of a shape may be rounded."""
-
 
 class AbstractShapes(AbstractObservation):
     """Observes the components of some modes.
@@ -105,7 +102,7 @@ class ModeShapes(AbstractShapes):
 
     - `"max"`: the component whose target is largest in magnitude equals it;
     - `"unit"`: the measured components have the Euclidean norm 1, as their targets
-      must (to 1 %);
+      should, which then carry a datum less each;
     - `"mass"`: the whole mode has `x^T M x = 1`.
 
     In the last two cases the sign is the one that agrees with the target. Derivatives
@@ -175,11 +172,7 @@ class ModeShapes(AbstractShapes):
         return 0 if self.normalisation == "mass" else len(self.places(order)[0])
 
     def check_targets(self, targets: np.ndarray, order: int) -> None:
-        """Rejects shapes that are zero, or for "unit" of a norm that is not 1.
-
-        A shape that is zero fixes neither sign nor scale; no parameters meet another
-        norm.
-        """
+        """Rejects shapes that are zero, which fix neither sign nor scale."""
         levels, rows = self.places(order)
         shapes = targets.reshape([*targets.shape[:-1], len(levels), len(rows)])
         zero = np.argwhere(~shapes.any(axis=-1))
@@ -188,16 +181,6 @@ class ModeShapes(AbstractShapes):
                 f"`targets` of ModeShapes are all zero for level "
                 f"{self.levels[int(zero[0][-1])]}. Give its shape, or leave it out of "
                 f"`levels`."
-            )
-        if self.normalisation != "unit":
-            return
-        norm = np.linalg.norm(shapes, axis=-1)
-        off = np.argwhere(np.abs(norm - 1) > _NORM_ATOL)
-        if len(off):
-            raise ValueError(
-                f"`targets` of ModeShapes have the norm "
-                f"{norm[tuple(off[0])]:.4g} for level {self.levels[int(off[0][-1])]}, "
-                f'but `normalisation="unit"` makes it 1. Divide the shape by it.'
             )
 
     def measure(
