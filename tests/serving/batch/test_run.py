@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import stat
 
 import numpy as np
 import pyarrow as pa
@@ -345,7 +346,8 @@ def test_a_full_disk(inline, mixed_file, expected, tmp_path, monkeypatch):
         return [path.name for path in sorted(places.parts.glob("part-*.parquet"))]
 
     def fsync(handle):
-        if len(parts()) >= 2:
+        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        if is_file and len(parts()) >= 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
