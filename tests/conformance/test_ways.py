@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 
 import eigenfit as ef
+from eigenfit_export import load_model, save_model
+from eigenfit_serving import Client, InProcess
 
 METHODS = {
     "auto": "auto",
@@ -76,16 +79,62 @@ def test_meets_the_targets(case, method, compile, dtype):
             ef.Solver(case.problem(dtype), METHODS[method], compile=compile)
         return
     solver = ef.Solver(case.problem(dtype), METHODS[method], compile=compile)
-    if method == "adam" and compile == "eager":
-        # Thousands of eager steps: a few of them tell as much.
-        eager = solver.fit(case.initial, case.targets, max_steps=5)
-        graph = ef.Solver(solver.problem, METHODS[method], compile="graph")
-        expected = graph.fit(case.initial, case.targets, max_steps=5)
-        np.testing.assert_allclose(eager.parameters, expected.parameters, atol=1e-5)
-        return
     tolerance = 1e-6 if method == "adam" else 1e-10
     solution = solver.fit(case.initial, case.targets, tolerance=tolerance)
     solution.raise_for_result()
     loss = zoo.loss(solver.problem, solution.parameters, case.targets)
     rounding = 1e-3 if dtype == tf.float64 else 0.2
     assert loss <= tolerance * (1 + rounding)
+
+
+QUICK = [("seed", "auto"), ("complex Hermitian", "newton")]
+
+
+def exports():
+    """Every combination that can be solved; most are in the long tail."""
+    for case, method in itertools.product(zoo.CASES, METHODS):
+        if refusal_of(case, method, tf.float64) is None:
+            slow = (case.name, method) not in QUICK
+            marks = [pytest.mark.slow] if slow else []
+            yield pytest.param(case, method, id=f"{case}-{method}", marks=marks)
+
+
+@pytest.mark.parametrize(("case", "method"), list(exports()))
+def test_reloaded_and_served_models_fit_as_the_solver_does(tmp_path, case, method):
+    # As exported: compiled by XLA, the last digits differ.
+    solver = ef.Solver(case.problem(), METHODS[method], compile="graph")
+    save_model(solver, tmp_path / "model", warmup_batches=())
+    transport = InProcess(tmp_path / "model")
+    ways = {
+        "reloaded": load_model(tmp_path / "model").fit,
+        "served": Client(transport).fit,
+    }
+    start, targets = np.array(case.initial), np.array(case.targets)
+    starts = np.stack([start, start, 0.9 * start])
+    starts[1, 0] = np.nan
+    tolerance = 1e-6 if method == "adam" else 1e-10
+
+    def check(way, limits):
+        expected = solver.fit(starts, targets, **limits)
+        found = ways[way](starts, targets, **limits)
+        codes = np.asarray(expected.result).tolist()
+        assert codes[1] == ef.Result.invalid_input
+        assert codes[0] == (
+            ef.Result.max_steps if "max_steps" in limits else ef.Result.converged
+        )
+        assert np.asarray(found.result).tolist() == codes
+        np.testing.assert_array_equal(found.num_steps, expected.num_steps)
+        for name in ("parameters", "eigenvalues", "loss"):
+            np.testing.assert_allclose(
+                getattr(found, name),
+                getattr(expected, name),
+                rtol=1e-10,
+                atol=1e-12,
+                err_msg=name,
+            )
+
+    limits = {"tolerance": tolerance}, {"tolerance": 1e-20, "max_steps": 0}
+    try:
+        each(check, way=ways, limits=limits)
+    finally:
+        transport.close()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 from tests.eigen.degenerate import CASES
 
 import eigenfit as ef
@@ -202,28 +203,34 @@ def test_agrees_with_differences_of_the_gradient(rng, name, way):
         np.testing.assert_allclose(H, ours["tapes"], atol=1e-9 * largest, err_msg=key)
 
 
-@pytest.mark.parametrize("batch", [[], [1], [3], [2, 2], [0]])
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
 @pytest.mark.parametrize("case", zoo.CASES, ids=str)
-def test_batches(rng, case, dtype, batch):
-    problem = case.problem(dtype)
-    p = problem.num_parameters
-    r, t = some(rng, problem, batch)
-    vector = rng.normal(size=[*batch, p])
-    r, t, vector = (tf.constant(x, dtype) for x in (r, t, vector))
-    H = problem.hessian(r, t)
-    product = problem.hessian_vector_product(r, t, vector)
-    assert H.dtype == product.dtype == dtype
-    assert H.shape == [*batch, p, p]
-    assert product.shape == [*batch, p]
-    scale = 1e-12 if dtype == tf.float64 else 1e-4
-    for index in np.ndindex(*batch):
-        one = problem.hessian(r[index], t[index]).numpy()
-        largest = np.abs(one).max()
-        np.testing.assert_allclose(H[index], one, atol=scale * largest)
-        np.testing.assert_allclose(
-            product[index], one @ vector[index].numpy(), atol=3 * p * scale * largest
-        )
+def test_batches(rng, case):
+    kinds = (tf.float32, tf.float64)
+    problems = {dtype: case.problem(dtype) for dtype in kinds}
+
+    def check(dtype, batch):
+        problem = problems[dtype]
+        p = problem.num_parameters
+        r, t = some(rng, problem, batch)
+        vector = rng.normal(size=[*batch, p])
+        r, t, vector = (tf.constant(x, dtype) for x in (r, t, vector))
+        H = problem.hessian(r, t)
+        product = problem.hessian_vector_product(r, t, vector)
+        assert H.dtype == product.dtype == dtype
+        assert H.shape == [*batch, p, p]
+        assert product.shape == [*batch, p]
+        scale = 1e-12 if dtype == tf.float64 else 1e-4
+        for index in np.ndindex(*batch):
+            one = problem.hessian(r[index], t[index]).numpy()
+            largest = np.abs(one).max()
+            np.testing.assert_allclose(H[index], one, atol=scale * largest)
+            np.testing.assert_allclose(
+                product[index],
+                one @ vector[index].numpy(),
+                atol=3 * p * scale * largest,
+            )
+
+    each(check, dtype=kinds, batch=[[], [1], [3], [2, 2], [0]])
 
 
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])

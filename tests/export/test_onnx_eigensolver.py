@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.combinations import each
 from tests.export.onnx_cases import (
     DTYPES,
     FAMILIES,
@@ -52,38 +53,43 @@ def assert_equals_tensorflow(family, n, batch, dtype, order):
     assert np.all(error <= scale), (error / scale).max()
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 3, 5, 8, 17, 32])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_gradient_equals_tensorflow(family, n, dtype):
-    for batch in BATCHES:
+def test_gradient_equals_tensorflow(n, dtype):
+    def check(family, batch):
         assert_equals_tensorflow(family, n, batch, dtype, fixed(n))
+
+    each(check, family=FAMILIES, batch=BATCHES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [3, 6])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_gradient_equals_tensorflow_in_a_large_batch(family, n, dtype):
-    assert_equals_tensorflow(family, n, 1000, dtype, fixed(n))
+def test_gradient_equals_tensorflow_in_a_large_batch(n, dtype):
+    def check(family):
+        assert_equals_tensorflow(family, n, 1000, dtype, fixed(n))
+
+    each(check, family=FAMILIES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", range(1, 65))
 def test_gradient_equals_tensorflow_for_every_order(n, dtype):
-    for family in FAMILIES:
-        assert_equals_tensorflow(family, n, 7, dtype, None)
-        if n <= 4:
-            assert_equals_tensorflow(family, n, 7, dtype, n)
+    def check(family, order):
+        assert_equals_tensorflow(family, n, 7, dtype, order)
+
+    each(check, family=FAMILIES, order=[None, n] if n <= 4 else [None])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 33, 64])
 def test_gradient_equals_tensorflow_in_a_large_batch_of_every_order(n, dtype):
-    for family in FAMILIES if n <= 16 else ["random"]:
+    def check(family):
         assert_equals_tensorflow(family, n, 1000, dtype, None)
+
+    each(check, family=FAMILIES if n <= 16 else ["random"])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,5 +1,7 @@
 """Values and derivatives of every observation against NumPy and SciPy."""
 
+from functools import partial
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import scipy.linalg
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 
 import eigenfit as ef
 from eigenfit.problem.differenced import hessian_at_solution
@@ -191,22 +194,25 @@ def test_hessian(name):
     np.testing.assert_allclose(product, H.numpy() @ vector, atol=1e-9 * size)
 
 
-@pytest.mark.parametrize("batch", [[1], [3], [2, 2], [0]], ids=str)
-def test_batches(rng, name, batch):
-    problem, residual, t = case(name)
-    r = R * rng.uniform(0.8, 1.2, [*batch, 5])
-    t = t + 0.1 * rng.normal(size=[*batch, len(t)])
-    values, J = problem.residual(r, t), problem.jacobian(r, t)
-    loss, gradient = problem.loss(r, t), problem.gradient(r, t)
-    assert values.shape == t.shape
-    assert J.shape == [*batch, t.shape[-1], 5]
-    assert gradient.shape == r.shape
-    assert loss.shape == batch
-    for index in np.ndindex(*batch):
-        expected = residual(r[index], t[index])
-        np.testing.assert_allclose(values[index], expected, rtol=1e-11, atol=1e-11)
-        one = problem.jacobian(r[index], t[index])
-        np.testing.assert_allclose(J[index], one, rtol=1e-10, atol=1e-10)
+def test_batches(rng, name):
+    problem, residual, centre = case(name)
+
+    def check(batch):
+        r = R * rng.uniform(0.8, 1.2, [*batch, 5])
+        t = centre + 0.1 * rng.normal(size=[*batch, len(centre)])
+        values, J = problem.residual(r, t), problem.jacobian(r, t)
+        loss, gradient = problem.loss(r, t), problem.gradient(r, t)
+        assert values.shape == t.shape
+        assert J.shape == [*batch, t.shape[-1], 5]
+        assert gradient.shape == r.shape
+        assert loss.shape == batch
+        for index in np.ndindex(*batch):
+            expected = residual(r[index], t[index])
+            np.testing.assert_allclose(values[index], expected, rtol=1e-11, atol=1e-11)
+            one = problem.jacobian(r[index], t[index])
+            np.testing.assert_allclose(J[index], one, rtol=1e-10, atol=1e-10)
+
+    each(check, batch=[[1], [3], [2, 2], [0]])
 
 
 def test_single_precision(name):
@@ -288,16 +294,19 @@ def test_combinations_do_what_their_names_say(levels):
     np.testing.assert_allclose(mean, [np.mean(levels)], atol=1e-12)
 
 
-@pytest.mark.parametrize("batch", [[], [3]], ids=str)
-def test_derivatives_by_targets(rng, name, batch):
-    problem, residual, t = case(name)
-    r = R * rng.uniform(0.8, 1.2, [*batch, 5])
-    t = t + 0.1 * rng.normal(size=[*batch, len(t)])
-    B = problem.target_jacobian_at(problem.evaluate(r, t))
-    for index in np.ndindex(*batch):
-        own = r[index]
-        expected = zoo.finite_differences(lambda x: residual(own, x), t[index], STEP)  # noqa: B023
-        np.testing.assert_allclose(B[index], expected, rtol=1e-7, atol=1e-7)
+def test_derivatives_by_targets(rng, name):
+    problem, residual, centre = case(name)
+
+    def check(batch):
+        r = R * rng.uniform(0.8, 1.2, [*batch, 5])
+        t = centre + 0.1 * rng.normal(size=[*batch, len(centre)])
+        B = problem.target_jacobian_at(problem.evaluate(r, t))
+        for index in np.ndindex(*batch):
+            own = partial(residual, r[index])
+            expected = zoo.finite_differences(own, t[index], STEP)
+            np.testing.assert_allclose(B[index], expected, rtol=1e-7, atol=1e-7)
+
+    each(check, batch=[[], [3]])
 
 
 def test_derivatives_by_targets_of_several_blocks_and_priors():

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.waiting import wait_for
 from typer.testing import CliRunner
 
 import eigenfit as ef
@@ -599,22 +599,34 @@ def test_progress_appears_on_a_terminal():
     console = Console(file=screen, force_terminal=True, width=80)
     with terminal.fit_progress(console, after=0.0) as progress:
         progress(ef.Progress(30, 400, 2, 3, 0.5))
-        deadline = time.monotonic() + 30
-        while "30/400" not in screen.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: "30/400" in screen.getvalue(), seconds=30)
     assert "2 of 3 running, loss 5.0e-01" in screen.getvalue()
     assert "30/400" in screen.getvalue()
 
 
-def test_progress_stays_away_from_short_fits_and_pipes():
+def test_progress_stays_away_from_short_fits_and_pipes(monkeypatch):
+    made = []
+
+    class Timer:
+        def __init__(self, interval, function):
+            made.append((interval, function))
+
+        def start(self):
+            pass
+
+        cancel = join = start  # a fit that ends before its time
+
+    monkeypatch.setattr(terminal.threading, "Timer", Timer)
     screen = io.StringIO()
     with terminal.fit_progress(Console(file=screen, force_terminal=True)) as progress:
         progress(ef.Progress(30, 400, 1, 1, 0.5))
     assert screen.getvalue() == ""
+    assert [interval for interval, _ in made] == [1.0]
+    made.clear()
     with terminal.fit_progress(Console(file=screen), after=0.0) as progress:
         progress(ef.Progress(30, 400, 1, 1, 0.5))
-        time.sleep(0.1)
     assert screen.getvalue() == ""
+    assert made == []  # nothing that could still show it
 
 
 RECORDS = [

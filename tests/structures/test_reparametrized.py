@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 from tests.structures.test_generalized import PENCILS
 from tests.structures.test_structures import STRUCTURES, some_matrices
 
@@ -25,18 +26,22 @@ def wrapped(name, dtype=tf.float64, p=2):
     return ef.Reparametrized(inner, T, q0), inner, T, q0
 
 
-@pytest.mark.parametrize("batch", [[], [1], [2, 3], [0]])
-@pytest.mark.parametrize("dtype", [tf.float64, tf.float32], ids=lambda d: d.name)
 @pytest.mark.parametrize("name", INNER)
-def test_assembles_the_inner_structure(rng, name, dtype, batch):
-    structure, inner, T, q0 = wrapped(name, dtype)
-    r = rng.normal(size=[*batch, 2])
-    A = structure.assemble(tf.constant(r, dtype))
-    q = tf.constant(r @ T.T + q0, dtype)
-    atol = 1e-13 if dtype == tf.float64 else 1e-5
-    np.testing.assert_allclose(A, inner.assemble(q), atol=atol)
-    assert A.dtype == structure.dtype
-    assert structure.parameter_dtype == dtype
+def test_assembles_the_inner_structure(rng, name):
+    kinds = (tf.float64, tf.float32)
+    made = {dtype: wrapped(name, dtype) for dtype in kinds}
+
+    def check(dtype, batch):
+        structure, inner, T, q0 = made[dtype]
+        r = rng.normal(size=[*batch, 2])
+        A = structure.assemble(tf.constant(r, dtype))
+        q = tf.constant(r @ T.T + q0, dtype)
+        atol = 1e-13 if dtype == tf.float64 else 1e-5
+        np.testing.assert_allclose(A, inner.assemble(q), atol=atol)
+        assert A.dtype == structure.dtype
+        assert structure.parameter_dtype == dtype
+
+    each(check, dtype=kinds, batch=[[], [1], [2, 3], [0]])
 
 
 @pytest.mark.parametrize("name", INNER)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 from tests.structures.test_structures import LINEAR, STRUCTURES, some_matrices
 
 import eigenfit as ef
@@ -110,54 +111,64 @@ def test_the_formulas_agree_with_automatic_differentiation(rng, name):
     )
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_diagonals_are_the_derivatives_of_the_levels(rng, name):
-    structure = ALL[name](tf.float64)
-    r, V, _, _ = some(rng, structure, [2])
-    V = V[..., :2]  # some eigenvectors are enough
-    diagonal = tf.linalg.diag_part(structure.rotated_derivatives(r, V))
-    np.testing.assert_allclose(
-        np.swapaxes(tf.math.real(diagonal), -1, -2),
-        structure.level_jacobian(r, V),
-        atol=1e-12,
-    )
+def test_diagonals_are_the_derivatives_of_the_levels(rng):
+    def check(name):
+        structure = ALL[name](tf.float64)
+        r, V, _, _ = some(rng, structure, [2])
+        V = V[..., :2]  # some eigenvectors are enough
+        diagonal = tf.linalg.diag_part(structure.rotated_derivatives(r, V))
+        np.testing.assert_allclose(
+            np.swapaxes(tf.math.real(diagonal), -1, -2),
+            structure.level_jacobian(r, V),
+            atol=1e-12,
+        )
+
+    each(check, name=ALL)
 
 
 @pytest.mark.sample(2)
-@pytest.mark.parametrize("batch", [[1], [2, 3], [0]])
 @pytest.mark.parametrize("name", ALL)
-def test_take_batches(rng, name, batch):
+def test_take_batches(rng, name):
     structure = ALL[name](tf.float64)
     p, n = structure.num_parameters, structure.order
-    arguments = some(rng, structure, batch)
-    ours = everything(structure, *arguments)
-    assert ours["pushforward"].shape == [*batch, n, n]
-    assert ours["rotated"].shape == [*batch, p, n, n]
-    assert ours["curvature"].shape == [*batch, p, p]
-    assert ours["product"].shape == [*batch, p]
-    for index in np.ndindex(*batch):
-        one = everything(structure, *(x[index] for x in arguments))
-        for key, value in one.items():
-            np.testing.assert_allclose(ours[key][index], value, atol=1e-12)
+
+    def check(batch):
+        arguments = some(rng, structure, batch)
+        ours = everything(structure, *arguments)
+        assert ours["pushforward"].shape == [*batch, n, n]
+        assert ours["rotated"].shape == [*batch, p, n, n]
+        assert ours["curvature"].shape == [*batch, p, p]
+        assert ours["product"].shape == [*batch, p]
+        for index in np.ndindex(*batch):
+            one = everything(structure, *(x[index] for x in arguments))
+            for key, value in one.items():
+                np.testing.assert_allclose(
+                    ours[key][index], value, atol=1e-12, err_msg=key
+                )
+
+    each(check, batch=[[1], [2, 3], [0]])
 
 
 @pytest.mark.sample(3)
-@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("name", ALL)
-def test_compile_with_an_unknown_batch(rng, name, xla):
+def test_compile_with_an_unknown_batch(rng, name):
     structure = ALL[name](tf.float64)
     p, n = structure.num_parameters, structure.order
     vector = tf.TensorSpec([None, p], tf.float64)
     matrix = tf.TensorSpec([None, n, n], structure.dtype)
-    compiled = tf.function(
-        lambda *arguments: everything(structure, *arguments),
-        input_signature=[vector, matrix, matrix, vector],
-        jit_compile=xla,
-    )
     arguments = some(rng, structure, [3])
     expected = everything(structure, *arguments)
-    for key, value in compiled(*arguments).items():
-        np.testing.assert_allclose(value, expected[key], atol=1e-12, err_msg=key)
+
+    def check(way):
+        compiled = tf.function(
+            lambda *arguments: everything(structure, *arguments),
+            input_signature=[vector, matrix, matrix, vector],
+            jit_compile=way == "xla",
+        )
+        for key, value in compiled(*arguments).items():
+            np.testing.assert_allclose(value, expected[key], atol=1e-12, err_msg=key)
+
+    each(check, way=["graph", "xla"])
 
 
 # Those made in double precision whatever is asked have no single one.
@@ -168,15 +179,18 @@ SINGLE = [
 ]
 
 
-@pytest.mark.parametrize("name", SINGLE)
-def test_single_precision(rng, name):
-    single, double = (ALL[name](d) for d in (tf.float32, tf.float64))
-    arguments = some(rng, double, [1])
-    expected = everything(double, *arguments)
-    kinds = [single.parameter_dtype, single.dtype, single.dtype, single.parameter_dtype]
-    cast = [tf.cast(x, kind) for x, kind in zip(arguments, kinds, strict=True)]
-    for key, value in everything(single, *cast).items():
-        np.testing.assert_allclose(value, expected[key], atol=1e-4, err_msg=key)
+def test_single_precision(rng):
+    def check(name):
+        single, double = (ALL[name](d) for d in (tf.float32, tf.float64))
+        arguments = some(rng, double, [1])
+        expected = everything(double, *arguments)
+        vector, matrix = single.parameter_dtype, single.dtype
+        kinds = [vector, matrix, matrix, vector]
+        cast = [tf.cast(x, kind) for x, kind in zip(arguments, kinds, strict=True)]
+        for key, value in everything(single, *cast).items():
+            np.testing.assert_allclose(value, expected[key], atol=1e-4, err_msg=key)
+
+    each(check, name=SINGLE)
 
 
 def test_a_structure_that_does_not_depend_on_its_parameters():

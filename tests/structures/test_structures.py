@@ -4,6 +4,7 @@ import scipy.linalg
 import scipy.sparse
 import tensorflow as tf
 from tests import zoo
+from tests.combinations import each
 
 import eigenfit as ef
 
@@ -72,20 +73,24 @@ def derivative(structure, r):
     return np.moveaxis(D, -1, 0)
 
 
-@pytest.mark.parametrize("batch", [[], [1], [5], [2, 3], [0]])
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_assembles_hermitian_matrices_in_batches(rng, name, dtype, batch):
-    structure = STRUCTURES[name](dtype)
-    assert structure.parameter_dtype == dtype
-    r = tf.constant(rng.normal(size=[*batch, structure.num_parameters]), dtype)
-    A = structure.assemble(r)
-    assert A.dtype == structure.dtype
-    assert A.shape == [*batch, structure.order, structure.order]
-    np.testing.assert_array_equal(A, np.conj(np.swapaxes(A, -1, -2)))
-    if batch == [5]:
-        one = structure.assemble(r[3])
-        np.testing.assert_allclose(A[3], one, rtol=1e-6, atol=1e-6)
+def test_assembles_hermitian_matrices_in_batches(rng, name):
+    kinds = (tf.float32, tf.float64)
+    structures = {dtype: STRUCTURES[name](dtype) for dtype in kinds}
+
+    def check(dtype, batch):
+        structure = structures[dtype]
+        assert structure.parameter_dtype == dtype
+        r = tf.constant(rng.normal(size=[*batch, structure.num_parameters]), dtype)
+        A = structure.assemble(r)
+        assert A.dtype == structure.dtype
+        assert A.shape == [*batch, structure.order, structure.order]
+        np.testing.assert_array_equal(A, np.conj(np.swapaxes(A, -1, -2)))
+        if batch == [5]:
+            one = structure.assemble(r[3])
+            np.testing.assert_allclose(A[3], one, rtol=1e-6, atol=1e-6)
+
+    each(check, dtype=kinds, batch=[[], [1], [5], [2, 3], [0]])
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -105,22 +110,25 @@ def test_pullback_and_level_jacobian_are_adjoint_to_the_derivative(rng, name):
     np.testing.assert_allclose(J, expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("batch", [[1], [2, 3], [0]])
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_derivatives_take_batches(rng, name, batch):
+def test_derivatives_take_batches(rng, name):
     structure = STRUCTURES[name](tf.float64)
     p, n = structure.num_parameters, structure.order
-    r = tf.constant(rng.normal(size=[*batch, p]))
-    G = tf.constant(some_matrices(rng, [*batch, n, n], structure.dtype))
-    pulled = structure.pullback(r, G)
-    J = structure.level_jacobian(r, G)
-    assert pulled.shape == [*batch, p]
-    assert J.shape == [*batch, n, p]
-    for index in np.ndindex(*batch):
-        one = structure.pullback(r[index], G[index])
-        np.testing.assert_allclose(pulled[index], one, atol=1e-12)
-        one = structure.level_jacobian(r[index], G[index])
-        np.testing.assert_allclose(J[index], one, atol=1e-12)
+
+    def check(batch):
+        r = tf.constant(rng.normal(size=[*batch, p]))
+        G = tf.constant(some_matrices(rng, [*batch, n, n], structure.dtype))
+        pulled = structure.pullback(r, G)
+        J = structure.level_jacobian(r, G)
+        assert pulled.shape == [*batch, p]
+        assert J.shape == [*batch, n, p]
+        for index in np.ndindex(*batch):
+            one = structure.pullback(r[index], G[index])
+            np.testing.assert_allclose(pulled[index], one, atol=1e-12)
+            one = structure.level_jacobian(r[index], G[index])
+            np.testing.assert_allclose(J[index], one, atol=1e-12)
+
+    each(check, batch=[[1], [2, 3], [0]])
 
 
 @pytest.mark.parametrize("name", STRUCTURES)

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from tests.serving.batch import fake_worker, mortal_worker, tables
 from tests.serving.batch.fake_worker import DEADLY
 from tests.serving.batch.processes import workers_of
+from tests.waiting import wait_for
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import run_batch
@@ -25,14 +25,6 @@ from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.plan.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
 from eigenfit_serving.batch.settings import Job, Settings
-
-
-def wait_for(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
-    return value
 
 
 def job_of(model, gpu=False):

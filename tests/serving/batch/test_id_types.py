@@ -8,12 +8,14 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.combinations import each
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch.plan.table import Table
 
 TEXTS = ["a", "a text that is longer than twelve bytes", None]
 TARGETS = [[-2.5, 2.5], [-3.0, 3.0], [-2.0, 2.0]]
+INPUTS = ("in.parquet", "in.arrow")
 OUTPUTS = ("out.parquet", "out.csv", "out.arrow", "out")
 
 
@@ -25,6 +27,12 @@ def write(ids, path):
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table, max_chunksize=1)
     return path
+
+
+def folder_of(home, input, output):
+    folder = home / f"{input} to {output}"
+    folder.mkdir()
+    return folder
 
 
 def ids_of(path):
@@ -41,8 +49,6 @@ def stored_type(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("input", ["in.parquet", "in.arrow"])
 @pytest.mark.parametrize(
     "ids",
     [
@@ -58,16 +64,20 @@ def stored_type(path):
     ],
     ids=lambda ids: str(ids.type),
 )
-def test_ids_are_kept(inline, tmp_path, ids, input, output):
-    path = write(ids, tmp_path / input)
-    inline(path, tmp_path / output)
-    found, given = ids_of(tmp_path / output), ids.to_pylist()
-    if output == "out.csv":
-        # Parquet knows no whole seconds.
-        texts = pa.array(given, stored_type(path)).cast(pa.string()).to_pylist()
-        assert found == [text or "" for text in texts]
-    else:
-        assert found == given
+def test_ids_are_kept(inline, tmp_path, ids):
+    def check(input, output):
+        folder = folder_of(tmp_path, input, output)
+        path = write(ids, folder / input)
+        inline(path, folder / output)
+        found, given = ids_of(folder / output), ids.to_pylist()
+        if output == "out.csv":
+            # Parquet knows no whole seconds.
+            texts = pa.array(given, stored_type(path)).cast(pa.string()).to_pylist()
+            assert found == [text or "" for text in texts]
+        else:
+            assert found == given
+
+    each(check, input=INPUTS, output=OUTPUTS)
 
 
 @pytest.mark.slow
@@ -82,8 +92,6 @@ def test_views_in_dictionaries(inline, tmp_path):
 BYTES = pa.array([b"\xff" * 16, b"\xfe" * 16])
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("input", ["in.parquet", "in.arrow"])
 @pytest.mark.parametrize(
     "ids",
     [
@@ -95,27 +103,36 @@ BYTES = pa.array([b"\xff" * 16, b"\xfe" * 16])
     ],
     ids=lambda ids: str(ids.type),
 )
-def test_bytes_do_not_go_into_text(inline, tmp_path, ids, input, output):
-    path = write(ids, tmp_path / input)
-    if output != "out.csv":
-        inline(path, tmp_path / output)
-        assert ids_of(tmp_path / output) == ids.to_pylist()
-        return
-    with pytest.raises(InputError) as caught:
-        inline(path, tmp_path / output)
-    text = str(caught.value)
-    assert f"INPUT = {path}: column id is " in text
-    assert "which a .csv file cannot hold. Make the ids numbers or texts, or" in text
-    assert list(tmp_path.iterdir()) == [path]
+def test_bytes_do_not_go_into_text(inline, tmp_path, ids):
+    def check(input, output):
+        folder = folder_of(tmp_path, input, output)
+        path = write(ids, folder / input)
+        if output != "out.csv":
+            inline(path, folder / output)
+            assert ids_of(folder / output) == ids.to_pylist()
+            return
+        with pytest.raises(InputError) as caught:
+            inline(path, folder / output)
+        text = str(caught.value)
+        assert f"INPUT = {path}: column id is " in text
+        told = "which a .csv file cannot hold. Make the ids numbers or texts, or"
+        assert told in text
+        assert list(folder.iterdir()) == [path]
+
+    each(check, input=INPUTS, output=OUTPUTS)
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_types_that_nothing_can_hold(inline, tmp_path, output):
+def test_types_that_nothing_can_hold(inline, tmp_path):
     ids = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
     path = write(ids, tmp_path / "in.arrow")
-    with pytest.raises(InputError, match="column id is month_day_nano_interval, which"):
-        inline(path, tmp_path / output)
-    assert list(tmp_path.iterdir()) == [path]
+    told = "column id is month_day_nano_interval, which"
+
+    def check(output):
+        with pytest.raises(InputError, match=told):
+            inline(path, tmp_path / output)
+        assert list(tmp_path.iterdir()) == [path]
+
+    each(check, output=OUTPUTS)
 
 
 def test_files_of_several_layouts(inline, tmp_path):

@@ -4,21 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.serving.batch import tables
-from tests.serving.batch.processes import processes, workers_of
+from tests.serving.batch.processes import actors_of, workers_of
+from tests.waiting import wait_for
 
 from eigenfit_serving.batch import run_batch
 from eigenfit_serving.batch.answers.report import BatchReport
 from eigenfit_serving.batch.plan.places import Places
 from eigenfit_serving.batch.processes import quiet_environment
 
-RAY_ACTOR = "PartActor"
-LOCAL_WORKER = "local worker"
+PARTS = 30
+"""Of 60,000 rows by two workers: 2048 rows each."""
 
 
 def begin(model, table, output, engine) -> subprocess.Popen[bytes]:
@@ -61,34 +61,45 @@ def test_engines_agree_on_many_rows(additive_model, tmp_path):
 def test_deaths_at_random_moments(additive_model, tmp_path, number):
     rng = np.random.default_rng(100 + number)
     engine, victim = [
-        ("local", LOCAL_WORKER),
+        ("local", "worker"),
         ("local", "driver"),
-        ("ray", RAY_ACTOR),
+        ("ray", "worker"),
         ("ray", "driver"),
     ][number % 4]
     rows = 60_000
     source = tables.write(tables.mixed(rows, rng), tmp_path / "in.parquet")
     output = tmp_path / ("out" if number % 8 < 4 else "out.parquet")
     places = Places(output)
-    known = set(processes(RAY_ACTOR))
     driver = begin(additive_model, source, output, engine)
-    end = time.monotonic() + 100
-    while not (places.state / "run.json").exists():
-        assert time.monotonic() < end
+
+    def alive():
         assert driver.poll() is None, driver.communicate()[0].decode()
-        time.sleep(0.01)
-    # From the start of the workers to after the end of the work.
-    time.sleep(rng.uniform(0, 14))
+        return True
+
+    def victims():
+        if victim == "driver":
+            return [driver.pid]
+        return workers_of(driver.pid) if engine == "local" else actors_of(driver.pid)
+
+    def parts():
+        return len(list(places.parts.glob("part-*.parquet")))
+
+    # From the start of the workers to shortly before the end of the work, when there
+    # still is somebody to kill: the others have too much to do to end meanwhile.
+    moment = int(rng.integers(PARTS - 6))
+    wait_for(lambda: alive() and places.agreement.exists(), 100)
+    wait_for(lambda: alive() and victims() and parts() >= moment, 100)
+    found = victims()
+    assert found, f"nobody to kill: {engine}, {victim}, after {moment} parts"
+    os.kill(found[int(rng.integers(len(found)))], signal.SIGKILL)
+    assert parts() < PARTS, "all the work was done before"
     if victim == "driver":
-        driver.kill()
-        driver.communicate()
+        text, _ = driver.communicate(timeout=60)
+        assert driver.returncode == -signal.SIGKILL, text.decode()
         finish(begin(additive_model, source, output, engine))
+        report = BatchReport.read(places.report)
+        assert moment * 2048 <= report.rows_before < rows
     else:
-        found = workers_of(driver.pid)
-        if victim == RAY_ACTOR:
-            found = [k for k in processes(RAY_ACTOR) if k not in known]
-        for pid in found[:1]:
-            os.kill(pid, signal.SIGKILL)
         finish(driver)
     table = pq.read_table(output)
     wanted = [f"row {k}" for k in range(rows)]

@@ -14,6 +14,7 @@ from tests.serving.server.fakes_life import (
 
 from eigenfit_serving.protocol.status import Code, ServingError
 from eigenfit_serving.server.interfaces import ModelSpec
+from eigenfit_serving.server.models.registry import Registry
 from eigenfit_serving.server.process.application import Application, say
 from eigenfit_serving.server.process.flags import parse_flags
 from eigenfit_serving.server.process.main import main
@@ -160,17 +161,31 @@ def test_requests_in_flight_end_before_the_servers_stop(model):
     assert running.code == 0
 
 
-def test_requests_are_let_in_until_the_delay_is_over(model):
+def test_requests_are_let_in_until_the_delay_is_over(model, monkeypatch):
+    waits, is_over, delays = threading.Event(), threading.Event(), []
+
+    class Clock:
+        @staticmethod
+        def sleep(seconds):
+            delays.append(seconds)
+            waits.set()
+            assert is_over.wait(20)
+
+    monkeypatch.setattr("eigenfit_serving.server.process.application.time", Clock)
     running = Running(*model, "--drain_delay_seconds=0.3")
     assert running.ready.wait(20)
-    start = time.monotonic()
     running.stop.set()
-    while not running.app.gate.draining:
-        assert time.monotonic() < start + 10
-    with running.app.gate.admit(context()):
+    assert waits.wait(20)
+    gate = running.app.gate
+    assert gate.draining
+    with gate.admit(context()):
         pass
+    assert running.servers["grpc"].events == ["start"]
+    is_over.set()
     running.join()
-    assert time.monotonic() - start >= 0.3
+    assert delays == [0.3]
+    with pytest.raises(ServingError), gate.admit(context()):
+        pass
 
 
 def test_requests_that_never_end_are_given_up(model, caplog):
@@ -197,13 +212,27 @@ def test_a_bad_model_ends_it_before_the_ports_open(model, monkeypatch):
     assert running.servers["grpc"].events == []
 
 
-def test_an_empty_folder_is_waited_for_until_it_is_told_to_stop(tmp_path):
+def test_an_empty_folder_is_waited_for_until_it_is_told_to_stop(tmp_path, monkeypatch):
+    looked, looks = threading.Event(), []
+    wait_changed = Registry.wait_changed
+
+    def wait(self, timeout):
+        # It looks, waits and looks again; so often that the folder has been read.
+        looks.append(timeout)
+        if len(looks) == 3:
+            looked.set()
+        wait_changed(self, timeout)
+
+    monkeypatch.setattr(Registry, "wait_changed", wait)
     running = Running(f"--model_base_path={tmp_path}")
-    assert not running.ready.wait(0.3)
+    assert looked.wait(20)
     assert running.thread.is_alive()
+    assert not running.ready.is_set()
+    assert running.servers["grpc"].events == []
     running.stop.set()
     running.join()
     assert running.code == 0
+    assert not running.ready.is_set()
     assert running.servers["grpc"].events == []
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import select
 import socket
 import struct
 import threading
@@ -13,9 +14,11 @@ import zlib
 import numpy as np
 import pytest
 from tests.serving.server.rest_fakes import FakeGate, FakeRunner, running
+from tests.waiting import wait_for
 
 from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
 from eigenfit_serving.server.rest.app import inflate
+from eigenfit_serving.server.rest.connection import Connection
 
 PREDICT = ("POST", "/v1/models/float:predict")
 GOOD = '{"inputs": 1}'
@@ -271,10 +274,17 @@ def test_offers_of_http_2_are_passed_over():
         assert b'{"healthy": true}' in read_all(peer)
 
 
-def test_client_that_does_not_read():
+def test_client_that_does_not_read(monkeypatch):
     big = np.zeros(4_000_000)
     runner = FakeRunner(lambda *asked: {"y": big})
     gate = FakeGate()
+    lost, connection_lost = [], Connection.connection_lost
+
+    def noted(self, exc):
+        lost.append(self._transport.get_extra_info("peername"))
+        connection_lost(self, exc)
+
+    monkeypatch.setattr(Connection, "connection_lost", noted)
     with (
         running(gate=gate, runner=runner, body_timeout_seconds=0.5) as client,
         socket.socket() as peer,
@@ -286,7 +296,8 @@ def test_client_that_does_not_read():
         assert client("GET", "/healthz").status == 200
         peer.settimeout(20)
         # The server gives up; of 16 MB only what the buffers hold arrives.
-        time.sleep(1.5)
+        own = peer.getsockname()
+        wait_for(lambda: own in lost, seconds=20)
         assert len(read_all(peer)) < 12_000_000
 
 
@@ -315,7 +326,7 @@ def test_client_that_goes_away_cancels_its_request():
 
 def test_deadline_is_that_of_the_options():
     def wait(servable, signature_name, inputs, context):
-        time.sleep(context.remaining() + 0.01)
+        wait_for(lambda: context.remaining() <= 0)
         context.check()
 
     with running(runner=FakeRunner(wait), rest_api_timeout_in_ms=100) as client:
@@ -362,12 +373,19 @@ def test_states_do_not_wait_for_runs():
 
 
 def test_stop_lets_requests_finish():
-    started = threading.Event()
+    started, has_stopped = threading.Event(), []
 
     def slow(servable, signature_name, inputs, context):
         started.set()
-        time.sleep(0.5)
+        has_stopped.append(wait_for(refuses))
         return inputs
+
+    def refuses():
+        try:
+            with connected(client):
+                return False
+        except ConnectionError:
+            return True
 
     answers = []
     with running(runner=FakeRunner(slow)) as client:
@@ -375,6 +393,7 @@ def test_stop_lets_requests_finish():
         thread.start()
         assert started.wait(10)
     thread.join(10)
+    assert has_stopped == [True]
     assert [answer.status for answer in answers] == [200]
     with pytest.raises(ConnectionError):
         client("GET", "/healthz")
@@ -455,7 +474,7 @@ def test_a_request_that_comes_while_an_answer_is_sent_is_not_the_last():
             peer.sendall(one)
             assert gate.ended.wait(10)
             # The first answer does not fit into the buffers of the network.
-            time.sleep(0.2)
+            assert select.select([peer], [], [], 20)[0]
             peer.sendall(long)
             ends, answer = 0, b""
             while ends < 2:

@@ -12,8 +12,8 @@ from tests.serving.server.life.test_process import (
     END,
     Clients,
     flags,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 from eigenfit_serving.protocol.messages import ReloadConfigRequest, ReloadConfigResponse
 
@@ -21,7 +21,10 @@ RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 
 def copy_slowly(source, target):
-    """Copies files one by one, each in two halves."""
+    """Copies files one by one, each in two halves.
+
+    The server looks at the folder meanwhile, and tells nobody: it takes its time.
+    """
     target.mkdir()
     for file in sorted(source.rglob("*")):
         place = target / file.relative_to(source)
@@ -41,7 +44,12 @@ def test_bad_half_copied_and_removed_versions_fail_no_request(tmp_path):
     save_version(tmp_path / "m", 1)
     server = Server(*flags(tmp_path, "--max_num_load_retries=0"), home=tmp_path)
     clients, watcher = Clients(server, 8), Grpc(server)
+
+    def wait_answers(number):
+        wait_for(lambda: clients.errors or clients.least(number) > 0)
+
     try:
+        wait_answers(1.0)
         (tmp_path / "m" / "2").mkdir()
         (tmp_path / "m" / "2" / "saved_model.pb").write_bytes(b"garbage")
         wait_for(lambda: watcher.states() == {2: END, 1: AVAILABLE})
@@ -49,12 +57,15 @@ def test_bad_half_copied_and_removed_versions_fail_no_request(tmp_path):
         copy_slowly(tmp_path / "other" / "3", tmp_path / "m" / "3")
         wait_for(lambda: watcher.states() == {3: AVAILABLE, 2: END, 1: END})
         assert server.log.read_text().count("cannot be loaded") == 1
+        wait_answers(3.0)
         save_version(tmp_path / "m", 4)
         wait_for(lambda: watcher.states()[3] == END)
+        wait_answers(4.0)
         shutil.rmtree(tmp_path / "m" / "4")
         wait_for(lambda: watcher.states()[4] == END)
         assert watcher.states()[3] == AVAILABLE
-        time.sleep(0.5)
+        # Each client, too, is back at the version before.
+        wait_for(lambda: clients.errors or clients.last() == {3.0})
     finally:
         clients.stop()
         watcher.close()
