@@ -89,7 +89,7 @@ def _balanced(J: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(_BALANCE_ROUNDS):
         for axis in (-1, -2):
             number = np.maximum(known.sum(axis=axis, keepdims=True), 1)
-            mean = np.where(known, rest, 0.0).sum(axis=axis, keepdims=True) / number
+            mean = rest.sum(axis=axis, keepdims=True) / number
             rest = np.where(known, rest - mean, 0.0)
             columns += mean if axis == -2 else 0.0
     balanced = np.where(known, np.copysign(np.exp(rest), J), 0.0)
