@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import html
+import inspect
 import io
 import re
 import runpy
@@ -14,6 +15,9 @@ import pytest
 import typer.testing
 import yaml
 
+import eigenfit
+import eigenfit_export
+import eigenfit_serving
 from eigenfit_export import exporting
 
 ROOT = Path(__file__).parents[1]
@@ -174,3 +178,56 @@ def test_the_version_to_cite_is_that_of_the_package():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     assert f'version = "{cited["version"]}"\n' in project
+
+
+# What is public and has no example of its own, by name, and why.
+WITHOUT_EXAMPLE = {
+    r"eigenfit\.Abstract\w+(\.\w+)?": "CONTRIBUTING.md has worked examples of each",
+    r"eigenfit\.(Deflation|Multistart)Result(\.\w+)?": "shown by what returns it",
+    r"eigenfit\.(DistinctSolutions|MatchedFit|Uncertainty)": "shown by what returns it",
+    r"eigenfit\.(Evaluation|Gradient|LevelDerivatives)": "shown by what returns it",
+    r"eigenfit\.(Affine\.(basis|offset)|Reparametrized\.inner)": "an attribute",
+    r"eigenfit\.Alternating\.\w+": "for the loop of a fit only",
+    r"eigenfit\.FitError": "Solution.raise_for_result raises one",
+    r"eigenfit\.Levels\.(positions|slope|spread|nearest_spectrum)": "for methods only",
+    r"eigenfit\.(Levels\.(residual|jacobian)|\w+\.matrix)": "for problems only",
+    r"eigenfit\.Frequencies\.indices": "for problems only",
+    r"eigenfit\.Parameters\.(priors|resolve)": "for problems only",
+    r"eigenfit\.Problem\.\w+_(at|kink)": "the example of Problem.evaluate",
+    r"eigenfit\.Result\.\w+": "the example of Result",
+    r"eigenfit\.Solution\.success": "the example of Solution",
+    r"eigenfit_export\.(\w+_solver|\w+_model|verify_export)": "that of the package",
+    r"eigenfit_export\.(run_stablehlo|StableHlo(\.\w+)?)": "needs JAX",
+    r"eigenfit_export\.(LoadedSolver|Finding|Start)\.\w+": "the example of the class",
+    r"eigenfit_serving\.(Async)?Client\.\w+": "docs/serving.md; they need a server",
+    r"eigenfit_serving\.InProcess\.\w+": "the example of the class",
+    r"eigenfit_serving\.Served(\.\w+)?": "the example of the package",
+    r"eigenfit_serving\.Tls\.read": "for transports only",
+}
+
+
+def public():
+    """Yields what the packages offer, name and docstring, and what it overrides."""
+    for package in (eigenfit, eigenfit_export, eigenfit_serving):
+        for name in package.__all__:
+            offered = getattr(package, name)
+            yield f"{package.__name__}.{name}", inspect.getdoc(offered) or ""
+            members = vars(offered) if inspect.isclass(offered) else {}
+            for key, member in members.items():
+                inherited = any(hasattr(base, key) for base in offered.__bases__)
+                documented = isinstance(member, property | classmethod | staticmethod)
+                if key.startswith("_") or inherited:
+                    continue
+                if documented or inspect.isfunction(member):
+                    found = inspect.getdoc(member) or ""
+                    yield f"{package.__name__}.{name}.{key}", found
+
+
+def test_what_is_public_has_an_example_or_a_reason():
+    without = {name for name, text in public() if ">>>" not in text}
+    excused = {
+        reason: {name for name in without if re.fullmatch(reason, name)}
+        for reason in WITHOUT_EXAMPLE
+    }
+    assert without == set().union(*excused.values())
+    assert all(excused.values()), "a reason that nothing needs"

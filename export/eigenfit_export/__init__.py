@@ -6,13 +6,16 @@ TensorFlow is not installed.
 Example:
     >>> import tempfile
     >>> import eigenfit as ef
-    >>> from eigenfit_export import load_model, save_model
+    >>> from eigenfit_export import load_model, save_model, verify_export
     >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     version = save_model(solver, folder)
     ...     solution = load_model(version).fit([1.0, 2.0, 3.0], [0.0, 1.0])
+    ...     findings = verify_export(version)
     >>> version.name, int(solution.num_steps)
     ('1', 1)
+    >>> [finding.status for finding in findings]
+    ['ok', 'ok']
 """
 
 import importlib

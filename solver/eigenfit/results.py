@@ -107,6 +107,14 @@ class History(NamedTuple):
     """Snapshots of a fit, at most `record_limit` of them, and its end.
 
     A member that ended earlier keeps its last values in later snapshots.
+
+    Example:
+        >>> from eigenfit import Problem, Solver, Symmetric
+        >>> solver = Solver(Problem(Symmetric(2)), "levenberg-marquardt")
+        >>> solution = solver.fit([1.0, 2.0, 5.0], [0.0, 1.0], record_every=1)
+        >>> history = solution.history
+        >>> history.steps.numpy()[:3].tolist(), bool(history.loss[-1] < history.loss[0])
+        ([0, 1, 2], True)
     """
 
     steps: tf.Tensor  # [h] int32, number of steps tried at each snapshot
@@ -115,7 +123,16 @@ class History(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a `progress` callback of `Solver.fit` receives between compiled chunks."""
+    """What a `progress` callback of `Solver.fit` receives between compiled chunks.
+
+    Example:
+        >>> from eigenfit import Problem, Solver, Symmetric
+        >>> solver = Solver(Problem(Symmetric(2)))
+        >>> seen = []
+        >>> _ = solver.fit([1.0, 2.0, 5.0], [0.0, 1.0], progress=seen.append)
+        >>> seen[-1].num_members
+        1
+    """
 
     step: int  # steps taken so far
     max_steps: int  # the largest step limit of the batch
@@ -125,7 +142,17 @@ class Progress(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The answer of `Solver.fit`, one member for each batch index `...`."""
+    """The answer of `Solver.fit`, one member for each batch index `...`.
+
+    Example:
+        >>> from eigenfit import Additive, Problem, Solver
+        >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+        >>> solution = solver.fit([0.0, 4.0], [0.0, 4.0])
+        >>> solution.matrix.numpy().round(3).tolist()
+        [[0.268, 1.0], [1.0, 3.732]]
+        >>> Result(int(solution.result)).name, bool(solution.success)
+        ('converged', True)
+    """
 
     parameters: tf.Tensor  # [..., p] the fitted parameters r
     matrix: tf.Tensor  # [..., n, n] A(r)
@@ -146,6 +173,16 @@ class Solution(NamedTuple):
         Raises:
             FitError: Names the members that are not, with the text of each kind of
                 result that occurred.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> solution = solver.fit([0.0, 4.0], [0.0, 1.0])  # 2 apart, at least
+            >>> try:
+            ...     solution.raise_for_result()
+            ... except FitError as error:
+            ...     print(str(error).partition(".")[0][:37])
+            stationary: To first order no change
         """
         if self.success.all():
             return self

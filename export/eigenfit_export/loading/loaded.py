@@ -59,6 +59,31 @@ class LoadedSolver:
     Attributes:
         signatures: The exported functions by name; see `signatures_of`.
         manifest: Manifest of the export: problem, method, limits and files.
+
+    Example:
+        >>> import tempfile
+        >>> import eigenfit as ef
+        >>> from eigenfit_export import load_model, save_model
+        >>> solver = ef.Solver(ef.Problem(ef.Additive([[0.0, 1.0], [1.0, 0.0]])))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model = load_model(save_model(solver, folder, start=[0.0, 4.0]))
+        >>> model.fit(targets=[0.0, 4.0]).raise_for_result().parameters.numpy().round(4)
+        array([0.2679, 3.7321])
+        >>> starts, solution = model.fit_from_random([1, 2, 3], [0.0, 4.0])
+        >>> starts.shape.as_list(), solution.success.tolist()
+        ([3, 2], [True, True, True])
+        >>> model.eigenvalues([0.0, 0.0]).numpy().tolist()
+        [-1.0, 1.0]
+        >>> model.gradient([0.0, 0.0], [-1.0, 2.0]).gradient.numpy().round(9).tolist()
+        [-1.0, -1.0]
+        >>> slope = model.eigengradient([[0.0, 1.0], [1.0, 0.0]], -1)["gradient"]
+        >>> slope.numpy().round(9).tolist()  # v v^T of the highest level
+        [[0.5, 0.5], [0.5, 0.5]]
+        >>> r, targets = [0.0, 0.0], [-1.0, 2.0]
+        >>> product = model.hessian_vector_product(r, targets, [1.0, 0.0])
+        >>> product.numpy().round(9).tolist()
+        [0.5, 1.5]
+        >>> state = model.step(model.init([0.0, 4.0], [0.0, 4.0]), [0.0, 4.0])
     """
 
     def __init__(self, model: Any, manifest: dict[str, Any]) -> None:

@@ -19,6 +19,10 @@ class Finding:
         tolerance: Tolerance of that output, likewise relative: the effect of rounding.
         seconds: Time for loading and running, in seconds.
         detail: What is wrong, a line for each function or file.
+
+    Example:
+        >>> Finding("fit.onnx", "ONNX Runtime", "differs", worst=1e-3).is_bad
+        True
     """
 
     artefact: str

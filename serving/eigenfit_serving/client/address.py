@@ -19,6 +19,11 @@ class Tls:
             the system if None.
         cert: Certificate of the client, if the server asks for one; with `key`.
         key: Private key of `cert`.
+
+    Example:
+        >>> Tls(cert="client.pem")
+        Traceback (most recent call last):
+        ValueError: `tls` must have both `cert` and `key`, or none of them.
     """
 
     ca: str | os.PathLike[str] | None = None

@@ -77,7 +77,7 @@ class ProblemFile(ProblemContent):
 
 
 def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
-    """Reads a problem file.
+    r"""Reads a problem file.
 
     Args:
         path: Path of a TOML file; data files in it are relative to its folder.
@@ -86,6 +86,20 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
     Raises:
         InputError: If the file cannot be read or is not a valid problem; one line per
             error.
+
+    Example:
+        >>> import tempfile
+        >>> lines = [
+        ...     "schema = 1",
+        ...     "targets = [1.0, 2.0]",
+        ...     'structure = {kind = "symmetric", order = 2}',
+        ... ]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "pair.toml")
+        ...     _ = path.write_text("\n".join(lines))
+        ...     problem = read_problem(path, starts=3)
+        >>> problem.initial_parameters().shape
+        (3, 3)
     """
     try:
         # Some editors begin a file with a byte order mark.

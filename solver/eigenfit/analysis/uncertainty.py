@@ -86,6 +86,12 @@ class Uncertainty:
 
         Args:
             member: Index of the member in the batch.
+
+        Example:
+            >>> from eigenfit import Affine, Levels, Problem, uncertainty
+            >>> problem = Problem(Affine([np.diag([1.0, 1.0])]), Levels(sigma=0.1))
+            >>> uncertainty(problem, [1.0], [0.9, 1.1]).table()
+            [('r0', '1.0000(707)')]
         """
         return [
             (name, with_error(value, error, bool(held)))

@@ -140,6 +140,16 @@ class Solver(tf.Module):
             TypeError: If an argument is not numeric or a tensor of another dtype.
             ValueError: If a shape does not fit, targets do not ascend, or a limit is
                 out of range.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> starts = [[0.0, 4.0], [3.0, float("nan")]]
+            >>> solution = solver.fit(starts, [0.0, 4.0])
+            >>> solution.result.numpy().tolist()  # converged, invalid_input
+            [0, 5]
+            >>> solution.parameters[0].numpy().round(6).tolist()
+            [0.267949, 3.732051]
         """
         if max_steps is None:
             max_steps = self.method.default_max_steps
@@ -200,6 +210,13 @@ class Solver(tf.Module):
         Returns:
             The method's state, a NamedTuple; `state.point` has the parameters,
             eigenvalues and loss.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> state = solver.init([0.0, 4.0], [0.0, 4.0])
+            >>> float(state.point.loss).__round__(4)
+            0.1115
         """
         return self._pointwise(self.programs.init, ("initial", initial), targets)
 
@@ -212,6 +229,14 @@ class Solver(tf.Module):
 
         Returns:
             The new state.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> state = solver.init([0.0, 4.0], [0.0, 4.0])
+            >>> state = solver.step(state, [0.0, 4.0])
+            >>> bool(state.point.loss < 1e-2)
+            True
         """
         batch, (_, t) = broadcast_batch(
             state=(state.point.loss, 0), targets=(targets_of(self.problem, targets), 1)
@@ -236,6 +261,13 @@ class Solver(tf.Module):
         Returns:
             The loss `[...]`, its gradient by the parameters `[..., p]`, and the
             eigenvalues `[..., n]`; ready for an optimiser from `tf.keras.optimizers`.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> found = solver.gradient([0.0, 0.0], [-1.0, 2.0])
+            >>> float(found.loss), found.gradient.numpy().round(12).tolist()
+            (1.0, [-1.0, -1.0])
         """
         return self._pointwise(
             self.programs.gradient, ("parameters", parameters), targets
@@ -251,6 +283,12 @@ class Solver(tf.Module):
         Returns:
             `sum_i weight_i (t_i - lambda_i)^2`, with derivatives that hold where
             eigenvalues coincide.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> float(solver.loss([0.0, 0.0], [-1.0, 2.0]))
+            1.0
         """
         return self._pointwise(self.programs.loss, ("parameters", parameters), targets)
 
@@ -259,6 +297,12 @@ class Solver(tf.Module):
 
         Args:
             parameters: `[..., p]`.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> solver.eigenvalues([0.0, 0.0]).numpy().tolist()
+            [-1.0, 1.0]
         """
         parameters = parameters_of(self.problem, "parameters", parameters)
         batch, (parameters,) = broadcast_batch(parameters=(parameters, 1))
@@ -266,7 +310,18 @@ class Solver(tf.Module):
         return unflatten(program(flatten(parameters, batch_rank(batch))), batch)
 
     def num_traces(self) -> int:
-        """Counts how often a program of this solver has been traced."""
+        """Counts how often a program of this solver has been traced.
+
+        Example:
+            >>> from eigenfit import Additive, Problem, Solver
+            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
+            >>> for targets in ([0.0, 4.0], [0.0, 5.0]):
+            ...     _ = solver.fit([0.0, 4.0], targets)
+            >>> before = solver.num_traces()
+            >>> _ = solver.fit([0.0, 4.0], [0.0, 6.0])
+            >>> solver.num_traces() == before
+            True
+        """
         return self.programs.num_traces()
 
     def _pointwise(

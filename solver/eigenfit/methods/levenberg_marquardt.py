@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.methods.stepping import steps
-from eigenfit.methods.stepping.damped import AbstractDamped
+from eigenfit.methods.stepping.damped_method import AbstractDamped
 from eigenfit.problem.problem import Evaluation, Problem
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import decompose, epsilon
 from eigenfit.methods.stepping import steps
-from eigenfit.methods.stepping.damped import AbstractDamped
+from eigenfit.methods.stepping.damped_method import AbstractDamped
 from eigenfit.problem.problem import Evaluation, Problem
 
 

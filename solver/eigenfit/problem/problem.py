@@ -18,6 +18,7 @@ from eigenfit.problem.priors import PriorRows
 from eigenfit.problem.terms import Terms
 from eigenfit.problem.units import Unit
 from eigenfit.structures import AbstractStructure, Reparametrized
+from eigenfit.tensors.types import TensorLike
 
 __all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
@@ -114,6 +115,12 @@ class Problem(Facts):
 
         Args:
             change: Gives the new structure of a block.
+
+        Example:
+            >>> from eigenfit import Symmetric
+            >>> problem = Problem(Symmetric(2))
+            >>> problem.with_structures(lambda structure: structure) is problem
+            True
         """
         structures = [change(block.structure) for block in self.blocks]
         pairs = list(zip(structures, self.blocks, strict=True))
@@ -126,7 +133,7 @@ class Problem(Facts):
         own.engine = type(self.engine)(self.engine.asked._replace(blocks=blocks))
         return own
 
-    def with_weights(self, weights: tf.Tensor) -> Problem:
+    def with_weights(self, weights: TensorLike) -> Problem:
         """Returns this problem with weights for each member of a batch.
 
         They replace the weights and standard deviations of the observations.
@@ -134,7 +141,15 @@ class Problem(Facts):
         Args:
             weights: `[b, m]`, weights of the squared deviations, positive; functions
                 of the problem then take batches of b members.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> weighted = problem.with_weights([[1.0, 4.0]])
+            >>> weighted.loss([[0.0, 0.0]], [[-1.0, 2.0]]).numpy().tolist()
+            [4.0]
         """
+        weights = tf.convert_to_tensor(weights, self.parameter_dtype)
         own = copy.copy(self)
         own.member_weights = weights
         own.engine = self.engine.replace(terms=self.observed.with_weights(weights))
@@ -150,6 +165,13 @@ class Problem(Facts):
             unit: `[...]`, positive, one for each member.
             weights: `[b, m]`, weights of these members; () if they have none of their
                 own.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> scaled = problem.in_unit(tf.constant(2.0, tf.float64))
+            >>> scaled.residual([0.0, 0.0], [-1.0, 2.0]).numpy().tolist()
+            [0.0, -0.5]
         """
         same = isinstance(weights, tuple)
         scaled = copy.copy(self) if same else self.with_weights(weights)
@@ -157,19 +179,41 @@ class Problem(Facts):
         return scaled
 
     def modes(self, parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Computes the mode shapes of each matrix, `[..., n, n]` in columns."""
+        """Computes the mode shapes of each matrix, `[..., n, n]` in columns.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 0.0], [0.0, 0.0]]))
+            >>> (shapes,) = problem.modes([1.0, 2.0])
+            >>> abs(shapes.numpy()).tolist()
+            [[1.0, 0.0], [0.0, 1.0]]
+        """
         r = tf.convert_to_tensor(parameters, self.parameter_dtype)
         modes = self.engine.modes_of(self.of_blocks(r), self.engine.decompose(r)[1])
         return tuple(modes(k) for k in range(len(self.blocks)))
 
     def eigenvalues(self, parameters: tf.Tensor) -> tf.Tensor:
-        """Computes all levels `[..., N]`, block after block; differentiable twice."""
+        """Computes all levels `[..., N]`, block after block; differentiable twice.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> problem.eigenvalues([0.0, 0.0]).numpy().tolist()
+            [-1.0, 1.0]
+        """
         return self.engine.eigenvalues(
             tf.convert_to_tensor(parameters, self.parameter_dtype)
         )
 
     def values(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the values to compare with targets, in their unit: `[..., m]`."""
+        """Computes the values to compare with targets, in their unit: `[..., m]`.
+
+        Example:
+            >>> from eigenfit import Additive, Differences
+            >>> gap = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]), Differences([(1, 0)]))
+            >>> gap.values([0.0, 0.0], [3.0]).numpy().tolist()
+            [2.0]
+        """
         point = self.evaluate(parameters, targets)
         engine, r = self.engine, self.of_blocks(point.parameters)
         return self.observed.measure(
@@ -185,21 +229,48 @@ class Problem(Facts):
         shapes are observed. If only levels of one matrix are, also where they coincide
         (see `eigenfit.spectral_loss`); otherwise second derivatives are NaN there, and
         those of `hessian` exact.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> float(problem.loss([0.0, 0.0], [-1.0, 2.0]))
+            1.0
         """
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
         return self.engine.loss(parameters, targets)
 
     def residual(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes `sqrt(weight_i) (value_i - t_i)` and the priors, `[..., m + q]`."""
+        """Computes `sqrt(weight_i) (value_i - t_i)` and the priors, `[..., m + q]`.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> problem.residual([0.0, 0.0], [-1.0, 2.0]).numpy().tolist()
+            [0.0, -1.0]
+        """
         return self.evaluate(parameters, targets).residual
 
     def gradient(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the gradient of the loss, `[..., p]`."""
+        """Computes the gradient of the loss, `[..., p]`.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> problem.gradient([0.0, 0.0], [-1.0, 2.0]).numpy().round(12).tolist()
+            [-1.0, -1.0]
+        """
         return self.gradient_at(self.evaluate(parameters, targets))
 
     def jacobian(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Computes the Jacobian of the residual, `[..., m + q, p]`."""
+        """Computes the Jacobian of the residual, `[..., m + q, p]`.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> problem.jacobian([0.0, 0.0], [-1.0, 2.0]).numpy().round(12).tolist()
+            [[0.5, 0.5], [0.5, 0.5]]
+        """
         return self.jacobian_at(self.evaluate(parameters, targets))
 
     def hessian(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -216,6 +287,12 @@ class Problem(Facts):
         Raises:
             ValueError: If mode shapes are observed, whose second derivatives are not
                 computed.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> problem.hessian([0.0, 0.0], [-1.0, 2.0]).numpy().round(12).tolist()
+            [[0.5, 1.5], [1.5, 0.5]]
         """
         return self.hessian_at(self.evaluate(parameters, targets), targets)
 
@@ -226,12 +303,30 @@ class Problem(Facts):
 
         For levels of one matrix it costs a few matrix products, whatever the number of
         parameters. NaN where the Hessian is NaN.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> r, targets = [0.0, 0.0], [-1.0, 2.0]
+            >>> product = problem.hessian_vector_product(r, targets, [1.0, 0.0])
+            >>> product.numpy().round(12).tolist()
+            [0.5, 1.5]
         """
         point = self.evaluate(parameters, targets)
         return self.hessian_vector_product_at(point, targets, vector)
 
     def evaluate(self, parameters: tf.Tensor, targets: tf.Tensor) -> Evaluation:
-        """Decomposes the matrices and compares their values with the targets."""
+        """Decomposes the matrices and compares their values with the targets.
+
+        Example:
+            >>> from eigenfit import Additive
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
+            >>> point = problem.evaluate([0.0, 0.0], [-1.0, 2.0])
+            >>> float(point.loss), point.eigenvalues.numpy().tolist()
+            (1.0, [-1.0, 1.0])
+            >>> problem.gradient_at(point).numpy().round(12).tolist()
+            [-1.0, -1.0]
+        """
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
         return self.engine.evaluate(parameters, targets)

@@ -14,7 +14,7 @@ from tests.waiting import wait_for
 
 from eigenfit_serving.batch import run_batch
 from eigenfit_serving.batch.answers.report import BatchReport
-from eigenfit_serving.batch.plan.places import Places
+from eigenfit_serving.batch.plan.run_folder import Places
 from eigenfit_serving.batch.processes import quiet_environment
 
 PARTS = 30

@@ -9,7 +9,7 @@ from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
 from eigenfit_serving.batch.plan.parts import remaining
-from eigenfit_serving.batch.plan.places import Places
+from eigenfit_serving.batch.plan.run_folder import Places
 from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.solving.choosing import distinct
 from eigenfit_serving.batch.tables.reading import Reader

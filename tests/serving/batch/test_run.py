@@ -18,7 +18,7 @@ from tests.serving.batch import tables
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import run
 from eigenfit_serving.batch.plan.parts import Part
-from eigenfit_serving.batch.plan.places import Places, claimed
+from eigenfit_serving.batch.plan.run_folder import Places, claimed
 from eigenfit_serving.batch.tables import writing
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eigenfit_serving.batch.plan.places import Places
+from eigenfit_serving.batch.plan.run_folder import Places
 from eigenfit_serving.batch.tables.columns import check_columns, rows_schema
 from eigenfit_serving.batch.tables.reading import (
     CONVERTED,

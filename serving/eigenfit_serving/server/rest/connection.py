@@ -11,8 +11,8 @@ from typing import cast
 from eigenfit_serving.protocol.status import Code, RefusedError, ServingError
 from eigenfit_serving.server.budget import Held
 from eigenfit_serving.server.rest.app import RestApp
+from eigenfit_serving.server.rest.http_parser import End, MalformedError, Parser
 from eigenfit_serving.server.rest.messages import Reply, Request
-from eigenfit_serving.server.rest.parser import End, MalformedError, Parser
 
 _KEEP_ALIVE_SECONDS = 75.0
 _LINGER_SECONDS = 2.0

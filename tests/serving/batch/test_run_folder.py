@@ -9,7 +9,7 @@ import pytest
 from tests.serving.batch import tables
 
 from eigenfit_serving import InputError
-from eigenfit_serving.batch.plan.places import Places
+from eigenfit_serving.batch.plan.run_folder import Places
 
 LONG = "n" * 300
 
