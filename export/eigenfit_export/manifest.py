@@ -153,11 +153,6 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
         ...
         ValueError: `artefacts` of the manifest must be a list with an entry.
     """
-    if manifest.get("format", FORMAT) < FORMAT:
-        raise ValueError(
-            "An older eigenfit wrote this manifest, whose probes have no tolerances "
-            "that can be relied on. Export again."
-        )
     files, artefacts = manifest.get("files"), manifest.get("artefacts")
     if not isinstance(files, dict):
         raise ValueError("`files` of the manifest must be an object.")

@@ -1,4 +1,6 @@
 import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,7 +140,7 @@ def test_bad_members_get_codes(saved):
     loaded = load_model(saved)
     targets = [[1.0, 1.0, 1.0], [2.0, 1.0, 3.0], [np.nan, 1.0, 1.0], [0.0, 1.0, 2.0]]
     solution = loaded.fit(np.zeros(6), targets, tolerance=[1e-8, 1e-8, 1e-8, -1.0])
-    invalid = ef.Result.invalid_input
+    invalid = ef.ef.Result.invalid_input
     np.testing.assert_array_equal(solution.result, [0, invalid, invalid, invalid])
 
 
@@ -185,3 +187,18 @@ def test_unfinished_folders_are_passed_over(tmp_path, saved):
 def test_a_box_of_starts_has_room_in_every_direction(low, high):
     with pytest.raises(ValueError, match="`high` must lie above `low`"):
         Start.uniform(low, high)
+
+
+def test_a_model_of_the_first_release_is_loaded(tmp_path):
+    # Written by version 0.1.0, whose models had no default tolerance of their own.
+    with zipfile.ZipFile(Path(__file__).with_name("release_0_1_0.zip")) as stored:
+        stored.extractall(tmp_path)
+    model = load_model(tmp_path)
+    assert model.manifest["format"] == 1
+    solution = model.fit([1.0, 2.0, 5.0], [0.0, 1.0])
+    assert solution.success
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(solution.matrix), [0.0, 1.0], atol=1e-12
+    )
+    refused = model.fit([1.0, 2.0, 5.0], [1.0, 0.0])
+    assert refused.result == ef.Result.invalid_input

@@ -194,9 +194,7 @@ def test_a_missing_runtime_or_kind_is_said(copy, monkeypatch):
 
 def test_a_damaged_manifest_is_caught(copy):
     whole = (copy / MANIFEST).read_text()
-    older = whole.replace('"format": 2', '"format": 1')
     for text in (
-        older,
         "",
         "{}",
         "[]",
@@ -207,6 +205,15 @@ def test_a_damaged_manifest_is_caught(copy):
         [finding] = verify_export(copy)
         assert finding.status == "damaged"
         assert invoke("verify", copy).exit_code == 3
+
+
+def test_an_export_of_an_earlier_format_is_not_verified(copy):
+    whole = (copy / MANIFEST).read_text()
+    (copy / MANIFEST).write_text(whole.replace('"format": 2', '"format": 1'))
+    [finding] = verify_export(copy)
+    assert finding.status == "failed"
+    assert "Export again" in finding.detail[0]
+    assert invoke("verify", copy).exit_code == 3
 
 
 @pytest.mark.parametrize(

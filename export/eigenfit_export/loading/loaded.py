@@ -25,6 +25,10 @@ from eigenfit_export.signatures import (
     SERVING_DEFAULT,
 )
 
+_DEFAULT_TOLERANCES = {1: 1e-8}
+"""By format of the manifest; later models take 0 for a default of their own, which is
+relative to the targets."""
+
 
 def load_model(path: str | os.PathLike[str]) -> LoadedSolver:
     """Loads a solver that was exported as a SavedModel.
@@ -216,12 +220,10 @@ class LoadedSolver:
         return self._call("step", **state, targets=targets)
 
     def _limits(self, tolerance: Any, max_steps: Any) -> dict[str, Any]:
-        # A tolerance of 0 stands for the default, which is relative to the targets.
         steps = self.manifest["default_max_steps"] if max_steps is None else max_steps
-        return {
-            "tolerance": 0.0 if tolerance is None else tolerance,
-            "max_steps": steps,
-        }
+        if tolerance is None:
+            tolerance = _DEFAULT_TOLERANCES.get(self.manifest["format"], 0.0)
+        return {"tolerance": tolerance, "max_steps": steps}
 
     def _solution(self, answer: dict[str, tf.Tensor]) -> Solution:
         answer = join_complex(answer)

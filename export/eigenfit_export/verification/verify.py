@@ -9,12 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from eigenfit_export.loading.manifest_reader import MANIFEST, read_manifest
+from eigenfit_export.loading.manifest_reader import (
+    FORMAT,
+    MANIFEST,
+    read_manifest,
+)
 from eigenfit_export.manifest import PROBES, check_manifest, digest, files_in
 from eigenfit_export.verification.finding import Finding
 from eigenfit_export.verification.process import run_artefacts
 from eigenfit_export.verification.runner import RUNTIMES
 from eigenfit_export.versions import is_version
+
+_OLDER = (
+    "An older eigenfit wrote this export, whose probes have no tolerances that can be "
+    "relied on. Export again."
+)
 
 
 def verify_export(
@@ -65,6 +74,8 @@ def _verify_version(
     name = prefix + "files"
     try:
         manifest = read_manifest(folder)
+        if manifest["format"] < FORMAT:
+            return [Finding(name, "SHA-256", "failed", detail=(_OLDER,))]
         check_manifest(manifest)
         artefacts = manifest["artefacts"]
         bad = _bad_files(folder, manifest["files"])

@@ -137,7 +137,7 @@ class Unknowns(NamedTuple):
 
 
 class ParametersSection(Section):
-    """`[parameters]`: what is known of them before the fit."""
+    """`[parameters]`: what is known of the parameters before the fit."""
 
     names: Annotated[
         list[Name] | None, Field(description="a list of names in quotes, one each")
