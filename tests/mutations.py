@@ -62,13 +62,13 @@ MUTATIONS = [
         "tests/problem/test_joint.py",
     ),
     Mutation(
-        SOLVER + "problem/ties.py",
+        SOLVER + "problem/unknowns/ties.py",
         "        return tf.tensordot(unknowns, T, axes=[[-1], [1]]) + fixed",
         "        return tf.tensordot(unknowns, T, axes=[[-1], [1]])",
         "tests/problem/test_joint.py tests/problem/test_parameters.py",
     ),
     Mutation(
-        SOLVER + "problem/priors.py",
+        SOLVER + "problem/unknowns/priors.py",
         "        return tf.concat([residual, (own - mean) / sigma], axis=-1)",
         "        return tf.concat([residual, (own + mean) / sigma], axis=-1)",
         "tests/problem/test_priors.py",

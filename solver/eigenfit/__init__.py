@@ -22,6 +22,7 @@ from eigenfit.eigen import (
     level_derivatives,
     spectral_loss,
 )
+from eigenfit.fits.fit import Fit
 from eigenfit.fitting.programs import Gradient
 from eigenfit.fitting.solver import Solver
 from eigenfit.methods import (
@@ -50,9 +51,9 @@ from eigenfit.observations import (
     mac,
 )
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.parameters import Parameters
-from eigenfit.problem.priors import Prior, smoothness
 from eigenfit.problem.problem import Evaluation, Problem
+from eigenfit.problem.unknowns.parameters import Parameters
+from eigenfit.problem.unknowns.priors import Prior, smoothness
 from eigenfit.results import FitError, History, Progress, Result, Solution
 from eigenfit.searches.deflation import DeflationResult, deflate
 from eigenfit.searches.matching import MatchedFit, fit_matched, match_levels
@@ -99,6 +100,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Differences",
     "DistinctSolutions",
     "Evaluation",
+    "Fit",
     "FitError",
     "FreeShift",
     "Frequencies",

@@ -140,7 +140,7 @@ def test_bad_members_get_codes(saved):
     loaded = load_model(saved)
     targets = [[1.0, 1.0, 1.0], [2.0, 1.0, 3.0], [np.nan, 1.0, 1.0], [0.0, 1.0, 2.0]]
     solution = loaded.fit(np.zeros(6), targets, tolerance=[1e-8, 1e-8, 1e-8, -1.0])
-    invalid = ef.ef.Result.invalid_input
+    invalid = ef.Result.invalid_input
     np.testing.assert_array_equal(solution.result, [0, invalid, invalid, invalid])
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import eigenfit as ef
 from eigenfit_serving.cli.app import app
-from eigenfit_serving.cli.printing import report, terminal
+from eigenfit_serving.cli.printing import terminal
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.files import replacing
 
@@ -665,11 +665,6 @@ def test_a_failed_import_shows_what_was_held_back(capfd, monkeypatch):
     with pytest.raises(ImportError):
         fail()
     assert capfd.readouterr().err == RECORDS[3]
-
-
-def test_small_numbers_are_not_printed_as_zero():
-    assert report.format_array(np.array([1e-9, 2e-9])) == "  1.e-09 2.e-09"
-    assert report.format_array(np.array([1.0, -1e-17])) == "  1. 0."
 
 
 def run_command(

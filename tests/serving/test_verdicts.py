@@ -10,8 +10,8 @@ from scipy.stats import chi2
 from tests import giant_spin
 from typer.testing import CliRunner
 
+from eigenfit.reports.phrases import Agreement
 from eigenfit_serving.cli.app import app
-from eigenfit_serving.fitting.verdicts import Agreement
 
 BASIS = np.array([np.diag(np.arange(6.0)), np.eye(6, k=1) + np.eye(6, k=-1)])
 MEASURED = """schema = 1

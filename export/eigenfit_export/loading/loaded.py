@@ -70,7 +70,9 @@ class LoadedSolver:
         >>> from eigenfit_export import load_model, save_model
         >>> solver = ef.Solver(ef.Problem(ef.Additive([[0.0, 1.0], [1.0, 0.0]])))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model = load_model(save_model(solver, folder, start=[0.0, 4.0]))
+        ...     save_model(solver, folder, warmup_batches=(), start=[0.0, 4.0]).name
+        ...     model = load_model(folder)
+        '1'
         >>> model.fit(targets=[0.0, 4.0]).raise_for_result().parameters.numpy().round(4)
         array([0.2679, 3.7321])
         >>> starts, solution = model.fit_from_random([1, 2, 3], [0.0, 4.0])

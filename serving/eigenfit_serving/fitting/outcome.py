@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eigenfit_serving.fitting.verdicts import Agreement, degrees_of_freedom, family_text
 from eigenfit_serving.problem_file.observations.levels import LevelsSection
 from eigenfit_serving.problem_file.reading import ProblemFile
-from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
+from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
     import eigenfit as ef
+    from eigenfit.reports.phrases import Agreement
+    from eigenfit.reports.record import Record
 
 AS_SERVED = "as served"
 """Stands in for the method's name, which a served model does not report."""
@@ -42,16 +43,10 @@ class Outcome:
     result_names: list[str]  # [s]
     result_texts: list[str]  # [s]
     seconds: float
-    uncertainty: ef.Uncertainty | None  # at the best start; None for many unknowns
-    undetermined: str | None  # combinations the data do not determine there
+    best: int  # index of the start with the smallest loss, a success among equals
+    record: Record  # of the best start
     distinct: ef.DistinctSolutions | None  # of all starts; None if not looked for
-    start_text: str  # how starts were drawn; empty if they were given
     solution: ef.Solution  # for plots
-
-    @property
-    def best(self) -> int:
-        """Index of the start with the smallest loss, a success among equals."""
-        return best_of(self.loss, self.result)
 
     @property
     def success(self) -> bool:
@@ -77,40 +72,21 @@ class Outcome:
         return {m.label: part for m, part in zip(matrices, parts, strict=True)}
 
     @property
-    def agreement(self) -> Agreement | None:
-        """Chi-square at the best start; None without `sigma` or without success."""
-        found, content = self.uncertainty, self.content
-        if found is None or not content.has_sigma or not self.success:
-            return None
-        if self.converged and content.fit.tolerance is not None:
-            return None  # The fit ended where the loss was small enough, not smallest.
-        return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
+    def uncertainty(self) -> ef.Uncertainty | None:
+        """Errors at the best start; None for many unknowns."""
+        return self.record.uncertainty
 
     @property
-    def scatter_text(self) -> str:
-        """How far data without standard deviations lie from a least-squares minimum."""
-        found, content = self.uncertainty, self.content
-        if found is None or content.has_sigma or content.priors:
-            return ""
-        size = float(found.scatter)
-        if self.result_names[self.best] != "minimum" or not np.isfinite(size):
-            return ""
-        own = [term for term in content.terms if term.section.sigma is None]
-        if len({_quantity(term.section) for term in own}) > 1:
-            return ""  # Numbers of different quantities have no scatter in common.
-        weights = np.concatenate([content.weights[term.part] for term in own])
-        unit = "" if (weights == 1).all() else " of weight 1"
-        if len(own) < len(content.terms):
-            return f"scatter of data without sigma{unit} {size:.3g}"
-        freedom = degrees_of_freedom(int(found.degrees_of_freedom))
-        return f"scatter of data{unit} {size:.3g}, from {freedom}"
+    def undetermined(self) -> str | None:
+        """Combinations that the data do not determine at the best start."""
+        from eigenfit.analysis.undetermined import listed
 
+        return listed(self.record.undetermined) or None
 
-def _quantity(section: Any) -> str:
-    # What an observation is a number of: the same for all in the unit of levels.
-    section = getattr(section, "observation", section)  # of a free shift
-    own = section.kind in ("frequencies", "mode-shapes", "mac")
-    return section.kind if own else "levels"
+    @property
+    def agreement(self) -> Agreement | None:
+        """Chi-square at the best start; None without `sigma` or without success."""
+        return self.record.agreement
 
 
 def _start_text(content: ProblemFile, problem: ef.Problem) -> str:
@@ -121,20 +97,6 @@ def _start_text(content: ProblemFile, problem: ef.Problem) -> str:
     if "start" not in content.model_fields_set:
         text += " (there is no [start] in the file)"
     return text
-
-
-def best_of(loss: np.ndarray, result: np.ndarray) -> int:
-    """Returns the index of the smallest loss; NaN counts as the largest.
-
-    Among losses that agree to six digits, that of a success comes first.
-
-    Example:
-        >>> best_of(np.array([2.0, 1.0, 1.0 + 1e-9]), np.array([6, 3, 6]))
-        2
-    """
-    loss = np.where(np.isnan(loss), np.inf, loss)
-    proper = np.isin(result, SUCCESSES) & (loss <= loss.min() * (1 + 1e-6))
-    return int(np.lexsort([loss, ~proper])[0])
 
 
 def run_fit(
@@ -158,7 +120,10 @@ def run_fit(
         The outcome, whether it is a success or not.
     """
     import eigenfit as ef
+    from eigenfit.fits.fit import Asked, Fit
     from eigenfit.methods import name_of
+    from eigenfit.reports.phrases import family_text
+    from eigenfit.reports.questions import in_a_line
 
     problem = solver.problem
     initial = content.initial_parameters(problem=problem)
@@ -184,16 +149,39 @@ def run_fit(
     parameters = solution.parameters
     targets = np.broadcast_to(content.targets, [len(initial), len(content.targets)])
     targets = targets.astype(initial.dtype)
-    uncertainty, undetermined = _determined(problem, content, arrays)
-    distinct = _distinct(solver, content, initial, solution, uncertainty)
+    asked = Asked(
+        problem,
+        solver.method,
+        solver.compile,
+        initial,
+        targets,
+        content.fit.tolerance,
+        seconds,
+    )
+    found = Fit.of(solution, asked)
+    (best,) = found.best
+    record = found.record(best)
+    distinct = _distinct(solver, content, initial, solution, record.uncertainty)
     families = _families(distinct, len(initial))
     texts = [
         " ".join(filter(None, [result.text, family_text(result.name, dimension)]))
         for result, dimension in zip(results, families, strict=True)
     ]
+    method = AS_SERVED if remote else name_of(solver.method)
+    question = replace(
+        record.question,
+        title=content.title,
+        problem=in_a_line(
+            [matrix.structure.kind for matrix in content.matrices],
+            [matrix.structure.order for matrix in content.matrices],
+            (len(record.parameters), initial.shape[-1], len(content.targets)),
+        ),
+        method=method,
+        start=_start_text(content, problem),
+    )
     return Outcome(
         content=content,
-        method=AS_SERVED if remote else name_of(solver.method),
+        method=method,
         max_steps=max_steps,
         initial=initial,
         **arrays,
@@ -203,33 +191,14 @@ def run_fit(
         result_names=[result.name for result in results],
         result_texts=texts,
         seconds=seconds,
-        uncertainty=uncertainty,
-        undetermined=undetermined,
+        best=best,
+        record=replace(record, question=question, family=families[best]),
         distinct=distinct,
-        start_text=_start_text(content, problem),
         solution=solution,
     )
 
 
 ARRAYS = ("parameters", "eigenvalues", "loss", "num_steps", "result")
-_MAX_UNKNOWNS = 300  # more would take longer to examine than to fit
-
-
-def _determined(
-    problem: ef.Problem, content: ProblemFile, arrays: dict[str, np.ndarray]
-) -> tuple[ef.Uncertainty | None, str | None]:
-    """Returns uncertainty and undetermined combinations at the best start."""
-    import eigenfit as ef
-    from eigenfit.analysis.undetermined import listed
-
-    x = arrays["parameters"][best_of(arrays["loss"], arrays["result"])]
-    if len(x) > _MAX_UNKNOWNS or not np.isfinite(arrays["loss"]).any():
-        return None, None
-    targets = content.targets.astype(x.dtype)
-    uncertainty = ef.uncertainty(problem, x, targets)
-    return uncertainty, listed(uncertainty.undetermined()) or None
-
-
 _MAX_COMPARISONS = 2e9  # most multiplications to spend on telling solutions apart
 
 

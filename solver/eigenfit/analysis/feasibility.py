@@ -285,6 +285,13 @@ def _least_norm(basis: np.ndarray, constant: np.ndarray, bounds: Any) -> float:
     return float(np.hypot(least, np.linalg.norm(constant - Q @ inside)))
 
 
+_NOISE = 1e-9
+"""Rest of an inexact solution, relative to its terms, that counts as none."""
+
+_FAINT = 1e-6
+"""Part of a rest that still has a direction, since rounding is far below it."""
+
+
 def _least_in_box(
     A: np.ndarray, b: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[float, np.ndarray]:
@@ -292,10 +299,16 @@ def _least_in_box(
 
     For every y of norm 1, `|A x - b| >= y^T (b - A x)`, which is least at a corner of
     the box. With y along the rest that an inexact solution leaves, the bound is safe
-    and as near as the solution.
+    and as near as the solution. A rest that is rounding, or becomes so without what
+    open unknowns reach, has no direction and proves nothing.
     """
-    missed = np.asarray(lsq_linear(A, b, (low, high)).fun)
+    found = lsq_linear(A, b, (low, high))
+    missed = np.asarray(found.fun)
     y = -missed
+    if np.linalg.norm(y) <= _NOISE * np.linalg.norm(
+        np.abs(A) @ np.abs(found.x) + abs(b)
+    ):
+        return 0.0, missed
     # Unknowns without a bound on the side where they would help have no slope.
     slope = A.T @ y
     open_ = ~np.isfinite(np.where(slope > 0, high, low))
@@ -305,7 +318,7 @@ def _least_in_box(
         y = y - U @ (U.T @ y)
         slope = np.where(open_, 0.0, A.T @ y)
     size = float(np.linalg.norm(y))
-    if size == 0:
+    if size <= _FAINT * np.linalg.norm(missed):
         return 0.0, missed
     with np.errstate(invalid="ignore"):
         most = np.where(slope == 0, 0.0, np.where(slope > 0, high, low) * slope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from eigenfit.analysis.undetermined import (
     written,
 )
 from eigenfit.eigen import epsilon
-from eigenfit.fitting.arguments import parameters_of, targets_of
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Solution
 from eigenfit.tensors.graded import norms
@@ -60,6 +60,19 @@ class Uncertainty:
     on_bounds: np.ndarray  # [..., p] -1 or 1 on the lower or upper bound
     all_on_bounds: np.ndarray  # [..., P] the same, also for tied ones that follow
     scale: Scale
+
+    def member(self, index: tuple[int, ...]) -> Uncertainty:
+        """Returns the errors of one member of a batch.
+
+        Args:
+            index: Index of the member.
+        """
+        own = {
+            field.name: getattr(self, field.name)[index]
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), np.ndarray)
+        }
+        return replace(self, **own)
 
     def undetermined(self, member: tuple[int, ...] = ()) -> list[str]:
         """Describes the combinations of parameters that the data do not determine.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
 from eigenfit.tensors.batching import batch_rank, flatten
 from eigenfit.tensors.validation import (
@@ -106,25 +107,3 @@ def _as_known(name: str, value: Any, dtype: tf.DType, last: int | None) -> np.nd
     if is_array(value):
         return as_array(name, value, dtype, last)
     return as_tensor(name, value, dtype, last).numpy()
-
-
-def parameters_of(
-    problem: Problem, name: str, value: Any, convert: Any = as_tensor
-) -> Any:
-    """Converts parameters `[..., p]`; the error names the structure."""
-    try:
-        return convert(name, value, problem.parameter_dtype, problem.num_parameters)
-    except ValueError as error:
-        raise ValueError(
-            f"{error} {problem!r} has {problem.num_parameters} parameters."
-        ) from None
-
-
-def targets_of(problem: Problem, value: Any, convert: Any = as_tensor) -> Any:
-    """Converts targets `[..., m]`; the error names the observation."""
-    try:
-        return convert("targets", value, problem.parameter_dtype, problem.num_targets)
-    except ValueError as error:
-        raise ValueError(
-            f"{error} {problem!r} has {problem.num_targets} targets."
-        ) from None

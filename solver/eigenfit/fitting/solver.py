@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.fitting.arguments import (
-    FitArguments,
-    fit_arguments,
-    parameters_of,
-    targets_of,
-)
+from eigenfit.fits.fit import Asked, Fit
+from eigenfit.fitting.arguments import FitArguments, fit_arguments
 from eigenfit.fitting.chunks import history_of, run_in_buckets, run_in_chunks
 from eigenfit.fitting.compilation import MODES, Compiled, Mode
 from eigenfit.fitting.implicit import follow_targets
@@ -21,6 +18,7 @@ from eigenfit.fitting.loop import WORTH_COMPACTING
 from eigenfit.fitting.programs import Gradient, Programs
 from eigenfit.fitting.verdicts import needs_verdict
 from eigenfit.methods import AbstractMethod, choose_method, method_named
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Progress, Solution
 from eigenfit.tensors.batching import batch_rank, flatten, unflatten
@@ -102,7 +100,7 @@ class Solver(tf.Module):
 
     def fit(
         self,
-        initial: TensorLike,
+        initial: TensorLike | Solution,
         targets: TensorLike,
         *,
         tolerance: TensorLike | None = None,
@@ -114,7 +112,7 @@ class Solver(tf.Module):
         """Fits parameters to targets, from given starts.
 
         Args:
-            initial: `[..., p]`, where to start.
+            initial: `[..., p]`, where to start; or an earlier fit, to go on from it.
             targets: `[..., m]`, ascending with their levels.
             tolerance: `[...]`, positive; a member has converged when its loss is at
                 or below it. By default, the residual of each observation must be at or
@@ -131,9 +129,9 @@ class Solver(tf.Module):
             progress: Called between compiled chunks of about a quarter of a second.
 
         Returns:
-            The solution. A member with NaN or infinite input gets
-            `Result.invalid_input` and does not affect the others. Gradient tapes
-            differentiate the solution by `targets` given as a tensor (see
+            A `Fit`; inside a `tf.function` the plain `Solution`. A member with NaN or
+            infinite input gets `Result.invalid_input` and does not affect the others.
+            Gradient tapes differentiate it by `targets` given as a tensor (see
             `implicit.follow_targets`), not by `initial`.
 
         Raises:
@@ -164,7 +162,25 @@ class Solver(tf.Module):
                     f"`{name}` must be an integer of at least {least}, got {value!r}."
                 )
 
+        if isinstance(initial, Solution):
+            initial = initial.parameters
+        began = time.perf_counter()
         given = fit_arguments(self.problem, initial, targets, tolerance, max_steps)
+        solution = self._search(given, record_every, record_limit, progress)
+        if not tf.executing_eagerly():
+            return solution
+        seconds = time.perf_counter() - began
+        method, mode = self.method, self.compile
+        asked = Asked(self.problem, method, mode, initial, targets, tolerance, seconds)
+        return Fit.of(solution, asked)
+
+    def _search(
+        self,
+        given: FitArguments,
+        record_every: int,
+        record_limit: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> Solution:
         batch = given.batch
         mode = self._mode(batch)
         programs = self.programs.distinct if given.distinct else self.programs

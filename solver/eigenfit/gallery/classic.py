@@ -17,8 +17,8 @@ from eigenfit.gallery.entry import (
 )
 from eigenfit.methods import AbstractMethod, ClusterNewton
 from eigenfit.observations import Levels
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.results import Solution
 from eigenfit.structures import Additive, Affine, Laplacian, Symmetric, Toeplitz
 

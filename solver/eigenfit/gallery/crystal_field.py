@@ -6,8 +6,8 @@ import numpy as np
 
 from eigenfit.gallery.entry import GalleryProblem, level_names, observed, parameters
 from eigenfit.observations import FreeShift, Levels
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.structures import Affine
 
 _SOURCE = (

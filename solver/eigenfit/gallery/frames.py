@@ -15,8 +15,8 @@ from eigenfit.gallery.entry import (
 )
 from eigenfit.observations import Frequencies, Levels, ModeShapes
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.structures import Affine, Generalized
 
 _SMU = (

@@ -6,8 +6,8 @@ import numpy as np
 
 from eigenfit.gallery.entry import GalleryProblem, parameters
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.structures import Reparametrized, Tridiagonal
 
 

@@ -16,8 +16,8 @@ from eigenfit.gallery.entry import (
 )
 from eigenfit.observations import Differences
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.results import Solution
 from eigenfit.structures import Affine
 

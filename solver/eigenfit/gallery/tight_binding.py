@@ -10,8 +10,8 @@ import numpy as np
 from eigenfit.gallery.entry import GalleryProblem, level_names, observed, parameters
 from eigenfit.gallery.entry import printed as read
 from eigenfit.problem.blocks import Block
-from eigenfit.problem.parameters import Parameters
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.structures import Bloch
 
 _SOURCE = (

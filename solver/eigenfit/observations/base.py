@@ -86,6 +86,10 @@ class AbstractObservation(tf.Module, abc.ABC):
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
         """Computes the derivatives of `measure` by the parameters: `[..., m, p]`."""
 
+    def names(self, order: int) -> list[str]:
+        """Names the value that is compared with each target, for reports: `[m]`."""
+        return [f"value {k}" for k in range(self.num_targets(order))]
+
     def num_trivial(self, order: int) -> int:
         """Number of targets that are met whatever the parameters are."""
         del order

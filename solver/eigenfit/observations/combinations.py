@@ -51,6 +51,10 @@ class Differences(AbstractCombination):
             if pair[0] == pair[1]:
                 raise ValueError(f"`pairs` holds {pair}, a level minus itself.")
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [f"{_shown(a, order)} - {_shown(b, order)}" for a, b in self.pairs]
+
     def __repr__(self) -> str:
         return self._repr(
             list(self.pairs) if len(self.pairs) < 9 else f"{len(self.pairs)} pairs"
@@ -128,6 +132,11 @@ class RelativeTo(AbstractCombination):
         self.level = integers("level", [level])[0]
         self.indices = None if indices is None else integers("indices", indices)
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        zero, others = self._positions(order)
+        return [f"level {k} - level {zero}" for k in others]
+
     def __repr__(self) -> str:
         return self._repr(
             self.level, None if self.indices is None else list(self.indices)
@@ -135,6 +144,12 @@ class RelativeTo(AbstractCombination):
 
     def matrix(self, order: int) -> np.ndarray:
         """Returns a row with 1 and -1 for each level, `[m, n]`."""
+        zero, places = self._positions(order)
+        C = np.eye(order)[places]
+        C[:, zero] = -1
+        return C
+
+    def _positions(self, order: int) -> tuple[int, list[int]]:
         zero = position("level", self.level, order)
         others = self.indices
         if others is None:
@@ -144,9 +159,7 @@ class RelativeTo(AbstractCombination):
         places = [position("indices", k, order) for k in others]
         if zero in places:
             raise ValueError(f"`indices` contains `level` {self.level} itself.")
-        C = np.eye(order)[places]
-        C[:, zero] = -1
-        return C
+        return zero, places
 
 
 class ClusterMeans(AbstractCombination):
@@ -187,6 +200,13 @@ class ClusterMeans(AbstractCombination):
                 f"`clusters` must be a list of lists of levels, got {clusters!r}."
             )
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [
+            f"mean of levels {', '.join(str(k % order) for k in cluster)}"
+            for cluster in self.clusters
+        ]
+
     def __repr__(self) -> str:
         return self._repr([list(x) for x in self.clusters])
 
@@ -202,6 +222,10 @@ class ClusterMeans(AbstractCombination):
                 )
             row[list(places)] = 1 / len(places)
         return C
+
+
+def _shown(end: Any, order: int) -> str:
+    return f"level {end % order}" if isinstance(end, int) else f"{end[0]}:{end[1]}"
 
 
 def _end(value: Any) -> Any:

@@ -55,6 +55,10 @@ class Frequencies(AbstractObservation):
     def __repr__(self) -> str:
         return self._repr(None if self.indices is None else list(self.indices))
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [f"frequency {k}" for k in self._levels.positions(order)]
+
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
         return self._check_weights(self._levels.num_targets(order))

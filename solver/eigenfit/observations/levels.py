@@ -55,6 +55,10 @@ class Levels(AbstractObservation):
         if self.weights is not None and self.weights.ndim and given is not None:
             check_count(self.weights, given)
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [f"level {k}" for k in self.positions(order)]
+
     def __repr__(self) -> str:
         return self._repr(None if self.indices is None else list(self.indices))
 

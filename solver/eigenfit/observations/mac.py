@@ -67,6 +67,10 @@ class MAC(AbstractShapes):
                 f"`shapes` has {len(self.shapes)} rows for {len(self.levels)} levels."
             )
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [f"MAC of mode {level}" for level in self.places(order)[0]]
+
     def __repr__(self) -> str:
         components = None if self.components is None else list(self.components)
         return self._repr(list(self.levels), components)

@@ -154,6 +154,11 @@ class ModeShapes(AbstractShapes):
         self.normalisation = normalisation
         self.follows_targets = normalisation == "max"
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        levels, rows = self.places(order)
+        return [f"mode {level} at {row}" for level in levels for row in rows]
+
     def __repr__(self) -> str:
         components = None if self.components is None else list(self.components)
         return self._repr(list(self.levels), components, self.normalisation)

@@ -53,6 +53,10 @@ class FreeShift(AbstractObservation):
     def __repr__(self) -> str:
         return f"FreeShift({self.observation!r})"
 
+    def names(self, order: int) -> list[str]:
+        """Names the values; see the base class."""
+        return [f"{name} + shift" for name in self.observation.names(order)]
+
     def num_targets(self, order: int) -> int:
         """Number m of targets; see the base class."""
         if self.observation.follows_targets and self.observation.uses_modes:

@@ -12,10 +12,10 @@ from eigenfit.observations import AbstractObservation, Levels
 from eigenfit.problem.blocks import Block
 from eigenfit.problem.engines import AbstractEngine
 from eigenfit.problem.evaluations import Evaluation
-from eigenfit.problem.priors import PriorRows
 from eigenfit.problem.terms import Terms
-from eigenfit.problem.ties import Ties
-from eigenfit.problem.unknowns import Unknowns
+from eigenfit.problem.unknowns.priors import PriorRows
+from eigenfit.problem.unknowns.ties import Ties
+from eigenfit.problem.unknowns.unknowns import Unknowns
 from eigenfit.structures import AbstractStructure
 
 
@@ -70,6 +70,11 @@ class Facts(Unknowns):
     def num_levels(self) -> int:
         """Total number N of levels of all matrices."""
         return sum(block.structure.order for block in self.blocks)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Name of the value that is compared with each target, `[m]`."""
+        return self.observed.names
 
     @property
     def num_targets(self) -> int:

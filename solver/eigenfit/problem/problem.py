@@ -9,21 +9,21 @@ from typing import Any
 import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.problem.at_points import AtPoints
 from eigenfit.problem.blocks import Block, blocks_of, labels_of
 from eigenfit.problem.engines import ManyMatrices, OneMatrix, Question
 from eigenfit.problem.evaluations import Evaluation, Point, answer_at
-from eigenfit.problem.facts import Facts
-from eigenfit.problem.parameters import Parameters
-from eigenfit.problem.priors import PriorRows
 from eigenfit.problem.terms import Terms
 from eigenfit.problem.units import Unit
+from eigenfit.problem.unknowns.parameters import Parameters
+from eigenfit.problem.unknowns.priors import PriorRows
 from eigenfit.structures import AbstractStructure, Reparametrized
 from eigenfit.tensors.types import TensorLike
 
 __all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
 
-class Problem(Facts):
+class Problem(AtPoints):
     """Asks for parameters that put the observed levels of matrices at their targets.
 
     Targets are arguments of every function, never part of the problem. The functions
@@ -330,72 +330,6 @@ class Problem(Facts):
         parameters = tf.convert_to_tensor(parameters, self.parameter_dtype)
         targets = tf.convert_to_tensor(targets, self.parameter_dtype)
         return self.engine.evaluate(parameters, targets)
-
-    def gradient_at(self, point: Evaluation) -> tf.Tensor:
-        """Computes the gradient of the loss, `[..., p]`, without a decomposition."""
-        return self.engine.gradient_at(point)
-
-    def level_jacobian_at(self, point: Evaluation) -> tf.Tensor:
-        """Computes the derivatives of all levels, `[..., N, p]`."""
-        return self.engine.level_jacobian_at(point)
-
-    def jacobian_at(self, point: Evaluation) -> tf.Tensor:
-        """Computes the Jacobian, `[..., m + q, p]`, without a decomposition."""
-        return self.engine.jacobian_at(point)
-
-    def hessian_at(
-        self, point: Evaluation, targets: tf.Tensor, positive: bool = False
-    ) -> tf.Tensor:
-        """Computes the Hessian, `[..., p, p]`, without a decomposition.
-
-        Args:
-            point: Result of `evaluate` for the same targets.
-            targets: `[..., m]`.
-            positive: Replaces the matrix L of `hessian` by `max(L, 0)`, which makes its
-                first term positive semidefinite and stays finite at a kink: 0 for
-                targets further apart than their levels.
-
-        Raises:
-            ValueError: As `hessian`; or if `positive` is asked for but more than levels
-                of one matrix is observed.
-        """
-        targets = tf.convert_to_tensor(targets, self.parameter_dtype)
-        return self.engine.hessian_at(point, targets, positive)
-
-    def hessian_vector_product_at(
-        self,
-        point: Evaluation,
-        targets: tf.Tensor,
-        vector: tf.Tensor,
-        positive: bool = False,
-    ) -> tf.Tensor:
-        """Computes the product of `hessian_at` with a vector `[..., p]`: `[..., p]`."""
-        targets = tf.convert_to_tensor(targets, self.parameter_dtype)
-        vector = tf.convert_to_tensor(vector, self.parameter_dtype)
-        return self.engine.hessian_vector_product_at(point, targets, vector, positive)
-
-    def target_jacobian_at(self, point: Evaluation) -> tf.Tensor:
-        """Computes the derivative of the residual by the targets, `[..., m + q, m]`."""
-        ones = tf.ones_like(point.residual[..., : self.num_targets])
-        roots = tf.convert_to_tensor(self.observed.roots, ones.dtype)
-        B = tf.linalg.diag(-roots * ones)
-        if self.observed.depends_on_targets:
-            engine, r = self.engine, self.of_blocks(point.parameters)
-            change = self.observed.differentiate_by_targets(
-                engine.of_block(point.eigenvalues),
-                engine.modes_of(r, point.eigenvectors),
-                point.targets,
-            )
-            B += roots[..., tf.newaxis] * change
-        B = self.in_own_unit(B)
-        return tf.pad(B, [[0, 0]] * (B.shape.rank - 2) + [[0, self.num_priors], [0, 0]])
-
-    def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
-        """Returns which members have coinciding levels that should differ: `[...]`.
-
-        Where more than levels of one matrix is observed, these are all that coincide.
-        """
-        return self.engine.at_kink(point, targets)
 
 
 def _observes_levels(block: Block) -> bool:

@@ -12,7 +12,7 @@ from eigenfit.observations import Spectrum
 from eigenfit.problem.evaluations import Evaluation
 from eigenfit.problem.lengths import matrices_at
 from eigenfit.problem.problem import Problem
-from eigenfit.problem.ties import Ties
+from eigenfit.problem.unknowns.ties import Ties
 from eigenfit.structures import AbstractStructure
 
 _MOST_NUMBERS = 2**16

@@ -34,6 +34,7 @@ class Terms:
 
     Attributes:
         num_targets: Number m of targets.
+        names: Name of the value that is compared with each target.
         num_trivial: Number of targets that any parameters meet, and of free shifts.
         has_modes: Whether mode shapes are observed.
         has_sigma: Whether all targets have standard deviations.
@@ -56,6 +57,7 @@ class Terms:
             joint = [joint]
         orders = [block.structure.order for block in blocks]
         found: list[tuple[AbstractObservation, int | None, int]] = []
+        names: list[str] = []
         for k, block in enumerate(blocks):
             own = block.observations
             if own is None:
@@ -67,6 +69,9 @@ class Terms:
                         f"complex."
                     )
                 found.append((item, k, orders[k]))
+                alone = len(blocks) == 1 and block.label is None
+                where = "" if alone else f"{labels[k]}: "
+                names += [where + name for name in item.names(orders[k])]
         starts = np.cumsum([0, *orders]).tolist()
         places = dict(zip(labels, zip(starts, orders, strict=False), strict=True))
         for item in joint:
@@ -76,6 +81,7 @@ class Terms:
                     f"got {item!r}."
                 )
             found.append((item.located(places), None, starts[-1]))
+            names += item.names(starts[-1])
         if not found:
             raise ValueError("No block has an observation: there are no targets.")
         terms, start = [], 0
@@ -84,6 +90,7 @@ class Terms:
             terms.append(Term(item, block, order, slice(start, end)))
             start = end
         self._terms = tuple(terms)
+        self.names = tuple(names)
         self.num_targets: int = start
         self.num_trivial = sum(
             item.num_trivial(order) + item.num_free for item, _, order in found

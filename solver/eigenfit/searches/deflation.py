@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.fitting.arguments import parameters_of, targets_of
 from eigenfit.fitting.solver import Solver
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.results import SUCCESSES, Solution
 from eigenfit.searches.distinct import column_norms, freedom_of
 from eigenfit.searches.multistart import one_descent

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from eigenfit.fitting.arguments import parameters_of
 from eigenfit.fitting.solver import Solver
 from eigenfit.methods import AbstractMethod
 from eigenfit.observations import ClusterMeans, mac
-from eigenfit.problem.parameters import Parameters
+from eigenfit.problem.arguments import parameters_of
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.results import Result, Solution
 from eigenfit.structures import AbstractStructure
 from eigenfit.tensors.checks import positive_int

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.fitting.arguments import parameters_of, targets_of
 from eigenfit.fitting.solver import Solver
 from eigenfit.methods import Alternating
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
 from eigenfit.results import Progress, Result, Solution
 from eigenfit.searches.solutions import (

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from eigenfit.fitting.arguments import parameters_of, targets_of
 from eigenfit.fitting.solver import Solver
+from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
 from eigenfit.results import SUCCESSES, Result, Solution
 from eigenfit.searches.distinct import Freedom, clusters, column_norms, freedom_of

@@ -11,15 +11,9 @@ from rich.text import Text
 
 from eigenfit.analysis.feasibility import Finding, find
 from eigenfit.analysis.ranks import generic_rank
-from eigenfit_serving.cli.printing.report import print_heading, print_table
-from eigenfit_serving.cli.printing.tables import (
-    MAX_ROWS,
-    count,
-    describe_parameter,
-    noted_table,
-    plain_table,
-)
-from eigenfit_serving.fitting.verdicts import degrees_of_freedom
+from eigenfit.reports.notes import parameter_notes
+from eigenfit.reports.phrases import count, degrees_of_freedom
+from eigenfit.reports.text import MAX_ROWS, plain_table, print_heading, print_table
 from eigenfit_serving.problem_file.checks.indices import index_findings
 from eigenfit_serving.problem_file.reading import ProblemFile
 
@@ -34,6 +28,7 @@ class Checked(NamedTuple):
     num_data: int  # number of data that can disagree with a model
     rank: int  # number of independent ones, near the start
     begins: str  # where a fit begins, in words
+    notes: tuple[str, ...]  # [P], what constrains each parameter
 
 
 def check_problem(content: ProblemFile) -> Checked:
@@ -52,7 +47,8 @@ def check_problem(content: ProblemFile) -> Checked:
     findings += index_findings(content, levels)
     rank = generic_rank(problem, targets, start)
     begins = content.start.describe(content.unknowns, problem)
-    return Checked(values, findings, problem.num_data, rank, begins)
+    notes = parameter_notes(problem.known, len(problem.all_names))
+    return Checked(values, findings, problem.num_data, rank, begins, notes)
 
 
 def print_check(content: ProblemFile, checked: Checked, console: Console) -> None:
@@ -69,7 +65,7 @@ def print_check(content: ProblemFile, checked: Checked, console: Console) -> Non
     print_heading(console, "Matrices")
     print_table(console, _matrices(content))
     print_heading(console, "Parameters")
-    print_table(console, _parameters(content))
+    print_table(console, _parameters(content, checked.notes))
     print_heading(console, "Targets")
     print_table(console, _targets(content, checked.values))
     print_heading(console, "Findings")
@@ -134,18 +130,20 @@ def _matrices(content: ProblemFile) -> Table:
     return table
 
 
-def _parameters(content: ProblemFile) -> Table:
+def _parameters(content: ProblemFile, notes: tuple[str, ...]) -> Table:
     names = content.parameters.all_names(content.matrices[0].structure.num_parameters)
     start = content.initial_parameters(1)[0]
     starts = dict(zip(content.unknowns.names, start, strict=True))
-    rows = []
-    for name in names[:MAX_ROWS]:
+    table = plain_table()
+    table.add_column("parameter")
+    table.add_column("start", justify="right")
+    for name, note in list(zip(names, notes, strict=True))[:MAX_ROWS]:
         value = starts.get(name, content.parameters.fixed.get(name))
         shown = "" if value is None else f"{value:.6g}"
-        rows.append((name, shown, describe_parameter(content, name)))
+        table.add_row(Text(name), shown, *([Text(note)] if any(notes) else []))
     if len(names) > MAX_ROWS:
-        rows.append((f"({len(names) - MAX_ROWS} more)", "", ""))
-    return noted_table("start", rows)
+        table.add_row(f"({len(names) - MAX_ROWS} more)")
+    return table
 
 
 def _targets(content: ProblemFile, values: np.ndarray) -> Table:

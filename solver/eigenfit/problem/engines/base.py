@@ -13,10 +13,10 @@ import tensorflow as tf
 from eigenfit.observations import Levels
 from eigenfit.problem.blocks import Block
 from eigenfit.problem.evaluations import Evaluation
-from eigenfit.problem.priors import PriorRows
 from eigenfit.problem.terms import Terms
-from eigenfit.problem.ties import Ties
 from eigenfit.problem.units import Unit
+from eigenfit.problem.unknowns.priors import PriorRows
+from eigenfit.problem.unknowns.ties import Ties
 
 
 class Question(NamedTuple):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from eigenfit.eigen import cluster_width, epsilon, from_spectrum, rounding_width
 from eigenfit.eigen.clusters import pairwise
-from eigenfit.problem.ties import Ties
+from eigenfit.problem.unknowns.ties import Ties
 from eigenfit.structures import AbstractStructure
 
 

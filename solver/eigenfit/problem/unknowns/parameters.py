@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from eigenfit.problem.priors import Prior
+from eigenfit.problem.unknowns.priors import Prior
 
 Interval: TypeAlias = tuple[float | None, float | None]
 """A lower and an upper bound; None where there is none."""

@@ -101,3 +101,8 @@ class Agreement:
                 "million cases."
             )
         return ""
+
+
+def count(number: int, noun: str) -> str:
+    """Writes a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.problem.parameters import Parameters, Resolved
-from eigenfit.problem.ties import Ties
+from eigenfit.problem.unknowns.parameters import Parameters, Resolved
+from eigenfit.problem.unknowns.ties import Ties
 
 
 class Unknowns(tf.Module):
     """The part of a problem that knows its parameters but no matrices.
 
     Attributes:
+        known: What was known of the parameters before the fit.
         parameter_names: Names of the unknowns.
         all_names: Names of all parameters of the structures, fixed and tied included.
         bounds: `(lower, upper)`, `[p]` each, or None.
@@ -88,6 +89,7 @@ class Unknowns(tf.Module):
                 f"`parameters` must be Parameters(...), got {parameters!r}."
             )
         resolved = parameters.resolve(number)
+        self.known = parameters
         self.all_names = resolved.all_names
         self.parameter_names = resolved.names
         self.bounds = resolved.bounds

@@ -1,0 +1,1 @@
+"""The answer of a fit as users hold it: it reports, draws and saves itself."""

@@ -1,0 +1,1 @@
+"""What a fit varies, and what is known of it: names, bounds, ties and priors."""

@@ -1,0 +1,48 @@
+"""Targets that can be met are never called impossible, whatever the bounds."""
+
+import numpy as np
+import pytest
+
+import eigenfit as ef
+from eigenfit.analysis.feasibility import _least_in_box, find
+
+
+def chain(springs):
+    """Blocks of a chain between walls, whole and with its last mass clamped."""
+    n = springs - 1
+    basis = np.zeros([springs, n, n])
+    for k in range(springs):
+        ends = [i for i in (k - 1, k) if 0 <= i < n]
+        basis[k][np.ix_(ends, ends)] = 2 * np.eye(len(ends)) - 1
+    return basis, basis[:, :-1, :-1]
+
+
+@pytest.mark.parametrize("bounds", [(0, None), (0, 100), (None, None), (None, 40)])
+def test_sums_of_several_blocks_that_can_be_met_are_not_excluded(bounds):
+    for stiffness in ([1, 1, 1], [1, 2, 2, 3], [30, 1, 10], [10, 10, 1, 1]):
+        bases = chain(len(stiffness))
+        names = [f"k{k}" for k in range(len(stiffness))]
+        problem = ef.Problem(
+            [ef.Block(ef.Affine(basis)) for basis in bases],
+            parameters=ef.Parameters(names, bounds=bounds),
+        )
+        levels = [np.linalg.eigvalsh(np.tensordot(stiffness, B, 1)) for B in bases]
+        found = find(problem, np.concatenate(levels), np.ones(len(stiffness)))
+        assert not [x.text for x in found if x.severity == "impossible"]
+
+
+def test_bounds_on_what_can_be_met_are_below_what_is_met(rng):
+    """Against points inside the box, with open and closed sides."""
+    for _ in range(300):
+        rows, p = rng.integers(1, 4), rng.integers(1, 6)
+        A = rng.normal(size=[rows, p]) * 10.0 ** rng.integers(-3, 4, size=p)
+        low = np.where(rng.random(p) < 0.5, -np.inf, rng.normal(size=p))
+        high = np.where(np.isfinite(low), low + 1, rng.normal(size=p))
+        high = np.where(rng.random(p) < 0.5, np.inf, high)
+        inside = np.clip(rng.normal(size=p), low, high)
+        outside = rng.random() < 0.5
+        b = A @ inside + outside * rng.normal(size=rows)
+        least, missed = _least_in_box(A, b, low, high)
+        size = np.linalg.norm(b) + np.linalg.norm(A) * np.linalg.norm(inside)
+        assert least <= np.linalg.norm(missed) + 1e-9 * size
+        assert outside or least <= 1e-9 * size
