@@ -302,7 +302,8 @@ def _least_in_box(
     and as near as the solution. A rest that is rounding, or becomes so without what
     open unknowns reach, has no direction and proves nothing.
     """
-    found = lsq_linear(A, b, (low, high))
+    with np.errstate(invalid="ignore"):  # SciPy multiplies 0 by infinite bounds
+        found = lsq_linear(A, b, (low, high))
     missed = np.asarray(found.fun)
     y = -missed
     if np.linalg.norm(y) <= _NOISE * np.linalg.norm(
