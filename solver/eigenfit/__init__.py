@@ -80,6 +80,8 @@ from eigenfit.structures import (
 
 __version__ = _version("eigenfit")
 
+load = Fit.load
+
 __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "AbstractFullStructure",
     "AbstractLinearStructure",
@@ -143,6 +145,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "fit_matched",
     "jacobi_from_two_spectra",
     "level_derivatives",
+    "load",
     "mac",
     "match_levels",
     "multistart",

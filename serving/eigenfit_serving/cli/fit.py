@@ -20,6 +20,9 @@ from eigenfit_serving.cli.shared import (
     solver_of,
 )
 
+REPORTS = (".txt", ".html", ".csv", ".json")
+"""Suffixes of `--report`, as in `eigenfit.reports.files`."""
+
 EPILOG = "Example:  eigenfit fit examples/identity.toml --starts 8 --output result.json"
 
 
@@ -54,6 +57,13 @@ def fit(
         Path | None,
         typer.Option(metavar="FILE", help="Write all results: .json or .npz."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the report of the best start: .txt, .html, .csv or .json.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the convergence: .png, .svg or .pdf."),
@@ -80,7 +90,6 @@ def fit(
     """
     from rich.console import Console
 
-    from eigenfit_serving.cli.printing.report import print_outcome
     from eigenfit_serving.cli.printing.terminal import fit_progress
     from eigenfit_serving.files import check_writable, replacing
     from eigenfit_serving.fitting.outcome import draw, run_fit
@@ -99,6 +108,8 @@ def fit(
     )
     if output:
         check_writable("--output", output, WRITERS)
+    if report:
+        check_writable("--report", report, REPORTS)
     if plot:
         check_writable("--plot", plot, (".png", ".svg", ".pdf"))
         require_matplotlib()
@@ -119,15 +130,22 @@ def fit(
                 remote=remote,
             )
 
+    # Not before the problem is read: these load TensorFlow.
+    from eigenfit.reports.files import write
+    from eigenfit_serving.cli.printing.report import print_outcome
+
     # Before printing, which may end early: `eigenfit fit ... | head`.
     if output:
         with replacing("--output", output) as path:
             WRITERS[output.suffix.lower()](outcome, path)
+    if report:
+        with replacing("--report", report) as path:
+            write(outcome.record, path)
     if plot:
         with replacing("--plot", plot) as path:
             draw(outcome, path)
     print_outcome(outcome, Console())
-    written = [f"Wrote {file}" for file in (output, plot) if file]
+    written = [f"Wrote {file}" for file in (output, report, plot) if file]
     if written:
         typer.echo("\n" + "\n".join(written))
     if not outcome.success:

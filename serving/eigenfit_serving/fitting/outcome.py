@@ -120,7 +120,8 @@ def run_fit(
         The outcome, whether it is a success or not.
     """
     import eigenfit as ef
-    from eigenfit.fits.fit import Asked, Fit
+    from eigenfit.fits.fit import Fit
+    from eigenfit.fits.known import Asked
     from eigenfit.methods import name_of
     from eigenfit.reports.phrases import family_text
     from eigenfit.reports.questions import in_a_line

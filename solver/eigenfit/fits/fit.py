@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.analysis.uncertainty import Uncertainty, uncertainty
 from eigenfit.fits import storage, tables
-from eigenfit.methods import AbstractMethod
-from eigenfit.problem.problem import Problem
-from eigenfit.reports import html
-from eigenfit.reports.questions import question_of
-from eigenfit.reports.record import Question, Record, best_of
+from eigenfit.fits.known import Asked, KnownSolution
+from eigenfit.reports import files, html
+from eigenfit.reports.documents import data_rows, document, parameter_rows
+from eigenfit.reports.record import Record, best_of
 from eigenfit.reports.text import report_text
 from eigenfit.results import History, Result, Solution
 
@@ -28,19 +28,7 @@ MAX_UNKNOWNS = 300
 """Errors of more unknowns take longer than their fit and are not reported."""
 
 
-class Asked(NamedTuple):
-    """What a fit was asked, with the arguments as they were given."""
-
-    problem: Problem
-    method: AbstractMethod
-    compile: str
-    initial: Any
-    targets: Any
-    tolerance: Any
-    seconds: float
-
-
-class Fit(Solution):
+class Fit(KnownSolution):
     """A `Solution` of `Solver.fit` that can report what was asked and found.
 
     It is the same tuple of tensors; all else is computed when it is first asked for.
@@ -48,9 +36,6 @@ class Fit(Solution):
 
     What describes one fit takes the index of a `member` of the batch, by default that
     of the smallest loss.
-
-    Attributes:
-        asked: Problem, method and arguments; None for a fit loaded from a file.
 
     Example:
         >>> import eigenfit as ef
@@ -64,98 +49,12 @@ class Fit(Solution):
         0.899
     """
 
-    asked: Asked | None = None
-
     @classmethod
     def of(cls, solution: Solution, asked: Asked) -> Fit:
         """Makes a fit of a solution."""
         fit = cls._make(solution)
         fit.asked = asked
         return fit
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return tuple(np.shape(self.loss))
-
-    def _known(self) -> Asked:
-        if self.asked is None:
-            raise ValueError(
-                "This fit was loaded from a file, or rebuilt from its tensors, and has "
-                "no problem to compute with. Fit again, or use what it holds."
-            )
-        return self.asked
-
-    @cached_property
-    def question(self) -> Question:
-        """Names, data and settings."""
-        asked = self._known()
-        return question_of(asked.problem, asked.method, asked.tolerance)
-
-    @cached_property
-    def start(self) -> np.ndarray:
-        """All parameters at the start, `[..., P]`."""
-        asked = self._known()
-        given = np.asarray(asked.initial, np.asarray(self.parameters).dtype)
-        shape = (*self._shape, given.shape[-1])
-        return np.asarray(asked.problem.expand(np.broadcast_to(given, shape)))
-
-    @cached_property
-    def targets(self) -> np.ndarray:
-        """The targets, `[..., m]`."""
-        given = np.asarray(self._known().targets, np.asarray(self.parameters).dtype)
-        return np.broadcast_to(given, (*self._shape, given.shape[-1]))
-
-    @cached_property
-    def calculated(self) -> np.ndarray:
-        """The values that are compared with the targets, `[..., m]`."""
-        problem = self._known().problem
-        return np.asarray(problem.values(self.parameters, self.targets))
-
-    @cached_property
-    def all_parameters(self) -> np.ndarray:
-        """All parameters, fixed and tied ones included, `[..., P]`."""
-        return np.asarray(self._known().problem.expand(self.parameters))
-
-    @property
-    def named(self) -> dict[str, np.ndarray]:
-        """All parameters by name, `[...]` each."""
-        columns = np.moveaxis(self.all_parameters, -1, 0)
-        return dict(zip(self.question.all_names, columns, strict=True))
-
-    @property
-    def residuals(self) -> dict[str, np.ndarray]:
-        """Calculated less target by the name of the value, `[...]` each."""
-        columns = np.moveaxis(self.calculated - self.targets, -1, 0)
-        return dict(zip(self.question.target_names, columns, strict=True))
-
-    @cached_property
-    def _seconds(self) -> float | None:
-        return self._known().seconds
-
-    @cached_property
-    def _errors(self) -> Uncertainty:
-        return uncertainty(self._known().problem, self.parameters, self.targets)
-
-    def uncertainty(self, **options: Any) -> Uncertainty:
-        """Estimates errors of the parameters; see `eigenfit.uncertainty`.
-
-        Args:
-            **options: `scale` and `rtol`; needs the problem.
-        """
-        if not options:
-            return self._errors
-        problem = self._known().problem
-        return uncertainty(problem, self.parameters, self.targets, **options)
-
-    @property
-    def chi_square(self) -> np.ndarray:
-        """Sum of squared residuals for their covariance, `[...]`."""
-        return self._errors.chi_square
-
-    @property
-    def degrees_of_freedom(self) -> np.ndarray:
-        """Data less determined unknowns, `[...]` int."""
-        return self._errors.degrees_of_freedom
 
     @property
     def aic(self) -> np.ndarray:
@@ -240,6 +139,19 @@ class Fit(Solution):
         index = self._index(member)
         return report_text(self.record(index), width, self._position(index))
 
+    def write_report(self, path: str | os.PathLike[str], member: Member = None) -> None:
+        """Writes the report to a file; the suffix sets its form.
+
+        Args:
+            path: File to write: .txt, .html (a page for browsers), .csv (parameters and
+                data, with all digits) or .json (as `to_dict`).
+            member: Index of a member; the best one by default.
+
+        Raises:
+            ValueError: If the suffix is another one.
+        """
+        files.write(self.record(member), Path(path))
+
     def _position(self, index: tuple[int, ...]) -> str:
         if not index:
             return ""
@@ -264,7 +176,7 @@ class Fit(Solution):
         Args:
             member: Index of a member; the best one by default.
         """
-        return tables.document(self.record(member))
+        return document(self.record(member))
 
     def to_frame(self, what: str = "parameters", member: Member = None) -> pd.DataFrame:
         """Makes a table; needs pandas.
@@ -286,9 +198,9 @@ class Fit(Solution):
                 "Frames need pandas. Install it with: pip install pandas"
             ) from error
         if what == "parameters":
-            return pd.DataFrame(tables.parameter_rows(self.record(member)))
+            return pd.DataFrame(parameter_rows(self.record(member)))
         if what == "data":
-            return pd.DataFrame(tables.data_rows(self.record(member)))
+            return pd.DataFrame(data_rows(self.record(member)))
         if what != "members":
             raise ValueError(
                 f'`what` must be "parameters", "data" or "members", got {what!r}.'

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.fits.fit import Asked, Fit
+from eigenfit.fits.fit import Fit
+from eigenfit.fits.known import Asked
 from eigenfit.fitting.arguments import FitArguments, fit_arguments
 from eigenfit.fitting.chunks import history_of, run_in_buckets, run_in_chunks
 from eigenfit.fitting.compilation import MODES, Compiled, Mode
@@ -97,6 +98,14 @@ class Solver(tf.Module):
             f"Solver({self.problem!r}, method={self.method!r}, "
             f"compile={self.compile!r})"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies compile anew: compiled programs belong to their process.
+        return {key: x for key, x in self.__dict__.items() if key != "programs"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.programs = Programs(self.problem, self.method)
 
     def fit(
         self,

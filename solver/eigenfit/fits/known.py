@@ -1,0 +1,121 @@
+"""What is known of a fit: computed at first use, or read from a file."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eigenfit.analysis.uncertainty import Uncertainty, uncertainty
+from eigenfit.methods import AbstractMethod
+from eigenfit.problem.problem import Problem
+from eigenfit.reports.questions import question_of
+from eigenfit.reports.record import Question
+from eigenfit.results import Solution
+
+
+class Asked(NamedTuple):
+    """What a fit was asked, with the arguments as they were given."""
+
+    problem: Problem
+    method: AbstractMethod
+    compile: str
+    initial: Any
+    targets: Any
+    tolerance: Any
+    seconds: float
+
+
+class KnownSolution(Solution):
+    """A solution with what was asked; arrays are computed at first use.
+
+    Attributes:
+        asked: Problem, method and arguments; None for a fit loaded from a file.
+    """
+
+    asked: Asked | None = None
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(np.shape(self.loss))
+
+    def _known(self) -> Asked:
+        if self.asked is None:
+            raise ValueError(
+                "This fit was loaded from a file, or rebuilt from its tensors, and has "
+                "no problem to compute with. Fit again, or use what it holds."
+            )
+        return self.asked
+
+    @cached_property
+    def question(self) -> Question:
+        """Names, data and settings."""
+        asked = self._known()
+        return question_of(asked.problem, asked.method, asked.tolerance)
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """All parameters at the start, `[..., P]`."""
+        asked = self._known()
+        given = np.asarray(asked.initial, np.asarray(self.parameters).dtype)
+        shape = (*self._shape, given.shape[-1])
+        return np.asarray(asked.problem.expand(np.broadcast_to(given, shape)))
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """The targets, `[..., m]`."""
+        given = np.asarray(self._known().targets, np.asarray(self.parameters).dtype)
+        return np.broadcast_to(given, (*self._shape, given.shape[-1]))
+
+    @cached_property
+    def calculated(self) -> np.ndarray:
+        """The values that are compared with the targets, `[..., m]`."""
+        problem = self._known().problem
+        return np.asarray(problem.values(self.parameters, self.targets))
+
+    @cached_property
+    def all_parameters(self) -> np.ndarray:
+        """All parameters, fixed and tied ones included, `[..., P]`."""
+        return np.asarray(self._known().problem.expand(self.parameters))
+
+    @property
+    def named(self) -> dict[str, np.ndarray]:
+        """All parameters by name, `[...]` each."""
+        columns = np.moveaxis(self.all_parameters, -1, 0)
+        return dict(zip(self.question.all_names, columns, strict=True))
+
+    @property
+    def residuals(self) -> dict[str, np.ndarray]:
+        """Calculated less target by the name of the value, `[...]` each."""
+        columns = np.moveaxis(self.calculated - self.targets, -1, 0)
+        return dict(zip(self.question.target_names, columns, strict=True))
+
+    @cached_property
+    def _seconds(self) -> float | None:
+        return self._known().seconds
+
+    @cached_property
+    def _errors(self) -> Uncertainty:
+        return uncertainty(self._known().problem, self.parameters, self.targets)
+
+    def uncertainty(self, **options: Any) -> Uncertainty:
+        """Estimates errors of the parameters; see `eigenfit.uncertainty`.
+
+        Args:
+            **options: `scale` and `rtol`; needs the problem.
+        """
+        if not options:
+            return self._errors
+        problem = self._known().problem
+        return uncertainty(problem, self.parameters, self.targets, **options)
+
+    @property
+    def chi_square(self) -> np.ndarray:
+        """Sum of squared residuals for their covariance, `[...]`."""
+        return self._errors.chi_square
+
+    @property
+    def degrees_of_freedom(self) -> np.ndarray:
+        """Data less determined unknowns, `[...]` int."""
+        return self._errors.degrees_of_freedom
