@@ -25,6 +25,10 @@ from eigenfit.eigen import (
 from eigenfit.fits.fit import Fit
 from eigenfit.fitting.programs import Gradient
 from eigenfit.fitting.solver import Solver
+from eigenfit.intervals.comparison import Comparison, compare
+from eigenfit.intervals.contours import Contours, contours
+from eigenfit.intervals.posterior import Posterior, posterior
+from eigenfit.intervals.profile import Profile, profile
 from eigenfit.methods import (
     LBFGS,
     AbstractMethod,
@@ -98,6 +102,8 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Block",
     "ClusterMeans",
     "ClusterNewton",
+    "Comparison",
+    "Contours",
     "DeflationResult",
     "Differences",
     "DistinctSolutions",
@@ -126,8 +132,10 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Newton",
     "Parameters",
     "Parametric",
+    "Posterior",
     "Prior",
     "Problem",
+    "Profile",
     "Progress",
     "RelativeTo",
     "Reparametrized",
@@ -138,6 +146,8 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Toeplitz",
     "Tridiagonal",
     "Uncertainty",
+    "compare",
+    "contours",
     "deflate",
     "distinct_solutions",
     "eigh",
@@ -150,6 +160,8 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "match_levels",
     "multistart",
     "persymmetric_jacobi",
+    "posterior",
+    "profile",
     "smoothness",
     "spectral_loss",
     "uncertainty",

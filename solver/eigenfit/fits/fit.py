@@ -77,6 +77,33 @@ class Fit(KnownSolution):
         flat = best_of(np.ravel(self.loss), np.ravel(self.result))
         return tuple(int(i) for i in np.unravel_index(flat, self._shape))
 
+    def member(self, index: int | tuple[int, ...]) -> Fit:
+        """Returns one member of a batch as a fit of its own.
+
+        Args:
+            index: Index of the member.
+
+        Raises:
+            IndexError: If there is no such member.
+        """
+        at = self._index(index)
+        asked = self.known()
+        own = tf.nest.map_structure(lambda x: x[at], tuple(self)[:-1])
+        history = self.history
+        if history is not None:
+            history = history._replace(
+                loss=history.loss[at], eigenvalues=history.eigenvalues[at]
+            )
+        tolerance = asked.tolerance
+        if np.ndim(tolerance):
+            tolerance = np.broadcast_to(np.asarray(tolerance), self._shape)[at]
+        p = np.shape(asked.initial)[-1:]
+        initial = np.broadcast_to(np.asarray(asked.initial), (*self._shape, *p))[at]
+        asked = asked._replace(
+            initial=initial, targets=self.targets[at], tolerance=tolerance
+        )
+        return Fit.of(Solution._make((*own, history)), asked)
+
     def record(self, member: Member = None) -> Record:
         """Describes one fit in plain arrays.
 
@@ -115,7 +142,7 @@ class Fit(KnownSolution):
         if not index or "_errors" in self.__dict__:
             return self._errors.member(index)
         r = np.asarray(self.parameters)[index]
-        return uncertainty(self._known().problem, r, self.targets[index])
+        return uncertainty(self.known().problem, r, self.targets[index])
 
     def _index(self, member: Member) -> tuple[int, ...]:
         if member is None:

@@ -40,7 +40,12 @@ class KnownSolution(Solution):
     def _shape(self) -> tuple[int, ...]:
         return tuple(np.shape(self.loss))
 
-    def _known(self) -> Asked:
+    def known(self) -> Asked:
+        """Returns what was asked.
+
+        Raises:
+            ValueError: If the fit was loaded from a file.
+        """
         if self.asked is None:
             raise ValueError(
                 "This fit was loaded from a file, or rebuilt from its tensors, and has "
@@ -51,13 +56,13 @@ class KnownSolution(Solution):
     @cached_property
     def question(self) -> Question:
         """Names, data and settings."""
-        asked = self._known()
+        asked = self.known()
         return question_of(asked.problem, asked.method, asked.tolerance)
 
     @cached_property
     def start(self) -> np.ndarray:
         """All parameters at the start, `[..., P]`."""
-        asked = self._known()
+        asked = self.known()
         given = np.asarray(asked.initial, np.asarray(self.parameters).dtype)
         shape = (*self._shape, given.shape[-1])
         return np.asarray(asked.problem.expand(np.broadcast_to(given, shape)))
@@ -65,19 +70,19 @@ class KnownSolution(Solution):
     @cached_property
     def targets(self) -> np.ndarray:
         """The targets, `[..., m]`."""
-        given = np.asarray(self._known().targets, np.asarray(self.parameters).dtype)
+        given = np.asarray(self.known().targets, np.asarray(self.parameters).dtype)
         return np.broadcast_to(given, (*self._shape, given.shape[-1]))
 
     @cached_property
     def calculated(self) -> np.ndarray:
         """The values that are compared with the targets, `[..., m]`."""
-        problem = self._known().problem
+        problem = self.known().problem
         return np.asarray(problem.values(self.parameters, self.targets))
 
     @cached_property
     def all_parameters(self) -> np.ndarray:
         """All parameters, fixed and tied ones included, `[..., P]`."""
-        return np.asarray(self._known().problem.expand(self.parameters))
+        return np.asarray(self.known().problem.expand(self.parameters))
 
     @property
     def named(self) -> dict[str, np.ndarray]:
@@ -93,11 +98,11 @@ class KnownSolution(Solution):
 
     @cached_property
     def _seconds(self) -> float | None:
-        return self._known().seconds
+        return self.known().seconds
 
     @cached_property
     def _errors(self) -> Uncertainty:
-        return uncertainty(self._known().problem, self.parameters, self.targets)
+        return uncertainty(self.known().problem, self.parameters, self.targets)
 
     def uncertainty(self, **options: Any) -> Uncertainty:
         """Estimates errors of the parameters; see `eigenfit.uncertainty`.
@@ -107,7 +112,7 @@ class KnownSolution(Solution):
         """
         if not options:
             return self._errors
-        problem = self._known().problem
+        problem = self.known().problem
         return uncertainty(problem, self.parameters, self.targets, **options)
 
     @property

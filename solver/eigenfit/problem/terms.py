@@ -105,6 +105,39 @@ class Terms:
     def __iter__(self) -> Iterator[Term]:
         return iter(self._terms)
 
+    def extended(self, more: Terms, blocks: int) -> Terms:
+        """Returns these terms followed by those of further blocks.
+
+        Args:
+            more: Terms of the further blocks, none of them joint.
+            blocks: Number of blocks so far.
+        """
+        levels = sum(term.order for term in more)
+        own = copy.copy(self)
+        own._terms = (
+            *(
+                t._replace(order=t.order + levels) if t.block is None else t
+                for t in self
+            ),
+            *(
+                term._replace(
+                    block=(term.block or 0) + blocks,
+                    targets=slice(
+                        term.targets.start + self.num_targets,
+                        term.targets.stop + self.num_targets,
+                    ),
+                )
+                for term in more
+            ),
+        )
+        own._labels += more._labels
+        own.names += more.names
+        own.num_targets += more.num_targets
+        own.num_trivial += more.num_trivial
+        own.has_sigma &= more.has_sigma
+        own.roots = np.concatenate([self.roots, more.roots])
+        return own
+
     def with_weights(self, weights: tf.Tensor) -> Terms:
         """Returns the same terms with weights `[b, m]` for each member."""
         own = copy.copy(self)

@@ -54,11 +54,7 @@ def print_report(
         grid.add_row(word, _styled(word, text, record.result))
     console.print(grid)
     for section in sections(record, console.width, MAX_ROWS):
-        print_heading(console, section.heading)
-        if section.text:
-            console.print(Text(section.text), soft_wrap=True)
-        else:
-            print_table(console, _table(section))
+        print_section(console, section)
     for heading, table, lines in more:
         print_heading(console, heading)
         print_table(console, table)
@@ -67,6 +63,15 @@ def print_report(
     for text in remarks(record):
         console.print()
         console.print(Text(text))
+
+
+def print_section(console: Console, section: Section) -> None:
+    """Prints a heading with its table or text."""
+    print_heading(console, section.heading)
+    if section.text:
+        console.print(Text(section.text), soft_wrap=True)
+    else:
+        print_table(console, _table(section))
 
 
 def report_text(record: Record, width: int = 88, position: str = "") -> str:

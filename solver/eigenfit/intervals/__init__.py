@@ -1,0 +1,1 @@
+"""Intervals and comparisons that need many fits, all of them in compiled batches."""

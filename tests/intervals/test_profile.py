@@ -1,0 +1,151 @@
+"""Intervals against lmfit, against SciPy, and by simulation."""
+
+import lmfit
+import numpy as np
+import pytest
+from scipy.optimize import brentq, least_squares
+from scipy.stats import chi2
+from tests.intervals.nist import SETS
+from tests.intervals.problems import CurveFit
+
+import eigenfit as ef
+from eigenfit import gallery
+
+
+@pytest.mark.parametrize(
+    "name",
+    [x if x == "Rat42" else pytest.param(x, marks=pytest.mark.slow) for x in SETS],
+)
+def test_intervals_of_reference_data_are_those_of_lmfit(name):
+    data = SETS[name]
+    start = np.array(data.certified) * (1 + 1e-3)
+    fit = CurveFit(data.model, data.x, len(start)).fit(start, data.y)
+    np.testing.assert_allclose(fit.parameters, data.certified, rtol=1e-7)
+    errors = fit.uncertainty().standard_errors
+    np.testing.assert_allclose(errors, data.deviations, rtol=1e-6)
+    levels = [chi2.cdf(k**2, 1) for k in (1, 2)]
+    found = ef.profile(fit, levels=levels)
+
+    names = [f"b{k + 1}" for k in range(len(start))]
+    parameters = lmfit.create_params(**dict(zip(names, start, strict=True)))
+
+    def residual(p):
+        return data.model([p[k].value for k in names], data.x, np.exp) - data.y
+
+    minimiser = lmfit.Minimizer(residual, parameters)
+    # Tight, and from the same minimum: lmfit's own stops at 1e-8.
+    best = minimiser.minimize(method="leastsq", ftol=1e-15, xtol=1e-15)
+    minimiser.userkws = {}
+    expected = lmfit.conf_interval(minimiser, best, sigmas=[1, 2])
+    for k, own in enumerate(names):
+        low2, low1, _, high1, high2 = [value for _, value in expected[own]]
+        np.testing.assert_allclose(
+            [*found.low[k], *found.high[k]] - found.best[k],
+            np.array([low1, low2, high1, high2]) - found.best[k],
+            rtol=1e-4,
+        )
+    assert found.criterion.name == "F"
+    assert (found.closing == "closed").all()
+
+
+def test_where_the_model_is_linear_profiles_are_the_linear_intervals():
+    entry = gallery.load("rotational-h2coh+")
+    solver = ef.Solver(entry.problem, entry.method)
+    fit = solver.fit(entry.initial, entry.targets)
+    found = ef.profile(fit, levels=[chi2.cdf(1, 1), chi2.cdf(4, 1)])
+    errors = fit.uncertainty().standard_errors
+    for ends in (found.high.T - found.best, found.best - found.low.T):
+        np.testing.assert_allclose(ends, [errors, 2 * errors], rtol=1e-2)
+    assert len(found.names) == 8
+
+
+def decay(b, x, exp):
+    return b[0] * exp(-b[1] * x)
+
+
+def test_curved_models_by_scipy():
+    """Each end by a root of the rise, all other parameters fitted by SciPy."""
+    x, sigma = np.array([0.0, 1.0, 2.0, 3.0]), 0.2
+    y = np.array([1.1, 0.45, 0.3, 0.15])
+    fit = CurveFit(decay, x, 2, sigma=sigma).fit([1.0, 0.8], y)
+    found = ef.profile(fit, ["b2"], levels=[0.9])
+
+    def rise(value):
+        def residual(a):
+            return (decay([a[0], value], x, np.exp) - y) / sigma
+
+        return 2 * least_squares(residual, [1.0], xtol=1e-15).cost - float(fit.loss)
+
+    limit, best = chi2.ppf(0.9, 1), float(fit.parameters[1])
+    low = brentq(lambda v: rise(v) - limit, 0.0, best, xtol=1e-12)
+    high = brentq(lambda v: rise(v) - limit, best, 9.0, xtol=1e-12)
+    np.testing.assert_allclose(found.interval("b2"), [low, high], rtol=1e-5)
+    assert high - best > 1.2 * (best - low)  # nothing a linear interval could tell
+
+
+def test_ends_on_bounds_and_open_ends_are_said():
+    x = np.array([0.0, 1.0, 2.0])
+    y = np.array([1.0, 0.6, 0.3])
+    held = CurveFit(decay, x, 2, sigma=0.5, bounds=(0.0, 5.0))
+    fit = held.fit([1.0, 0.8], y)
+    found = ef.profile(fit, ["b2"], levels=[0.5, 0.99])
+    assert found.closing[0].tolist()[1] == ["bound", "bound"]
+    assert (found.low[0, 1], found.high[0, 1]) == (0.0, 5.0)
+    # Without bounds: from some rate on nothing but the first datum is left.
+    fit = CurveFit(decay, x, 2, sigma=0.5).fit([1.0, 0.8], y)
+    found = ef.profile(fit, ["b2"], levels=[0.99])
+    assert found.closing[0, 0, 1] == "open"
+    assert found.high[0, 0] == np.inf
+    assert "(open)" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_units_change_nothing(scale):
+    x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.1, 0.45, 0.3, 0.15])
+    one = CurveFit(decay, x, 2, sigma=0.2).fit([1.0, 0.8], y)
+    scaled = CurveFit(decay, x, 2, sigma=0.2 * scale, size=scale)
+    other = scaled.fit([scale, 0.8], y * scale)
+    expected, found = ef.profile(one), ef.profile(other)
+    factor = np.array([[scale], [1.0]])
+    np.testing.assert_allclose(found.high, expected.high * factor, rtol=1e-5)
+    np.testing.assert_allclose(found.low, expected.low * factor, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_coverage_where_linear_intervals_fail():
+    """A decay seen late, and an amplitude at its bound: 68 % of 600 simulated sets."""
+    rng = np.random.default_rng(4)
+    x, truth, sigma = np.array([0.0, 1.0, 2.0, 4.0]), [1.0, 1.5], 0.25
+    curve = CurveFit(decay, x, 2, sigma=sigma)
+    held, linear, number = 0, 0, 0
+    for _ in range(600):
+        y = decay(truth, x, np.exp) + sigma * rng.normal(size=4)
+        fit = curve.fit(truth, y)
+        if not fit.success:
+            continue
+        number += 1
+        low, high = ef.profile(fit, ["b2"], levels=[0.68]).interval("b2")
+        held += low <= truth[1] <= high
+        error = fit.uncertainty().standard_errors[1]
+        linear += abs(float(fit.parameters[1]) - truth[1]) <= 0.9945 * error
+    wanted = 3 * np.sqrt(0.68 * 0.32 / number)
+    assert number > 550
+    assert abs(held / number - 0.68) < wanted
+    assert abs(linear / number - 0.68) > wanted
+
+
+def test_what_cannot_be_profiled_is_refused():
+    x, y = np.array([0.0, 1.0]), np.array([1.0, 0.5])
+    exact = CurveFit(decay, x, 2).fit([1.0, 0.8], y)
+    with pytest.raises(ValueError, match="no more data than unknowns"):
+        ef.profile(exact)
+    known = CurveFit(decay, x, 2, sigma=0.1).fit([1.0, 0.8], y)
+    with pytest.raises(ValueError, match="'b3', but the unknowns are b1, b2"):
+        ef.profile(known, ["b3"])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        ef.profile(known, levels=[68.0])
+    batch = ef.Solver(known.asked.problem).fit([[1.0, 0.8]], known.targets)
+    with pytest.raises(ValueError, match="must be one fit"):
+        ef.profile(batch)
+    ef.profile(batch.member(0), ["b1"])
