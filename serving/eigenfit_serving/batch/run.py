@@ -24,8 +24,7 @@ from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
 from eigenfit_serving.batch.engines.choice import Engine, make_engine
 from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.plan.parts import Part, remaining
-from eigenfit_serving.batch.plan.retrying import Pending
+from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.run_folder import Places, claimed
 from eigenfit_serving.batch.plan.source import Model
 from eigenfit_serving.batch.plan.table import Table

@@ -18,8 +18,7 @@ from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
 from eigenfit_serving.batch.engines.worker import Event, Worker
-from eigenfit_serving.batch.plan.parts import Part
-from eigenfit_serving.batch.plan.retrying import TRIES, Pending
+from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
 from eigenfit_serving.batch.processes import module_path, quiet_variables
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import writable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -78,19 +78,15 @@ def convert(
     Raises:
         InputError: If a file cannot be read.
     """
-    waiting: list[pa.RecordBatch] = []
     quoted: list[int] = []
-    number = total = 0
+    total = 0
+    rows = (normalised(batch, schema) for batch in _batches(files, quoted))
     with whole_file(path, drafts) as file, pq.ParquetWriter(file, schema) as writer:
-        for batch in _batches(files, quoted):
-            waiting.append(normalised(batch, schema))
-            number += batch.num_rows
-            if number >= _ROWS or total + number >= limit:
-                writer.write_table(pa.Table.from_batches(waiting))
-                waiting, total, number = [], total + number, 0
+        for table in _regrouped(rows, _ROWS):
+            writer.write_table(table)
+            total += table.num_rows
             if total >= limit:
                 break
-        writer.write_table(pa.Table.from_batches(waiting, schema))
     return sum(quoted)
 
 
@@ -102,6 +98,22 @@ def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatc
                 for k in range(0, batch.num_rows, _ROWS):
                     yield batch.slice(k, _ROWS)
             quoted.append(reader.quoted_lines)
+
+
+def _regrouped(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    # All tables but the last one have `size` rows.
+    waiting: list[pa.RecordBatch] = []
+    have = 0
+    for batch in batches:
+        while batch.num_rows:
+            waiting.append(batch.slice(0, size - have))
+            batch = batch.slice(size - have)
+            have += waiting[-1].num_rows
+            if have == size:
+                yield pa.Table.from_batches(waiting)
+                waiting, have = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 @contextlib.contextmanager
@@ -156,27 +168,21 @@ class Reader:
         Raises:
             InputError: If a file cannot be read, or its number of rows has changed.
         """
-        waiting: list[pa.RecordBatch] = []
-        have, end = 0, first + rows
-        while first < end:
-            batch = self._next(first, min(size - have, end - first), size)
-            waiting.append(batch)
-            first, have = first + batch.num_rows, have + batch.num_rows
-            if have == size or first == end:
-                joined = pa.Table.from_batches(waiting).combine_chunks()
-                yield from joined.to_batches()
-                waiting, have = [], 0
+        for table in _regrouped(self._slices(first, first + rows, size), size):
+            yield from table.combine_chunks().to_batches()
 
-    def _next(self, first: int, most: int, size: int) -> pa.RecordBatch:
-        # At most `most` rows from `first` on.
-        group = bisect_right(self._starts, first) - 1
-        with readable(Path(self._groups[group][0][0])):
-            if group != self._group or first < self._at:
-                self._begin(group, size)
-            while self._at + self._batch.num_rows <= first:
-                self._at += self._batch.num_rows
-                self._batch = next(self._batches)
-        return normalised(self._batch.slice(first - self._at, most), self._schema)
+    def _slices(self, first: int, end: int, size: int) -> Iterator[pa.RecordBatch]:
+        while first < end:
+            group = bisect_right(self._starts, first) - 1
+            with readable(Path(self._groups[group][0][0])):
+                if group != self._group or first < self._at:
+                    self._begin(group, size)
+                while self._at + self._batch.num_rows <= first:
+                    self._at += self._batch.num_rows
+                    self._batch = next(self._batches)
+            batch = self._batch.slice(first - self._at, end - first)
+            yield normalised(batch, self._schema)
+            first += batch.num_rows
 
     def _begin(self, group: int, size: int) -> None:
         (path, sizes), number = self._groups[group]

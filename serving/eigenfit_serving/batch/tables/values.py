@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,21 +48,18 @@ class Members(NamedTuple):
 
     def take(self, index: np.ndarray | slice) -> Members:
         """Returns the members with given indices."""
-        return self._each(lambda x: x[index])
+        fields: dict[str, Any] = self._asdict()
+        fields = {k: x if x is None else x[index] for k, x in fields.items()}
+        return Members(**fields)
 
     def padded(self, size: int) -> Members:
         """Pads to `size` with copies of the last member that may take no step."""
-        missing = size - len(self.targets)
-        if not missing:
+        number = len(self.targets)
+        if size == number:
             return self
-        whole = self._each(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, 0)]))
-        whole.max_steps[-missing:] = 0
+        whole = self.take(np.minimum(np.arange(size), number - 1))
+        whole.max_steps[number:] = 0
         return whole
-
-    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Members:
-        fields: dict[str, Any] = self._asdict()
-        fields = {k: x if x is None else change(x) for k, x in fields.items()}
-        return Members(**fields)
 
 
 def rows_of(
