@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -188,8 +188,7 @@ class _Run:
                 raise
             self._say(start_text(job.model.start))
             before = sum(part.rows for part in done)
-            pending = self._pending(job, total, done)
-            started = self._work(job, total, pending, done)
+            started, deaths = self._work(job, total, done)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
                 raise InputError(
@@ -218,7 +217,7 @@ class _Run:
                 seconds_starting=started - began,
                 seconds_assembling=finished - solved,
                 rows_per_second=(total - before) / max(solved - started, 1e-9),
-                deaths=pending.deaths,
+                deaths=deaths,
                 agreement=digest,
             )
             report.write(places.report, places.drafts)
@@ -281,32 +280,29 @@ class _Run:
         )
         return job, total
 
-    def _pending(self, job: Job, total: int, done: Iterable[Part]) -> Pending:
-        size = rows_per_part(job, total, self.engine.workers or 16)
-        return Pending(remaining(total, size, {x.first: x.rows for x in done}))
-
     def _work(
-        self, job: Job, total: int, pending: Pending, done: dict[Part, list[int]]
-    ) -> float:
-        # Returns when the first worker was ready.
+        self, job: Job, total: int, done: dict[Part, list[int]]
+    ) -> tuple[float, int]:
+        # Returns when the first worker was ready, and how many died.
+        size = rows_per_part(job, total, self.engine.workers or 16)
+        pending = Pending(remaining(total, size, {x.first: x.rows for x in done}))
         ready, before = None, sum(part.rows for part in done)
         if not pending.waiting:
-            return time.perf_counter()
+            return time.perf_counter(), 0
         with (
             shown(self.console, total, before) as update,
             contextlib.closing(self.engine.run(job, pending)) as events,
         ):
             for event in events:
                 now = time.perf_counter()
-                if event.ready and ready is None:
-                    ready = now
+                ready = ready or (now if event.ready else None)
                 working = [event.counts] if event.counts else []
                 if event.done:
                     done[event.done], working = list(event.counts), []
                 if ready is not None:
                     counts = added([*done.values(), *working])
                     update(counts, (sum(counts) - before) / max(now - ready, 1e-9))
-        return ready or time.perf_counter()
+        return ready or time.perf_counter(), pending.deaths
 
     def _assemble(self, facts: ModelFacts, parts: list[Part]) -> None:
         places, several = self.places, self.settings.starts is not None

@@ -176,8 +176,7 @@ class PartActor:
                 deaths, counts = self._work(part)
             except InputError as error:
                 fault = str(error)
-        found = {"first": part.first, "counts": counts, "deaths": deaths}
-        return {**found, "fault": fault}
+        return dict(first=part.first, counts=counts, deaths=deaths, fault=fault)
 
     def _work(self, part: Part) -> tuple[int, list[int]]:
         # Ray repeats endlessly what kills actors, so each try leaves a mark.

@@ -108,8 +108,9 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _wanted(name: str, kind: pa.DataType) -> str:
     # What the type of a column must be, if it is another.
     if name in LISTS:
-        is_list = isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
-        good = _is_number(kind.value_type) if is_list else types.is_null(kind)
+        lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
+        inner = kind.value_type if isinstance(kind, lists) else None
+        good = _is_number(inner) if inner else types.is_null(kind)
         return "" if good else "a list of numbers"
     if name in NUMBERS:
         return "" if _is_number(kind) else "numbers"
