@@ -238,11 +238,12 @@ def _freedom_of(facts: ModelFacts) -> Freedom:
     from eigenfit.searches.distinct import Freedom
 
     known, p = facts.freedom, facts.parameters
-    signs = np.array([np.isin(np.arange(p), own) for own in known.get("signs", [])])
+    flips = [np.isin(np.arange(p), own) for own in known.get("signs", [])]
+    signs = np.array(flips, bool).reshape(-1, p)
     periods = np.array(known.get("periods", [None] * p), float)
     centre = np.array(known.get("centre", [None] * p), float)
     periods = np.where(np.isnan(periods), np.inf, periods)
-    return Freedom(signs.reshape(-1, p), periods, centre, np.array(facts.scales))
+    return Freedom(signs, periods, centre, np.array(facts.scales))
 
 
 def _go_on(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,19 @@ def convert(
     Raises:
         InputError: If a file cannot be read.
     """
+    waiting: list[pa.RecordBatch] = []
     quoted: list[int] = []
-    total = 0
-    rows = (normalised(batch, schema) for batch in _batches(files, quoted))
+    total = written = 0
     with whole_file(path, drafts) as file, pq.ParquetWriter(file, schema) as writer:
-        for table in _regrouped(rows, _ROWS):
-            writer.write_table(table)
-            total += table.num_rows
+        for batch in _batches(files, quoted):
+            waiting.append(normalised(batch, schema))
+            total += batch.num_rows
+            if total - written >= _ROWS:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting, written = [], total
             if total >= limit:
                 break
+        writer.write_table(pa.Table.from_batches(waiting, schema))
     return sum(quoted)
 
 
@@ -98,22 +102,6 @@ def _batches(files: Sequence[Path], quoted: list[int]) -> Iterator[pa.RecordBatc
                 for k in range(0, batch.num_rows, _ROWS):
                     yield batch.slice(k, _ROWS)
             quoted.append(reader.quoted_lines)
-
-
-def _regrouped(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
-    # All tables but the last one have `size` rows.
-    waiting: list[pa.RecordBatch] = []
-    have = 0
-    for batch in batches:
-        while batch.num_rows:
-            waiting.append(batch.slice(0, size - have))
-            batch = batch.slice(size - have)
-            have += waiting[-1].num_rows
-            if have == size:
-                yield pa.Table.from_batches(waiting)
-                waiting, have = [], 0
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 @contextlib.contextmanager
@@ -168,10 +156,13 @@ class Reader:
         Raises:
             InputError: If a file cannot be read, or its number of rows has changed.
         """
-        for table in _regrouped(self._slices(first, first + rows, size), size):
-            yield from table.combine_chunks().to_batches()
+        end = first + rows
+        for k in range(first, end, size):
+            slices = self._slices(k, min(k + size, end), size)
+            yield from pa.Table.from_batches(slices).combine_chunks().to_batches()
 
     def _slices(self, first: int, end: int, size: int) -> Iterator[pa.RecordBatch]:
+        # Rows up to `end`, in pieces; of files, `size` are read at a time.
         while first < end:
             group = bisect_right(self._starts, first) - 1
             with readable(Path(self._groups[group][0][0])):
