@@ -22,7 +22,8 @@ from eigenfit_serving.batch.answers.output import (
 )
 from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
-from eigenfit_serving.batch.engines.choice import Engine, make_engine
+from eigenfit_serving.batch.engines.local import LocalEngine
+from eigenfit_serving.batch.engines.ray_engine import RayEngine
 from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.run_folder import Places, claimed
@@ -37,6 +38,8 @@ from eigenfit_serving.batch.settings import (
 )
 from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
+
+Engine = LocalEngine | RayEngine
 
 _LEAST = {
     "batch_size": 1,
@@ -152,10 +155,32 @@ def _check(given: Mapping[str, Any]) -> None:
             raise InputError(f"{name} = {given[name]!r}: must be {' or '.join(known)}.")
     if given["keep"] == "all" and given["starts"] is None:
         raise InputError("keep = 'all': needs starts, the number of fits of a row.")
+    address = given["address"]
+    if address is not None and given["engine"] != "ray":
+        raise InputError(f"address = {address!r}: is for engine = ray.")
+    if address is not None and address.startswith("ray://"):
+        raise InputError(
+            f"address = {address!r}: Ray's client cannot run Ray Data. On a machine of "
+            f"the cluster, give address = 'auto', or host:port of the head (6379)."
+        )
     tolerance = given["tolerance"]
     is_number = isinstance(tolerance, float | int)
     if tolerance is not None and not (is_number and 0 < tolerance < float("inf")):
         raise InputError(f"tolerance = {tolerance!r}: must be a positive number.")
+
+
+def make_engine(
+    name: str, workers: int | None, gpus: int, address: str | None
+) -> Engine:
+    """Makes the engine that was asked for; see `run_batch` for the arguments."""
+    if address is not None:
+        return RayEngine(workers or gpus or None, gpus, 1, address)
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    number = workers or gpus or cores
+    make = LocalEngine if name == "local" else RayEngine
+    return make(number, gpus, max(1, cores // number))
 
 
 @dataclass(frozen=True)

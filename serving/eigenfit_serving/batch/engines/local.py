@@ -136,12 +136,7 @@ _here: list[Worker] = []
 
 
 def _load(job: Job, name: str, load: Callable[..., Any], shared: Path) -> None:
-    told = np.memmap(shared, int, "r+")
-
-    def tell(counts: list[int]) -> None:
-        told[:] = counts
-
-    _here.append(Worker(job, name, load, tell))
+    _here.append(Worker(job, name, load, np.memmap(shared, int, "r+")))
 
 
 def _work(part: Part) -> list[int]:

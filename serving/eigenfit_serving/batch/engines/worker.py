@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from eigenfit_serving.batch.answers.output import added
+from eigenfit_serving.batch.answers.output import CODE_NAMES
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.reading import Reader
@@ -77,8 +78,8 @@ def _explained() -> Iterator[None]:
 class Worker:
     """Solves parts and writes their files.
 
-    `load` makes the kernel; `tell` is called with the rows of the part solved so far,
-    by code.
+    `load` makes the kernel; `counts`, `[8]` int, are kept at the rows of the part
+    solved so far, by code.
 
     Raises:
         InputError: If the model cannot be loaded.
@@ -90,9 +91,10 @@ class Worker:
         job: Job,
         name: str,
         load: Callable[[Job, str], Kernel] = load_kernel,
-        tell: Callable[[list[int]], None] = lambda counts: None,
+        counts: np.ndarray | None = None,
     ) -> None:
-        self._job, self._tell = job, tell
+        self._job = job
+        self._counts = np.zeros(len(CODE_NAMES), int) if counts is None else counts
         self._kernel, self._reader = load(job, name), Reader(job.inputs, job.schema)
 
     @_explained()
@@ -102,14 +104,14 @@ class Worker:
         Raises:
             InputError: If the input cannot be read, or the output not written.
         """
-        tables, first, counts = [], part.first, added([])
+        tables, first = [], part.first
+        self._counts[:] = 0
         size = self._kernel.rows_per_batch
         for batch in self._reader.read(part.first, part.rows, size):
             answers = self._kernel.solve(batch, first, part.give_up)
             tables.append(answers.table)
             first += batch.num_rows
-            counts = added([counts, answers.counts.tolist()])
-            self._tell(counts)
+            self._counts += answers.counts
         table, path = pa.Table.from_batches(tables), self._job.parts / part.name
-        write_part(table, counts, path, self._job.drafts)
-        return counts
+        write_part(table, self._counts.tolist(), path, self._job.drafts)
+        return self._counts.tolist()

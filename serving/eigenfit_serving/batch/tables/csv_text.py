@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -77,24 +77,18 @@ class CSVFile:
             InputError: If a record is longer than `BLOCK`.
         """
         rows: list[list[str]] = []
-        faults: list[str | None] = []
         wanted, at, size = len(self._names), self._names.index("id"), 0
         # An id that has swallowed the rest of its line and further lines.
         torn = re.compile(f"{self._delimiter}[^\r\n]*[\r\n]")
         for cells, length in self._records():
-            fault = None
-            if len(cells) != wanted or torn.search(cells[at]):
-                name, fault = self._malformed(cells)
-                cells = [""] * wanted
-                cells[at] = name
-            rows.append(cells)
-            faults.append(fault)
+            is_good = len(cells) == wanted and not torn.search(cells[at])
+            rows.append([*cells, ""] if is_good else self._malformed(cells))
             size += length
             if size >= BLOCK:
-                yield self._batch(rows, faults)
-                rows, faults, size = [], [], 0
+                yield self._batch(rows)
+                rows, size = [], 0
         if rows:
-            yield self._batch(rows, faults)
+            yield self._batch(rows)
 
     def _opened(self) -> TextIO:
         # Some editors begin a file with a byte order mark.
@@ -126,11 +120,11 @@ class CSVFile:
                     self.quoted_lines -= 1
                 length = 0
 
-    def _malformed(self, cells: list[str]) -> tuple[str, str]:
-        # The id of a row, "" if it cannot be told, and what is wrong with it.
+    def _malformed(self, cells: list[str]) -> list[str]:
+        # A row with no more than its id, if it can be told, and what is wrong with it.
         found, wanted = len(cells), len(self._names)
-        fault = f"the line has {found} field{'s' * (found != 1)}, the first line has "
-        fault += str(wanted)
+        noun = "field" if found == 1 else "fields"
+        fault = f"the line has {found} {noun}, the first line has {wanted}"
         if found > wanted:
             fault += ": put lists in quotes, with no blank before the quote"
         first, *others = re.split("[\r\n]", self._delimiter.join(cells))
@@ -139,25 +133,24 @@ class CSVFile:
             cells = [cell.strip('" ') for cell in first.split(self._delimiter)]
         # A list without quotes, or with only one, has split into as many fields as it
         # has numbers.
-        at, more = self._names.index("id"), len(cells) - wanted
-        if more > 0 and any(name in LISTS for name in self._names[:at]):
-            if any(name in LISTS for name in self._names[at + 1 :]):
-                return "", fault
-            at += more
-        return cells[at] if at < len(cells) else "", fault
+        at = own = self._names.index("id")
+        if len(cells) > wanted and any(name in LISTS for name in self._names[:at]):
+            is_last = not any(name in LISTS for name in self._names[at + 1 :])
+            own = at + len(cells) - wanted if is_last else len(cells)
+        row = [*[""] * wanted, fault]
+        row[at] = cells[own] if own < len(cells) else ""
+        return row
 
-    def _batch(self, rows: list[list[str]], faults: list[str | None]) -> pa.RecordBatch:
-        columns: dict[str, Any] = {}
-        for name, cells in zip(self._names, zip(*rows, strict=True), strict=True):
-            if name in COLUMNS:
-                text = pa.array(cells, pa.string())
-                text = compute.if_else(compute.equal(text, ""), None, text)
-                columns[name] = _typed(text, name)
-        return pa.record_batch({**columns, FAULT: pa.array(faults, pa.string())})
+    def _batch(self, rows: list[list[str]]) -> pa.RecordBatch:
+        columns = zip([*self._names, FAULT], zip(*rows, strict=True), strict=True)
+        known = (*COLUMNS, FAULT)
+        return pa.record_batch({k: _typed(x, k) for k, x in columns if k in known})
 
 
-def _typed(column: pa.Array, name: str) -> pa.Array:
-    if name == "id":
+def _typed(cells: Sequence[str], name: str) -> pa.Array:
+    column = pa.array(cells, pa.string())
+    column = compute.if_else(compute.equal(column, ""), None, column)
+    if name in ("id", FAULT):
         return column
     if name in NUMBERS:
         return _numbers(compute.utf8_trim_whitespace(column))
