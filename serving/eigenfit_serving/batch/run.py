@@ -24,7 +24,6 @@ from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
 from eigenfit_serving.batch.engines.local import LocalEngine
 from eigenfit_serving.batch.engines.ray_engine import RayEngine
-from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.run_folder import Places, claimed
 from eigenfit_serving.batch.plan.source import Model
@@ -32,6 +31,7 @@ from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
+    ModelFacts,
     Settings,
     default_batch_size,
     rows_per_part,

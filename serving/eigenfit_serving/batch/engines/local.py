@@ -126,8 +126,7 @@ class _Place:
 
     def clear(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self.last_words = self._process.last_words()
+            self.last_words = self._process.kill()
             self._process = None
 
 

@@ -98,7 +98,7 @@ class RayEngine:
                     "include_dashboard": False,
                 }
             try:
-                ray.init(
+                context = ray.init(
                     address=self._address,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -110,10 +110,8 @@ class RayEngine:
                 where = self._address or "this machine"
                 text = " ".join(str(error).split())[:300]
                 raise InputError(f"engine = ray: cannot use {where}: {text}") from error
-            try:
+            with context:  # Its exit ends Ray, or leaves the cluster.
                 yield
-            finally:
-                ray.shutdown()
 
     def _pass(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
         from ray.data import ActorPoolStrategy, DataContext

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,9 +124,9 @@ def claimed(
         if fault := _in_the_way(places, resume):
             raise InputError(f"OUTPUT = {places.output}: {fault}")
         places.drafts.mkdir(parents=True, exist_ok=True)
-        handle = os.open(places.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not lock(handle):
+        file = (places.state / "lock").open("ab")
+    with file:
+        if not lock(file.fileno()):
             raise InputError(
                 f"OUTPUT = {places.output}: another process works on it. Wait for it."
             )
@@ -136,8 +135,6 @@ def claimed(
             for draft in places.drafts.iterdir():
                 draft.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(handle)
 
 
 def _in_the_way(places: Places, resume: bool) -> str | None:

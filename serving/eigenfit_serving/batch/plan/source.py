@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from eigenfit_export.loading.manifest_reader import newest_version
-from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.processes import Process, quiet_environment
+from eigenfit_serving.batch.settings import ModelFacts, read_facts
 from eigenfit_serving.batch.tables.reading import readable
 from eigenfit_serving.errors import InputError
 from eigenfit_serving.problem_file.reading import ProblemFile, files_of, read_problem
@@ -96,7 +96,7 @@ class Model:
             try:
                 process.submit(_export, problem, folder, only, max_steps or 0).result()
             except Exception as error:
-                words = " ".join(str(error).split()) or process.last_words()
+                words = " ".join(str(error).split()) or repr(error)
                 raise InputError(f"{problem}: cannot be exported: {words}") from None
             finally:
                 process.kill()

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.settings import ModelFacts
 from eigenfit_serving.batch.solving.fitting import Fits, Fitter
 from eigenfit_serving.batch.tables.values import Members
 from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
@@ -152,11 +152,10 @@ def distinct(
     leads = order[np.unique(label[order], return_index=True)[1]]
     leads = leads[success.ravel()[leads]]
     none = np.flatnonzero(~success.any(axis=1))
-    if none.size:
-        lowest = best(loss[none], result[none]).start
-        nearly = rounded[none] == rounded[none, lowest][:, np.newaxis]
-        leads = np.concatenate([leads, none * k + lowest])
-        counts[none * k + lowest] = nearly.sum(axis=1)
+    lowest = best(loss[none], result[none]).start
+    nearly = rounded[none] == rounded[none, lowest][:, np.newaxis]
+    leads = np.concatenate([leads, none * k + lowest])
+    counts[none * k + lowest] = nearly.sum(axis=1)
     kind, key = (x.ravel()[leads] for x in _ranks(loss, result))
     order = np.lexsort([leads, -counts[leads], key, kind, leads // k])
     row, start, counts = (x[order] for x in (leads // k, leads % k, counts[leads]))
@@ -217,17 +216,15 @@ def all_distinct(fitter: Fitter, members: Members, fits: Fits, starts: int) -> C
     again = np.unique(unclear())
     _go_on(fitter, members, fits, finished, again[~finished[again]], _MORE_STEPS)
     one, two = unclear()
-    if one.size:
-        there = fits.parameters[two]
-        middle = there + freedom.difference(fits.parameters[one], there) / 2
-        between = fitter.fit(_from(members.take(one), middle, 0)).loss
-        joined = between <= (1 + _SLACK) * np.maximum(fits.loss[one], fits.loss[two])
-        one, two = one[joined], two[joined]
+    there = fits.parameters[two]
+    middle = there + freedom.difference(fits.parameters[one], there) / 2
+    between = fitter.fit(_from(members.take(one), middle, 0)).loss
+    joined = between <= (1 + _SLACK) * np.maximum(fits.loss[one], fits.loss[two])
     return distinct(
         by_row(fits.parameters * freedom.scale),
         by_row(fits.loss),
         by_row(fits.result),
-        (one, two),
+        (one[joined], two[joined]),
         by_row(finished),
         scaled.difference,
     )
@@ -255,8 +252,6 @@ def _go_on(
     steps: int,
 ) -> None:
     # Continues the fits of an index, as far as rounding allows.
-    if not index.size:
-        return
     numbers, own = np.finfo(fits.loss.dtype), members.tolerance[index]
     met = np.where(own > 0, own, fits.loss[index])
     tolerance = np.maximum(met * numbers.eps, numbers.tiny)

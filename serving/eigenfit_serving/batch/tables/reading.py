@@ -117,9 +117,8 @@ def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
         raise
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        remedy = "Write it again"
-        if isinstance(error, OSError):
-            remedy = "Give another path, or rights"
+        is_access = isinstance(error, OSError)
+        remedy = "Give another path, or rights" if is_access else "Write it again"
         raise InputError(
             f"{argument} = {path}: cannot be read ({reason}). {remedy}."
         ) from error

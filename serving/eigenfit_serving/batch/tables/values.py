@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import ModelFacts, Settings
 from eigenfit_serving.batch.tables.columns import FAULT
 
 
@@ -129,11 +128,8 @@ def _vectors(
     for length in np.unique(lengths[is_there & ~fits]).tolist():
         text = f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}"
         found.add(lengths == length, text)
-    chosen = column if fits.all() else column.filter(pa.array(fits))
-    values = chosen.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    if len(values) < len(fits):
-        few, values = values, np.zeros([len(fits), width])
-        values[fits] = few
+    values, known = np.zeros([len(fits), width]), column.filter(pa.array(fits))
+    values[fits] = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
     return values, is_there
