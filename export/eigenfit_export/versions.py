@@ -1,4 +1,4 @@
-"""Files and version folders that appear whole or not at all, whenever one is killed."""
+"""Files and versions that appear whole or not at all, even if the writer is killed."""
 
 from __future__ import annotations
 
