@@ -78,8 +78,8 @@ def _explained() -> Iterator[None]:
 class Worker:
     """Solves parts and writes their files.
 
-    `load` makes the kernel; `counts`, `[8]` int, are kept at the rows of the part
-    solved so far, by code.
+    `load` makes the kernel; into `told`, `[8]` int, the rows of the part solved so far
+    are written, by code.
 
     Raises:
         InputError: If the model cannot be loaded.
@@ -91,10 +91,10 @@ class Worker:
         job: Job,
         name: str,
         load: Callable[[Job, str], Kernel] = load_kernel,
-        counts: np.ndarray | None = None,
+        told: np.ndarray | None = None,
     ) -> None:
         self._job = job
-        self._counts = np.zeros(len(CODE_NAMES), int) if counts is None else counts
+        self._told = np.zeros(len(CODE_NAMES), int) if told is None else told
         self._kernel, self._reader = load(job, name), Reader(job.inputs, job.schema)
 
     @_explained()
@@ -104,14 +104,14 @@ class Worker:
         Raises:
             InputError: If the input cannot be read, or the output not written.
         """
-        tables, first = [], part.first
-        self._counts[:] = 0
+        tables, first, counts = [], part.first, np.zeros(len(CODE_NAMES), int)
         size = self._kernel.rows_per_batch
         for batch in self._reader.read(part.first, part.rows, size):
             answers = self._kernel.solve(batch, first, part.give_up)
             tables.append(answers.table)
             first += batch.num_rows
-            self._counts += answers.counts
+            counts += answers.counts
+            self._told[:] = counts
         table, path = pa.Table.from_batches(tables), self._job.parts / part.name
-        write_part(table, self._counts.tolist(), path, self._job.drafts)
-        return self._counts.tolist()
+        write_part(table, counts.tolist(), path, self._job.drafts)
+        return counts.tolist()

@@ -36,7 +36,6 @@ TORN = (
     "taken for one: put quotes at both ends of a list, or at neither"
 )
 
-_ENDS = ("\n", "\r\n", "\r")
 _NUMBER = r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)$"
 
 compute: Any = pyarrow.compute  # Its functions exist at run time only.
@@ -108,7 +107,7 @@ class CSVFile:
                         f"than {BLOCK:,} bytes: a field there begins with a quote that "
                         f"does not close it. Close it, or leave it out."
                     )
-                self.quoted_lines += line not in _ENDS
+                self.quoted_lines += bool(line.strip("\r\n"))
                 yield line
 
         with self._opened() as text:
