@@ -1,4 +1,4 @@
-"""Version folders that appear whole or not at all, even if the writer is killed."""
+"""Files and versions that appear whole or not at all, even if the writer is killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 STAGING = ".eigenfit-"
 """Prefix of the names of folders that are being written."""
@@ -98,6 +99,37 @@ def _write_through(folder: Path) -> None:
         sync(Path(parent))
 
 
+@contextlib.contextmanager
+def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
+    """Opens a file that replaces `path` once it is complete and synced to disk.
+
+    Args:
+        path: Path of the file, which may exist.
+        drafts: Folder on the same disk where it is until then, under another name; by
+            default that of `path`.
+
+    Raises:
+        OSError: If the file cannot be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     with whole_file(Path(name, "a.txt")) as file:
+        ...         before = file.write(b"whole"), os.path.exists(Path(name, "a.txt"))
+        ...     before, Path(name, "a.txt").read_text(), len(os.listdir(name))
+        ((5, False), 'whole', 1)
+    """
+    draft = (drafts or path.parent) / f".{path.name[:40]}.{os.getpid()}"
+    try:
+        with draft.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync(path.parent)
+
+
 def sync(path: Path) -> None:
     """Makes a file, or the names in a folder, survive a power failure."""
     if os.name == "nt" and path.is_dir():
@@ -107,6 +139,26 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def lock(handle: int, *, wait: bool = False) -> bool:
+    """Locks an open file or folder against other processes.
+
+    The system releases the lock when this process ends, in whatever way. Windows has no
+    such locks.
+
+    Returns:
+        Whether no other process holds it.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except ImportError:
+        pass
+    except OSError:
+        return False
+    return True
 
 
 def _staging(base: Path) -> tuple[Path, int | None]:
@@ -122,18 +174,13 @@ def _staging(base: Path) -> tuple[Path, int | None]:
 
 
 def _locked(folder: Path, wait: bool = False) -> int | None:
-    # The system releases the lock when its process ends, in whatever way.
-    try:
-        import fcntl
-    except ImportError:
-        return None
+    if os.name == "nt":
+        return None  # Windows cannot open folders.
     handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    if lock(handle, wait=wait):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _remove_abandoned(base: Path) -> None:

@@ -26,6 +26,7 @@ from eigenfit_export.loading.stablehlo_loader import CONSTANT, PROGRAM, SIGNATUR
 from eigenfit_export.manifest import Artefact, Check, describe
 from eigenfit_export.signatures import Signature, signatures_of
 from eigenfit_export.starts import Start, start_of
+from eigenfit_export.versions import whole_file
 
 TARGET_VERSION = "1.0.0"
 """StableHLO version of the artefacts; readers of it or a later one accept them."""
@@ -92,15 +93,8 @@ def save_stablehlo(
     if begin.parameters:
         defaults["initial"] = list(begin.parameters[0])
     content = _archive(known[function], batch, defaults)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content)
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from eigenfit_export.onnx.probes import NEEDED, onnx_probes
 from eigenfit_export.onnx.programs import Program
 from eigenfit_export.probes.stored import Probe, record_probes
 from eigenfit_export.starts import Start
+from eigenfit_export.versions import whole_file
 
 FUNCTIONS = (
     "eigh",
@@ -115,7 +115,8 @@ def save_onnx(
         model = program.model()
         compare(program, model, probes[Path(program.file_name).stem])
         path = folder / program.file_name
-        _write(path, model.SerializeToString())
+        with whole_file(path) as file:
+            file.write(model.SerializeToString())
         written[path.stem] = path
     return written
 
@@ -162,17 +163,3 @@ def programs_of(
         else:
             found.extend(make(dtype, order) for dtype in ("float32", "float64"))
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=".eigenfit-", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

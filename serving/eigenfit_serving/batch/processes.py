@@ -35,13 +35,10 @@ class Process:
             self.submit(int)  # The pool begins its process when it is first used.
         (self._process,) = set(multiprocessing.active_children()) - others
 
-    def kill(self) -> None:
-        """Kills the process."""
+    def kill(self) -> str:
+        """Kills the process; returns its last line of output, or else its exit code."""
         self._process.kill()
         self._pool.shutdown(cancel_futures=True)
-
-    def last_words(self) -> str:
-        """Returns the last line that it printed, or else its exit code."""
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         lines = text.strip().splitlines()
         return lines[-1] if lines else f"exit code {self._process.exitcode}"
@@ -53,8 +50,7 @@ def quiet_environment(threads: int, gpu: int | None = None) -> dict[str, str]:
     Linear algebra libraries get a number of threads. The only GPU that is seen is that
     of an index; None for none.
     """
-    own = {**quiet_variables(threads, gpu), "PYTHONPATH": module_path()}
-    return {**os.environ, **own}
+    return {**os.environ, **quiet_variables(threads, gpu), "PYTHONPATH": module_path()}
 
 
 def quiet_variables(threads: int, gpu: int | None = None) -> dict[str, str]:

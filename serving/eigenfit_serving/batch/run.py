@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,22 +22,24 @@ from eigenfit_serving.batch.answers.output import (
 )
 from eigenfit_serving.batch.answers.progress import shown
 from eigenfit_serving.batch.answers.report import BatchReport, start_text
-from eigenfit_serving.batch.engines.choice import Engine, make_engine
-from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.plan.parts import Part, remaining
-from eigenfit_serving.batch.plan.retrying import Pending
+from eigenfit_serving.batch.engines.local import LocalEngine
+from eigenfit_serving.batch.engines.ray_engine import RayEngine
+from eigenfit_serving.batch.plan.parts import Part, Pending, remaining
 from eigenfit_serving.batch.plan.run_folder import Places, claimed
 from eigenfit_serving.batch.plan.source import Model
 from eigenfit_serving.batch.plan.table import Table
 from eigenfit_serving.batch.settings import (
     Job,
     Keep,
+    ModelFacts,
     Settings,
     default_batch_size,
     rows_per_part,
 )
 from eigenfit_serving.batch.tables.writing import assemble, check_ids, write_part
 from eigenfit_serving.errors import InputError
+
+Engine = LocalEngine | RayEngine
 
 _LEAST = {
     "batch_size": 1,
@@ -153,10 +155,32 @@ def _check(given: Mapping[str, Any]) -> None:
             raise InputError(f"{name} = {given[name]!r}: must be {' or '.join(known)}.")
     if given["keep"] == "all" and given["starts"] is None:
         raise InputError("keep = 'all': needs starts, the number of fits of a row.")
+    address = given["address"]
+    if address is not None and given["engine"] != "ray":
+        raise InputError(f"address = {address!r}: is for engine = ray.")
+    if address is not None and address.startswith("ray://"):
+        raise InputError(
+            f"address = {address!r}: Ray's client cannot run Ray Data. On a machine of "
+            f"the cluster, give address = 'auto', or host:port of the head (6379)."
+        )
     tolerance = given["tolerance"]
     is_number = isinstance(tolerance, float | int)
     if tolerance is not None and not (is_number and 0 < tolerance < float("inf")):
         raise InputError(f"tolerance = {tolerance!r}: must be a positive number.")
+
+
+def make_engine(
+    name: str, workers: int | None, gpus: int, address: str | None
+) -> Engine:
+    """Makes the engine that was asked for; see `run_batch` for the arguments."""
+    if address is not None:
+        return RayEngine(workers or gpus or None, gpus, 1, address)
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    number = workers or gpus or cores
+    make = LocalEngine if name == "local" else RayEngine
+    return make(number, gpus, max(1, cores // number))
 
 
 @dataclass(frozen=True)
@@ -189,8 +213,7 @@ class _Run:
                 raise
             self._say(start_text(job.model.start))
             before = sum(part.rows for part in done)
-            pending = self._pending(job, total, done)
-            started = self._work(job, total, pending, done)
+            started, deaths = self._work(job, total, done)
             solved = time.perf_counter()
             if missing := total - sum(part.rows for part in done):
                 raise InputError(
@@ -219,7 +242,7 @@ class _Run:
                 seconds_starting=started - began,
                 seconds_assembling=finished - solved,
                 rows_per_second=(total - before) / max(solved - started, 1e-9),
-                deaths=pending.deaths,
+                deaths=deaths,
                 agreement=digest,
             )
             report.write(places.report, places.drafts)
@@ -282,32 +305,29 @@ class _Run:
         )
         return job, total
 
-    def _pending(self, job: Job, total: int, done: Iterable[Part]) -> Pending:
-        size = rows_per_part(job, total, self.engine.workers or 16)
-        return Pending(remaining(total, size, {x.first: x.rows for x in done}))
-
     def _work(
-        self, job: Job, total: int, pending: Pending, done: dict[Part, list[int]]
-    ) -> float:
-        # Returns when the first worker was ready.
+        self, job: Job, total: int, done: dict[Part, list[int]]
+    ) -> tuple[float, int]:
+        # Returns when the first worker was ready, and how many died.
+        size = rows_per_part(job, total, self.engine.workers or 16)
+        pending = Pending(remaining(total, size, {x.first: x.rows for x in done}))
         ready, before = None, sum(part.rows for part in done)
         if not pending.waiting:
-            return time.perf_counter()
+            return time.perf_counter(), 0
         with (
             shown(self.console, total, before) as update,
             contextlib.closing(self.engine.run(job, pending)) as events,
         ):
             for event in events:
                 now = time.perf_counter()
-                if event.ready and ready is None:
-                    ready = now
+                ready = ready or (now if event.ready else None)
                 working = [event.counts] if event.counts else []
                 if event.done:
                     done[event.done], working = list(event.counts), []
                 if ready is not None:
                     counts = added([*done.values(), *working])
                     update(counts, (sum(counts) - before) / max(now - ready, 1e-9))
-        return ready or time.perf_counter()
+        return ready or time.perf_counter(), pending.deaths
 
     def _assemble(self, facts: ModelFacts, parts: list[Part]) -> None:
         places, several = self.places, self.settings.starts is not None

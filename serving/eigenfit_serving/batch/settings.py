@@ -1,14 +1,17 @@
-"""Settings that change the answers, and those that only change how work is done."""
+"""Facts of the model, and settings: of the answers, and of how the work is done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_export.loading.manifest_reader import newest_version, read_manifest
+from eigenfit_serving.errors import InputError
 
 Keep = Literal["best", "all"]
 
@@ -17,6 +20,24 @@ _NUMBERS_PER_PART = 2**22
 _PARTS_PER_WORKER = 8
 _SMALL_PART, _SMALLEST_PART = 2048, 256
 _SMALLEST_BATCH, _LARGEST_BATCH = 64, 16384
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Sizes and limits of an exported model, known before TensorFlow is loaded."""
+
+    folder: Path  # of the version
+    dtype: str  # of parameters and targets
+    default_max_steps: int  # of its method
+    max_steps_limit: int  # higher values of `max_steps` are clipped to it
+    digest: str  # SHA-256 of the manifest, which holds those of all files
+    targets: int  # m
+    parameters: int  # p
+    levels: int  # N
+    start: dict[str, Any]  # of fits that are given none
+    scales: tuple[float, ...]  # [p], how strongly each acts, relative to the strongest
+    freedom: dict[str, Any] = field(default_factory=dict)
+    """Signs and periods of parameters that change nothing observed; {} for none."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,40 @@ class Job:
     schema: pa.Schema  # of the rows
     parts: Path  # folder of the output parts
     drafts: Path  # folder of files that are being written
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """Reads the facts of the newest version of a model, or of a version.
+
+    Raises:
+        InputError: If there is no model that this eigenfit reads.
+    """
+    folder = newest_version(path)
+    if folder is None:
+        raise InputError(
+            f"MODEL_OR_PROBLEM = {path}: holds no exported model. Give the folder that "
+            f"`eigenfit export` wrote, or a problem file."
+        )
+    try:
+        content = read_manifest(folder)
+        return ModelFacts(
+            folder=folder.absolute(),
+            dtype=content["parameter_dtype"],
+            default_max_steps=content["default_max_steps"],
+            max_steps_limit=content["limits"]["max_steps"],
+            digest=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+            targets=content["num_targets"],
+            parameters=content["num_parameters"],
+            levels=content["num_levels"],
+            start=content["start"],
+            scales=tuple(content["parameter_scales"]),
+            freedom=content.get("freedom", {}),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"MODEL_OR_PROBLEM = {path}: is no model of this eigenfit ({error!r}). "
+            f"Write one with `eigenfit export`."
+        ) from None
 
 
 def default_batch_size(facts: ModelFacts) -> int:

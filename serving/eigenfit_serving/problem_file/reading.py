@@ -102,8 +102,7 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
         (3, 3)
     """
     try:
-        # Some editors begin a file with a byte order mark.
-        content = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        content = _loaded(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: there is no such file. Give the path of a problem file."
@@ -133,3 +132,24 @@ def read_problem(path: str | Path, **fit: Any) -> ProblemFile:
     except ValidationError as error:
         options = {f"fit.{key}" for key in given}
         raise InputError(*explain(error, ProblemFile, str(path), options)) from None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Lists a problem file that can be read, and the data files that it names."""
+    return [path, *(path.parent / name for name in sorted(_data_files(_loaded(path))))]
+
+
+def _loaded(path: str | Path) -> dict[str, Any]:
+    # Some editors begin a file with a byte order mark.
+    return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+
+
+def _data_files(content: Any) -> set[str]:
+    # Files of tables `{file = "K.npy", ...}`, at any depth.
+    if isinstance(content, list):
+        return set().union(*map(_data_files, content))
+    if not isinstance(content, dict):
+        return set()
+    own = content.get("file")
+    found = {own} if isinstance(own, str) else set()
+    return found.union(*map(_data_files, content.values()))

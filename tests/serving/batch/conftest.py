@@ -12,8 +12,7 @@ from eigenfit_serving.batch import run
 from eigenfit_serving.batch.engines import worker
 from eigenfit_serving.batch.engines.kernel import Kernel
 from eigenfit_serving.batch.engines.worker import Event
-from eigenfit_serving.batch.model import read_facts
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import Settings, read_facts
 from eigenfit_serving.batch.solving.fitting import Fitter
 
 

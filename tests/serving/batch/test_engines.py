@@ -20,11 +20,10 @@ from eigenfit_serving import InputError
 from eigenfit_serving.batch import run_batch
 from eigenfit_serving.batch.engines import local, ray_engine, worker
 from eigenfit_serving.batch.engines.ray_engine import PartActor, RayEngine
-from eigenfit_serving.batch.model import read_facts
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.plan.run_folder import Places
 from eigenfit_serving.batch.processes import quiet_environment
-from eigenfit_serving.batch.settings import Job, Settings
+from eigenfit_serving.batch.settings import Job, Settings, read_facts
 
 
 def job_of(model, gpu=False):

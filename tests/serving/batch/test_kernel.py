@@ -7,8 +7,7 @@ from tests.serving.batch import tables
 
 import eigenfit as ef
 from eigenfit_serving.batch.engines.kernel import Kernel
-from eigenfit_serving.batch.model import read_facts
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import Settings, read_facts
 from eigenfit_serving.batch.solving.fitting import Fitter
 
 

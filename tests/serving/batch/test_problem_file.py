@@ -11,9 +11,8 @@ from tests.serving.batch import tables
 import eigenfit as ef
 from eigenfit_serving import InputError
 from eigenfit_serving.batch import run_batch
-from eigenfit_serving.batch.model import ModelFacts
 from eigenfit_serving.batch.plan import source
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import ModelFacts, Settings
 from eigenfit_serving.batch.tables.values import rows_of
 
 PROBLEM = """

@@ -352,7 +352,7 @@ def test_a_full_disk(inline, mixed_file, expected, tmp_path, monkeypatch):
         real(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing.os, "fsync", fsync)
+        patch.setattr(os, "fsync", fsync)
         with pytest.raises(writing.OutputError) as caught:
             inline(mixed_file, output)
     text = str(caught.value)

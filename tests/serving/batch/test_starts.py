@@ -15,8 +15,7 @@ from eigenfit_export import Start, export_solver, load_model, save_model
 from eigenfit_serving import read_problem
 from eigenfit_serving.batch import run_batch
 from eigenfit_serving.batch.engines.kernel import Kernel
-from eigenfit_serving.batch.model import read_facts
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import Settings, read_facts
 from eigenfit_serving.batch.solving.fitting import Fitter
 from eigenfit_serving.cli.app import app
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from eigenfit_serving.protocol.result_codes import Result
 
 if TYPE_CHECKING:
-    from eigenfit_serving.batch.model import ModelFacts
+    from eigenfit_serving.batch.settings import ModelFacts
     from eigenfit_serving.batch.solving.choosing import Chosen
     from eigenfit_serving.batch.solving.fitting import Fits
 

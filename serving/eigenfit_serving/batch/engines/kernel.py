@@ -120,9 +120,7 @@ class Kernel:
     def _explain(self, rows: Members, refused: np.ndarray, found: Complaints) -> None:
         # Rows whose columns are right, but which the model refuses.
         def add(wrong: np.ndarray, text: str) -> None:
-            whole = np.zeros(len(rows.targets), bool)
-            whole[refused[wrong]] = True
-            found.add(whole, text)
+            found.add(np.isin(np.arange(len(rows.targets)), refused[wrong]), text)
 
         falls = np.any(np.diff(rows.targets[refused], axis=1) < 0, axis=1)
         add(np.asarray(falls), "`targets` do not ascend")

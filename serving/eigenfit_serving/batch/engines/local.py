@@ -14,8 +14,7 @@ import numpy as np
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES, added
 from eigenfit_serving.batch.engines.worker import Event, Worker, load_kernel
-from eigenfit_serving.batch.plan.parts import Part
-from eigenfit_serving.batch.plan.retrying import Pending
+from eigenfit_serving.batch.plan.parts import Part, Pending
 from eigenfit_serving.batch.processes import Process, quiet_environment
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import read_counts
@@ -44,12 +43,13 @@ class LocalEngine:
         Raises:
             InputError: If it cannot go on.
         """
-        places: list[_Place] = []
+        number = min(self.workers, len(pending.waiting))
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:
+            places = [
+                _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
+                for k in range(number)
+            ]
             try:
-                for k in range(min(self.workers, len(pending.waiting))):
-                    gpu = k % self._gpus if self._gpus else None
-                    places.append(_Place(job, k, gpu, Path(logs, str(k))))
                 yield from _run(places, pending)
             finally:
                 for place in places:
@@ -81,14 +81,14 @@ def _run(places: list[_Place], pending: Pending) -> Generator[Event, None, None]
 class _Place:
     # The place of a worker, and of those that replace it, one after the other.
 
-    def __init__(self, job: Job, number: int, gpu: int | None, log: Path) -> None:
-        self._job, self._name, self._log = job, f"{platform.node()}/{number}", log
+    def __init__(self, job: Job, number: int, gpu: int | None, logs: Path) -> None:
+        self._job, self._name = job, f"{platform.node()}/{number}"
+        self._log, self._shared = logs / f"{number}.log", logs / f"{number}.counts"
         self._environment = quiet_environment(job.threads, gpu)
         self._process: Process | None = None
         self._part: Part | None = None
         self.future: Future[Any] | None = None
         # The rows of its part by code, in a file that its process maps as well.
-        self._shared = log.with_suffix(".counts")
         self.counts = np.memmap(self._shared, int, "w+", shape=len(CODE_NAMES))
         self.last_words = ""
 
@@ -126,8 +126,7 @@ class _Place:
 
     def clear(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self.last_words = self._process.last_words()
+            self.last_words = self._process.kill()
             self._process = None
 
 
@@ -136,12 +135,7 @@ _here: list[Worker] = []
 
 
 def _load(job: Job, name: str, load: Callable[..., Any], shared: Path) -> None:
-    told = np.memmap(shared, int, "r+")
-
-    def tell(counts: list[int]) -> None:
-        told[:] = counts
-
-    _here.append(Worker(job, name, load, tell))
+    _here.append(Worker(job, name, load, np.memmap(shared, int, "r+")))
 
 
 def _work(part: Part) -> list[int]:

@@ -18,8 +18,7 @@ from typing import Any
 
 from eigenfit_serving.batch.answers.output import CODE_NAMES
 from eigenfit_serving.batch.engines.worker import Event, Worker
-from eigenfit_serving.batch.plan.parts import Part
-from eigenfit_serving.batch.plan.retrying import TRIES, Pending
+from eigenfit_serving.batch.plan.parts import TRIES, Part, Pending
 from eigenfit_serving.batch.processes import module_path, quiet_variables
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.writing import writable
@@ -99,7 +98,7 @@ class RayEngine:
                     "include_dashboard": False,
                 }
             try:
-                ray.init(
+                context = ray.init(
                     address=self._address,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -111,10 +110,8 @@ class RayEngine:
                 where = self._address or "this machine"
                 text = " ".join(str(error).split())[:300]
                 raise InputError(f"engine = ray: cannot use {where}: {text}") from error
-            try:
+            with context:  # Its exit ends Ray, or leaves the cluster.
                 yield
-            finally:
-                ray.shutdown()
 
     def _pass(self, ray: Any, job: Job, pending: Pending) -> Iterator[Event]:
         from ray.data import ActorPoolStrategy, DataContext
@@ -177,8 +174,7 @@ class PartActor:
                 deaths, counts = self._work(part)
             except InputError as error:
                 fault = str(error)
-        found = {"first": part.first, "counts": counts, "deaths": deaths}
-        return {**found, "fault": fault}
+        return dict(first=part.first, counts=counts, deaths=deaths, fault=fault)
 
     def _work(self, part: Part) -> tuple[int, list[int]]:
         # Ray repeats endlessly what kills actors, so each try leaves a mark.

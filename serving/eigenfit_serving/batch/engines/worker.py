@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from eigenfit_serving.batch.answers.output import added
+from eigenfit_serving.batch.answers.output import CODE_NAMES
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.settings import Job
 from eigenfit_serving.batch.tables.reading import Reader
@@ -77,8 +78,8 @@ def _explained() -> Iterator[None]:
 class Worker:
     """Solves parts and writes their files.
 
-    `load` makes the kernel; `tell` is called with the rows of the part solved so far,
-    by code.
+    `load` makes the kernel; into `told`, `[8]` int, the rows of the part solved so far
+    are written, by code.
 
     Raises:
         InputError: If the model cannot be loaded.
@@ -90,9 +91,10 @@ class Worker:
         job: Job,
         name: str,
         load: Callable[[Job, str], Kernel] = load_kernel,
-        tell: Callable[[list[int]], None] = lambda counts: None,
+        told: np.ndarray | None = None,
     ) -> None:
-        self._job, self._tell = job, tell
+        self._job = job
+        self._told = np.zeros(len(CODE_NAMES), int) if told is None else told
         self._kernel, self._reader = load(job, name), Reader(job.inputs, job.schema)
 
     @_explained()
@@ -102,14 +104,14 @@ class Worker:
         Raises:
             InputError: If the input cannot be read, or the output not written.
         """
-        tables, first, counts = [], part.first, added([])
+        tables, first, counts = [], part.first, np.zeros(len(CODE_NAMES), int)
         size = self._kernel.rows_per_batch
         for batch in self._reader.read(part.first, part.rows, size):
             answers = self._kernel.solve(batch, first, part.give_up)
             tables.append(answers.table)
             first += batch.num_rows
-            counts = added([counts, answers.counts.tolist()])
-            self._tell(counts)
+            counts += answers.counts
+            self._told[:] = counts
         table, path = pa.Table.from_batches(tables), self._job.parts / part.name
-        write_part(table, counts, path, self._job.drafts)
-        return counts
+        write_part(table, counts.tolist(), path, self._job.drafts)
+        return counts.tolist()

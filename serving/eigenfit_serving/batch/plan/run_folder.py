@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eigenfit_export.versions import lock
 from eigenfit_serving.batch.plan.parts import Part
 from eigenfit_serving.batch.tables.writing import (
     SUFFIXES,
@@ -124,9 +124,9 @@ def claimed(
         if fault := _in_the_way(places, resume):
             raise InputError(f"OUTPUT = {places.output}: {fault}")
         places.drafts.mkdir(parents=True, exist_ok=True)
-        lock = os.open(places.state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not _lock(lock):
+        file = (places.state / "lock").open("ab")
+    with file:
+        if not lock(file.fileno()):
             raise InputError(
                 f"OUTPUT = {places.output}: another process works on it. Wait for it."
             )
@@ -135,8 +135,6 @@ def claimed(
             for draft in places.drafts.iterdir():
                 draft.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(lock)
 
 
 def _in_the_way(places: Places, resume: bool) -> str | None:
@@ -162,19 +160,6 @@ def _in_the_way(places: Places, resume: bool) -> str | None:
             f"({min(others)}). Give another name, or move that folder."
         )
     return None
-
-
-def _lock(handle: int) -> bool:
-    # The system releases the lock when its process ends, in whatever way.
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass
-    except OSError:
-        return False
-    return True
 
 
 def _agree(agreement: dict[str, Any], places: Places) -> None:

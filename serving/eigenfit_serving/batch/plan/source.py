@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from eigenfit_export.loading.manifest_reader import newest_version
-from eigenfit_serving.batch.model import ModelFacts, read_facts
 from eigenfit_serving.batch.processes import Process, quiet_environment
+from eigenfit_serving.batch.settings import ModelFacts, read_facts
 from eigenfit_serving.batch.tables.reading import readable
 from eigenfit_serving.errors import InputError
-from eigenfit_serving.problem_file.reading import ProblemFile, read_problem
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+from eigenfit_serving.problem_file.reading import ProblemFile, files_of, read_problem
 
 USED = ("serving_default", "fit_from_random")
 """Functions that `Fitter` calls."""
@@ -55,7 +48,10 @@ class Model:
                     f"MODEL_OR_PROBLEM = {path}: is neither the folder of an exported "
                     f"model nor a problem file (.toml)."
                 )
-            return Model(path, read_problem(path), None, _digest(path))
+            problem, digest = read_problem(path), hashlib.sha256()
+            for file in files_of(path):
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+            return Model(path, problem, None, digest.hexdigest())
 
     def check(self, tolerance: float | None, max_steps: int | None) -> None:
         """Checks settings of a run against the model.
@@ -100,7 +96,7 @@ class Model:
             try:
                 process.submit(_export, problem, folder, only, max_steps or 0).result()
             except Exception as error:
-                words = " ".join(str(error).split()) or process.last_words()
+                words = " ".join(str(error).split()) or repr(error)
                 raise InputError(f"{problem}: cannot be exported: {words}") from None
             finally:
                 process.kill()
@@ -119,24 +115,3 @@ def _export(problem: Path, folder: Path, only: Sequence[str], max_steps: int) ->
         start=content.start.build(content.unknowns),
         only=only,
     )
-
-
-def _digest(path: Path) -> str:
-    # Covers a problem file that has been read without error, and the data files that
-    # it names.
-    content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    found = hashlib.sha256()
-    for file in [path, *(path.parent / name for name in sorted(_data_files(content)))]:
-        found.update(hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
-
-
-def _data_files(content: Any) -> set[str]:
-    # Files of tables `{file = "K.npy", ...}`, at any depth.
-    if isinstance(content, list):
-        return set().union(*map(_data_files, content))
-    if not isinstance(content, dict):
-        return set()
-    own = content.get("file")
-    found = {own} if isinstance(own, str) else set()
-    return found.union(*map(_data_files, content.values()))

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.settings import ModelFacts
 from eigenfit_serving.batch.solving.fitting import Fits, Fitter
 from eigenfit_serving.batch.tables.values import Members
-from eigenfit_serving.protocol.result_codes import Result
+from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
 
 if TYPE_CHECKING:
     from eigenfit.searches.distinct import Freedom
@@ -47,11 +47,6 @@ class Chosen(NamedTuple):
     starts: np.ndarray  # [s] int, number of starts that led there
 
 
-def is_success(result: np.ndarray) -> np.ndarray:
-    """Returns which results are successes: converged, or a minimum."""
-    return (result == Result.converged) | (result == Result.minimum)
-
-
 def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     """Keeps one solution for each row.
 
@@ -74,7 +69,7 @@ def best(loss: np.ndarray, result: np.ndarray) -> Chosen:
     start = np.lexsort((key, kind), axis=-1)[:, 0]
     rows = np.arange(len(loss))
     alike = (kind == kind[rows, start, None]) & (key == key[rows, start, None])
-    starts = (alike & is_success(result)).sum(axis=1)
+    starts = (alike & np.isin(result, SUCCESSES)).sum(axis=1)
     return Chosen(rows, start, np.zeros_like(rows), starts)
 
 
@@ -98,7 +93,7 @@ def pairs_within(
         >>> pairs_within(r, np.array([[0, 0, 0, 5]]), NEAR, RTOL)
         (array([0]), array([0]), array([1]))
     """
-    success = is_success(result)
+    success = np.isin(result, SUCCESSES)
     size = np.linalg.norm(parameters, axis=2)
     found: list[np.ndarray] = [np.zeros([3, 0], int)]
     for j in range(result.shape[1]):
@@ -142,7 +137,7 @@ def distinct(
         >>> found.start.tolist(), found.starts.tolist()
         ([1, 0], [2, 1])
     """
-    k, number, success = result.shape[1], result.size, is_success(result)
+    k, number, success = result.shape[1], result.size, np.isin(result, SUCCESSES)
     row, one, two = pairs_within(parameters, result, RTOL, difference=difference)
     edges = np.stack([row * k + one, row * k + two])
     if same is not None:
@@ -157,11 +152,10 @@ def distinct(
     leads = order[np.unique(label[order], return_index=True)[1]]
     leads = leads[success.ravel()[leads]]
     none = np.flatnonzero(~success.any(axis=1))
-    if none.size:
-        lowest = best(loss[none], result[none]).start
-        nearly = rounded[none] == rounded[none, lowest][:, np.newaxis]
-        leads = np.concatenate([leads, none * k + lowest])
-        counts[none * k + lowest] = nearly.sum(axis=1)
+    lowest = best(loss[none], result[none]).start
+    nearly = rounded[none] == rounded[none, lowest][:, np.newaxis]
+    leads = np.concatenate([leads, none * k + lowest])
+    counts[none * k + lowest] = nearly.sum(axis=1)
     kind, key = (x.ravel()[leads] for x in _ranks(loss, result))
     order = np.lexsort([leads, -counts[leads], key, kind, leads // k])
     row, start, counts = (x[order] for x in (leads // k, leads % k, counts[leads]))
@@ -171,8 +165,8 @@ def distinct(
 def _ranks(loss: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Kinds, of which lower ones are better: converged, a minimum, others; and a key
     # among those of a kind, where all that converged are alike.
-    minimum, converged = result == Result.minimum, result == Result.converged
-    kind = np.where(converged, 0, np.where(minimum, 1, 2))
+    converged = result == Result.converged
+    kind = np.where(converged, 0, np.where(result == Result.minimum, 1, 2))
     return kind, np.where(converged, 0.0, _rounded(loss))
 
 
@@ -201,7 +195,7 @@ def all_distinct(fitter: Fitter, members: Members, fits: Fits, starts: int) -> C
     freedom = _freedom_of(fitter.facts)
     scaled = freedom._replace(periods=freedom.periods * freedom.scale)
     finished = np.zeros(len(fits.loss), bool)
-    successes = np.flatnonzero(is_success(fits.result))
+    successes = np.flatnonzero(np.isin(fits.result, SUCCESSES))
 
     def by_row(x: np.ndarray) -> np.ndarray:
         return x.reshape(-1, starts, *x.shape[1:])
@@ -222,17 +216,15 @@ def all_distinct(fitter: Fitter, members: Members, fits: Fits, starts: int) -> C
     again = np.unique(unclear())
     _go_on(fitter, members, fits, finished, again[~finished[again]], _MORE_STEPS)
     one, two = unclear()
-    if one.size:
-        there = fits.parameters[two]
-        middle = there + freedom.difference(fits.parameters[one], there) / 2
-        between = fitter.fit(_from(members.take(one), middle, 0)).loss
-        joined = between <= (1 + _SLACK) * np.maximum(fits.loss[one], fits.loss[two])
-        one, two = one[joined], two[joined]
+    there = fits.parameters[two]
+    middle = there + freedom.difference(fits.parameters[one], there) / 2
+    between = fitter.fit(_from(members.take(one), middle, 0)).loss
+    joined = between <= (1 + _SLACK) * np.maximum(fits.loss[one], fits.loss[two])
     return distinct(
         by_row(fits.parameters * freedom.scale),
         by_row(fits.loss),
         by_row(fits.result),
-        (one, two),
+        (one[joined], two[joined]),
         by_row(finished),
         scaled.difference,
     )
@@ -243,9 +235,8 @@ def _freedom_of(facts: ModelFacts) -> Freedom:
     from eigenfit.searches.distinct import Freedom
 
     known, p = facts.freedom, facts.parameters
-    signs = np.zeros([len(known.get("signs", [])), p], bool)
-    for row, own in zip(signs, known.get("signs", []), strict=True):
-        row[own] = True
+    flips = [np.isin(np.arange(p), own) for own in known.get("signs", [])]
+    signs = np.array(flips, bool).reshape(-1, p)
     periods = np.array(known.get("periods", [None] * p), float)
     centre = np.array(known.get("centre", [None] * p), float)
     periods = np.where(np.isnan(periods), np.inf, periods)
@@ -261,8 +252,6 @@ def _go_on(
     steps: int,
 ) -> None:
     # Continues the fits of an index, as far as rounding allows.
-    if not index.size:
-        return
     numbers, own = np.finfo(fits.loss.dtype), members.tolerance[index]
     met = np.where(own > 0, own, fits.loss[index])
     tolerance = np.maximum(met * numbers.eps, numbers.tiny)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eigenfit_serving.batch.model import ModelFacts
+from eigenfit_serving.batch.settings import ModelFacts
 from eigenfit_serving.batch.tables.values import Members
 
 _WIDTH = 32

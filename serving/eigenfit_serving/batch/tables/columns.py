@@ -108,7 +108,10 @@ def normalised(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _wanted(name: str, kind: pa.DataType) -> str:
     # What the type of a column must be, if it is another.
     if name in LISTS:
-        return "" if _is_list(kind) else "a list of numbers"
+        lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
+        inner = kind.value_type if isinstance(kind, lists) else None
+        good = _is_number(inner) if inner else types.is_null(kind)
+        return "" if good else "a list of numbers"
     if name in NUMBERS:
         return "" if _is_number(kind) else "numbers"
     return "numbers or texts" if types.is_nested(kind) or types.is_null(kind) else ""
@@ -117,9 +120,3 @@ def _wanted(name: str, kind: pa.DataType) -> str:
 def _is_number(kind: pa.DataType) -> bool:
     checks = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
     return any(check(kind) for check in checks)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
-        return _is_number(kind.value_type)
-    return types.is_null(kind)

@@ -80,14 +80,14 @@ def convert(
     """
     waiting: list[pa.RecordBatch] = []
     quoted: list[int] = []
-    number = total = 0
+    total = written = 0
     with whole_file(path, drafts) as file, pq.ParquetWriter(file, schema) as writer:
         for batch in _batches(files, quoted):
             waiting.append(normalised(batch, schema))
-            number += batch.num_rows
-            if number >= _ROWS or total + number >= limit:
+            total += batch.num_rows
+            if total - written >= _ROWS:
                 writer.write_table(pa.Table.from_batches(waiting))
-                waiting, total, number = [], total + number, 0
+                waiting, written = [], total
             if total >= limit:
                 break
         writer.write_table(pa.Table.from_batches(waiting, schema))
@@ -117,9 +117,8 @@ def readable(path: Path, argument: str = "INPUT") -> Iterator[None]:
         raise
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        remedy = "Write it again"
-        if isinstance(error, OSError):
-            remedy = "Give another path, or rights"
+        is_access = isinstance(error, OSError)
+        remedy = "Give another path, or rights" if is_access else "Write it again"
         raise InputError(
             f"{argument} = {path}: cannot be read ({reason}). {remedy}."
         ) from error
@@ -156,27 +155,24 @@ class Reader:
         Raises:
             InputError: If a file cannot be read, or its number of rows has changed.
         """
-        waiting: list[pa.RecordBatch] = []
-        have, end = 0, first + rows
-        while first < end:
-            batch = self._next(first, min(size - have, end - first), size)
-            waiting.append(batch)
-            first, have = first + batch.num_rows, have + batch.num_rows
-            if have == size or first == end:
-                joined = pa.Table.from_batches(waiting).combine_chunks()
-                yield from joined.to_batches()
-                waiting, have = [], 0
+        end = first + rows
+        for k in range(first, end, size):
+            slices = self._slices(k, min(k + size, end), size)
+            yield from pa.Table.from_batches(slices).combine_chunks().to_batches()
 
-    def _next(self, first: int, most: int, size: int) -> pa.RecordBatch:
-        # At most `most` rows from `first` on.
-        group = bisect_right(self._starts, first) - 1
-        with readable(Path(self._groups[group][0][0])):
-            if group != self._group or first < self._at:
-                self._begin(group, size)
-            while self._at + self._batch.num_rows <= first:
-                self._at += self._batch.num_rows
-                self._batch = next(self._batches)
-        return normalised(self._batch.slice(first - self._at, most), self._schema)
+    def _slices(self, first: int, end: int, size: int) -> Iterator[pa.RecordBatch]:
+        # Rows up to `end`, in pieces; of files, `size` are read at a time.
+        while first < end:
+            group = bisect_right(self._starts, first) - 1
+            with readable(Path(self._groups[group][0][0])):
+                if group != self._group or first < self._at:
+                    self._begin(group, size)
+                while self._at + self._batch.num_rows <= first:
+                    self._at += self._batch.num_rows
+                    self._batch = next(self._batches)
+            batch = self._batch.slice(first - self._at, end - first)
+            yield normalised(batch, self._schema)
+            first += batch.num_rows
 
     def _begin(self, group: int, size: int) -> None:
         (path, sizes), number = self._groups[group]

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from eigenfit_serving.batch.model import ModelFacts
-from eigenfit_serving.batch.settings import Settings
+from eigenfit_serving.batch.settings import ModelFacts, Settings
 from eigenfit_serving.batch.tables.columns import FAULT
 
 
@@ -49,21 +47,18 @@ class Members(NamedTuple):
 
     def take(self, index: np.ndarray | slice) -> Members:
         """Returns the members with given indices."""
-        return self._each(lambda x: x[index])
+        fields: dict[str, Any] = self._asdict()
+        fields = {k: x if x is None else x[index] for k, x in fields.items()}
+        return Members(**fields)
 
     def padded(self, size: int) -> Members:
         """Pads to `size` with copies of the last member that may take no step."""
-        missing = size - len(self.targets)
-        if not missing:
+        number = len(self.targets)
+        if size == number:
             return self
-        whole = self._each(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, 0)]))
-        whole.max_steps[-missing:] = 0
+        whole = self.take(np.minimum(np.arange(size), number - 1))
+        whole.max_steps[number:] = 0
         return whole
-
-    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Members:
-        fields: dict[str, Any] = self._asdict()
-        fields = {k: x if x is None else change(x) for k, x in fields.items()}
-        return Members(**fields)
 
 
 def rows_of(
@@ -133,11 +128,8 @@ def _vectors(
     for length in np.unique(lengths[is_there & ~fits]).tolist():
         text = f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}"
         found.add(lengths == length, text)
-    chosen = column if fits.all() else column.filter(pa.array(fits))
-    values = chosen.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    if len(values) < len(fits):
-        few, values = values, np.zeros([len(fits), width])
-        values[fits] = few
+    values, known = np.zeros([len(fits), width]), column.filter(pa.array(fits))
+    values[fits] = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
     return values, is_there

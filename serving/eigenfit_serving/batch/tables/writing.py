@@ -6,7 +6,6 @@ import contextlib
 import errno
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +15,7 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from eigenfit_export.versions import sync
+from eigenfit_export import versions
 from eigenfit_serving.errors import InputError
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc")
@@ -55,24 +54,13 @@ def writable(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_file(path: Path, drafts: Path) -> Iterator[BinaryIO]:
-    """Opens a file that replaces `path` once it is complete and synced to disk.
-
-    Until then it has another name in `drafts`, a folder on the same disk.
+    """Opens a file that replaces `path` when it is complete; see `versions.whole_file`.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    draft = drafts / f"{path.name[:40]}.{os.getpid()}"
-    with writable(path):
-        try:
-            with draft.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync(path.parent)
+    with writable(path), versions.whole_file(path, drafts) as file:
+        yield file
 
 
 def write_part(table: pa.Table, counts: list[int], path: Path, drafts: Path) -> None:
