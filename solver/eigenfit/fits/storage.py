@@ -69,7 +69,8 @@ def read(
         ValueError: If the file is of another kind, of a later format, or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since NumPy leaves a file open that it cannot read.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         content = json.loads(str(arrays.pop(_TEXT)))
         if content["name"] != _NAME:
@@ -115,12 +116,10 @@ def _put_together(
 ) -> Any:
     values = {}
     for field in fields(kind):
-        own = content.get(field.name)
         key = f"{prefix}.{field.name}"
-        if key in arrays:
-            own = arrays.pop(key)
-        elif field.name == "parts":
-            own = tuple(slice(*ends) for ends in content[field.name])
+        own = arrays.pop(key) if key in arrays else content[field.name]
+        if field.name == "parts":
+            own = tuple(slice(*ends) for ends in own)
         elif isinstance(own, list):
             own = tuple(own)
         values[field.name] = own

@@ -68,6 +68,13 @@ def posterior(
         ImportError: If emcee is not installed.
         ValueError: As `profile`; or if the data leave a combination undetermined, or a
             number is not positive.
+
+    Example:
+        >>> import eigenfit as ef
+        >>> problem = ef.Problem(ef.Affine([np.eye(3)]), ef.Levels(sigma=0.3))
+        >>> fit = ef.Solver(problem).fit([1.0], [0.9, 1.0, 1.1])
+        >>> ef.posterior(fit, 1280).samples.shape
+        (1280, 1)
     """
     try:
         import emcee
