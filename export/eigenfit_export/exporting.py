@@ -94,7 +94,7 @@ def export_solver(
         known = ", ".join(FORMATS)
         raise ValueError(f"`formats` must be some of {known}; got {list(formats)!r}.")
     if max_steps_limit is None:
-        max_steps_limit = solver.method.default_max_steps
+        max_steps_limit = int(solver.method.default_max_steps)
     _check_sizes("max_steps_limit", [max_steps_limit])
     _check_sizes("warmup_batches", warmup_batches)
     _check_sizes("stablehlo_batches", stablehlo_batches)

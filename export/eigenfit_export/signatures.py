@@ -129,7 +129,7 @@ def signatures_of(
         ['serving_default', 'fit', 'fit_from_random', 'eigenvalues']
     """
     if max_steps_limit is None:
-        max_steps_limit = solver.method.default_max_steps
+        max_steps_limit = int(solver.method.default_max_steps)
     start = start or Start()
     own = _Functions(solver, max_steps_limit, mode, start)
     programs, problem = solver.programs, solver.problem

@@ -13,7 +13,7 @@ class CurveFit:
     """
 
     def __init__(self, model, x, number, *, sigma=None, bounds=None, size=1.0):
-        self.offset = 1e3 * size * np.arange(len(x))
+        self.offset = 10 * size * np.arange(len(x))
 
         def assemble(b):
             b = [b[..., k, tf.newaxis] for k in range(number)]

@@ -1,4 +1,3 @@
-import io
 import itertools
 import json
 import os
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
-from tests.waiting import wait_for
 from typer.testing import CliRunner
 
 import eigenfit as ef
@@ -592,41 +589,6 @@ def test_without_a_command_help_is_printed(invoke):
     answer = invoke()
     assert answer.exit_code == 2
     assert "Commands" in answer.stdout
-
-
-def test_progress_appears_on_a_terminal():
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=80)
-    with terminal.fit_progress(console, after=0.0) as progress:
-        progress(ef.Progress(30, 400, 2, 3, 0.5))
-        wait_for(lambda: "30/400" in screen.getvalue(), seconds=30)
-    assert "2 of 3 running, loss 5.0e-01" in screen.getvalue()
-    assert "30/400" in screen.getvalue()
-
-
-def test_progress_stays_away_from_short_fits_and_pipes(monkeypatch):
-    made = []
-
-    class Timer:
-        def __init__(self, interval, function):
-            made.append((interval, function))
-
-        def start(self):
-            pass
-
-        cancel = join = start  # a fit that ends before its time
-
-    monkeypatch.setattr(terminal.threading, "Timer", Timer)
-    screen = io.StringIO()
-    with terminal.fit_progress(Console(file=screen, force_terminal=True)) as progress:
-        progress(ef.Progress(30, 400, 1, 1, 0.5))
-    assert screen.getvalue() == ""
-    assert [interval for interval, _ in made] == [1.0]
-    made.clear()
-    with terminal.fit_progress(Console(file=screen), after=0.0) as progress:
-        progress(ef.Progress(30, 400, 1, 1, 0.5))
-    assert screen.getvalue() == ""
-    assert made == []  # nothing that could still show it
 
 
 RECORDS = [

@@ -90,7 +90,6 @@ def fit(
     """
     from rich.console import Console
 
-    from eigenfit_serving.cli.printing.terminal import fit_progress
     from eigenfit_serving.files import check_writable, replacing
     from eigenfit_serving.fitting.outcome import draw, run_fit
     from eigenfit_serving.fitting.remote import RemoteFit, connect
@@ -120,6 +119,8 @@ def fit(
     client = connect(server, model, problem.stem) if server else None
     with input_errors(problem), client or contextlib.nullcontext():
         solver = solver_of(content)
+        from eigenfit.reports.progress import fit_progress
+
         remote = RemoteFit(client, solver, str(server)) if client else None
         with fit_progress(Console(stderr=True)) as progress:
             outcome = run_fit(

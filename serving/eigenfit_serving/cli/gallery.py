@@ -122,7 +122,7 @@ def _run(entry: GalleryProblem, plot: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     import eigenfit as ef
-    from eigenfit_serving.cli.printing.terminal import fit_progress
+    from eigenfit.reports.progress import fit_progress
     from eigenfit_serving.cli.shared import NOT_CONVERGED
     from eigenfit_serving.files import replacing
 

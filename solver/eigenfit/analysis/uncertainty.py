@@ -211,11 +211,13 @@ def uncertainty(
     size = norms(half, -1)[..., np.newaxis]
     unit = half / np.where(size > 0, size, 1.0)
     sides = _sides(T, on_bounds)
+    with np.errstate(over="ignore"):  # errors may be beyond the root of the largest
+        covariance = half @ np.swapaxes(half, -1, -2)
     return Uncertainty(
         names=problem.parameter_names,
         values=_decimals(r.numpy()),
         standard_errors=np.where(held, np.nan, open_ends.errors(identity, half)),
-        covariance=half @ np.swapaxes(half, -1, -2),
+        covariance=covariance,
         correlation=unit @ np.swapaxes(unit, -1, -2),
         all_names=problem.all_names,
         all_values=_decimals(problem.expand(r).numpy()),

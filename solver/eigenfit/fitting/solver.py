@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
 
 from eigenfit.fits.fit import Fit
 from eigenfit.fits.known import Asked
 from eigenfit.fitting.arguments import FitArguments, fit_arguments
 from eigenfit.fitting.chunks import history_of, run_in_buckets, run_in_chunks
-from eigenfit.fitting.compilation import MODES, Compiled, Mode
+from eigenfit.fitting.compilation import MODES, Mode
 from eigenfit.fitting.implicit import follow_targets
 from eigenfit.fitting.loop import WORTH_COMPACTING
-from eigenfit.fitting.programs import Gradient, Programs
+from eigenfit.fitting.pointwise import Pointwise
+from eigenfit.fitting.programs import Programs
 from eigenfit.fitting.verdicts import needs_verdict
 from eigenfit.methods import AbstractMethod, choose_method, method_named
-from eigenfit.problem.arguments import parameters_of, targets_of
 from eigenfit.problem.problem import Problem
+from eigenfit.reports.progress import fit_progress
 from eigenfit.results import Progress, Solution
-from eigenfit.tensors.batching import batch_rank, flatten, unflatten
+from eigenfit.tensors.batching import batch_rank, unflatten
 from eigenfit.tensors.types import TensorLike
-from eigenfit.tensors.validation import broadcast_batch
 
 
-class Solver(tf.Module):
+class Solver(Pointwise):
     """Fits the parameters of a problem to targets, in one compiled program.
 
     Every function takes leading batch dimensions, which broadcast between its
@@ -116,8 +117,8 @@ class Solver(tf.Module):
         max_steps: TensorLike | None = None,
         record_every: int = 0,
         record_limit: int = 256,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> Solution:
+        progress: Callable[[Progress], None] | bool | None = None,
+    ) -> Fit:
         """Fits parameters to targets, from given starts.
 
         Args:
@@ -135,7 +136,8 @@ class Solver(tf.Module):
             record_limit: Most snapshots kept besides the end of the fit; when it is
                 reached, every second one is dropped and their distance doubled. A
                 batch of size 0 has no history.
-            progress: Called between compiled chunks of about a quarter of a second.
+            progress: Called between compiled chunks of about a quarter of a second;
+                True shows a bar on a terminal or in a notebook.
 
         Returns:
             A `Fit`; inside a `tf.function` the plain `Solution`. A member with NaN or
@@ -158,6 +160,18 @@ class Solver(tf.Module):
             >>> solution.parameters[0].numpy().round(6).tolist()
             [0.267949, 3.732051]
         """
+        if progress is True:
+            with fit_progress(Console(stderr=True)) as shown:
+                return self.fit(
+                    initial,
+                    targets,
+                    tolerance=tolerance,
+                    max_steps=max_steps,
+                    record_every=record_every,
+                    record_limit=record_limit,
+                    progress=shown,
+                )
+        progress = progress or None
         if max_steps is None:
             max_steps = self.method.default_max_steps
         if progress is not None and not callable(progress):
@@ -177,7 +191,7 @@ class Solver(tf.Module):
         given = fit_arguments(self.problem, initial, targets, tolerance, max_steps)
         solution = self._search(given, record_every, record_limit, progress)
         if not tf.executing_eagerly():
-            return solution
+            return cast("Fit", solution)
         seconds = time.perf_counter() - began
         method, mode = self.method, self.compile
         asked = Asked(self.problem, method, mode, initial, targets, tolerance, seconds)
@@ -225,143 +239,6 @@ class Solver(tf.Module):
         answer = unflatten(self._followed(given, answer), batch)
         return Solution._make((*answer, history))
 
-    def init(self, initial: TensorLike, targets: TensorLike) -> Any:
-        """Starts the method and returns the state for `step`.
-
-        Args:
-            initial: `[..., p]`, where to start.
-            targets: `[..., m]`, ascending with their levels.
-
-        Returns:
-            The method's state, a NamedTuple; `state.point` has the parameters,
-            eigenvalues and loss.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> state = solver.init([0.0, 4.0], [0.0, 4.0])
-            >>> float(state.point.loss).__round__(4)
-            0.1115
-        """
-        return self._pointwise(self.programs.init, ("initial", initial), targets)
-
-    def step(self, state: Any, targets: TensorLike) -> Any:
-        """Makes one step of the method.
-
-        Args:
-            state: State returned by `init` or `step`.
-            targets: `[..., m]`; they must broadcast to the batch of the state.
-
-        Returns:
-            The new state.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> state = solver.init([0.0, 4.0], [0.0, 4.0])
-            >>> state = solver.step(state, [0.0, 4.0])
-            >>> bool(state.point.loss < 1e-2)
-            True
-        """
-        batch, (_, t) = broadcast_batch(
-            state=(state.point.loss, 0), targets=(targets_of(self.problem, targets), 1)
-        )
-        rank = batch_rank(batch)
-        own = state.point.loss.shape
-        if rank != own.rank or not own.is_compatible_with(t.shape[:-1]):
-            raise ValueError(
-                f"`targets` have the batch shape {t.shape[:-1]}, which does not "
-                f"broadcast to that of `state`, {own}. Give them to `init` already."
-            )
-        program = self.programs.step.variant(self._mode(batch))
-        return unflatten(program(flatten(state, rank), flatten(t, rank)), batch)
-
-    def gradient(self, parameters: TensorLike, targets: TensorLike) -> Gradient:
-        """Computes loss, gradient and eigenvalues by one decomposition.
-
-        Args:
-            parameters: `[..., p]`.
-            targets: `[..., m]`.
-
-        Returns:
-            The loss `[...]`, its gradient by the parameters `[..., p]`, and the
-            eigenvalues `[..., n]`; ready for an optimiser from `tf.keras.optimizers`.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> found = solver.gradient([0.0, 0.0], [-1.0, 2.0])
-            >>> float(found.loss), found.gradient.numpy().round(12).tolist()
-            (1.0, [-1.0, -1.0])
-        """
-        return self._pointwise(
-            self.programs.gradient, ("parameters", parameters), targets
-        )
-
-    def loss(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
-        """Computes the loss `[...]`, which gradient tapes can differentiate twice.
-
-        Args:
-            parameters: `[..., p]`.
-            targets: `[..., m]`.
-
-        Returns:
-            `sum_i weight_i (t_i - lambda_i)^2`, with derivatives that hold where
-            eigenvalues coincide.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> float(solver.loss([0.0, 0.0], [-1.0, 2.0]))
-            1.0
-        """
-        return self._pointwise(self.programs.loss, ("parameters", parameters), targets)
-
-    def eigenvalues(self, parameters: TensorLike) -> tf.Tensor:
-        """Computes all eigenvalues `[..., n]` of A(r), ascending.
-
-        Args:
-            parameters: `[..., p]`.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> solver.eigenvalues([0.0, 0.0]).numpy().tolist()
-            [-1.0, 1.0]
-        """
-        parameters = parameters_of(self.problem, "parameters", parameters)
-        batch, (parameters,) = broadcast_batch(parameters=(parameters, 1))
-        program = self.programs.eigenvalues.variant(self._mode(batch))
-        return unflatten(program(flatten(parameters, batch_rank(batch))), batch)
-
-    def num_traces(self) -> int:
-        """Counts how often a program of this solver has been traced.
-
-        Example:
-            >>> from eigenfit import Additive, Problem, Solver
-            >>> solver = Solver(Problem(Additive([[0.0, 1.0], [1.0, 0.0]])))
-            >>> for targets in ([0.0, 4.0], [0.0, 5.0]):
-            ...     _ = solver.fit([0.0, 4.0], targets)
-            >>> before = solver.num_traces()
-            >>> _ = solver.fit([0.0, 4.0], [0.0, 6.0])
-            >>> solver.num_traces() == before
-            True
-        """
-        return self.programs.num_traces()
-
-    def _pointwise(
-        self, program: Compiled, first: tuple[str, Any], targets: Any
-    ) -> Any:
-        name, value = first
-        batch, arguments = broadcast_batch(
-            **{
-                name: (parameters_of(self.problem, name, value), 1),
-                "targets": (targets_of(self.problem, targets), 1),
-            }
-        )
-        compiled = program.variant(self._mode(batch))
-        return unflatten(compiled(*flatten(arguments, batch_rank(batch))), batch)
-
     def _judged(
         self, mode: Mode, found: Sequence[tf.Tensor], arguments: list[tf.Tensor]
     ) -> tuple[tf.Tensor, ...]:
@@ -398,10 +275,3 @@ class Solver(tf.Module):
         )
         eager = tf.executing_eagerly()
         return mode == "xla" and large and eager and not self.method.is_direct
-
-    def _mode(self, batch: Any) -> Mode:
-        if self.compile != "auto":
-            return self.compile  # type: ignore[return-value]
-        single = isinstance(batch, tf.TensorShape) and batch.num_elements() == 1
-        small = self.problem.order <= 8
-        return "xla" if single and small and self.method.takes_many_steps else "graph"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import BarycentricInterpolator
 
-_CLOSE = 1e-6
-"""Error of an end in standard errors at which it is found."""
+_CLOSE = 1e-5
+"""Change of an end, in standard errors, at which it is found."""
 
 _FAR = 1e3
 """Distance in linear errors at which a side that has not risen counts as open."""
@@ -42,6 +42,9 @@ class Curve:
         self.deviations = np.zeros(1)
         self._points = best[np.newaxis]
         self._tried = {-1: 0.0, 1: 0.0}  # farthest value aimed at, from the best
+        self._crossings: dict[tuple[float, int], float] = {}  # as last estimated
+        self._doubted: set[float] = set()
+        self._put_aside: dict[float, tuple[np.ndarray, float]] = {}
 
     @property
     def _best(self) -> float:
@@ -59,6 +62,11 @@ class Curve:
             rise: Rise of the loss over the variance.
             aim: Value at which it was aimed.
         """
+        if aim in self._put_aside:
+            before = self._put_aside.pop(aim)
+            if not rise < before[1]:
+                point, rise = before
+            self._doubted.add(float(point[self.index]))
         value = point[self.index]
         side = np.sign(value - self._best)
         deviation = side * np.sqrt(max(rise, 0.0))
@@ -70,6 +78,46 @@ class Curve:
         self.values = np.insert(self.values, at, value)
         self.deviations = np.insert(self.deviations, at, deviation)
         self._points = np.insert(self._points, at, point, axis=0)
+
+    def doubtful(self) -> list[tuple[float, np.ndarray]]:
+        """Takes out points that may be minima of another branch.
+
+        Their deviation exceeds those of both neighbours, or three times what the two
+        points before it promise. A point is doubted once: what is added in its place
+        stays.
+
+        Returns:
+            For each the value to examine again, and `[p]` from which: the neighbour
+            nearer to the best value.
+        """
+        found = []
+        for side in (-1, 1):
+            x, z = self._outwards(side)
+            for k in range(1, len(x)):
+                value = side * x[k]
+                if value in self._doubted:
+                    continue
+                if k + 1 < len(x):
+                    spike = z[k] > max(z[k - 1], z[k + 1])
+                else:
+                    slope = (
+                        (z[k - 1] - z[k - 2]) / (x[k - 1] - x[k - 2]) if k > 1 else 0
+                    )
+                    spike = k > 1 and z[k] > 3 * (z[k - 1] + slope * (x[k] - x[k - 1]))
+                if spike:
+                    found.append((value, side * x[k - 1]))
+        result = []
+        for value, inner in found:
+            self._doubted.add(value)
+            at = int(np.flatnonzero(self.values == value)[0])
+            self._put_aside[value] = self._points[at], self.deviations[at] ** 2
+            start = self._points[int(np.flatnonzero(self.values == inner)[0])]
+            result.append((value, start))
+        for value, _ in result:
+            keep = self.values != value
+            self.values, self.deviations = self.values[keep], self.deviations[keep]
+            self._points = self._points[keep]
+        return result
 
     def near(self, value: float) -> tuple[np.ndarray, float]:
         """Returns the nearest point `[p]`, and the slope of the rise at a value."""
@@ -98,10 +146,12 @@ class Curve:
             if x[-1] >= bound or self._tried[side] > _FAR * self._step:
                 return None
             return side * min(bound, x[0] + 2 * max(self._tried[side], self._step))
-        k = int(beyond[0])
-        if min(abs(z[k] - limit), abs(z[k - 1] - limit)) <= _CLOSE:
+        crossing = self._crossing(x, z, int(beyond[0]), limit)
+        before = self._crossings.get((limit, side), np.inf)
+        self._crossings[limit, side] = crossing
+        if abs(crossing - before) <= _CLOSE * self._step:
             return None
-        return side * self._crossing(x, z, k, limit)
+        return side * crossing
 
     def end(self, limit: float, side: int) -> End:
         """Returns where an interval ends; arguments as for `next`."""

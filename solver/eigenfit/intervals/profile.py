@@ -18,7 +18,7 @@ from eigenfit.reports.text import plain, print_section
 _FIRST = np.array([0.35, 0.7, 1.0, 1.3, 1.7])
 """First points of each side, relative to the farthest linear limit."""
 
-_ROUNDS = 12
+_ROUNDS = 20
 """Most batches: a few that close in on the ends, more where a side reaches far."""
 
 _STRENGTH = 100.0
@@ -204,33 +204,37 @@ class _Search:
 
     def advance(self) -> bool:
         """Fits another batch; returns whether there was anything left to do."""
-        wanted = []
+        wanted: list[tuple[int, float, np.ndarray | None]] = []
         for number, curve in enumerate(self.curves):
             if not self._begun:
                 far = _FIRST * self.limits.max() * self._steps[number]
                 values = curve.inside(self.best[curve.index] + np.r_[-far, far])
-            else:
-                values = [
-                    value
-                    for z in self.limits
-                    for side in (-1, 1)
-                    if (value := curve.next(z, side)) is not None
-                ]
-            wanted += [(number, value) for value in values]
+                wanted += [(number, value, None) for value in values]
+                continue
+            again = curve.doubtful()
+            wanted += [(number, value, start) for value, start in again]
+            if again:  # before anything is read from the curve
+                continue
+            for z in self.limits:
+                for side in (-1, 1):
+                    value = curve.next(z, side)
+                    if value is not None:
+                        wanted.append((number, value, None))
         self._begun = True
         if wanted:
             self._fit(wanted)
         return bool(wanted)
 
-    def _fit(self, wanted: list[tuple[int, float]]) -> None:
+    def _fit(self, wanted: list[tuple[int, float, np.ndarray | None]]) -> None:
         rows = np.arange(len(wanted))
-        numbers = np.array([number for number, _ in wanted])
-        values = np.array([value for _, value in wanted])
+        numbers = np.array([number for number, *_ in wanted])
+        values = np.array([value for _, value, _ in wanted])
         starts, slopes = [], []
-        for number, value in wanted:
+        for number, value, given in wanted:
             curve = self.curves[number]
             near, slope = curve.near(value)
-            starts.append(near + self._directions[number] * (value - near[curve.index]))
+            ahead = self._directions[number] * (value - near[curve.index])
+            starts.append(near + ahead if given is None else given)
             slopes.append(slope * self._variance)
         weight = _STRENGTH * self._variance / self._steps[numbers] ** 2
         means = np.tile(self.best[self._indices], [len(wanted), 1])
