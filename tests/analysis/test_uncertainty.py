@@ -9,7 +9,7 @@ from tests import zoo
 from tests.test_simulations import beam
 
 import eigenfit as ef
-from eigenfit.analysis.uncertainty import with_error
+from eigenfit.analysis.notation import with_error
 
 # Levels of a diagonal matrix are linear in r while they do not cross.
 X = np.array([[1.0, 0.0], [1.0, 0.5], [1.0, 1.0], [1.0, 2.0]])

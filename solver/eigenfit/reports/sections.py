@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eigenfit.analysis.uncertainty import with_error
+from eigenfit.analysis.notation import with_error
 from eigenfit.analysis.undetermined import listed
 from eigenfit.reports.numbers import Fixed, format_array
 from eigenfit.reports.phrases import count, family_of, family_text, spoken
