@@ -10,6 +10,10 @@ from scipy.interpolate import BarycentricInterpolator
 _CLOSE = 1e-5
 """Change of an end, in standard errors, at which it is found."""
 
+_JUMP = 3.0
+"""Deviation, over that which the points before it promise, from which a point is taken
+for one of another branch."""
+
 _FAR = 1e3
 """Distance in linear errors at which a side that has not risen counts as open."""
 
@@ -18,7 +22,7 @@ class End(NamedTuple):
     """An end of an interval."""
 
     value: float
-    closing: str  # "closed", "bound" or "open"
+    closing: str  # "closed", "bound", "open" or "not found"
 
 
 class Curve:
@@ -43,6 +47,7 @@ class Curve:
         self._points = best[np.newaxis]
         self._tried = {-1: 0.0, 1: 0.0}  # farthest value aimed at, from the best
         self._crossings: dict[tuple[float, int], float] = {}  # as last estimated
+        self._failed = {-1: np.inf, 1: np.inf}  # nearest value, times the side, dropped
         self._doubted: set[float] = set()
         self._put_aside: dict[float, tuple[np.ndarray, float]] = {}
 
@@ -79,58 +84,79 @@ class Curve:
         self.deviations = np.insert(self.deviations, at, deviation)
         self._points = np.insert(self._points, at, point, axis=0)
 
+    def fail(self, aim: float) -> None:
+        """Notes that no minimum was found where one was aimed at."""
+        side = 1 if aim > self._best else -1
+        self._failed[side] = min(self._failed[side], side * aim)
+        if aim in self._put_aside:
+            self.add(*self._put_aside[aim], aim)
+
     def doubtful(self) -> list[tuple[float, np.ndarray]]:
         """Takes out points that may be minima of another branch.
 
-        Their deviation exceeds those of both neighbours, or three times what the two
-        points before it promise. A point is doubted once: what is added in its place
-        stays.
+        A point far above what the two points before it promise is dropped; the ends are
+        then approached by smaller steps. One that exceeds both neighbours is examined
+        again, once.
 
         Returns:
-            For each the value to examine again, and `[p]` from which: the neighbour
-            nearer to the best value.
+            For each of the latter its value, and the neighbour nearer to the best one,
+            `[p]`, from which to examine it.
         """
-        found = []
+        again = []
         for side in (-1, 1):
             x, z = self._outwards(side)
             for k in range(1, len(x)):
                 value = side * x[k]
-                if value in self._doubted:
-                    continue
-                if k + 1 < len(x):
-                    spike = z[k] > max(z[k - 1], z[k + 1])
-                else:
-                    slope = (
-                        (z[k - 1] - z[k - 2]) / (x[k - 1] - x[k - 2]) if k > 1 else 0
-                    )
-                    spike = k > 1 and z[k] > 3 * (z[k - 1] + slope * (x[k] - x[k - 1]))
-                if spike:
-                    found.append((value, side * x[k - 1]))
+                inner = z[k + 1] if k + 1 < len(x) else np.inf
+                if z[k] > max(z[k - 1], inner) and value not in self._doubted:
+                    again.append((value, side * x[k - 1]))
+            if not again:
+                self._drop_jumps(side, x, z)
         result = []
-        for value, inner in found:
+        for value, inner in again:
             self._doubted.add(value)
-            at = int(np.flatnonzero(self.values == value)[0])
+            at = self._place(value)
             self._put_aside[value] = self._points[at], self.deviations[at] ** 2
-            start = self._points[int(np.flatnonzero(self.values == inner)[0])]
-            result.append((value, start))
-        for value, _ in result:
-            keep = self.values != value
-            self.values, self.deviations = self.values[keep], self.deviations[keep]
-            self._points = self._points[keep]
+            result.append((value, self._points[self._place(inner)]))
+        self._keep(~np.isin(self.values, [value for value, _ in again]))
         return result
 
-    def near(self, value: float) -> tuple[np.ndarray, float]:
-        """Returns the nearest point `[p]`, and the slope of the rise at a value."""
-        k = int(np.argmin(abs(self.values - value)))
+    def _drop_jumps(self, side: int, x: np.ndarray, z: np.ndarray) -> None:
+        for k in range(2, len(x)):
+            slope = (z[k - 1] - z[k - 2]) / (x[k - 1] - x[k - 2])
+            if z[k] > _JUMP * (z[k - 1] + max(slope, 0.0) * (x[k] - x[k - 1])):
+                self._failed[side] = min(self._failed[side], x[k])
+                self._keep(side * self.values < x[k])
+                return
+
+    def _place(self, value: float) -> int:
+        return int(np.flatnonzero(self.values == value)[0])
+
+    def _keep(self, chosen: np.ndarray) -> None:
+        self.values, self.deviations = self.values[chosen], self.deviations[chosen]
+        self._points = self._points[chosen]
+
+    def predicted(self, value: float) -> np.ndarray | None:
+        """Returns where the profile leads at a value, `[p]`, by its two nearest points.
+
+        None with fewer points.
+        """
+        if len(self.values) < 2:
+            return None
+        a, b = sorted(np.argsort(abs(self.values - value), kind="stable")[:2])
+        share = (value - self.values[a]) / (self.values[b] - self.values[a])
+        return self._points[a] + share * (self._points[b] - self._points[a])
+
+    def slope(self, value: float) -> float:
+        """Returns the derivative of the rise by the value, as the points tell it."""
         if len(self.values) == 1:
-            return self._points[k], 2 * (value - self.values[k]) / self._step**2
-        a = int(
-            np.clip(np.searchsorted(self.values, value) - 1, 0, len(self.values) - 2)
-        )
+            return 2 * (value - self.values[0]) / self._step**2
+        last = len(self.values) - 2
+        a = int(np.clip(np.searchsorted(self.values, value) - 1, 0, last))
         width = self.values[a + 1] - self.values[a]
         slope = (self.deviations[a + 1] - self.deviations[a]) / width
         deviation = self.deviations[a] + slope * (value - self.values[a])
-        return self._points[k], 2 * deviation * slope
+        return 2 * deviation * slope
 
     def next(self, limit: float, side: int) -> float | None:
         """Returns the next value to examine for an end; None if the end is found.
@@ -143,9 +169,16 @@ class Curve:
         bound = side * (self._high if side > 0 else self._low)
         beyond = np.flatnonzero(z >= limit)
         if not beyond.size:
+            reach = x[-1] - x[0]
             if x[-1] >= bound or self._tried[side] > _FAR * self._step:
                 return None
-            return side * min(bound, x[0] + 2 * max(self._tried[side], self._step))
+            further = x[-1] + max(reach, self._step)
+            failed = self._failed[side]
+            if failed < np.inf:
+                if failed - x[-1] < _CLOSE * self._step:
+                    return None
+                further = min(further, (x[-1] + failed) / 2)
+            return side * min(bound, further)
         crossing = self._crossing(x, z, int(beyond[0]), limit)
         before = self._crossings.get((limit, side), np.inf)
         self._crossings[limit, side] = crossing
@@ -162,6 +195,8 @@ class Curve:
         bound = self._high if side > 0 else self._low
         if np.isfinite(bound) and x[-1] >= side * bound:
             return End(float(bound), "bound")
+        if self._failed[side] < np.inf or self._tried[side] <= _FAR * self._step:
+            return End(np.nan, "not found")
         return End(side * np.inf, "open")
 
     def _outwards(self, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,18 +14,21 @@ from eigenfit.intervals.curves import Curve
 from eigenfit.intervals.pulled import pulled_fits
 from eigenfit.reports.sections import Section, table
 from eigenfit.reports.text import plain, print_section
+from eigenfit.results import Result
 
 _FIRST = np.array([0.35, 0.7, 1.0, 1.3, 1.7])
 """First points of each side, relative to the farthest linear limit."""
 
-_ROUNDS = 20
+_ROUNDS = 30
 """Most batches: a few that close in on the ends, more where a side reaches far."""
 
 _STRENGTH = 100.0
 """Weight of a pull relative to the curvature of the profile: parameters go nearly where
 they are pulled, and the other terms of the loss still count."""
 
-Closing = Literal["closed", "bound", "open"]
+_ENDLESS = (Result.max_steps, Result.nonfinite, Result.invalid_input)
+
+Closing = Literal["closed", "bound", "open", "not found"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +39,9 @@ class Profile:
     levels: np.ndarray  # [L] shares of cases
     best: np.ndarray  # [k]
     standard_errors: np.ndarray  # [k], linear ones
-    low: np.ndarray  # [k, L] lower ends; a bound, or -inf where nothing holds it
+    low: np.ndarray  # [k, L] lower ends; a bound, -inf where nothing holds it, or NaN
     high: np.ndarray  # [k, L] upper ends, likewise
-    closing: np.ndarray  # [k, L, 2] "closed", "bound" or "open" for each end
+    closing: np.ndarray  # [k, L, 2] "closed", "bound", "open" or "not found"
     values: tuple[np.ndarray, ...]  # [j] of each parameter, ascending
     rises: tuple[np.ndarray, ...]  # [j] of the loss there, over the variance
     limits: np.ndarray  # [L] rises at which intervals end
@@ -93,7 +96,8 @@ def profile(
     the ends. Unlike `uncertainty` this holds where the model is curved.
 
     An end is a bound where the bound is reached before the rise; then the level is not
-    held on that side. It is infinite where the loss never rises so far.
+    held on that side. It is infinite where the loss does not rise so far within a
+    thousand linear errors, and NaN ("not found") where fits on the way to it fail.
 
     Args:
         fit: A successful fit, one member, not loaded from a file.
@@ -232,10 +236,12 @@ class _Search:
         starts, slopes = [], []
         for number, value, given in wanted:
             curve = self.curves[number]
-            near, slope = curve.near(value)
-            ahead = self._directions[number] * (value - near[curve.index])
-            starts.append(near + ahead if given is None else given)
-            slopes.append(slope * self._variance)
+            start = curve.predicted(value) if given is None else given
+            if start is None:
+                moved = value - self.best[curve.index]
+                start = self.best + self._directions[number] * moved
+            starts.append(start)
+            slopes.append(curve.slope(value) * self._variance)
         weight = _STRENGTH * self._variance / self._steps[numbers] ** 2
         means = np.tile(self.best[self._indices], [len(wanted), 1])
         weights = np.zeros_like(means)
@@ -243,11 +249,13 @@ class _Search:
         # Where the profile pulls back by its slope, the parameter ends at `value`.
         means[rows, numbers] = values + np.array(slopes) / (2 * weight)
         initial = np.clip(starts, self._low, self._high)
-        found, loss, _ = self._fits(initial, self._targets, means, weights)
+        found, loss, result = self._fits(initial, self._targets, means, weights)
         rise = (loss - self._loss) / self._variance
         for row, number in enumerate(numbers):
-            if np.isfinite(rise[row]):
+            if np.isfinite(rise[row]) and result[row] not in _ENDLESS:
                 self.curves[number].add(found[row], rise[row], values[row])
+            else:
+                self.curves[number].fail(values[row])
         worst = int(np.nanargmin(rise)) if np.isfinite(rise).any() else 0
         if rise[worst] < -1e-4:
             self.lower = found[worst]
