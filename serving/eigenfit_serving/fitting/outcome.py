@@ -18,7 +18,7 @@ from eigenfit_serving.protocol.result_codes import Result
 if TYPE_CHECKING:
     import eigenfit as ef
     from eigenfit.reports.phrases import Agreement
-    from eigenfit.reports.record import Record
+    from eigenfit.reports.record import Question, Record
 
 AS_SERVED = "as served"
 """Stands in for the method's name, which a served model does not report."""
@@ -120,11 +120,8 @@ def run_fit(
         The outcome, whether it is a success or not.
     """
     import eigenfit as ef
-    from eigenfit.fits.fit import Fit
-    from eigenfit.fits.known import Asked
     from eigenfit.methods import name_of
     from eigenfit.reports.phrases import family_text
-    from eigenfit.reports.questions import in_a_line
 
     problem = solver.problem
     initial = content.initial_parameters(problem=problem)
@@ -134,68 +131,77 @@ def run_fit(
     fit = remote or functools.partial(
         solver.fit, record_every=record_every, progress=progress
     )
-    began = time.perf_counter()
-    solution = fit(
-        initial,
-        content.targets,
-        tolerance=content.fit.tolerance,
-        max_steps=max_steps,
-    )
-    seconds = time.perf_counter() - began
-    arrays = {key: np.asarray(getattr(solution, key)) for key in ARRAYS}
-    matrix = solution.matrix
+    found = _fitted(content, solver, fit, initial, max_steps)
+    matrix = found.matrix
     built = matrix if isinstance(matrix, tuple) else (matrix,)
     labels = [entry.label for entry in content.matrices]
-    results = [ef.Result(int(code)) for code in arrays["result"]]
-    parameters = solution.parameters
-    targets = np.broadcast_to(content.targets, [len(initial), len(content.targets)])
-    targets = targets.astype(initial.dtype)
-    asked = Asked(
-        problem,
-        solver.method,
-        solver.compile,
-        initial,
-        targets,
-        content.fit.tolerance,
-        seconds,
-    )
-    found = Fit.of(solution, asked)
+    results = [ef.Result(int(code)) for code in np.asarray(found.result)]
     (best,) = found.best
     record = found.record(best)
-    distinct = _distinct(solver, content, initial, solution, record.uncertainty)
+    distinct = _distinct(solver, content, initial, found, record.uncertainty)
     families = _families(distinct, len(initial))
     texts = [
         " ".join(filter(None, [result.text, family_text(result.name, dimension)]))
         for result, dimension in zip(results, families, strict=True)
     ]
     method = AS_SERVED if remote else name_of(solver.method)
-    question = replace(
-        record.question,
-        title=content.title,
-        problem=in_a_line(
-            [matrix.structure.kind for matrix in content.matrices],
-            [matrix.structure.order for matrix in content.matrices],
-            (len(record.parameters), initial.shape[-1], len(content.targets)),
-        ),
-        method=method,
-        start=_start_text(content, problem),
-    )
+    question = _question(content, record, problem, method)
     return Outcome(
         content=content,
         method=method,
         max_steps=max_steps,
         initial=initial,
-        **arrays,
-        all_parameters=np.asarray(problem.expand(parameters)),
+        **{key: np.asarray(getattr(found, key)) for key in ARRAYS},
+        all_parameters=found.all_parameters,
         matrices={k: np.asarray(A) for k, A in zip(labels, built, strict=True)},
-        values=np.asarray(problem.values(parameters, targets)),
+        values=found.calculated,
         result_names=[result.name for result in results],
         result_texts=texts,
-        seconds=seconds,
+        seconds=found.known().seconds,
         best=best,
         record=replace(record, question=question, family=families[best]),
         distinct=distinct,
-        solution=solution,
+        solution=found,
+    )
+
+
+def _fitted(
+    content: ProblemFile,
+    solver: ef.Solver,
+    fit: Callable[..., ef.Solution],
+    initial: np.ndarray,
+    max_steps: int,
+) -> ef.Fit:
+    """Fits all starts, here or elsewhere."""
+    from eigenfit.fits.fit import Fit
+    from eigenfit.fits.known import Asked
+
+    targets, tolerance = content.targets, content.fit.tolerance
+    began = time.perf_counter()
+    solution = fit(initial, targets, tolerance=tolerance, max_steps=max_steps)
+    if isinstance(solution, Fit):
+        return solution
+    seconds = time.perf_counter() - began
+    own = solver.problem, solver.method, solver.compile
+    return Fit.of(solution, Asked(*own, initial, targets, tolerance, seconds))
+
+
+def _question(
+    content: ProblemFile, record: Record, problem: ef.Problem, method: str
+) -> Question:
+    """Returns what was asked in the words of the file."""
+    from eigenfit.reports.questions import in_a_line
+
+    counts = len(record.parameters), problem.num_parameters, len(content.targets)
+    structures = [matrix.structure for matrix in content.matrices]
+    kinds = [structure.kind for structure in structures]
+    orders = [structure.order for structure in structures]
+    return replace(
+        record.question,
+        title=content.title,
+        problem=in_a_line(kinds, orders, counts),
+        method=method,
+        start=_start_text(content, problem),
     )
 
 

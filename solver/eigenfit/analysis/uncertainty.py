@@ -193,8 +193,7 @@ def uncertainty(
     half, chi_square = solved(found, J, held, parts, by_rows)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reduced_chi_square = np.where(freedom > 0, chi_square / freedom, np.nan)
+    reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
     half[~finite] = np.nan
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
@@ -212,14 +211,12 @@ def uncertainty(
     size = norms(half, -1)[..., np.newaxis]
     unit = half / np.where(size > 0, size, 1.0)
     sides = _sides(T, on_bounds)
-    with np.errstate(over="ignore"):  # errors may be beyond the root of the largest
-        covariance = half @ np.swapaxes(half, -1, -2)
     return Uncertainty(
         names=problem.parameter_names,
         values=_decimals(r.numpy()),
         standard_errors=np.where(held, np.nan, open_ends.errors(identity, half)),
-        covariance=covariance,
-        correlation=unit @ np.swapaxes(unit, -1, -2),
+        covariance=_square(half),
+        correlation=_square(unit),
         all_names=problem.all_names,
         all_values=_decimals(problem.expand(r).numpy()),
         all_standard_errors=np.where(sides != 0, np.nan, open_ends.errors(T, half)),
@@ -239,6 +236,11 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _square(half: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # errors may exceed the root of the largest number
+        return half @ np.swapaxes(half, -1, -2)
 
 
 def _scaled(
