@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import eigenfit as ef
-from eigenfit.analysis.feasibility import _least_in_box, find
+from eigenfit.analysis.boxes import least_in_box
+from eigenfit.analysis.feasibility import find
 
 
 def chain(springs):
@@ -42,7 +43,20 @@ def test_bounds_on_what_can_be_met_are_below_what_is_met(rng):
         inside = np.clip(rng.normal(size=p), low, high)
         outside = rng.random() < 0.5
         b = A @ inside + outside * rng.normal(size=rows)
-        least, missed = _least_in_box(A, b, low, high)
+        least, missed = least_in_box(A, b, low, high)
         size = np.linalg.norm(b) + np.linalg.norm(A) * np.linalg.norm(inside)
         assert least <= np.linalg.norm(missed) + 1e-9 * size
         assert outside or least <= 1e-9 * size
+
+
+def test_a_bound_that_is_broken_is_seen_beside_traces_that_depend_on_each_other():
+    """Two traces, x + 3 and x + 5 for instance, with targets half a sigma apart."""
+    blocks = [ef.Block(ef.Affine([np.eye(2)]), ef.Levels(sigma=0.1)) for _ in range(2)]
+    known = ef.Parameters(["x"], bounds=(0.0, 1.0))
+    problem = ef.Problem(blocks, parameters=known)
+    for targets in ([4.9, 5.1, 4.9, 5.1], [4.9, 5.1, 4.9, 5.15]):
+        (found,) = [
+            x for x in find(problem, np.array(targets), [0.5]) if x.severity != "note"
+        ]
+        assert found.severity == "impossible"
+        assert "cannot have the sums of their targets together" in found.text

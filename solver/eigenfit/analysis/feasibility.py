@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
+from eigenfit.analysis.boxes import least_in_box, least_norm, lengths_of, open_box
 from eigenfit.analysis.multiplicity import multiplicity_finding
 from eigenfit.analysis.ranks import rank_findings
 from eigenfit.analysis.spectra import Part, parts_of
@@ -185,44 +185,59 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
     # Moving the sum of levels by d costs a loss of at least d^2 / sum(1 / w).
     rows, right = T / spread[:, None], (sums - t0) / spread
     rounding = np.abs([sums, t0]).max(axis=0) / spread
-    lengths = _lengths(rows)
+    lengths = lengths_of(rows)
     free = right - rows @ (np.linalg.lstsq(rows / lengths, right)[0] / lengths)
     root = float(np.linalg.norm(free))
-    units = np.array([part.unit for part in known])
-    if root > 1e-12 * np.linalg.norm(rounding):
-        worst = int(np.argmax(np.abs(free)))
-        part = known[worst]
-        if not T[worst].any():
-            text = (
-                f"{part.title} has the trace {t0[worst] * part.unit:.8g} whatever the "
-                f"unknowns are, but its targets sum to {sums[worst] * part.unit:.8g}: "
-                f"the levels of a matrix sum to its trace. Correct the targets, "
-                f"observe fewer levels or differences, or let the diagonal vary."
-            )
-            return [_Excess("trace", root, text)]
-        listed = ", ".join(
-            f"{p.name} {s:.8g}" for p, s in zip(known, sums * units, strict=True)
+    small = np.linalg.norm(rounding)
+    if problem.bounds is not None:
+        low, high = open_box(problem.bounds)
+        least, missed = least_in_box(
+            rows / lengths, right, low * lengths, high * lengths
         )
+        # Beyond what the traces' dependence on each other explains.
+        if np.sqrt(max(least**2 - root**2, 0.0)) > 1e-7 * small:
+            return [_Excess("trace", least, _outside(known, missed * spread))]
+    if root <= 1e-12 * small:
+        return []
+    worst = int(np.argmax(np.abs(free)))
+    part = known[worst]
+    units = np.array([part.unit for part in known])
+    if not T[worst].any():
         text = (
-            f"The traces of the matrices depend on each other, and the sums of the "
-            f"targets do not fit that ({listed}). Correct the targets, or observe "
-            f"fewer levels."
+            f"{part.title} has the trace {t0[worst] * part.unit:.8g} whatever the "
+            f"unknowns are, but its targets sum to {sums[worst] * part.unit:.8g}: "
+            f"the levels of a matrix sum to its trace. Correct the targets, "
+            f"observe fewer levels or differences, or let the diagonal vary."
         )
         return [_Excess("trace", root, text)]
-    if problem.bounds is None:
-        return []
-    low, high = _open_box(problem.bounds)
-    root, missed = _least_in_box(rows / lengths, right, low * lengths, high * lengths)
-    if root <= 1e-7 * np.linalg.norm(rounding):
-        return []
-    worst = int(np.argmax(np.abs(missed)))
-    reached = sums[worst] + missed[worst] * spread[worst]
+    listed = ", ".join(
+        f"{p.name} {s:.8g}" for p, s in zip(known, sums * units, strict=True)
+    )
     text = (
-        f"The targets of {known[worst].name} sum to {sums[worst] * units[worst]:.8g}, "
-        f"but inside the bounds of the parameters its trace comes only to "
-        f"{reached * units[worst]:.8g}. Widen the bounds or correct the targets."
+        f"The traces of the matrices depend on each other, and the sums of the "
+        f"targets do not fit that ({listed}). Correct the targets, or observe "
+        f"fewer levels."
     )
     return [_Excess("trace", root, text)]
+
+
+def _outside(known: list[Part], missed: np.ndarray) -> str:
+    """Says which sum of targets the bounds exclude, alone or together with others."""
+    worst = int(np.argmax(np.abs(missed)))
+    part = known[worst]
+    own = f"{part.trace[0] * part.unit:.8g}"  # type: ignore[index]
+    reached = f"{(part.trace[0] + missed[worst]) * part.unit:.8g}"  # type: ignore[index]
+    if len(known) == 1:
+        return (
+            f"The targets of {part.name} sum to {own}, but inside the bounds of the "
+            f"parameters its trace comes only to {reached}. Widen the bounds or "
+            f"correct the targets."
+        )
+    return (
+        f"Inside the bounds of the parameters the matrices cannot have the sums of "
+        f"their targets together. Where they come nearest, the trace of {part.name} is "
+        f"{reached}, not {own}. Widen the bounds or correct the targets."
+    )
 
 
 def _norms(problem: Problem, parts: list[Part]) -> list[_Excess]:
@@ -257,7 +272,7 @@ def _norms(problem: Problem, parts: list[Part]) -> list[_Excess]:
             if abs(norm - wanted) > 1e-12 * max(norm, wanted):
                 result.append(_Excess("norm", root * abs(norm - wanted), text))
             continue
-        norm = _least_norm(basis, constant, problem.bounds)
+        norm = least_norm(basis, constant, problem.bounds)
         gap = norm - wanted
         if gap <= 1e-7 * max(float(np.linalg.norm(constant)), wanted):
             continue
@@ -269,71 +284,6 @@ def _norms(problem: Problem, parts: list[Part]) -> list[_Excess]:
         )
         result.append(_Excess("norm", root * gap, text))
     return result
-
-
-def _least_norm(basis: np.ndarray, constant: np.ndarray, bounds: Any) -> float:
-    """The least `|constant + x @ basis|` over x inside the bounds."""
-    lengths = _lengths(basis.T)
-    basis = basis / lengths[:, None]
-    if bounds is None:
-        x = np.linalg.lstsq(basis.T, -constant, rcond=1e-12)[0]
-        return float(np.linalg.norm(constant + x @ basis))
-    low, high = _open_box(bounds)
-    Q, R = np.linalg.qr(basis.T)
-    inside = Q.T @ constant
-    least = _least_in_box(R, -inside, low * lengths, high * lengths)[0]
-    return float(np.hypot(least, np.linalg.norm(constant - Q @ inside)))
-
-
-_NOISE = 1e-9
-"""Rest of an inexact solution, relative to its terms, that counts as none."""
-
-_FAINT = 1e-6
-"""Part of a rest that still has a direction, since rounding is far below it."""
-
-
-def _least_in_box(
-    A: np.ndarray, b: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """A lower bound of `|A x - b|` over x in a box, and `A x - b` where it is near.
-
-    For every y of norm 1, `|A x - b| >= y^T (b - A x)`, which is least at a corner of
-    the box. With y along the rest that an inexact solution leaves, the bound is safe
-    and as near as the solution. A rest that is rounding, or becomes so without what
-    open unknowns reach, has no direction and proves nothing.
-    """
-    with np.errstate(invalid="ignore"):  # SciPy multiplies 0 by infinite bounds
-        found = lsq_linear(A, b, (low, high))
-    missed = np.asarray(found.fun)
-    y = -missed
-    if np.linalg.norm(y) <= _NOISE * np.linalg.norm(
-        np.abs(A) @ np.abs(found.x) + abs(b)
-    ):
-        return 0.0, missed
-    # Unknowns without a bound on the side where they would help have no slope.
-    slope = A.T @ y
-    open_ = ~np.isfinite(np.where(slope > 0, high, low))
-    if open_.any():
-        U, s, _ = np.linalg.svd(A[:, open_], full_matrices=False)
-        U = U[:, s > 1e-12 * s.max(initial=0.0)]
-        y = y - U @ (U.T @ y)
-        slope = np.where(open_, 0.0, A.T @ y)
-    size = float(np.linalg.norm(y))
-    if size <= _FAINT * np.linalg.norm(missed):
-        return 0.0, missed
-    with np.errstate(invalid="ignore"):
-        most = np.where(slope == 0, 0.0, np.where(slope > 0, high, low) * slope)
-    return max(0.0, float(y @ b - most.sum()) / size), missed
-
-
-def _lengths(columns: np.ndarray) -> np.ndarray:
-    """Norms of columns, `[p]`; 1 where one is 0."""
-    lengths = np.linalg.norm(columns, axis=0)
-    return np.where(lengths > 0, lengths, 1.0)
-
-
-def _open_box(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(bounds[0], float), np.asarray(bounds[1], float)
 
 
 def _traceless(A: np.ndarray) -> np.ndarray:

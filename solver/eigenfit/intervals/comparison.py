@@ -125,11 +125,12 @@ def _check_same_data(fits: Mapping[str, Fit]) -> None:
             np.array_equal(fit.targets, first.targets)
             and np.array_equal(fit.question.weights, first.question.weights)
             and np.array_equal(fit.question.has_sigma, first.question.has_sigma)
+            and fit.question.num_data == first.question.num_data
         )
         if not same:
             raise ValueError(
-                f"`fits[{name!r}]` has other targets or weights than the first fit: "
-                f"only models of the same data can be compared."
+                f"`fits[{name!r}]` has other targets, weights or priors than the "
+                f"first: only models of the same data can be compared."
             )
         if not np.isfinite(fit.aic):
             raise ValueError(

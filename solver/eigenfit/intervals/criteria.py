@@ -41,7 +41,8 @@ def criterion_of(fit: Fit) -> Criterion:
     """Chooses the criterion for a fit, one member.
 
     Raises:
-        ValueError: If the fit is not at a minimum, has no degree of freedom to estimate
+        ValueError: If the fit is not at a minimum, shapes are scaled by their largest
+            component, or it has no degree of freedom to estimate
             the scatter from, or only some data have standard deviations.
     """
     asked, found = fit.question, fit.uncertainty()
@@ -50,6 +51,18 @@ def criterion_of(fit: Fit) -> Criterion:
         raise ValueError(
             f"The fit ended `{result.name}`, not at a minimum. {result.text}"
         )
+    if not fit.record().is_smallest:
+        raise ValueError(
+            "The fit ended at the `tolerance` that was given, not at its minimum. Fit "
+            "again without it."
+        )
+    for observation in fit.known().problem.observations:
+        if getattr(observation, "normalisation", "") == "max":
+            raise ValueError(
+                f"{observation!r} is scaled by a measured component, whose error moves "
+                f"all others: the loss is not chi-square. Give the shapes "
+                f'`normalisation="unit"`, or use `uncertainty`, which knows of it.'
+            )
     if asked.is_measured:
         return Criterion("chi-square", 1.0, int(found.degrees_of_freedom))
     if asked.has_sigma.any() or asked.num_priors:
@@ -64,6 +77,17 @@ def criterion_of(fit: Fit) -> Criterion:
             "standard deviation. Give `sigma` to the observations."
         )
     return Criterion("F", variance, freedom)
+
+
+def single_errors(fit: Fit) -> np.ndarray:
+    """Computes errors that unknowns would have if all others were fixed: `[p]`.
+
+    For data of weight 1 with unit variance; 1 where the loss does not depend on one.
+    """
+    problem = fit.known().problem
+    J = np.asarray(problem.jacobian(fit.parameters, fit.targets))
+    lengths = np.linalg.norm(J, axis=0)
+    return 1 / np.where(lengths > 0, lengths, 1.0)
 
 
 def check_levels(levels: Sequence[float]) -> np.ndarray:

@@ -47,6 +47,7 @@ class Curve:
         self._points = best[np.newaxis]
         self._tried = {-1: 0.0, 1: 0.0}  # farthest value aimed at, from the best
         self._crossings: dict[tuple[float, int], float] = {}  # as last estimated
+        self._found: set[tuple[float, int]] = set()
         self._failed = {-1: np.inf, 1: np.inf}  # nearest value, times the side, dropped
         self._doubted: set[float] = set()
         self._put_aside: dict[float, tuple[np.ndarray, float]] = {}
@@ -183,13 +184,17 @@ class Curve:
         before = self._crossings.get((limit, side), np.inf)
         self._crossings[limit, side] = crossing
         if abs(crossing - before) <= _CLOSE * self._step:
+            self._found.add((limit, side))
             return None
+        self._found.discard((limit, side))
         return side * crossing
 
     def end(self, limit: float, side: int) -> End:
         """Returns where an interval ends; arguments as for `next`."""
         x, z = self._outwards(side)
         beyond = np.flatnonzero(z >= limit)
+        if beyond.size and (limit, side) not in self._found:
+            return End(np.nan, "not found")
         if beyond.size:
             return End(side * self._crossing(x, z, int(beyond[0]), limit), "closed")
         bound = self._high if side > 0 else self._low

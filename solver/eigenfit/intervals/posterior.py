@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from eigenfit.fits.fit import Fit
 from eigenfit.fitting.solver import Solver
-from eigenfit.intervals.criteria import Criterion, criterion_of
+from eigenfit.intervals.criteria import Criterion, criterion_of, single_errors
 from eigenfit.intervals.profile import check_single
 
 _WALKERS = 64
@@ -120,7 +120,7 @@ def _first(fit: Fit, walkers: int, rng: np.random.Generator) -> np.ndarray:
     root = vectors * np.sqrt(np.maximum(values, 0))
     errors = np.nan_to_num(found.standard_errors)
     held = errors == 0  # on a bound: the column says how far the data let it go
-    errors = np.where(held, 1 / found.scales, errors)
+    errors = np.where(held, single_errors(fit), errors)
     around = rng.normal(size=[walkers, len(best)])
     moved = np.where(held, around, around @ root.T) * errors * _SPREAD
     bounds = fit.known().problem.bounds
@@ -150,7 +150,7 @@ def _density(fit: Fit, criterion: Criterion) -> Callable[[np.ndarray], np.ndarra
         S = loss(tf.constant(r, dtype), tf.constant(t, dtype)).numpy()
         log = -S / 2
         if criterion.name == "F":
-            log = -len(targets) / 2 * np.log(S)
+            log = -problem.num_data / 2 * np.log(S)
         return np.where(inside & np.isfinite(log), log, -np.inf)
 
     return density

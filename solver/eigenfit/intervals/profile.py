@@ -9,7 +9,12 @@ from typing import Literal
 import numpy as np
 
 from eigenfit.fits.fit import Fit
-from eigenfit.intervals.criteria import Criterion, check_levels, criterion_of
+from eigenfit.intervals.criteria import (
+    Criterion,
+    check_levels,
+    criterion_of,
+    single_errors,
+)
 from eigenfit.intervals.curves import Curve
 from eigenfit.intervals.pulled import pulled_fits
 from eigenfit.reports.sections import Section, table
@@ -105,8 +110,9 @@ def profile(
         levels: Shares of cases that the intervals shall hold.
 
     Raises:
-        ValueError: If the fit is a batch or no success, a name is unknown, a level is
-            not between 0 and 1, or only some data have standard deviations.
+        ValueError: If the fit is a batch or no success, a name is unknown or its
+            parameter undetermined, a level is not between 0 and 1, only some data have
+            standard deviations, or shapes are scaled by their largest component.
 
     Example:
         >>> import eigenfit as ef
@@ -122,6 +128,7 @@ def profile(
     shares = check_levels(levels)
     indices = indices_of(fit, names)
     criterion = criterion_of(fit)
+    _check_determined(fit, indices)
     search = _Search(fit, indices, shares, criterion)
     for _ in range(_ROUNDS):
         if not search.advance():
@@ -143,6 +150,17 @@ def profile(
         criterion=criterion,
         lower=search.lower,
     )
+
+
+def _check_determined(fit: Fit, indices: np.ndarray) -> None:
+    found = fit.uncertainty()
+    for k in indices:
+        if np.isinf(found.standard_errors[k]):
+            open_ends = "; ".join(found.undetermined())
+            raise ValueError(
+                f"The data do not determine {fit.question.names[k]} ({open_ends}): its "
+                f"profile is flat. Leave it out of `names`, or give a prior."
+            )
 
 
 def check_single(fit: Fit) -> None:
@@ -189,8 +207,7 @@ class _Search:
         self.limits = np.sqrt([criterion.limit(level) for level in levels])
         C = found.covariance
         self.errors = found.standard_errors[indices]
-        # What the data hold only with the others fixed serves as a first step.
-        alone = np.sqrt(criterion.variance) / found.scales[indices]
+        alone = np.sqrt(criterion.variance) * single_errors(fit)[indices]
         usable = np.isfinite(self.errors) & (self.errors > 0)
         self._steps = np.where(usable, self.errors, alone)
         variances = np.where(usable, np.diag(C)[indices], 1.0)

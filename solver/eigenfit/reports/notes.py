@@ -41,10 +41,14 @@ def _note(known: Parameters, name: str, limits: tuple[float, float] | None) -> s
         notes.append("in {:g} to {:g}".format(*limits))
     joint = 0
     for prior in known.priors:
-        if list(prior.coefficients) == [name] and prior.coefficients[name] == 1:
-            notes.append(f"prior {prior.mean:g} +- {prior.sigma:g}")
+        factor = prior.coefficients.get(name)
+        if not factor:
+            continue
+        if sum(map(bool, prior.coefficients.values())) > 1:
+            joint += 1
         else:
-            joint += bool(prior.coefficients.get(name))
+            mean, sigma = prior.mean / factor, prior.sigma / abs(factor)
+            notes.append(f"prior {mean:g} +- {sigma:g}")
     if joint:
         notes.append(f"in {joint} joint prior{'s' * (joint > 1)}")
     return ", ".join(notes)

@@ -38,7 +38,7 @@ def question_of(
     counts = len(everything), problem.num_parameters, problem.num_targets
     observed = problem.observation
     dtype = problem.parameter_dtype.name
-    generalized = [isinstance(structure, Generalized) for structure in structures]
+    pencils = [isinstance(_untied(structure), Generalized) for structure in structures]
     return Question(
         title=title,
         problem=in_a_line([_kind(x) for x in structures], orders, counts),
@@ -54,7 +54,7 @@ def question_of(
         parts=problem.parts,
         weights=problem.roots() ** 2,
         has_sigma=_has_sigma(problem),
-        matrix=_REDUCED if all(generalized) else "",
+        matrix=tuple(_REDUCED if pencil else "" for pencil in pencils),
         labels=problem.labels,
         orders=orders,
         positions=None if observed is None else observed.positions(problem.order),
@@ -109,10 +109,14 @@ def in_a_line(
     return f"{text}, {count(targets, 'target')}"
 
 
-def _kind(structure: Any) -> str:
+def _untied(structure: Any) -> Any:
     while isinstance(structure, Reparametrized):
         structure = structure.structure
-    name = type(structure).__name__
+    return structure
+
+
+def _kind(structure: Any) -> str:
+    name = type(_untied(structure)).__name__
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
 

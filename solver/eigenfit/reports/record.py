@@ -33,8 +33,8 @@ class Question:
         parts: Targets of each observation.
         weights: `[m]`, of the squared deviations.
         has_sigma: `[m]` bool, whether a weight is `1 / sigma^2`.
-        matrix: What is decomposed, if it is not the structure's own matrix, such as
-            ` L^-1 K L^-H, where M = L L^H`.
+        matrix: For each matrix what is decomposed, if it is not the structure's own
+            matrix, such as ` L^-1 K L^-H, where M = L L^H`; else empty.
         labels: One for each matrix.
         orders: Order of each matrix.
         positions: `[m]`, the level of each target if levels of one matrix are all
@@ -59,7 +59,7 @@ class Question:
     parts: tuple[slice, ...]
     weights: np.ndarray
     has_sigma: np.ndarray
-    matrix: str
+    matrix: tuple[str, ...]
     labels: tuple[str, ...]
     orders: tuple[int, ...]
     positions: np.ndarray | None
@@ -175,7 +175,7 @@ class Record:
         `deviance + 2 k` and `deviance + k ln N` for k determined unknowns and N data.
         The deviance is chi-square where all data have standard deviations, else
         `N ln(chi_square / N)`, which takes them from the scatter. NaN if the loss is
-        not smallest, or nothing scatters.
+        not smallest, nothing scatters, or only some data have standard deviations.
         """
         found, asked = self.uncertainty, self.question
         if found is None or not self.is_smallest:
@@ -183,7 +183,9 @@ class Record:
         number, rank = asked.num_data, int(found.rank)
         deviance = float(found.chi_square)
         if not asked.is_measured:
-            if self.result != Result.minimum or deviance <= 0:
+            # Other deviations than a scatter in common have no likelihood.
+            alike = asked.comparable and not (asked.has_sigma.any() or asked.num_priors)
+            if self.result != Result.minimum or deviance <= 0 or not alike:
                 return np.nan, np.nan
             deviance = number * np.log(deviance / number)
         return deviance + 2 * rank, deviance + rank * np.log(number)

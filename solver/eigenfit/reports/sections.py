@@ -108,8 +108,9 @@ def sections(
     asked = record.question
     parts = [parameters(record, width), correlations(record)]
     if len(record.matrices) <= _MAX_BLOCKS:
-        for label, A in zip(asked.labels, record.matrices, strict=True):
-            heading = f"Matrix{asked.matrix}{_of(asked.labels, label)}"
+        shown = zip(asked.labels, asked.matrix, record.matrices, strict=True)
+        for label, what, A in shown:
+            heading = f"Matrix{what}{_of(asked.labels, label)}"
             parts.append(Section(heading, text=format_array(A, width)))
     if asked.positions is not None:
         parts.append(levels(record, limit))
