@@ -61,7 +61,7 @@ def test_what_cannot_be_compared_is_refused():
     ray, line = fitted(SLOPE), fitted(SLOPE, OFFSET)
     with pytest.raises(ValueError, match="at least two"):
         ef.compare({"ray": ray})
-    with pytest.raises(ValueError, match=r"fits\['other'\]\. has other targets"):
+    with pytest.raises(ValueError, match=r"fits\['other'\]. has other targets"):
         ef.compare({"ray": ray, "other": fitted(SLOPE, targets=TARGETS + 0.1)})
     with pytest.raises(ValueError, match="has other targets, weights"):
         ef.compare({"ray": ray, "sigma": fitted(SLOPE, sigma=0.1)})
