@@ -1,4 +1,4 @@
-"""Plots of a fit; needs matplotlib (the extra `plots`)."""
+"""Levels and loss against the step."""
 
 from __future__ import annotations
 
