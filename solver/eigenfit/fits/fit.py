@@ -231,6 +231,13 @@ class Fit(KnownSolution):
             member: Index of a member; the best one by default.
             axes: Axes of matplotlib to draw on; a new figure by default.
             **options: See `eigenfit.plots.picture_of`: `kind`, `title`, `quantity`.
+
+        Example:
+            >>> import eigenfit as ef
+            >>> fit = ef.Solver(ef.Problem(ef.Symmetric(2))).fit(np.ones(3), [1.0, 2.0])
+            >>> diagram, differences = fit.plot(quantity="energy / eV").axes
+            >>> diagram.get_ylabel()
+            'energy / eV'
         """
         return picture_of(self.record(member), axes, **options)
 
@@ -242,6 +249,13 @@ class Fit(KnownSolution):
 
         Raises:
             ValueError: If there is no history. Fit with `record_every=1`.
+
+        Example:
+            >>> import eigenfit as ef
+            >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
+            >>> fit = solver.fit(np.ones(3), [1.0, 2.0], record_every=1)
+            >>> [axes.get_ylabel() for axes in fit.plot_convergence().axes]
+            ['eigenvalue', 'loss']
         """
         observed, data = levels_with_targets(self.record())
         targets = self.targets[..., data]
