@@ -423,6 +423,16 @@ def test_frequencies_alone_show_the_calculated_shapes(tmp_path):
             np.testing.assert_allclose(whole.get_ydata(), x / x[np.abs(x).argmax()])
 
 
+def test_the_agreement_with_given_shapes_is_written():
+    given = ef.MAC([0], [[1.0, 2.0, 3.0]])
+    problem = chain([ef.Frequencies([0, 1, 2]), given])
+    record = fitted(problem, [28.0, 21.0, 11.0], [0.3, 0.7, 1.2, 1.0]).record()
+    assert plots.chosen(record) == "modes"
+    titles = [axes.get_title() for axes in plots.plot_modes(record)]
+    assert titles[0] == f"mode 1: 0.3000, MAC {record.values[3]:.3f}"
+    assert len(titles) == 4
+
+
 def test_correlations_are_readable_without_colour():
     names = ["a", "b", "$c$"]
     structure = ef.Affine([np.diag([0.0, 1, 2]), np.ones([3, 3]), np.eye(3)])

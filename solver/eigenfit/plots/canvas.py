@@ -189,7 +189,7 @@ def thinned(number: int, room: int) -> np.ndarray:
     """
     if number <= room:
         return np.arange(number)
-    return np.unique(np.linspace(0, number - 1, max(room, 1)).round().astype(int))
+    return np.arange(0, number, -(-(number - 1) // max(room - 1, 1)))
 
 
 def room_for(axes: Axes, pixels: float, vertical: bool = False) -> int:

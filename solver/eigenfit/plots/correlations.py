@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAX_NUMBERED = 16  # more unknowns have no numbers in their cells
-_MAX_NAMED = 36
+_MAX_NAMED = 44
 
 
 def plot_correlations(record: Record, axes: Any = None, *, title: str = "") -> Axes:

@@ -170,7 +170,9 @@ def _draw_curve(axes: Axes, curve: Curve, levels: dict[str, float]) -> None:
         )
     order = np.argsort(x, kind="stable")
     marker = "." if len(x) <= 60 else ""
-    axes.plot(x[order], rise[order], color=BLUE, linewidth=1.4, marker=marker)
+    axes.plot(
+        x[order], rise[order], color=BLUE, linewidth=1.4, marker=marker, zorder=3
+    )
     for (label, level), style in zip(levels.items(), _STYLES, strict=False):
         axes.axhline(level, color=INK, linewidth=0.9, linestyle=style)
         axes.annotate(
@@ -181,6 +183,8 @@ def _draw_curve(axes: Axes, curve: Curve, levels: dict[str, float]) -> None:
             textcoords="offset points",
             horizontalalignment="right",
             fontsize=TEXT,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8},
+            zorder=2.2,  # below the curve
         )
     if curve.value is not None:
         axes.axvline(curve.value, color=GREY, linewidth=1)
