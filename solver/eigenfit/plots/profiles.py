@@ -170,9 +170,7 @@ def _draw_curve(axes: Axes, curve: Curve, levels: dict[str, float]) -> None:
         )
     order = np.argsort(x, kind="stable")
     marker = "." if len(x) <= 60 else ""
-    axes.plot(
-        x[order], rise[order], color=BLUE, linewidth=1.4, marker=marker, zorder=3
-    )
+    axes.plot(x[order], rise[order], color=BLUE, linewidth=1.4, marker=marker, zorder=3)
     for (label, level), style in zip(levels.items(), _STYLES, strict=False):
         axes.axhline(level, color=INK, linewidth=0.9, linestyle=style)
         axes.annotate(
