@@ -205,6 +205,11 @@ def test_a_level_diagram_names_what_coincides():
     written = texts_of(diagram)
     assert written[:4] == ["5.000 × 2", "7.000 × 2", "7.400", "11.000"]
     assert [text[-3:] for text in written[4:]] == ["× 2", "× 3", written[-1][-3:]]
+    sides = {(text.get_position()[0] < 0, text.get_ha()) for text in diagram.texts[:4]}
+    assert sides == {(True, "right")}
+    end = calculated[:, 1, 0].max()
+    assert all(text.get_position()[0] > end for text in diagram.texts[4:])
+    assert {text.get_ha() for text in diagram.texts[4:]} == {"left"}
     np.testing.assert_allclose(points_of(beside)[:, 0], -record.deviations)
     np.testing.assert_array_equal(points_of(beside)[:, 1], targets)
     assert diagram.get_ylabel() == "energy / meV"
@@ -578,6 +583,19 @@ def test_the_convergence_of_a_fit():
     assert lower.get_ylabel() == "loss"
     with pytest.raises(ValueError, match="no history"):
         fitted(problem, np.arange(6.0), [1.0, 2.0]).plot_convergence()
+
+
+def test_the_convergence_shows_no_targets_of_shifted_levels():
+    problem = ef.Problem(ef.Affine([np.diag([0.0, 1.0])]), ef.FreeShift(ef.Levels()))
+    fit = fitted(problem, [0.5], [5.0, 7.0], record_every=1)
+    upper, _ = fit.plot_convergence().axes
+    assert len(upper.lines) == 0
+    mixed = ef.Problem(
+        ef.Affine([np.diag([0.0, 1.0, 3.0])]),
+        observations=[ef.Differences([(1, 0)]), ef.Levels([2])],
+    )
+    upper, _ = fitted(mixed, [0.5], [2.0, 6.0], record_every=1).plot_convergence().axes
+    assert [np.ravel(x.get_ydata()).item(0) for x in upper.lines] == [6.0]
 
 
 @pytest.mark.parametrize("kind", list(plots.PICTURES))

@@ -249,13 +249,6 @@ class Fit(KnownSolution):
 
         Raises:
             ValueError: If there is no history. Fit with `record_every=1`.
-
-        Example:
-            >>> import eigenfit as ef
-            >>> solver = ef.Solver(ef.Problem(ef.Symmetric(2)))
-            >>> fit = solver.fit(np.ones(3), [1.0, 2.0], record_every=1)
-            >>> [axes.get_ylabel() for axes in fit.plot_convergence().axes]
-            ['eigenvalue', 'loss']
         """
         observed, data = levels_with_targets(self.record())
         targets = self.targets[..., data]
