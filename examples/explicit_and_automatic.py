@@ -1,7 +1,6 @@
 """Three ways to make the optimiser steps of the published example yourself.
 
-Run it with `python examples/explicit_and_automatic.py`; each way comes close to the
-identity matrix. `Solver.fit` does the same in one compiled call.
+Each comes close to the identity matrix; `Solver.fit` does the same in one call.
 """
 
 import os
@@ -14,50 +13,27 @@ import eigenfit as ef
 
 START = [0.12108588, 0.8856114, 0.00449729, 0.22199583, 0.8411281, 0.54751956]
 TARGETS = [1.0, 1.0, 1.0]
+STRUCTURE = ef.Symmetric(3, tf.float32)
+SOLVER = ef.Solver(ef.Problem(STRUCTURE), ef.Adam(learning_rate=1e-2))
 
+print("explicit: the gradient and a step of eigenfit's own Adam")
+state = SOLVER.init(START, TARGETS)
+while state.point.loss > 1e-2:
+    state = SOLVER.step(state, TARGETS)
+print(STRUCTURE.assemble(state.point.parameters).numpy().round(2))
 
-def explicit(solver: ef.Solver) -> tf.Tensor:
-    """Takes the gradient and applies a step, by eigenfit's own Adam."""
-    state = solver.init(START, TARGETS)
-    while state.point.loss > 1e-2:
-        state = solver.step(state, TARGETS)
-    return state.point.parameters
+print("automatic: an optimiser of Keras differentiates a loss function")
+r, optimiser = tf.Variable(START), tf.keras.optimizers.Adam(learning_rate=1e-2)
+while SOLVER.loss(r, TARGETS) > 1e-2:
+    with tf.GradientTape() as tape:
+        loss = SOLVER.loss(r, TARGETS)
+    optimiser.apply_gradients([(tape.gradient(loss, r), r)])
+print(STRUCTURE.assemble(r).numpy().round(2))
 
-
-def automatic(solver: ef.Solver) -> tf.Tensor:
-    """Gives an optimiser of Keras a loss function and lets it differentiate."""
-    r = tf.Variable(START)
-    optimiser = tf.keras.optimizers.Adam(learning_rate=1e-2)
-
-    def loss() -> tf.Tensor:
-        return solver.loss(r, TARGETS)
-
-    while loss() > 1e-2:
-        with tf.GradientTape() as tape:
-            value = loss()
-        optimiser.apply_gradients([(tape.gradient(value, r), r)])
-    return tf.identity(r)
-
-
-def by_gradient(solver: ef.Solver) -> tf.Tensor:
-    """Drives an optimiser of Keras by the solver's gradient, without a tape."""
-    r = tf.Variable(START)
-    optimiser = tf.keras.optimizers.Adam(learning_rate=1e-2)
-    loss = float("inf")
-    while loss > 1e-2:
-        loss, gradient, _ = solver.gradient(r, TARGETS)
-        optimiser.apply_gradients([(gradient, r)])
-    return tf.identity(r)
-
-
-def main() -> None:
-    """Prints the matrix that each way finds."""
-    structure = ef.Symmetric(3, tf.float32)
-    solver = ef.Solver(ef.Problem(structure), ef.Adam(learning_rate=1e-2))
-    for way in (explicit, automatic, by_gradient):
-        print(way.__name__)
-        print(structure.assemble(way(solver)).numpy().round(2))
-
-
-if __name__ == "__main__":
-    main()
+print("by gradient: the solver's gradient drives an optimiser of Keras, without a tape")
+r, optimiser = tf.Variable(START), tf.keras.optimizers.Adam(learning_rate=1e-2)
+loss, gradient, _ = SOLVER.gradient(r, TARGETS)
+while loss > 1e-2:
+    optimiser.apply_gradients([(gradient, r)])
+    loss, gradient, _ = SOLVER.gradient(r, TARGETS)
+print(STRUCTURE.assemble(r).numpy().round(2))

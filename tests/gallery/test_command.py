@@ -113,14 +113,16 @@ def test_run_of_measured_lines(invoke):
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix"), [("identity", ".png"), ("cerium-crystal-field", ".svg")]
+    ("name", "suffix"),
+    [("identity", ".png"), ("cerium-crystal-field", ".svg"), ("lab-frame-4", ".pdf")],
 )
 def test_run_with_a_picture(invoke, name, suffix):
     result = invoke(name, "--run", "--plot", f"run{suffix}")
     assert result.exit_code == 0
     assert f"Wrote run{suffix}" in result.stdout
     content = Path(f"run{suffix}").read_bytes()
-    assert content.startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    assert content.startswith(starts[suffix])
 
 
 def test_run_as_json(invoke):

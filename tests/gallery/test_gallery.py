@@ -55,6 +55,10 @@ def test_published_answers_are_reproduced(name):
     # A fit of measured lines ends at least squares, all others meet their targets.
     wanted = "minimum" if name == "rotational-h2coh+" else "converged"
     assert ef.Result(int(solution.result)).name == wanted
+    # Who knows the field finds the unit and the name.
+    figure = entry.plot(solution)
+    assert figure.get_suptitle() == entry.title
+    assert all(axes.has_data() for axes in figure.axes)
     # What was published of it does not hold where the fit began.
     began = entry.compare(fit(entry, solver, max_steps=0))
     assert not began.reproduced
@@ -204,6 +208,27 @@ def test_nan_is_not_reproduced(identity):
     comparison = entry.compare(nan)
     assert not comparison.reproduced
     assert not any(row.agrees for row in comparison.lines)
+
+
+def test_what_knows_no_problem_cannot_be_drawn(identity):
+    entry, solution = identity
+    with pytest.raises(TypeError, match=r"`fit` must be what `Solver.fit` returns"):
+        entry.plot(ef.Solution(*solution))
+
+
+def test_names_of_lines():
+    shown = gallery.load("rotational-h2coh+").shown(None)
+    assert shown["labels"][:2] == ["2₁₂ – 1₁₁", "2₁₁ – 2₀₂"]
+    assert "10₁₉ – 10₀,₁₀" in shown["labels"]
+
+
+def test_bands_pass_through_the_levels_at_their_points():
+    entry = gallery.load("gaas-bands")
+    x, levels = tight_binding.band_lines(tight_binding.sp3s_basis(), entry.answer, 5)
+    assert x.shape == (10,)
+    at = {"G": levels[4], "X": levels[-1], "L": levels[0]}
+    expected = np.concatenate([at[name] for name in entry.problem.labels])
+    np.testing.assert_allclose(expected, entry.targets, atol=1e-12)
 
 
 def test_batches_are_refused(identity):

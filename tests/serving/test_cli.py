@@ -259,6 +259,10 @@ def test_bad_file(invoke, name):
         ),
         (["fit", "good.toml", "--plot", "a.gif"], ["--plot = a.gif", ".png"]),
         (
+            ["fit", "good.toml", "--plot-convergence", "a.gif"],
+            ["--plot-convergence = a.gif", ".png"],
+        ),
+        (
             ["fit", "good.toml", "--plot", "good.toml/a.png"],
             ["--plot = good.toml/a.png", "Not a directory", "Give"],
         ),
@@ -494,6 +498,26 @@ def test_plot_is_written(invoke):
         "a.png",
         "good.toml",
     ]
+
+
+def test_plot_and_convergence_are_two_pictures(invoke, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "eigenfit.plots.plot_convergence",
+        lambda *_, path, **__: drawn.append("convergence") or path.write_bytes(b""),
+    )
+    files = ["--plot", "a.png", "--plot-convergence", "b.png"]
+    answer = invoke("fit", str(EXAMPLES / "two_spectra.toml"), *files)
+    assert answer.exit_code == 0
+    assert answer.stdout.endswith("\nWrote a.png\nWrote b.png\n")
+    assert drawn == ["convergence"]  # levels of two matrices, with errors
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    # Levels of one matrix after several steps, and after a single one.
+    assert invoke("fit", str(EXAMPLES / "springs.toml"), *files[:2]).exit_code == 0
+    assert drawn == ["convergence"] * 2
+    assert invoke("fit", "good.toml", *files[:2], "--max-steps", "1").exit_code == 0
+    assert drawn == ["convergence"] * 2
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_files_are_replaced_whole_or_not_at_all():

@@ -75,7 +75,9 @@ def test_the_server_fits(protocol):
 def test_bad_input():
     url = "http://127.0.0.1:1"
     fit = ["diagonal.toml", "--server", url]
-    check_bad_input(run(*fit, "--plot", "a.png"), "--plot", "no history")
+    check_bad_input(
+        run(*fit, "--plot-convergence", "a.png"), "--plot-convergence", "no history"
+    )
     check_bad_input(run("diagonal.toml", "--model", "m"), "--model: needs --server")
     check_bad_input(
         run("diagonal.toml", "--server", "localhost"), "--server = localhost", "grpc://"

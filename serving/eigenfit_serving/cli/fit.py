@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from eigenfit_serving.cli.shared import (
     require_matplotlib,
     solver_of,
 )
+
+if TYPE_CHECKING:
+    from eigenfit_serving.fitting.outcome import Outcome
 
 REPORTS = (".txt", ".html", ".csv", ".json")
 """Suffixes of `--report`, as in `eigenfit.reports.files`."""
@@ -66,7 +69,17 @@ def fit(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the convergence: .png, .svg or .pdf."),
+        typer.Option(
+            metavar="FILE",
+            help="Draw the picture that suits what was observed: .png, .svg or .pdf. "
+            "For levels of one matrix without errors, that is the convergence.",
+        ),
+    ] = None,
+    plot_convergence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw levels and loss against the step: .png, ..."
+        ),
     ] = None,
     server: Annotated[
         str | None,
@@ -90,8 +103,8 @@ def fit(
     """
     from rich.console import Console
 
-    from eigenfit_serving.files import check_writable, replacing
-    from eigenfit_serving.fitting.outcome import draw, run_fit
+    from eigenfit_serving.files import check_writable
+    from eigenfit_serving.fitting.outcome import run_fit
     from eigenfit_serving.fitting.remote import RemoteFit, connect
     from eigenfit_serving.fitting.result_files import WRITERS
     from eigenfit_serving.problem_file.reading import read_problem
@@ -109,46 +122,72 @@ def fit(
         check_writable("--output", output, WRITERS)
     if report:
         check_writable("--report", report, REPORTS)
-    if plot:
-        check_writable("--plot", plot, (".png", ".svg", ".pdf"))
-        require_matplotlib()
-    if server and plot:
-        fail("--plot: a server keeps no history. Leave out --server or --plot.")
+    for option, picture in (("--plot", plot), ("--plot-convergence", plot_convergence)):
+        if picture:
+            check_writable(option, picture, (".png", ".svg", ".pdf"))
+            require_matplotlib(option)
+    if server and plot_convergence:
+        fail(
+            "--plot-convergence: a server keeps no history. Leave out --server or "
+            "--plot-convergence."
+        )
     if model and not server:
         fail("--model: needs --server.")
     client = connect(server, model, problem.stem) if server else None
     with input_errors(problem), client or contextlib.nullcontext():
         solver = solver_of(content)
+        # Not before the problem is read: these load TensorFlow.
         from eigenfit.reports.progress import fit_progress
+        from eigenfit_serving.cli.printing.report import print_outcome
 
         remote = RemoteFit(client, solver, str(server)) if client else None
         with fit_progress(Console(stderr=True)) as progress:
             outcome = run_fit(
                 content,
                 solver,
-                record_every=1 if plot else 0,
+                record_every=1 if (plot or plot_convergence) and not server else 0,
                 progress=progress,
                 remote=remote,
             )
 
-    # Not before the problem is read: these load TensorFlow.
-    from eigenfit.reports.files import write
-    from eigenfit_serving.cli.printing.report import print_outcome
-
     # Before printing, which may end early: `eigenfit fit ... | head`.
-    if output:
-        with replacing("--output", output) as path:
-            WRITERS[output.suffix.lower()](outcome, path)
-    if report:
-        with replacing("--report", report) as path:
-            write(outcome.record, path)
-    if plot:
-        with replacing("--plot", plot) as path:
-            draw(outcome, path)
+    written = _write(outcome, output, report, plot, plot_convergence)
     print_outcome(outcome, Console())
-    written = [f"Wrote {file}" for file in (output, report, plot) if file]
     if written:
-        typer.echo("\n" + "\n".join(written))
+        typer.echo("\n" + "\n".join(f"Wrote {file}" for file in written))
     if not outcome.success:
         typer.echo(f"\nTo look for reasons: eigenfit check {problem}")
         raise typer.Exit(NOT_CONVERGED)
+
+
+def _write(
+    outcome: Outcome,
+    output: Path | None,
+    report: Path | None,
+    plot: Path | None,
+    plot_convergence: Path | None,
+) -> list[Path]:
+    """Writes the files that were asked for, and returns them."""
+    from eigenfit.reports.files import write
+    from eigenfit_serving.files import replacing
+    from eigenfit_serving.fitting.outcome import draw, draw_convergence
+    from eigenfit_serving.fitting.result_files import WRITERS
+
+    def write_results(outcome: Outcome, path: Path) -> None:
+        WRITERS[path.suffix.lower()](outcome, path)
+
+    def write_report(outcome: Outcome, path: Path) -> None:
+        write(outcome.record, path)
+
+    written = []
+    for option, file, into in (
+        ("--output", output, write_results),
+        ("--report", report, write_report),
+        ("--plot", plot, draw),
+        ("--plot-convergence", plot_convergence, draw_convergence),
+    ):
+        if file:
+            with replacing(option, file) as path:
+                into(outcome, path)
+            written.append(file)
+    return written

@@ -38,7 +38,7 @@ def gallery(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the run: .png, .svg or .pdf."),
+        typer.Option(metavar="FILE", help="Draw the answer: .png, .svg or .pdf."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for programs.")
@@ -133,15 +133,12 @@ def _run(entry: GalleryProblem, plot: Path | None, as_json: bool) -> None:
             entry.targets,
             tolerance=entry.tolerance,
             max_steps=entry.max_steps,
-            record_every=1 if plot else 0,
             progress=progress,
         )
     comparison = entry.compare(solution)
     if plot:
-        from eigenfit_serving.cli.gallery_picture import draw
-
         with replacing("--plot", plot) as path:
-            draw(entry, solution, path)
+            entry.plot(solution).savefig(path)
     if as_json:
         _print_json(_run_document(entry, solution, comparison))
     else:

@@ -83,10 +83,14 @@ def load_tensorflow() -> None:
     tf.get_logger().setLevel("ERROR")
 
 
-def require_matplotlib() -> None:
-    """Ends the command if there is no matplotlib for `--plot`."""
+def require_matplotlib(option: str = "--plot") -> None:
+    """Ends the command if there is no matplotlib for an option that draws.
+
+    Args:
+        option: Its name.
+    """
     if importlib.util.find_spec("matplotlib") is None:
-        fail('--plot: needs matplotlib. Install it: pip install "eigenfit[plots]"')
+        fail(f'{option}: needs matplotlib. Install it: pip install "eigenfit[plots]"')
 
 
 def fail(text: str) -> NoReturn:

@@ -242,7 +242,31 @@ def _families(distinct: ef.DistinctSolutions | None, number: int) -> list[int]:
     return dimensions[distinct.labels].tolist()
 
 
+_MIN_STEPS = 3  # fewer steps are not worth a picture
+
+
 def draw(outcome: Outcome, path: Path) -> None:
+    """Draws the picture that suits what was observed; needs matplotlib.
+
+    That is the convergence where levels of one matrix without standard deviations are
+    the targets, and there was a way to go.
+
+    Args:
+        outcome: Result of `run_fit`.
+        path: File to write; its suffix sets the format.
+    """
+    from eigenfit.plots import picture_of
+
+    asked = outcome.record.question
+    exact = asked.positions is not None and not asked.has_sigma.any()
+    far = outcome.record.num_steps >= _MIN_STEPS
+    if exact and far and outcome.solution.history is not None:
+        draw_convergence(outcome, path)
+    else:
+        picture_of(outcome.record).savefig(path)
+
+
+def draw_convergence(outcome: Outcome, path: Path) -> None:
     """Draws the convergence of a fit with history; needs matplotlib.
 
     Args:

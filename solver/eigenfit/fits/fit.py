@@ -13,6 +13,9 @@ import tensorflow as tf
 from eigenfit.analysis.uncertainty import Uncertainty, uncertainty
 from eigenfit.fits import storage, tables
 from eigenfit.fits.known import Asked, KnownSolution
+from eigenfit.plots.choice import picture_of
+from eigenfit.plots.convergence import plot_convergence
+from eigenfit.plots.values import levels_with_targets
 from eigenfit.reports import files, html
 from eigenfit.reports.documents import data_rows, document, parameter_rows
 from eigenfit.reports.record import Record, best_of
@@ -21,6 +24,7 @@ from eigenfit.results import History, Result, Solution
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 Member = int | tuple[int, ...] | None
 
@@ -135,6 +139,7 @@ class Fit(KnownSolution):
             uncertainty=found,
             family=int(found.num_undetermined) if found and is_open else 0,
             seconds=self._seconds,
+            modes=tuple(X[index] for X in self.modes),
         )
 
     def _errors_of(self, index: tuple[int, ...]) -> Uncertainty:
@@ -246,6 +251,36 @@ class Fit(KnownSolution):
             index = pd.MultiIndex.from_product([range(n) for n in self._shape])
         return pd.DataFrame(columns, index=index)
 
+    def plot(self, member: Member = None, axes: Any = None, **options: Any) -> Figure:
+        """Draws the picture that suits what was observed; needs matplotlib.
+
+        Args:
+            member: Index of a member; the best one by default.
+            axes: Axes of matplotlib to draw on; a new figure by default.
+            **options: See `eigenfit.plots.picture_of`: `kind`, `title`, `quantity`.
+
+        Example:
+            >>> import eigenfit as ef
+            >>> fit = ef.Solver(ef.Problem(ef.Symmetric(2))).fit(np.ones(3), [1.0, 2.0])
+            >>> diagram, differences = fit.plot(quantity="energy / eV").axes
+            >>> diagram.get_ylabel()
+            'energy / eV'
+        """
+        return picture_of(self.record(member), axes, **options)
+
+    def plot_convergence(self, **options: Any) -> Figure:
+        """Draws levels and loss against the step; see `eigenfit.plots`.
+
+        Args:
+            **options: `tolerance`, `path` and `title` of `plot_convergence`.
+
+        Raises:
+            ValueError: If there is no history. Fit with `record_every=1`.
+        """
+        observed, data = levels_with_targets(self.record())
+        targets = self.targets[..., data]
+        return plot_convergence(self, targets, indices=observed, **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all numbers and names to a file that `eigenfit.load` reads.
 
@@ -258,6 +293,7 @@ class Fit(KnownSolution):
         matrices = self.matrix if isinstance(self.matrix, tuple) else (self.matrix,)
         arrays = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
         arrays |= {f"matrix{k}": np.asarray(A) for k, A in enumerate(matrices)}
+        arrays |= {f"modes{k}": X for k, X in enumerate(self.modes)}
         if self.history is not None:
             arrays |= {
                 f"history.{name}": np.asarray(x)
@@ -293,7 +329,11 @@ class Fit(KnownSolution):
                 history=history,
                 **{name: tf.constant(arrays[name]) for name in _TENSORS},
             )
-            known = {name: arrays[name] for name in _ARRAYS if name not in _TENSORS}
+            known: dict[str, Any] = {
+                name: arrays[name] for name in _ARRAYS if name not in _TENSORS
+            }
+            shapes = range(len(matrices) if "modes0" in arrays else 0)
+            known["modes"] = tuple(arrays[f"modes{k}"] for k in shapes)
         except KeyError as error:
             raise ValueError(
                 f"{path} is damaged: no {error}. Save the fit again."

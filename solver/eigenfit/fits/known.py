@@ -84,6 +84,19 @@ class KnownSolution(Solution):
         """All parameters, fixed and tied ones included, `[..., P]`."""
         return np.asarray(self.known().problem.expand(self.parameters))
 
+    @cached_property
+    def modes(self) -> tuple[np.ndarray, ...]:
+        """Mode shapes of each matrix, `[..., n, n]` in columns.
+
+        Empty unless frequencies or mode shapes of real matrices are observed.
+        """
+        problem = self.known().problem
+        vibrations = {"frequencies", "shapes", "MAC"} & set(self.question.kinds)
+        dtypes = [block.structure.dtype for block in problem.blocks]
+        if not vibrations or any(dtype.is_complex for dtype in dtypes):
+            return ()
+        return tuple(np.asarray(X) for X in problem.modes(self.parameters))
+
     @property
     def named(self) -> dict[str, np.ndarray]:
         """All parameters by name, `[...]` each."""

@@ -76,6 +76,7 @@ def cerium() -> GalleryProblem:
         ),
         tolerance=1e-18,
         start_note="A field of the right sign, a third as strong; B60 as it is.",
+        shown=lambda _: {"quantity": "energy / B40"},
     )
 
 
@@ -102,4 +103,5 @@ def cerium_free() -> GalleryProblem:
         ),
         tolerance=1e-18,
         start_note="A field of the right signs, weaker and not cubic.",
+        shown=lambda _: {"quantity": "energy / B40"},
     )

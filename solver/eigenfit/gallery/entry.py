@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from eigenfit.fits.fit import Fit
 from eigenfit.methods import AbstractMethod
+from eigenfit.plots.choice import picture_of
 from eigenfit.problem.problem import Problem
+from eigenfit.reports.record import Record
 from eigenfit.results import Solution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Row(NamedTuple):
@@ -64,6 +70,11 @@ class Published:
         return [Row(*row) for row in zip(*numbers, strict=True)]
 
 
+def _nothing(record: Record) -> dict[str, Any]:
+    del record
+    return {}
+
+
 @dataclass(frozen=True)
 class GalleryProblem:
     """A published problem, ready to fit.
@@ -94,6 +105,8 @@ class GalleryProblem:
         max_steps: Step limit of a fit; None for the method's own.
         start_note: Where the start comes from.
         method: Method for `Solver`; "auto" unless the published answer needs another.
+        shown: Gives what a picture of a fit needs beside its record: options of
+            `eigenfit.plots.picture_of`, such as what is observed and its unit.
     """
 
     name: str
@@ -109,12 +122,30 @@ class GalleryProblem:
     max_steps: int | None = None
     start_note: str = ""
     method: AbstractMethod | str = "auto"
+    shown: Callable[[Record], dict[str, Any]] = _nothing
 
     @property
     def orders(self) -> tuple[int, ...]:
         """Order of each matrix."""
         levels = self.problem.split(np.arange(self.problem.num_levels))
         return tuple(len(own) for own in levels)
+
+    def plot(self, fit: Solution) -> Figure:
+        """Draws a fit as practitioners of the field do; needs matplotlib.
+
+        Args:
+            fit: What `Solver.fit` returned for this problem; of a batch, the best
+                member is drawn.
+
+        Raises:
+            TypeError: If it is a solution that knows no problem.
+        """
+        if not isinstance(fit, Fit):
+            raise TypeError(
+                "`fit` must be what `Solver.fit` returns outside of graphs."
+            )
+        record = fit.record()
+        return picture_of(record, **{"title": self.title, **self.shown(record)})
 
     def compare(self, solution: Solution) -> Comparison:
         """Compares the published numbers with those of a fit.

@@ -132,6 +132,7 @@ def shear_frame() -> GalleryProblem:
         ),
         tolerance=tolerance,
         start_note="The nominal stiffnesses, as published.",
+        shown=lambda _: {"quantity": "level / s⁻²"},
     )
 
 
@@ -163,6 +164,7 @@ def shear_frame_modes() -> GalleryProblem:
         published=(parameters(_changes(), ACTUAL, 1e-8),),
         tolerance=1e-22,
         start_note="The nominal stiffnesses, as published.",
+        shown=lambda _: {**_upright(18), "quantity": "level / s⁻²"},
     )
 
 
@@ -192,7 +194,13 @@ def lab_frame() -> GalleryProblem:
         ),
         tolerance=1e-20,
         start_note="The nominal stiffnesses, 10 lbf/in each.",
+        shown=lambda _: {**_upright(4), "quantity": "frequency / Hz"},
     )
+
+
+def _upright(floors: int) -> dict[str, Any]:
+    places = range(1, floors + 1)
+    return {"upright": True, "places": places, "supports": [0], "axis": "floor"}
 
 
 def _actual(basis: np.ndarray) -> np.ndarray:

@@ -51,6 +51,9 @@ _LINES = """
 """
 
 
+_BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
 class Line(NamedTuple):
     """A measured transition."""
 
@@ -143,7 +146,17 @@ def h2coh() -> GalleryProblem:
         # Measured lines are not met exactly: a fit ends at a minimum.
         tolerance=1e-8,
         start_note="The rigid rotor, as published: no distortion.",
+        shown=lambda _: {
+            "quantity": "frequency / MHz",
+            "labels": [f"{_term(x.upper)} – {_term(x.lower)}" for x in measured],
+        },
     )
+
+
+def _term(level: tuple[int, int, int]) -> str:
+    # J with Ka and Kc below the line, which has no comma.
+    J, *low = (str(k).translate(_BELOW) if i else str(k) for i, k in enumerate(level))
+    return J + ("," if max(level[1:]) > 9 else "").join(low)
 
 
 def _place(level: tuple[int, int, int]) -> tuple[str, int]:

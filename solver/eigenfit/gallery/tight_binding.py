@@ -56,6 +56,8 @@ SILICON_LEVELS = {
 }
 """Published levels of Si, eV."""
 
+_LENGTHS = (np.sqrt(3) / 2, 1.0)  # from L to G and from G to X, in units of 2 pi / a
+
 # Index in SILICON_NAMES of each of NAMES.
 _ALIKE = (0, 1, 0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7)
 
@@ -112,6 +114,27 @@ def hamiltonian(basis: np.ndarray, r: Any, kpoint: Sequence[float]) -> np.ndarra
     phases = np.exp(2j * np.pi * (sp3s_vectors() @ np.asarray(kpoint)))
     half = np.tensordot(phases[1:], terms[1:], 1)
     return terms[0] + half + half.conj().T
+
+
+def band_lines(
+    basis: np.ndarray, r: Any, number: int = 50
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes bands from L by G to X.
+
+    Args:
+        basis: As from `sp3s_basis`, `[p, 5, 10, 10]`.
+        r: Parameters, `[p]`.
+        number: Points on each of the two ways.
+
+    Returns:
+        Distances from L, `[k]`, and levels, `[k, 10]`.
+    """
+    share = np.linspace(0, 1, number)[:, np.newaxis]
+    L, G, X = (np.array(KPOINTS[name]) for name in "LGX")
+    kpoints = np.concatenate([L + share * (G - L), G + share * (X - G)])
+    ways = [_LENGTHS[0] * share, _LENGTHS[0] + _LENGTHS[1] * share]
+    levels = [np.linalg.eigvalsh(hamiltonian(basis, r, k)) for k in kpoints]
+    return np.concatenate(ways)[:, 0], np.array(levels)
 
 
 def gaas() -> GalleryProblem:
@@ -189,4 +212,10 @@ def _bands(
         tolerance=1e-20,
         start_note="Each published parameter times a uniform random number from 0.95 "
         "to 1.05, seed 0.",
+        shown=lambda record: {
+            "quantity": "energy / eV",
+            "labels": [label.replace("G", "Γ") for label in KPOINTS],
+            "places": [_LENGTHS[0], sum(_LENGTHS), 0.0],
+            "lines": band_lines(basis, record.parameters),
+        },
     )

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from eigenfit.methods import AbstractMethod, name_of
-from eigenfit.observations import FreeShift, Frequencies
+from eigenfit.observations import (
+    MAC,
+    ClusterMeans,
+    Differences,
+    FreeShift,
+    Frequencies,
+    Levels,
+    ModeShapes,
+    RelativeTo,
+)
 from eigenfit.observations.shapes import AbstractShapes
 from eigenfit.problem.problem import Problem
 from eigenfit.reports.notes import parameter_notes
@@ -61,6 +70,8 @@ def question_of(
         num_data=problem.num_data,
         num_priors=problem.num_priors,
         comparable=_are_comparable(problem),
+        kinds=tuple(_quantity(observation) for _, observation, _ in problem.terms),
+        places=_places(problem),
     )
 
 
@@ -137,3 +148,45 @@ def _are_comparable(problem: Problem) -> bool:
         return type(observation).__name__ if own else "levels"
 
     return len({quantity(x) for _, x, _ in problem.terms if not x.has_sigma}) < 2
+
+
+_KINDS = {
+    Levels: "levels",
+    Frequencies: "frequencies",
+    RelativeTo: "relative",
+    Differences: "differences",
+    ClusterMeans: "means",
+    ModeShapes: "shapes",
+    MAC: "MAC",
+}
+
+
+def _quantity(observation: Any) -> str:
+    while isinstance(observation, FreeShift):
+        observation = observation.observation
+    own = [word for kind, word in _KINDS.items() if isinstance(observation, kind)]
+    return own[0] if own else "other"
+
+
+def _places(problem: Problem) -> np.ndarray:
+    result = np.full([problem.num_targets, 3], -1)
+    orders = [block.structure.order for block in problem.blocks]
+    for label, observation, part in problem.terms:
+        if label is None:
+            continue
+        block = problem.labels.index(label)
+        order = orders[block]
+        result[part, 0] = block
+        while isinstance(observation, FreeShift):
+            observation = observation.observation
+        if isinstance(observation, (Levels, Frequencies)):
+            result[part, 1] = Levels(observation.indices).positions(order)
+        elif isinstance(observation, RelativeTo):
+            result[part, 1] = np.argmax(observation.matrix(order), axis=1)
+        elif isinstance(observation, MAC):
+            result[part, 1] = observation.places(order)[0]
+        elif isinstance(observation, ModeShapes):
+            levels, rows = observation.places(order)
+            result[part, 1] = np.repeat(levels, len(rows))
+            result[part, 2] = np.tile(rows, len(levels))
+    return result

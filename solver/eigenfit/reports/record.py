@@ -43,6 +43,10 @@ class Question:
         num_priors: Number of priors.
         comparable: Whether all data without standard deviations are numbers of one
             kind, so that they have a scatter in common.
+        kinds: What each observation compares: "levels", "frequencies", "relative" (to
+            a level), "differences", "means", "shapes", "MAC" or "other".
+        places: `[m, 3]` int: block, level and component of each target, -1 where it
+            belongs to none or to several.
     """
 
     title: str
@@ -66,6 +70,8 @@ class Question:
     num_data: int
     num_priors: int
     comparable: bool
+    kinds: tuple[str, ...]
+    places: np.ndarray
 
     @property
     def sigma(self) -> np.ndarray:
@@ -112,6 +118,7 @@ class Record:
     uncertainty: Uncertainty | None  # None for many unknowns, or without an answer
     family: int = 0  # dimension of the continuum the answer belongs to; 0 for none
     seconds: float | None = None
+    modes: tuple[np.ndarray, ...] = ()  # [n, n] each, in columns, if they matter
 
     @property
     def levels(self) -> tuple[np.ndarray, ...]:

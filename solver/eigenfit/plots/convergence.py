@@ -1,13 +1,13 @@
-"""Plots of a fit; needs matplotlib (the extra `plots`)."""
+"""Levels and loss against the step."""
 
 from __future__ import annotations
 
 import os
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eigenfit.plots.canvas import TEXT, new_figure
 from eigenfit.results import SUCCESSES, Result, Solution
 
 if TYPE_CHECKING:
@@ -59,23 +59,10 @@ def plot_convergence(
         >>> [axes.get_ylabel() for axes in plot_convergence(solution, [1.0, 2.0]).axes]
         ['eigenvalue', 'loss']
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            'Pictures need matplotlib. Install it with: pip install "eigenfit[plots]"'
-        ) from error
     fit = _Fit(solution, targets, indices)
 
-    figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, title or "")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    if title:
-        # (The option `wrap` of matplotlib would read a "$" as mathematics again.)
-        # Two lines at most: a longer title would leave no room for the axes.
-        short = textwrap.shorten(title, 150, placeholder="...")
-        figure.suptitle(textwrap.fill(short, 75), parse_math=False)
     _draw_levels(figure, upper, fit)
     _draw_targets(upper, fit)
     _draw_loss(lower, fit, tolerance)
@@ -165,7 +152,7 @@ def _draw_levels(figure: Figure, axes: Axes, fit: _Fit) -> None:
     if few:
         handles = [Line2D([], [], color=colour) for colour in colours]
         labels = [f"level {level}" for level in range(fit.num_levels)]
-        _legend(axes, handles, labels, columns=len(labels))
+        _legend(axes, handles, labels, columns=len(labels) if len(labels) < 6 else 4)
     else:
         colour_bar = figure.colorbar(
             ScalarMappable(Normalize(0, len(colours) - 1), ListedColormap(colours)),
@@ -276,7 +263,7 @@ def _legend(axes: Axes, handles: list[Line2D], labels: list[str], columns: int) 
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=columns,
-        fontsize="small",
+        fontsize=TEXT,
         frameon=False,
         columnspacing=1.2,
         handlelength=2.4,
@@ -291,6 +278,6 @@ def _label_right(axes: Axes, y: float, text: str) -> None:
         xytext=(4, 0),
         textcoords="offset points",
         verticalalignment="center",
-        fontsize="small",
+        fontsize=TEXT,
         annotation_clip=False,
     )
