@@ -160,10 +160,11 @@ def rows(text: str) -> list[list[str]]:
 def test_the_report_of_one_matrix(monkeypatch):
     answer = invoke("fit", "frame.toml")
     printed = rows(answer.stdout)
-    assert ["parameter", "value(error)"] in printed
+    heading = ["parameter", "value(error)", "relative", "error", "start"]
+    assert heading in printed
     [left] = [row for row in printed if row[:1] == ["left"]]
     assert left[1].endswith(")")
-    assert left[2:] == ["in", "0", "to", "100"]
+    assert left[-4:] == ["in", "0", "to", "100"]
     [across] = [row for row in printed if row[:1] == ["across"]]
     assert across[-4:] == ["prior", "0.5", "+-", "0.2"]
     # The largest entry of the shape is 1 whatever the frame is: no datum.
@@ -184,7 +185,7 @@ def test_the_report_of_several_blocks():
     assert "2 blocks (affine) of orders 2 to 3" in answer.stdout
     assert "3 parameters of which 2 fitted" in " ".join(answer.stdout.split())
     [tied] = [row for row in printed if row[:1] == ["C"]]
-    assert tied[2:] == ["=", "0.5", "A", "+", "0.1"]
+    assert tied[-5:] == ["=", "0.5", "A", "+", "0.1"]
     assert ["Matrix", "of", "block", "J1"] in printed
     assert ["J1:1", "-", "J0:0"] in [row[:3] for row in printed]
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
@@ -229,7 +230,7 @@ fit = {method = "levenberg-marquardt"}
 """)
     answer = invoke("fit", "bound.toml")
     [row] = [row for row in rows(answer.stdout) if row[:1] == ["V"]]
-    assert row == ["V", "1.5", "(at", "bound)", "in", "0", "to", "1.5"]
+    assert row == ["V", "1.5", "(at", "bound)", "0.5", "in", "0", "to", "1.5"]
 
 
 def test_check_explains_what_was_read():
