@@ -151,7 +151,7 @@ def parameters(record: Record, width: int = 80) -> Section:
         )
     ]  # fmt: skip
     heading = "value" if found is None else "value(error)"
-    columns = ["parameter", heading, "relative error", "start", ""]
+    columns = ["parameter", heading, "relative", "start", ""]
     return table("Parameters", columns, rows)
 
 
