@@ -175,7 +175,8 @@ def test_the_report_of_one_matrix(monkeypatch):
     np.testing.assert_allclose(float(fit[-1]), probability, rtol=0.02)
     columns = "observed calculated target difference sigma in sigmas"
     assert columns.split() in printed
-    names = [" ".join(row[:-4]) for row in printed if row[-1:] in (["0.001"], ["0.01"])]
+    sigmas = (["0.001"], ["0.01"])
+    names = [" ".join(row[:-5]) for row in printed if row[-2:-1] in sigmas]
     assert names == ["frequency 1", "frequency 2", "mode 1 at 0", "mode 1 at 2"]
     assert max(map(len, answer.stdout.splitlines())) <= 80
 
