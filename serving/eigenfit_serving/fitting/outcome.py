@@ -202,6 +202,7 @@ def _question(
         problem=in_a_line(kinds, orders, counts),
         method=method,
         start=_start_text(content, problem),
+        target_names=tuple(content.target_names),
     )
 
 
