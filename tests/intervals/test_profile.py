@@ -12,10 +12,8 @@ import eigenfit as ef
 from eigenfit import gallery
 
 
-@pytest.mark.parametrize(
-    "name",
-    [x if x == "Rat42" else pytest.param(x, marks=pytest.mark.slow) for x in SETS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
 def test_intervals_of_reference_data_are_those_of_lmfit(name):
     data = SETS[name]
     start = np.array(data.certified) * (1 + 1e-3)
@@ -49,6 +47,7 @@ def test_intervals_of_reference_data_are_those_of_lmfit(name):
     assert (found.closing == "closed").all()
 
 
+@pytest.mark.slow
 def test_where_the_model_is_linear_profiles_are_the_linear_intervals():
     entry = gallery.load("rotational-h2coh+")
     solver = ef.Solver(entry.problem, entry.method)

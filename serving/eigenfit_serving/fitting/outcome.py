@@ -179,7 +179,7 @@ def _fitted(
     targets, tolerance = content.targets, content.fit.tolerance
     began = time.perf_counter()
     solution = fit(initial, targets, tolerance=tolerance, max_steps=max_steps)
-    if isinstance(solution, Fit):
+    if isinstance(solution, Fit) and solution.asked is not None:
         return solution
     seconds = time.perf_counter() - began
     own = solver.problem, solver.method, solver.compile
