@@ -199,7 +199,7 @@ WITHOUT_EXAMPLE = {
     r"eigenfit\.Result\.\w+": "the example of Result",
     r"eigenfit\.Solution\.success": "the example of Solution",
     r"eigenfit_export\.(\w+_solver|\w+_model|verify_export)": "that of the package",
-    r"eigenfit_export\.(run_stablehlo|StableHlo(\.\w+)?)": "needs JAX",
+    r"eigenfit_export\.(run_stablehlo|StableHlo(\.\w+)?)": "needs JAX, an extra",
     r"eigenfit_export\.(LoadedSolver|Finding|Start)\.\w+": "the example of the class",
     r"eigenfit_serving\.(Async)?Client\.\w+": "docs/serving.md; they need a server",
     r"eigenfit_serving\.InProcess\.\w+": "the example of the class",

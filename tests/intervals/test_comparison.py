@@ -70,3 +70,18 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="no AIC"):
         ef.compare({"exact": exact, "other": other})
     assert ef.compare({"ray": ray, "line": line}).f_ratio.shape == (2,)
+
+
+def test_a_prior_is_a_datum_and_mixed_errors_have_no_criterion():
+    known = ef.Parameters(["a", "b"], prior={"b": (0.0, 1.0)})
+    structure = ef.Affine([SLOPE, OFFSET])
+    problem = ef.Problem(structure, ef.Levels(sigma=0.1), parameters=known)
+    prior = ef.Solver(problem).fit([1.0, 0.1], TARGETS)
+    with pytest.raises(ValueError, match="has other targets, weights or priors"):
+        ef.compare({"plain": fitted(SLOPE, OFFSET, sigma=0.1), "prior": prior})
+    low, high = ef.Levels([0, 1], sigma=0.1), ef.Levels([2, 3, 4])
+    mixed = ef.Problem(structure, observations=[low, high])
+    fit = ef.Solver(mixed).fit([1.0, 0.1], TARGETS)
+    assert fit.success
+    assert np.isnan([fit.aic, fit.bic]).all()
+    assert "AIC" not in fit.report()

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 import eigenfit as ef
+from eigenfit.intervals.criteria import criterion_of
+from eigenfit.intervals.posterior import density_of
 
 SLOPE, OFFSET = np.diag(np.arange(1.0, 6.0)), np.eye(5)
 TARGETS = np.array([0.92, 2.17, 2.93, 4.11, 5.3])
@@ -44,6 +46,22 @@ def test_unknown_scatter_is_integrated_out():
     shares = np.array([0.16, 0.5, 0.84])
     np.testing.assert_allclose(
         exact.cdf(found.quantiles(*shares)["a"]), shares, atol=0.02
+    )
+
+
+def test_a_free_shift_is_no_datum():
+    """The density where the scatter is integrated out, without sampling its tails."""
+    problem = ef.Problem(ef.Affine([SLOPE]), ef.FreeShift(ef.Levels()))
+    fit = ef.Solver(problem).fit([1.0], TARGETS)
+    points = np.array([[1.0], [1.3]])
+    first, second = density_of(fit, criterion_of(fit))(points)
+    squares = [
+        np.sum((x - x.mean()) ** 2)
+        for x in (r * np.diag(SLOPE) - TARGETS for r in points[:, 0])
+    ]
+    # 5 levels less the shift.
+    np.testing.assert_allclose(
+        second - first, -4 / 2 * np.log(squares[1] / squares[0]), rtol=1e-12
     )
 
 

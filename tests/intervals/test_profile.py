@@ -152,3 +152,42 @@ def test_what_cannot_be_profiled_is_refused():
     with pytest.raises(ValueError, match="must be one fit"):
         ef.profile(batch)
     ef.profile(batch.member(0), ["b1"])
+
+
+SLOPE, OFFSET = np.diag(np.arange(1.0, 6.0)), np.eye(5)
+DATA = np.array([0.92, 2.17, 2.93, 4.11, 5.3])
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e6])
+def test_a_parameter_on_its_bound_has_an_interval_to_one_side(unit):
+    """A linear model, whose rise from the bound is a difference of two squares."""
+    bound = 0.3 * unit
+    known = ef.Parameters(["a", "b"], bounds={"b": (bound, None)})
+    observed = ef.Levels(sigma=0.1 * unit)
+    problem = ef.Problem(ef.Affine([SLOPE, OFFSET]), observed, parameters=known)
+    fit = ef.Solver(problem).fit([unit, unit], unit * DATA)
+    found = ef.profile(fit, ["b"], levels=[0.9])
+    A = np.column_stack([np.diag(SLOPE), np.diag(OFFSET)])
+    free = np.linalg.lstsq(A, unit * DATA)[0][1]
+    variance = (0.1 * unit) ** 2 * np.linalg.inv(A.T @ A)[1, 1]
+    end = free + np.sqrt((bound - free) ** 2 + variance * chi2.ppf(0.9, 1))
+    assert free < bound
+    assert found.closing[0, 0].tolist() == ["bound", "closed"]
+    np.testing.assert_allclose(found.interval("b"), [bound, end], rtol=1e-6)
+
+
+def test_what_has_no_chi_square_is_refused():
+    twice = ef.Problem(ef.Affine([SLOPE, 2 * SLOPE]), ef.Levels(sigma=0.1))
+    with pytest.raises(ValueError, match="do not determine r0"):
+        ef.profile(ef.Solver(twice).fit([0.5, 0.2], DATA))
+    one = ef.Problem(ef.Affine([SLOPE]), ef.Levels(sigma=0.1))
+    early = ef.Solver(one).fit([1.5], DATA, tolerance=1e6)
+    with pytest.raises(ValueError, match="at the `tolerance` that was given"):
+        ef.profile(early)
+    shapes = ef.Problem(
+        ef.Affine([np.diag([1.0, 0.0]), np.ones([2, 2])]),
+        observations=[ef.Levels(sigma=0.1), ef.ModeShapes([0], sigma=0.1)],
+    )
+    fit = ef.Solver(shapes).fit([1.0, 0.5], [0.3, 1.8, 1.0, -0.4])
+    with pytest.raises(ValueError, match="the loss is not chi-square"):
+        ef.profile(fit)

@@ -155,8 +155,10 @@ def _start(content: ProblemFile) -> dict[str, Any]:
 
 def write_json(outcome: Outcome, path: Path) -> None:
     """Writes `result.json`: strict JSON, with null for NaN and infinity."""
+    from eigenfit.reports.documents import without_nan
+
     text = json.dumps(
-        _without_nan(as_document(outcome)),
+        without_nan(as_document(outcome)),
         allow_nan=False,
         ensure_ascii=False,
         indent=1,
@@ -169,7 +171,9 @@ def write_npz(outcome: Outcome, path: Path) -> None:
 
     Several matrices are named by the label of their block: `matrix_J2`.
     """
-    document = _without_nan(as_document(outcome))
+    from eigenfit.reports.documents import without_nan
+
+    document = without_nan(as_document(outcome))
     del document["solutions"]
     matrices = {f"matrix_{label}": A for label, A in outcome.matrices.items()}
     if len(matrices) == 1:
@@ -190,13 +194,3 @@ def write_npz(outcome: Outcome, path: Path) -> None:
 
 
 WRITERS = {".json": write_json, ".npz": write_npz}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(entry) for entry in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -77,7 +77,13 @@ class Fit(KnownSolution):
 
     @property
     def best(self) -> tuple[int, ...]:
-        """Index of the member of the smallest loss, a success among equals."""
+        """Index of the member of the smallest loss, a success among equals.
+
+        Raises:
+            IndexError: If the batch has no members.
+        """
+        if not np.size(self.loss):
+            raise IndexError("The batch has no members: there is no best one.")
         flat = best_of(np.ravel(self.loss), np.ravel(self.result))
         return tuple(int(i) for i in np.unravel_index(flat, self._shape))
 

@@ -42,7 +42,8 @@ class Curve:
         self, best: np.ndarray, index: int, low: float, high: float, step: float
     ) -> None:
         self.index, self._low, self._high, self._step = int(index), low, high, step
-        self.values = np.array([best[index]])
+        self._best = float(best[index])
+        self.values = np.array([self._best])
         self.deviations = np.zeros(1)
         self._points = best[np.newaxis]
         self._tried = {-1: 0.0, 1: 0.0}  # farthest value aimed at, from the best
@@ -51,10 +52,6 @@ class Curve:
         self._failed = {-1: np.inf, 1: np.inf}  # nearest value, times the side, dropped
         self._doubted: set[float] = set()
         self._put_aside: dict[float, tuple[np.ndarray, float]] = {}
-
-    @property
-    def _best(self) -> float:
-        return float(self.values[np.argmin(abs(self.deviations))])
 
     def inside(self, values: np.ndarray) -> list[float]:
         """Returns the values within the bounds, the bounds in place of those beyond."""
@@ -106,12 +103,13 @@ class Curve:
         again = []
         for side in (-1, 1):
             x, z = self._outwards(side)
-            for k in range(1, len(x)):
-                value = side * x[k]
-                inner = z[k + 1] if k + 1 < len(x) else np.inf
-                if z[k] > max(z[k - 1], inner) and value not in self._doubted:
-                    again.append((value, side * x[k - 1]))
-            if not again:
+            spikes = [
+                k
+                for k in range(1, len(x) - 1)
+                if z[k] > max(z[k - 1], z[k + 1]) and side * x[k] not in self._doubted
+            ]
+            again += [(side * x[k], side * x[k - 1]) for k in spikes]
+            if not spikes:
                 self._drop_jumps(side, x, z)
         result = []
         for value, inner in again:
@@ -207,11 +205,9 @@ class Curve:
     def _outwards(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         # Values and deviations of one side, from the best value outwards, both times
         # the side.
-        x, z = side * self.values, side * self.deviations
-        order = np.argsort(x)
-        x, z = x[order], z[order]
-        first = int(np.argmin(abs(z)))
-        return x[first:], z[first:]
+        x, z = (side * a[::side] for a in (self.values, self.deviations))
+        outside = x >= side * self._best
+        return x[outside], z[outside]
 
     @staticmethod
     def _crossing(x: np.ndarray, z: np.ndarray, k: int, limit: float) -> float:

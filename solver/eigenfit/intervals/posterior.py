@@ -97,7 +97,7 @@ def posterior(
     dropped = max(100, moves // 4) if burn_in is None else int(burn_in)
     rng = np.random.default_rng(seed)
     sampler = emcee.EnsembleSampler(
-        walkers, number, _density(fit, criterion), vectorize=True
+        walkers, number, density_of(fit, criterion), vectorize=True
     )
     sampler.random_state = np.random.RandomState(seed).get_state()
     state = sampler.run_mcmc(_first(fit, walkers, rng), dropped, progress=progress)
@@ -135,7 +135,8 @@ def _first(fit: Fit, walkers: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(start, *inner)
 
 
-def _density(fit: Fit, criterion: Criterion) -> Callable[[np.ndarray], np.ndarray]:
+def density_of(fit: Fit, criterion: Criterion) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the logarithm of the density, `[w]` for parameters `[w, p]`."""
     asked = fit.known()
     problem = asked.problem
     loss = Solver(problem, asked.method, compile="graph").programs.loss.variant("graph")

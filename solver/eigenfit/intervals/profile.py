@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -32,8 +31,6 @@ _STRENGTH = 100.0
 they are pulled, and the other terms of the loss still count."""
 
 _ENDLESS = (Result.max_steps, Result.nonfinite, Result.invalid_input)
-
-Closing = Literal["closed", "bound", "open", "not found"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +70,9 @@ class Profile:
         for k, name in enumerate(self.names):
             row = [name, f"{self.best[k]:.8g}", f"{self.standard_errors[k]:.3g}"]
             for at in range(len(self.levels)):
-                ends = self.low[k, at] - self.best[k], self.high[k, at] - self.best[k]
-                marks = [{"closed": ""}.get(x, f" ({x})") for x in self.closing[k, at]]
-                row.append(f"{ends[0]:+.3g}{marks[0]} {ends[1]:+.3g}{marks[1]}")
+                ends = (self.low[k, at], self.high[k, at])
+                pairs = zip(ends, self.closing[k, at], strict=True)
+                row.append(" ".join(_end(x - self.best[k], how) for x, how in pairs))
             rows.append([*row, ""])
         return table(f"Intervals by {self.criterion.name}", [*columns, ""], rows)
 
@@ -84,6 +81,12 @@ class Profile:
         if self.lower is None:
             return text
         return f"{text}\n\nA lower minimum was met: fit again from `lower`."
+
+
+def _end(distance: float, closing: str) -> str:
+    if closing == "not found":
+        return "(not found)"
+    return f"{distance:+.3g}" + (f" ({closing})" if closing != "closed" else "")
 
 
 def profile(

@@ -15,7 +15,7 @@ def document(record: Record) -> dict[str, Any]:
     asked, found = record.question, record.uncertainty
     aic, bic = record.criteria
     fitted = record.agreement
-    return _without_nan(
+    return without_nan(
         {
             "schema": 1,
             "title": asked.title,
@@ -103,11 +103,17 @@ def data_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Replaces NaN and infinity by None, which JSON can hold, in dicts and lists.
+
+    Example:
+        >>> without_nan({"errors": [0.1, float("inf")]})
+        {'errors': [0.1, None]}
+    """
     if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_without_nan(entry) for entry in value]
+        return [without_nan(entry) for entry in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -10,9 +10,6 @@ from eigenfit.analysis.uncertainty import Uncertainty
 from eigenfit.reports.phrases import Agreement, degrees_of_freedom
 from eigenfit.results import SUCCESSES, Result
 
-MAX_UNKNOWNS = 300
-"""More unknowns take longer to examine than to fit: no errors are reported."""
-
 
 @dataclass(frozen=True, eq=False)
 class Question:
