@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,11 +101,22 @@ def literal_ticks(labels: Sequence[Any]) -> None:
         label.set_parse_math(False)
 
 
-def legend_above(axes: Axes, columns: int = 3) -> None:
-    """Puts the legend above the axes, where it hides nothing."""
-    _, labels = axes.get_legend_handles_labels()
-    if labels:
+def legend_above(
+    axes: Axes,
+    columns: int = 3,
+    entries: tuple[Sequence[Any], Sequence[str]] | None = None,
+) -> None:
+    """Puts the legend above the axes, where it hides nothing.
+
+    Args:
+        axes: Axes of the legend.
+        columns: Number of its columns.
+        entries: Handles and labels; by default those of what was drawn.
+    """
+    entries = entries or axes.get_legend_handles_labels()
+    if entries[1]:
         axes.legend(
+            *entries,
             loc="lower left",
             bbox_to_anchor=(0, 1),
             ncols=columns,
@@ -157,20 +169,9 @@ def spread(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarra
         return np.clip(places, low, high)
     gap = min(gap, (high - low) / (number - 1))
     steps = gap * np.arange(number)
-    # Without the steps, the result must ascend: least squares with pooled means.
-    pools: list[list[float]] = []  # sum and number
-    for place in places - steps:
-        pools.append([float(place), 1])
-        while len(pools) > 1 and _mean(pools[-2]) > _mean(pools[-1]):
-            total, count = pools.pop()
-            pools[-1][0] += total
-            pools[-1][1] += count
-    flat = np.concatenate([np.full(int(pool[1]), _mean(pool)) for pool in pools])
+    # Without the steps, the result must ascend.
+    flat = isotonic_regression(places - steps).x
     return np.clip(flat, low, high - steps[-1]) + steps
-
-
-def _mean(pool: list[float]) -> float:
-    return pool[0] / pool[1]
 
 
 def thinned(number: int, room: int) -> np.ndarray:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eigenfit.plots.canvas import TEXT, new_figure
+from eigenfit.plots.canvas import TEXT, legend_above, new_figure
 from eigenfit.results import SUCCESSES, Result, Solution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 _MAX_LEVEL_LABELS = 8  # more levels get a colour bar
 _MAX_START_LABELS = 4  # more starts share one legend entry
@@ -152,7 +151,8 @@ def _draw_levels(figure: Figure, axes: Axes, fit: _Fit) -> None:
     if few:
         handles = [Line2D([], [], color=colour) for colour in colours]
         labels = [f"level {level}" for level in range(fit.num_levels)]
-        _legend(axes, handles, labels, columns=len(labels) if len(labels) < 6 else 4)
+        columns = len(labels) if len(labels) < 6 else 4
+        legend_above(axes, columns, (handles, labels))
     else:
         colour_bar = figure.colorbar(
             ScalarMappable(Normalize(0, len(colours) - 1), ListedColormap(colours)),
@@ -209,7 +209,7 @@ def _draw_loss(axes: Axes, fit: _Fit, tolerance: float | None) -> None:
         if not few:
             labels[1] = f"the other {fit.num_starts - 1} starts"
             handles[1].set_alpha(0.4)
-        _legend(axes, handles, labels, columns=2)
+        legend_above(axes, 2, (handles, labels))
 
 
 def _describe(fit: _Fit, start: int) -> str:
@@ -253,21 +253,6 @@ def _draw_lines(axes: Axes, fit: _Fit, y: np.ndarray, colour: Any) -> None:
                 clip_on=False,
             )
     axes.autoscale_view()
-
-
-def _legend(axes: Axes, handles: list[Line2D], labels: list[str], columns: int) -> None:
-    # Above the axes, where it cannot hide a line.
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        fontsize=TEXT,
-        frameon=False,
-        columnspacing=1.2,
-        handlelength=2.4,
-    )
 
 
 def _label_right(axes: Axes, y: float, text: str) -> None:
