@@ -10,12 +10,12 @@ import numpy as np
 from scipy import stats
 
 from eigenfit.fits.fit import Fit
+from eigenfit.intervals.shown import Shown
 from eigenfit.reports.sections import Section, table
-from eigenfit.reports.text import plain, print_section
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """Models in the order of their AIC, the preferred one first."""
 
     names: tuple[str, ...]
@@ -47,9 +47,6 @@ class Comparison:
             for k, name in enumerate(self.names)
         ]
         return table("Models", columns, rows)
-
-    def __str__(self) -> str:
-        return plain(lambda console: print_section(console, self.section())).strip()
 
 
 def _or_empty(x: float) -> str:
