@@ -1,5 +1,7 @@
 """Targets that can be met are never called impossible, whatever the bounds."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,39 @@ def test_a_bound_that_is_broken_is_seen_beside_traces_that_depend_on_each_other(
         ]
         assert found.severity == "impossible"
         assert "cannot have the sums of their targets together" in found.text
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "raised", "sigma"),
+    [([1.0, 2.0], 100.0, 1.0), ([1.0, 1.2], 1.5625, 0.05), ([1.0, 3.0], 1.2, 0.01)],
+)
+def test_the_cost_of_frequencies_far_from_their_targets(frequencies, raised, sigma):
+    """A trace of `raised` times what the targets sum to, and a free coupling."""
+    targets = np.array(frequencies)
+    diagonal = np.diag((2 * np.pi * targets) ** 2 * raised)
+    coupling = np.eye(2)[::-1]
+    problem = ef.Problem(
+        ef.Affine([coupling], offset=diagonal), ef.Frequencies(sigma=sigma)
+    )
+    steps = np.linspace(0, np.sqrt(np.prod(np.diag(diagonal))), 20001)
+    levels = np.linalg.eigvalsh(diagonal + steps[:, None, None] * coupling)
+    found = np.sqrt(np.maximum(levels, 0)) / (2 * np.pi)
+    least = (((found - targets) / sigma) ** 2).sum(axis=1).min()
+    told = [text.text for text in find(problem, targets, [0.1]) if "below" in text.text]
+    assert told
+    for text in told:
+        bound = float(re.search(r"cannot fall below ([\d.e+]+\d)", text)[1])
+        assert 0.3 * least < bound <= 1.001 * least
+
+
+def test_frequencies_of_zero_are_not_known_more_sharply_than_their_errors():
+    """Two frequencies recorded as 0 with an error of .5, beside a sharp line of 10."""
+    offset = (2 * np.pi) ** 2 * np.diag([0.25, 0.25, 100.0])
+    coupling = np.zeros([3, 3])
+    coupling[0, 1] = coupling[1, 0] = 1
+    observed = ef.Frequencies(sigma=[0.5, 0.5, 0.001])
+    problem = ef.Problem(ef.Affine([coupling], offset=offset), observed)
+    targets = [0.0, 0.0, 10.0]
+    fit = ef.Solver(problem).fit([0.1], targets)
+    np.testing.assert_allclose(fit.loss, 2.0, rtol=1e-6)
+    assert not [x for x in find(problem, targets, [0.1]) if x.severity == "impossible"]

@@ -113,6 +113,38 @@ def test_units_change_nothing(scale):
     np.testing.assert_allclose(found.low, expected.low * factor, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("sigma", "truth", "bounds"), [(0.09, 1.0, None), (0.5, 3.0, (0.99, 1.01))]
+)
+def test_parameters_that_are_soon_done_leave_the_others_alone(sigma, truth, bounds):
+    """A linear parameter beside the coupling b of [[0, b], [b, 10]].
+
+    The lower level is all that is known of b, so that its profile has a closed form.
+    """
+    one = ef.Block(ef.Affine([[[1.0]], [[0.0]]]), ef.Levels(sigma=0.1), "one")
+    basis = np.array([np.zeros([2, 2]), np.eye(2)[::-1]])
+    coupled = ef.Affine(basis, offset=np.diag([0.0, 10.0]))
+    two = ef.Block(coupled, ef.Levels([0], sigma=sigma), "two")
+    known = ef.Parameters(["a", "b"], bounds=bounds and {"a": bounds})
+    solver = ef.Solver(ef.Problem([one, two], parameters=known))
+
+    def level(b):
+        return 5 - np.hypot(5, b)
+
+    def excess(b, limit):
+        return ((level(b) - level(truth)) / sigma) ** 2 - limit
+
+    found = ef.profile(solver.fit([1.0, 1.1 * truth], [1.0, level(truth)]))
+    for k, limit in enumerate(found.limits):
+        # Where 0 does not rise enough, the interval reaches to the mirror image.
+        between = (0.0, truth) if excess(0.0, limit) > 0 else (-1e3, 0.0)
+        low = brentq(excess, *between, args=limit)
+        high = brentq(excess, truth, 1e3, args=limit)
+        np.testing.assert_allclose(found.low[1, k], low, rtol=1e-5)
+        np.testing.assert_allclose(found.high[1, k], high, rtol=1e-5)
+    assert (found.closing[1] == "closed").all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bounds", [None, (0.0, 1.7)])
 def test_coverage_where_linear_intervals_fail(bounds):
@@ -127,11 +159,11 @@ def test_coverage_where_linear_intervals_fail(bounds):
     profiled, linear = [], []
     for _ in range(700):
         fit = curve.fit([truth], model([truth], x, np.exp) + sigma * rng.normal(size=2))
-        if not fit.success:
+        error = fit.uncertainty().standard_errors[0]  # NaN on the bound
+        if not fit.success or np.isinf(error):  # a decay too fast to be seen
             continue
         low, high = ef.profile(fit, levels=[level]).interval("b1")
         profiled.append(low <= truth <= high)
-        error = fit.uncertainty().standard_errors[0]  # NaN on the bound
         linear.append(abs(float(fit.parameters[0]) - truth) <= norm.ppf(0.84) * error)
     wanted = 3 * np.sqrt(level * (1 - level) / len(profiled))
     assert len(profiled) > 650

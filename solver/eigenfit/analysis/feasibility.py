@@ -6,6 +6,7 @@ passes them may still have no solution.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from eigenfit.analysis.multiplicity import multiplicity_finding
 from eigenfit.analysis.ranks import rank_findings
 from eigenfit.analysis.spectra import Part, parts_of
 from eigenfit.analysis.unit_hints import in_order, units
+from eigenfit.observations import Frequencies
 from eigenfit.problem.problem import Problem
 from eigenfit.problem.sizes import natural_size
 
@@ -50,6 +52,7 @@ class _Excess(NamedTuple):
 
 _RTOL = 1e-10  # as for a fit without a tolerance
 _CHI = 24.0**0.5  # a deviation of this many sigma has a probability of 1e-6
+_HALVINGS = 16
 _SMALL_MISFIT = 0.05
 """Misfit, relative to the targets, that data with errors may have."""
 
@@ -100,8 +103,8 @@ def find(
     parts = parts_of(problem, t, unit)
     ranks, fixed = rank_findings(problem, t, x)
     excesses = [
-        *_traces(problem, parts),
-        *_norms(problem, parts),
+        *_held(_traces, problem, t, unit),
+        *_held(_norms, problem, t, unit),
         *_signs(problem, t, unit),
         *_fixed(problem, t, fixed, unit),
     ]
@@ -120,6 +123,37 @@ def find(
     found += [Finding("unit", "warning", text) for text in texts]
     order = ("impossible", "warning", "note")
     return sorted(found, key=lambda finding: order.index(finding.severity))
+
+
+def _held(
+    search: Callable[[Problem, list[Part]], list[_Excess]],
+    problem: Problem,
+    targets: np.ndarray,
+    unit: float,
+) -> list[_Excess]:
+    """Searches for excesses that hold however large the residual is.
+
+    Where frequencies are observed, the cost of a change of a level depends on its
+    size: what is found holds for residuals up to the reach that was assumed, so that
+    the reach is sought beyond which nothing more is found.
+    """
+
+    def found(reach: float) -> list[_Excess]:
+        return search(problem, parts_of(problem, targets, unit, reach))
+
+    result = found(0.0)
+    if not any(isinstance(x, Frequencies) for x in problem.observations):
+        return result
+    low, high = 0.0, max((excess.root for excess in result), default=0.0)
+    held: list[_Excess] = []
+    for _ in range(_HALVINGS if result else 0):
+        reach = (low + high) / 2
+        result = found(reach)
+        if max((excess.root for excess in result), default=0.0) < reach:
+            high = reach
+        else:
+            low, held = reach, result
+    return [excess._replace(root=min(excess.root, low)) for excess in held]
 
 
 def _judged(problem: Problem, excess: _Excess, unit: float, size: float) -> Finding:

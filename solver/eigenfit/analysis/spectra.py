@@ -111,13 +111,18 @@ class Part:
         return slope / self.unit
 
 
-def parts_of(problem: Problem, targets: np.ndarray, unit: float) -> list[Part]:
+def parts_of(
+    problem: Problem, targets: np.ndarray, unit: float, reach: float = 0.0
+) -> list[Part]:
     """Collects what the targets imply for each matrix.
 
     Args:
         problem: A problem in float64.
         targets: `[m]`.
         unit: Unit of residuals, such as that of `problem.natural_size`.
+        reach: Norm of the residual, in `unit`, up to which it costs at least what the
+            weights of the levels say; they are not constant where frequencies are
+            observed.
     """
     parts = []
     several = len(problem.blocks) > 1
@@ -125,7 +130,7 @@ def parts_of(problem: Problem, targets: np.ndarray, unit: float) -> list[Part]:
         title = f"the matrix of block {label}" if several else "the matrix"
         part = Part(title, block.structure, *problem.block_ties)
         own = [(o, s) for name, o, s in problem.terms if name == label]
-        _read(part, own, targets, problem.roots() / unit)
+        _read(part, own, targets, problem.roots() / unit, reach)
         parts.append(part)
     return parts
 
@@ -135,11 +140,12 @@ def _read(
     own: list[tuple[Any, slice]],
     targets: np.ndarray,
     roots: np.ndarray,
+    reach: float,
 ) -> None:
     """Fills in what the targets imply; `roots` of the weights are in the unit."""
     n = part.structure.order
     part.unit = _unit_of(
-        [_as_levels(o, targets[place])[0] for o, place in own if not o.uses_modes]
+        [_as_levels(o, targets[place], 0)[0] for o, place in own if not o.uses_modes]
     )
     covered = np.zeros(n, int)
     total = 0.0
@@ -148,7 +154,7 @@ def _read(
     relative: list[tuple[int, list[int], np.ndarray, range]] = []
     for observation, place in own:
         numbers = range(place.start, place.stop)
-        t, slope = _as_levels(observation, targets[place])
+        t, slope = _as_levels(observation, targets[place], reach / roots[place])
         t = t / part.unit
         root = roots[place] / (slope / part.unit)
         levels: list[int] = []
@@ -185,13 +191,20 @@ def _read(
         part.levels = (values, min(root for _, root in single.values()))
 
 
-def _as_levels(observation: Any, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Targets in the unit of levels, and the derivatives of levels by them."""
+def _as_levels(
+    observation: Any, t: np.ndarray, most: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets in the unit of levels, and by how much levels change with them.
+
+    The latter is an upper bound, per unit of the target, for changes up to `most`:
+    `(f + e)^2 - f^2 = (2 f + e) e`.
+    """
     if not isinstance(observation, Frequencies):
         return t, np.ones_like(t)
     # A frequency of 0 determines its level more sharply than any other.
     floor = 1e-9 * np.abs(t).max() or 1.0
-    return (2 * np.pi * t) ** 2, 8 * np.pi**2 * np.maximum(t, floor)
+    slope = 8 * np.pi**2 * (np.maximum(t, floor) + most / 2)
+    return (2 * np.pi * t) ** 2, slope
 
 
 def _unit_of(targets: list[np.ndarray]) -> float:

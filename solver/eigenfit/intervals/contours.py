@@ -112,8 +112,8 @@ def contours(
     slopes = np.linalg.lstsq(C[np.ix_(indices, indices)], C[indices], rcond=None)[0]
     starts = np.clip(best + moved @ slopes, lower, upper)
     weights = np.full(moved.shape, criterion.variance * _STRENGTH) / errors**2
-    parameters, loss, _ = pulled_fits(fit, indices.tolist())(
-        starts, fit.targets, best[indices] + moved, weights
+    parameters, loss = pulled_fits(fit, indices.tolist())(
+        starts, fit.targets, best[indices] + moved, weights, weights[0]
     )
     shape = points, points
     return Contours(

@@ -50,6 +50,7 @@ class Curve:
         self._crossings: dict[tuple[float, int], float] = {}  # as last estimated
         self._found: set[tuple[float, int]] = set()
         self._failed = {-1: np.inf, 1: np.inf}  # nearest value, times the side, dropped
+        self._missed: set[float] = set()  # values at which no minimum was found
         self._doubted: set[float] = set()
         self._put_aside: dict[float, tuple[np.ndarray, float]] = {}
 
@@ -84,6 +85,7 @@ class Curve:
 
     def fail(self, aim: float) -> None:
         """Notes that no minimum was found where one was aimed at."""
+        self._missed.add(aim)
         side = 1 if aim > self._best else -1
         self._failed[side] = min(self._failed[side], side * aim)
         if aim in self._put_aside:
@@ -181,6 +183,9 @@ class Curve:
         crossing = self._crossing(x, z, int(beyond[0]), limit)
         before = self._crossings.get((limit, side), np.inf)
         self._crossings[limit, side] = crossing
+        if side * crossing in self._missed:  # it is as before, but was not confirmed
+            self._found.discard((limit, side))
+            return None
         if abs(crossing - before) <= _CLOSE * self._step:
             self._found.add((limit, side))
             return None

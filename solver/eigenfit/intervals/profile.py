@@ -21,7 +21,6 @@ from eigenfit.intervals.shown import Shown, limits_by_share
 from eigenfit.plots.profiles import Curve as Drawn
 from eigenfit.plots.profiles import plot_profiles
 from eigenfit.reports.sections import Section, table
-from eigenfit.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,8 +34,6 @@ _ROUNDS = 30
 _STRENGTH = 100.0
 """Weight of a pull relative to the curvature of the profile: parameters go nearly where
 they are pulled, and the other terms of the loss still count."""
-
-_ENDLESS = (Result.max_steps, Result.nonfinite, Result.invalid_input)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +190,7 @@ def _check_determined(fit: Fit, indices: np.ndarray) -> None:
             open_ends = "; ".join(found.undetermined())
             raise ValueError(
                 f"The data do not determine {fit.question.names[k]} ({open_ends}): its "
-                f"profile is flat. Leave it out of `names`, or give a prior."
+                f"profile is flat there. Leave it out of `names`, or give a prior."
             )
 
 
@@ -293,17 +290,18 @@ class _Search:
                 start = self.best + self._directions[number] * moved
             starts.append(start)
             slopes.append(curve.slope(value) * self._variance)
-        weight = _STRENGTH * self._variance / self._steps[numbers] ** 2
+        usual = _STRENGTH * self._variance / self._steps**2
+        weight = usual[numbers]
         means = np.tile(self.best[self._indices], [len(wanted), 1])
         weights = np.zeros_like(means)
         weights[rows, numbers] = weight
         # Where the profile pulls back by its slope, the parameter ends at `value`.
         means[rows, numbers] = values + np.array(slopes) / (2 * weight)
         initial = np.clip(starts, self._low, self._high)
-        found, loss, result = self._fits(initial, self._targets, means, weights)
+        found, loss = self._fits(initial, self._targets, means, weights, usual)
         rise = (loss - self._loss) / self._variance
         for row, number in enumerate(numbers):
-            if np.isfinite(rise[row]) and result[row] not in _ENDLESS:
+            if np.isfinite(rise[row]):
                 self.curves[number].add(found[row], rise[row], values[row])
             else:
                 self.curves[number].fail(values[row])

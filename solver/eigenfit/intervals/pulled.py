@@ -22,10 +22,14 @@ from eigenfit.problem.blocks import Block
 from eigenfit.problem.engines import ManyMatrices, Question
 from eigenfit.problem.problem import Problem
 from eigenfit.problem.terms import Terms
+from eigenfit.results import Result
 from eigenfit.structures import Affine
 
 _NO_PULL = 1e-20
 """Weight of a pull that a member does not feel, relative to one that it does."""
+
+
+_ENDLESS = (Result.max_steps, Result.nonfinite, Result.invalid_input)
 
 
 class PulledFits:
@@ -53,7 +57,8 @@ class PulledFits:
         targets: np.ndarray,
         means: np.ndarray,
         weights: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        usual: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Fits all members in one batch.
 
         Args:
@@ -61,15 +66,16 @@ class PulledFits:
             targets: `[m]`.
             means: `[b, q]`, to which unknowns are pulled.
             weights: `[b, q]`, of the pulls; 0 for none.
+            usual: `[q]`, weights that the pulls of each unknown have where it has one.
 
         Returns:
-            Parameters `[b, p]`, the loss without the pulls `[b]`, and the results
-            `[b]`.
+            Parameters `[b, p]`, and the loss without the pulls `[b]`, NaN where no
+            minimum was found.
         """
         problem, number = self.problem, len(initial)
         dtype = problem.parameter_dtype
-        least = _NO_PULL * weights.max(axis=0, initial=np.finfo(float).tiny)
-        weights = np.maximum(weights, least)
+        tiny = np.finfo(dtype.as_numpy_dtype).tiny
+        weights = np.maximum(weights, np.maximum(_NO_PULL * usual, tiny))
         data = np.broadcast_to(targets, (number, len(targets)))
         own = np.broadcast_to(problem.roots() ** 2, data.shape)
         arguments = [
@@ -82,7 +88,8 @@ class PulledFits:
         found = self._solver.programs.weighted_fit.variant("graph")(*arguments)
         parameters, result = found[0], found[-1]
         loss = problem.loss(parameters, data)
-        return np.asarray(parameters), np.asarray(loss), np.asarray(result)
+        ended = ~np.isin(result, _ENDLESS)
+        return np.asarray(parameters), np.where(ended, loss, np.nan)
 
 
 @functools.lru_cache(maxsize=4)
