@@ -230,7 +230,9 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
         )
         # Beyond what the traces' dependence on each other explains.
         if np.sqrt(max(least**2 - root**2, 0.0)) > 1e-7 * small:
-            return [_Excess("trace", least, _outside(known, missed * spread))]
+            with np.errstate(invalid="ignore"):  # a sum that errors leave open
+                missed = missed * spread
+            return [_Excess("trace", least, _outside(known, missed))]
     if root <= 1e-12 * small:
         return []
     worst = int(np.argmax(np.abs(free)))
@@ -257,7 +259,7 @@ def _traces(problem: Problem, parts: list[Part]) -> list[_Excess]:
 
 def _outside(known: list[Part], missed: np.ndarray) -> str:
     """Says which sum of targets the bounds exclude, alone or together with others."""
-    worst = int(np.argmax(np.abs(missed)))
+    worst = int(np.argmax(np.nan_to_num(np.abs(missed))))
     part = known[worst]
     own = f"{part.trace[0] * part.unit:.8g}"  # type: ignore[index]
     reached = f"{(part.trace[0] + missed[worst]) * part.unit:.8g}"  # type: ignore[index]
