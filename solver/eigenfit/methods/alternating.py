@@ -238,10 +238,9 @@ class Alternating(AbstractMethod):
         )
         moved = problem.limit(moved)
         if problem.bounds is not None:
-            change = tf.linalg.matvec(J, (moved - current.parameters) * norms)
-            predicted = -tf.reduce_sum(
-                change * (2 * current.residual + change), axis=-1
-            )
+            rows, residual = steps.model(problem, current, J)
+            change = tf.linalg.matvec(rows, (moved - current.parameters) * norms)
+            predicted = -tf.reduce_sum(change * (2 * residual + change), axis=-1)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         return _Move(moved, predicted, length, scale, norms, J, usable)
 
@@ -301,7 +300,7 @@ class Alternating(AbstractMethod):
         are equal, the equations of `ClusterNewton` are added, which makes `J^T J` the
         exact Hessian there.
         """
-        plain = steps.direction(J, point.residual, mu)
+        plain = steps.direction(*steps.model(problem, point, J), mu)
         if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
         order = np.argsort(problem.only_levels().positions(problem.order))
@@ -335,7 +334,10 @@ class Alternating(AbstractMethod):
         if problem.has_sigma:
             freedom = max(problem.num_data - problem.num_parameters, 0)
             unit = 1 if problem.unit is None else problem.unit
-            enough |= tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
+            allowed = (3 * freedom) ** 0.5
+            if problem.is_robust:
+                allowed *= _share_explained(problem)
+            enough |= tf.sqrt(point.loss) * unit <= allowed
         elif problem.num_data >= _MANY_DATA * problem.num_parameters:
             unit, size = natural_size(problem, point.parameters, targets)
             size = problem.in_own_unit(unit) * size
@@ -348,3 +350,9 @@ class Alternating(AbstractMethod):
         moves = self.bursts.move_to(burst, start.shape[-1], start.dtype)
         moves *= state.reach[..., tf.newaxis] / steps.roots(state.unit)
         return select(around_start, start, state.point.parameters) + moves
+
+
+def _share_explained(problem: Problem) -> tf.Tensor:
+    # What robust losses leave of residuals of sqrt(3) standard deviations.
+    same = tf.constant(3**0.5, problem.parameter_dtype, [problem.num_targets])
+    return tf.sqrt(tf.reduce_mean(problem.as_residual(same) ** 2) / 3)

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation, Levels
+from eigenfit.observations.robust import outlying
 from eigenfit.problem.blocks import Block, blocks_of, labels_of
 from eigenfit.problem.engines import ManyMatrices, OneMatrix, Question
 from eigenfit.problem.evaluations import Evaluation, Point, answer_at
@@ -225,6 +226,7 @@ class Problem(Facts):
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sum_i weight_i (t_i - value_i)^2` and the priors: `[...]`.
 
+        A robust loss of an observation takes the place of its squares (see `Robust`).
         Gradient tapes differentiate it twice, by parameters and targets, unless mode
         shapes are observed. If only levels of one matrix are, also where they coincide
         (see `eigenfit.spectral_loss`); otherwise second derivatives are NaN there, and
@@ -242,6 +244,9 @@ class Problem(Facts):
 
     def residual(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sqrt(weight_i) (value_i - t_i)` and the priors, `[..., m + q]`.
+
+        Where the loss is robust it is the signed root of that (see `Robust`), so that
+        the loss is always the sum of squares.
 
         Example:
             >>> from eigenfit import Additive
@@ -387,8 +392,74 @@ class Problem(Facts):
                 point.targets,
             )
             B += roots[..., tf.newaxis] * change
+        if self.observed.losses is not None:
+            B *= self.observed.losses.slope(self._residual_of(point))[..., tf.newaxis]
         B = self.in_own_unit(B)
         return tf.pad(B, [[0, 0]] * (B.shape.rank - 2) + [[0, self.num_priors], [0, 0]])
+
+    def bends_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes by how much the loss curves less than squares: `[..., m + q]`.
+
+        Half the second derivative of the loss by a weighted deviation is that of
+        Gauss-Newton, `(ds/df)^2`, times this; 1 where losses are linear.
+        """
+        bends = tf.ones_like(point.residual)
+        if self.observed.losses is None:
+            return bends
+        own = self.observed.losses.bend(self._residual_of(point))
+        return tf.concat([own, bends[..., self.num_targets :]], axis=-1)
+
+    def outliers(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
+        """Finds the targets that observations with a robust loss count as wrong.
+
+        They are those off by more than 5 standard deviations, or by more than 5 times
+        `loss_scale` where none are given.
+
+        Args:
+            parameters: `[..., p]`, a solution.
+            targets: `[..., m]`, the targets of the fit.
+
+        Returns:
+            `[..., m]` bool; false for observations with a linear loss, and where the
+            deviation is not finite.
+
+        Example:
+            >>> from eigenfit import Additive, Levels
+            >>> levels = Levels(sigma=0.1, loss="soft_l1")
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]), levels)
+            >>> problem.outliers([0.0, 0.0], [-1.1, 2.0]).numpy().tolist()
+            [False, True]
+        """
+        t = tf.convert_to_tensor(targets, self.parameter_dtype)
+        own = self.weighted(self.values(parameters, t) - t)
+        return tf.concat(
+            [
+                tf.zeros_like(own[..., part], tf.bool)
+                if x.robust is None
+                else outlying(own[..., part], x.robust, x.has_sigma)
+                for x, part in zip(self.observations, self.parts, strict=True)
+            ],
+            axis=-1,
+        )
+
+    def with_linear_losses(self) -> Problem:
+        """Returns this problem with squares in place of robust losses.
+
+        Example:
+            >>> from eigenfit import Levels, Symmetric
+            >>> problem = Problem(Symmetric(2), Levels(loss="cauchy"))
+            >>> problem.is_robust, problem.with_linear_losses().is_robust
+            (True, False)
+        """
+        if not self.is_robust:
+            return self
+        own = copy.copy(self)
+        own.engine = self.engine.replace(terms=self.observed.with_linear_losses())
+        return own
+
+    def _residual_of(self, point: Evaluation) -> tf.Tensor:
+        # Of the targets, in their own unit: [..., m].
+        return self.in_own_unit(point.residual[..., : self.num_targets], -1)
 
     def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
         """Returns which members have coinciding levels that should differ: `[...]`.
@@ -399,6 +470,8 @@ class Problem(Facts):
 
 
 def _observes_levels(block: Block) -> bool:
-    # Whether nothing else is observed of a block.
+    # Whether nothing else is observed of a block, by least squares.
     own = block.observations
-    return own is None or (len(own) == 1 and isinstance(own[0], Levels))
+    if own is None:
+        return True
+    return len(own) == 1 and isinstance(own[0], Levels) and own[0].robust is None

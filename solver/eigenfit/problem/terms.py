@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation, Levels, Spectrum
+from eigenfit.observations.robust import Losses
 from eigenfit.problem.blocks import Block
 
 
@@ -39,6 +40,8 @@ class Terms:
         has_sigma: Whether all targets have standard deviations.
         depends_on_targets: Whether values to compare with targets depend on these.
         roots: `[m]`, square roots of the weights of all targets; see `with_weights`.
+        losses: What turns weighted deviations into residuals; None if all losses are
+            linear, so that these are the same.
 
     Raises:
         TypeError: If an item of `joint` is not an observation.
@@ -94,6 +97,9 @@ class Terms:
         self.roots: Any = np.concatenate(
             [item.roots(order) for item, _, order in found]
         )
+        losses = Losses([(t.targets, t.observation.robust) for t in terms])
+        is_robust = any(loss is not None for _, loss in losses.parts)
+        self.losses = losses if is_robust else None
 
     def __iter__(self) -> Iterator[Term]:
         return iter(self._terms)
@@ -108,6 +114,15 @@ class Terms:
             for term in self
         )
         own.roots, own.has_sigma = tf.sqrt(weights), False
+        return own
+
+    def with_linear_losses(self) -> Terms:
+        """Returns the same terms with squares in place of robust losses."""
+        own = copy.copy(self)
+        own._terms = tuple(
+            term._replace(observation=term.observation.with_loss(None)) for term in self
+        )
+        own.losses = None
         return own
 
     def largest_root(self, block: int) -> Any:

@@ -129,8 +129,9 @@ class AbstractDamped(AbstractMethod):
         moved = problem.limit(point.parameters + scaled / norms)
         if problem.bounds is not None:
             scaled = (moved - point.parameters) * norms
-            change = tf.linalg.matvec(J, scaled)
-            predicted = -tf.reduce_sum(change * (2 * point.residual + change), axis=-1)
+            rows, residual = steps.model(problem, point, J)
+            change = tf.linalg.matvec(rows, scaled)
+            predicted = -tf.reduce_sum(change * (2 * residual + change), axis=-1)
         trial = problem.evaluate(moved, targets)
         gain = (point.loss - trial.loss) / predicted
         # False for NaN: a trial outside the structure's domain is rejected.

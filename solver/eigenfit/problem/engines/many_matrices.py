@@ -97,7 +97,11 @@ class ManyMatrices(AbstractEngine):
 
         J = terms.differentiate(spectrum, point.targets)
         roots = tf.convert_to_tensor(terms.roots[..., np.newaxis], J.dtype)
-        J = ties.pull(J * roots)
+        J *= roots
+        if terms.losses is not None:
+            residual = unit.divide(point.residual[..., : terms.num_targets], -1)
+            J *= terms.losses.slope(residual)[..., tf.newaxis]
+        J = ties.pull(J)
         J = J if prior is None else prior.extend_jacobian(J)
         return unit.divide(J)
 
@@ -157,7 +161,10 @@ class ManyMatrices(AbstractEngine):
         roots = tf.convert_to_tensor(terms.roots, w.dtype)
         if roots.shape.rank > 1:
             roots = over(roots, values.shape.rank)
-        residual = self.asked.unit.divide(roots * (values - targets))
+        residual = roots * (values - targets)
+        if terms.losses is not None:
+            residual = terms.losses.root(residual)
+        residual = self.asked.unit.divide(residual)
         return tf.reduce_sum(tf.square(residual), axis=-1)
 
     def _in_order(self, levels: list[tf.Tensor]) -> tf.Tensor:
@@ -173,6 +180,8 @@ class ManyMatrices(AbstractEngine):
         modes = self.modes_of(ties.expand(parameters), vectors)
         values = terms.measure(self.of_block(w), modes, targets)
         residual = (values - targets) * tf.convert_to_tensor(terms.roots, w.dtype)
+        if terms.losses is not None:
+            residual = terms.losses.root(residual)
         if prior is not None:
             residual = prior.extend(residual, parameters)
         return unit.divide(residual)
