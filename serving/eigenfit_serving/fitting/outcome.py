@@ -19,6 +19,8 @@ from eigenfit_serving.protocol.result_codes import SUCCESSES, Result
 if TYPE_CHECKING:
     import eigenfit as ef
 
+_MAX_NAMED = 6  # most outliers that are named
+
 AS_SERVED = "as served"
 """Stands in for the method's name, which a served model does not report."""
 
@@ -78,13 +80,38 @@ class Outcome:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Chi-square at the best start; None without `sigma` or without success."""
+        """Chi-square at the best start; None without `sigma` or without success.
+
+        None with a robust loss too, which is no chi-square.
+        """
         found, content = self.uncertainty, self.content
         if found is None or not content.has_sigma or not self.success:
+            return None
+        if content.is_robust:
             return None
         if self.converged and content.fit.tolerance is not None:
             return None  # The fit ended where the loss was small enough, not smallest.
         return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
+
+    @property
+    def outliers_text(self) -> str:
+        """Which data the robust losses count as wrong; empty if all are linear."""
+        content = self.content
+        if not content.is_robust or not np.isfinite(self.loss[self.best]):
+            return ""
+        deviations = np.abs(self.values[self.best] - content.targets)
+        deviations *= content.weights**0.5
+        names, number = [], 0
+        for term in content.terms:
+            section = getattr(term.section, "observation", term.section)
+            if section.loss != "linear":
+                most = 5.0 if section.sigma is not None else 5.0 * section.loss_scale
+                own = zip(term.names, deviations[term.part], strict=True)
+                names += [name for name, size in own if size > most]
+                number += len(term.names)
+        text = f"robust loss, {len(names)} of {number} data are outliers"
+        shown = ", ".join(names[:_MAX_NAMED]) + ", ..." * (len(names) > _MAX_NAMED)
+        return f"{text}: {shown}" if names else text
 
     @property
     def scatter_text(self) -> str:

@@ -115,6 +115,11 @@ class ProblemContent(Section):
         """Whether all targets have standard deviations."""
         return all(term.section.sigma is not None for term in self.terms)
 
+    @property
+    def is_robust(self) -> bool:
+        """Whether the loss of some observation is not linear."""
+        return any(term.section.loss != "linear" for term in self.terms)
+
     @cached_property
     def unknowns(self) -> Unknowns:
         """The parameters to fit, and their bounds."""

@@ -37,13 +37,11 @@ def scores(problem: Problem, r: tf.Tensor, t: tf.Tensor) -> Scores:
         t: `[..., m]`.
     """
     point = problem.evaluate(r, t)
-    losses, m = problem.observed.losses, problem.num_targets
-    assert losses is not None
-    residual = point.residual.numpy().astype(np.float64)
-    slope = np.ones_like(residual)
-    slope[..., :m] = losses.slope(point.residual[..., :m]).numpy()
-    bend = problem.bends_at(point).numpy().astype(np.float64)
-    return Scores(residual * slope, bend * slope**2)
+    psi = problem.scores_at(point)
+    met = point.residual == 0
+    slope = tf.where(met, tf.ones_like(psi), psi / point.residual)
+    second = problem.bends_at(point) * slope**2
+    return Scores(psi.numpy().astype(np.float64), second.numpy().astype(np.float64))
 
 
 def m_estimate(

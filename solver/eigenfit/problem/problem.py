@@ -409,6 +409,17 @@ class Problem(Facts):
         own = self.observed.losses.bend(self._residual_of(point))
         return tf.concat([own, bends[..., self.num_targets :]], axis=-1)
 
+    def scores_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes half the derivative of the loss by weighted deviations.
+
+        It is `[..., m + q]`: the residual where losses are linear.
+        """
+        losses, m = self.observed.losses, self.num_targets
+        if losses is None:
+            return point.residual
+        own = point.residual[..., :m] * losses.slope(self._residual_of(point))
+        return tf.concat([own, point.residual[..., m:]], axis=-1)
+
     def outliers(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
         """Finds the targets that observations with a robust loss count as wrong.
 

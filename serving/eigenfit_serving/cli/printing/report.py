@@ -93,6 +93,7 @@ def _print_summary(outcome: Outcome, console: Console) -> None:
     grid.add_row("Result", result)
     fitted = outcome.agreement
     explained = fitted.text if fitted else outcome.scatter_text
+    explained = outcome.outliers_text or explained
     if explained:
         grid.add_row("Fit", Text(explained))
     if fitted and fitted.warning:
