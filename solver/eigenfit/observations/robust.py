@@ -256,19 +256,20 @@ def best_shift(
     middle = tf.reduce_sum(below, axis=-1, keepdims=True)
     c = tf.gather(tf.gather(d, order, batch_dims=rank), middle, batch_dims=rank)
     for _ in range(_STEPS):
-        c = tf.stop_gradient(c - _share(d, c, roots, loss)[0])
-    step, share = _share(d, c, roots, loss)
+        c = tf.stop_gradient(c - _share(d, c, roots, loss, 0.5)[0])
+    step, share = _share(d, c, roots, loss, 1e-3)
     return c - step, share
 
 
 def _share(
-    d: tf.Tensor, c: tf.Tensor, roots: tf.Tensor, loss: Robust
+    d: tf.Tensor, c: tf.Tensor, roots: tf.Tensor, loss: Robust, floor: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    # A step, [..., 1], and the derivatives of the minimum by d, [..., m].
+    # A step, [..., 1], and the derivatives of the minimum by d, [..., m]. No curvature
+    # counts as less than a fraction of that of reweighted least squares.
     x = roots * (c - d)
     s, weight = loss.root(x), loss.weight(x)
     second = roots**2 * loss.bend(s) * loss.slope(s) ** 2
-    least = tf.reduce_sum(roots**2 * weight, axis=-1, keepdims=True) / 2
+    least = floor * tf.reduce_sum(roots**2 * weight, axis=-1, keepdims=True)
     total = tf.maximum(tf.reduce_sum(second, axis=-1, keepdims=True), least)
     return tf.reduce_sum(roots * x * weight, axis=-1, keepdims=True) / total, (
         second / total

@@ -49,7 +49,7 @@ class FreeShift(AbstractObservation):
         self.has_sigma, self.robust = observation.has_sigma, observation.robust
         self.observation = observation
         self.uses_modes = observation.uses_modes
-        self.is_linear = observation.is_linear
+        self.is_linear = observation.is_linear and observation.robust is None
         self.follows_targets = True
         self.num_free = max(observation.num_free, 1)
 

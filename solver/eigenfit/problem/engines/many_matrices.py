@@ -13,7 +13,7 @@ from eigenfit.observations.base import over
 from eigenfit.problem.engines.base import AbstractEngine, Question
 from eigenfit.problem.engines.groups import group
 from eigenfit.problem.engines.one_matrix import largest_row_sum
-from eigenfit.problem.engines.second_order import spectral_hessian
+from eigenfit.problem.engines.second_order import by_levels, spectral_hessian
 from eigenfit.problem.evaluations import Evaluation
 
 
@@ -130,8 +130,7 @@ class ManyMatrices(AbstractEngine):
             ties,
             ties.expand(point.parameters),
             (point.eigenvalues, vectors, self.level_jacobian_at(point)),
-            self._loss_of_levels,
-            point.targets,
+            self._by_levels(point),
         )
         if prior is None:
             return H
@@ -153,6 +152,24 @@ class ManyMatrices(AbstractEngine):
                 close = w[..., 1:] - w[..., :-1] <= rounding_width(w)[..., tf.newaxis]
                 kink |= tf.reduce_any(close, axis=-1)
         return kink
+
+    def _by_levels(self, point: Evaluation) -> tuple[tf.Tensor, tf.Tensor]:
+        # Derivatives of the loss without priors by the levels: [..., N], [..., N, N].
+        terms, unit, losses = self.asked.terms, self.asked.unit, self.asked.terms.losses
+        w, number = point.eigenvalues, self._starts[-1]
+        if losses is None or not all(x.observation.is_linear for x in terms):
+            return by_levels(self._loss_of_levels, number, w, point.targets)
+        # The values are C w: nothing is left to automatic differentiation.
+        one = tf.eye(number, dtype=w.dtype)
+        C = terms.measure(self.of_block(one), None, tf.zeros([number, 1], w.dtype))
+        roots = tf.convert_to_tensor(terms.roots, w.dtype)[..., tf.newaxis]
+        rows = unit.divide(tf.linalg.matrix_transpose(C) * roots + 0 * w[..., :1, None])
+        residual = point.residual[..., : terms.num_targets]
+        s = unit.divide(residual, -1)
+        slope = losses.slope(s)
+        g = 2 * tf.linalg.matvec(rows, residual * slope, transpose_a=True)
+        bent = rows * (losses.bend(s) * slope**2)[..., tf.newaxis]
+        return g, 2 * tf.linalg.matmul(rows, bent, transpose_a=True)
 
     def _loss_of_levels(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         # The loss without priors as a function of levels [..., N].
