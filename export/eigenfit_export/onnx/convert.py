@@ -59,6 +59,7 @@ def convert(
     traced = tf.function(function, input_signature=list(inputs), autograph=False)
     concrete = traced.get_concrete_function()
     handlers = {"SelectV2": (_where, []), "Einsum": (_sum_of_products, [])}
+    handlers["Log"] = (_as_it_is, [])
     handlers |= {operator: (_keep, []) for operator in _BASIC}
     try:
         model = _converted(concrete, [x.name for x in inputs], handlers)
@@ -169,6 +170,11 @@ def _where(context: Any, node: Any, name: str, args: Any) -> None:
     chosen = made("And", mask, yes)
     node.type = "Or"
     context.replace_inputs(node, [chosen, other])
+
+
+def _as_it_is(context: Any, node: Any, name: str, args: Any) -> None:
+    # tf2onnx would take logarithms in single precision.
+    del context, node, name, args
 
 
 def _sum_of_products(context: Any, node: Any, name: str, args: Any) -> None:
