@@ -178,8 +178,8 @@ def _as_it_is(context: Any, node: Any, name: str, args: Any) -> None:
 
 
 def _sum_of_products(context: Any, node: Any, name: str, args: Any) -> None:
-    # tf2onnx knows no ellipsis in an equation: letters for the batch dimensions, none of
-    # which ours use (they are i, j and later ones).
+    # tf2onnx knows no ellipsis in an equation: letters for the batch dimensions, which
+    # our equations do not use.
     del name, args
     equation = node.get_attr_str("equation")
     first = equation.split(",")[0]
