@@ -14,7 +14,7 @@ from eigenfit.methods.bursts import FALL, LAST_DESCENT, NEWTON_STEPS, Bursts
 from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
-from eigenfit.problem.sizes import natural_size
+from eigenfit.problem.sizes import natural_size, typical_residual
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.branches import where_any
@@ -238,10 +238,8 @@ class Alternating(AbstractMethod):
         )
         moved = problem.limit(moved)
         if problem.bounds is not None:
-            change = tf.linalg.matvec(J, (moved - current.parameters) * norms)
-            predicted = -tf.reduce_sum(
-                change * (2 * current.residual + change), axis=-1
-            )
+            step = (moved - current.parameters) * norms
+            predicted = steps.fall(problem, current, J, step)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         return _Move(moved, predicted, length, scale, norms, J, usable)
 
@@ -301,7 +299,7 @@ class Alternating(AbstractMethod):
         are equal, the equations of `ClusterNewton` are added, which makes `J^T J` the
         exact Hessian there.
         """
-        plain = steps.direction(J, point.residual, mu)
+        plain = steps.direction(*steps.model(problem, point, J), mu)
         if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
         order = np.argsort(problem.only_levels().positions(problem.order))
@@ -335,7 +333,8 @@ class Alternating(AbstractMethod):
         if problem.has_sigma:
             freedom = max(problem.num_data - problem.num_parameters, 0)
             unit = 1 if problem.unit is None else problem.unit
-            enough |= tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
+            each = typical_residual(problem, 3**0.5) if problem.is_robust else 3**0.5
+            enough |= tf.sqrt(point.loss) * unit <= freedom**0.5 * each
         elif problem.num_data >= _MANY_DATA * problem.num_parameters:
             unit, size = natural_size(problem, point.parameters, targets)
             size = problem.in_own_unit(unit) * size
