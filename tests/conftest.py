@@ -1,11 +1,15 @@
 """Settings of the whole test suite."""
 
+import gc
 import os
 from collections import defaultdict
 from zlib import crc32
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Two test processes on two cores: with two threads each they wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np
@@ -15,6 +19,9 @@ hypothesis.settings.register_profile(
     "eigenfit", deadline=None, max_examples=30, derandomize=True, print_blob=True
 )
 hypothesis.settings.load_profile("eigenfit")
+
+# Graphs are many objects and no garbage: a tenth of the time went to looking at them.
+gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

@@ -69,12 +69,17 @@ OUTPUTS = {
     "docs/tables.md": 2,
 }
 
+LONG = ("docs/serving.md", "docs/tables.md")  # servers and worker processes
+
 
 def test_every_page_with_code_is_run():
     assert {page for page in PAGES if blocks(page, "python")} == OUTPUTS.keys()
 
 
-@pytest.mark.parametrize("page", OUTPUTS)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in OUTPUTS],
+)
 def test_code_prints_what_the_page_shows(tmp_path, monkeypatch, page):
     monkeypatch.chdir(tmp_path)
     # A page adds a format, which is not for other tests.

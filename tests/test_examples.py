@@ -44,7 +44,7 @@ def test_scripts_tell_and_draw(tmp_path, monkeypatch, capsys, name, told):
     assert pixels[..., :3].std() > 0.05
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.toml")))
 def test_problem_files_fit(tmp_path, name):
     # Who sets this level wants TensorFlow's messages.

@@ -337,6 +337,7 @@ def test_single_precision_has_no_more_digits_than_it_knows():
 SPRINGS = np.einsum("ki,kj->kij", *[np.eye(4) - np.eye(4, k=-1)] * 2)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("normalisation", ["unit", "max"])
 def test_shapes_scaled_to_their_targets_have_a_datum_less_each(normalisation, rng):
     """1000 simulated measurements of three levels and shapes of a chain."""

@@ -99,6 +99,7 @@ def exports():
             yield pytest.param(case, method, id=f"{case}-{method}", marks=marks)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("case", "method"), list(exports()))
 def test_reloaded_and_served_models_fit_as_the_solver_does(tmp_path, case, method):
     # As exported: compiled by XLA, the last digits differ.

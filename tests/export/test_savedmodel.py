@@ -117,16 +117,8 @@ def test_only_fit_xla_is_compiled_by_xla(saved):
         assert bool(compiled_functions(function.graph)) == (name == "fit_xla"), name
 
 
-QUICK = ("springs",)
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(x, marks=[] if x.name in QUICK else pytest.mark.slow, id=x.name)
-        for x in zoo.CASES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)
 def test_every_structure_and_observation_can_be_exported(tmp_path, case):
     solver = ef.Solver(case.problem())
     loaded = load_model(save_model(solver, tmp_path))

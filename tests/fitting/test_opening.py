@@ -38,7 +38,7 @@ def test_the_parts_make_the_steps_of_the_whole(rng, name):
         initial = rng.uniform(size=problem.num_parameters)
         goal = rng.uniform(size=problem.num_parameters)
         targets = problem.values(goal, np.zeros(problem.num_targets))
-        for max_steps in (0, 1, 3, 3000):
+        for max_steps in (0, 1, 3, 9, 20, 3000):
             solution = solver.fit(initial, targets, max_steps=max_steps)
             given = [tf.constant(initial), targets, tf.constant(0.0, tf.float64)]
             fields = whole.call("graph", [*given, tf.constant(max_steps)])
@@ -55,6 +55,14 @@ def test_what_is_met_by_good_steps_needs_no_more():
     solver = ef.Solver(ef.Problem(ef.Additive(np.ones([3, 3]))), compile="graph")
     assert solver.fit([1.0, 4.0, 9.0], [1.5, 4.5, 9.5]).result == ef.Result.converged
     assert solver.num_traces() == 1
+
+
+def test_where_newton_diverges_a_descent_needs_no_more_either():
+    frame = ef.gallery.load("shear-frame-18")
+    solver = ef.Solver(frame.problem, ef.Alternating(), compile="graph")
+    solution = solver.fit(frame.initial, frame.targets, tolerance=frame.tolerance)
+    assert solution.result == ef.Result.converged
+    assert solver.num_traces() == 2
 
 
 @pytest.mark.parametrize("compile", ["graph", "eager"])

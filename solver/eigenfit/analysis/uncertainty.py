@@ -18,6 +18,7 @@ from eigenfit.analysis.m_estimation import Scores, m_estimate, scores
 from eigenfit.analysis.notation import with_error
 from eigenfit.analysis.sensitivity import Sensitivity, sensitivity
 from eigenfit.analysis.undetermined import (
+    Decomposition,
     Fitted,
     Open,
     decomposed,
@@ -197,17 +198,10 @@ def uncertainty(
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
     rounding = 50 * epsilon(problem.parameter_dtype)
-    fitted = _fitted(problem, r, t, found, score)
-    parts = decomposed(J, held, rtol, rounding, fitted)
+    parts = decomposed(J, held, rtol, rounding, _fitted(problem, r, t, found, score))
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
-    by_rows = estimated is not None and not bool(estimated.all())
-    sizes = None
-    if score is None:
-        half, chi_square = solved(found, J, held, parts, by_rows)
-    else:
-        half, sizes = m_estimate(problem, score, found, J, held, parts)
-        by_rows = True
-        chi_square = np.full_like(found.loss, np.nan)
+    by_rows = score is not None or not (estimated is None or bool(estimated.all()))
+    half, direct, chi_square = _roots(problem, score, found, J, held, parts, by_rows)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
     reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
@@ -215,9 +209,7 @@ def uncertainty(
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
-    direct = moved_directly(found, half.shape[-1])[..., data, :] / roots
-    if sizes is not None:
-        half, direct = half * sizes, direct * sizes
+    direct = direct[..., data, :] / roots
     scatter = np.full_like(chi_square, np.nan)
     if estimated is not None:
         scatter = np.sqrt(reduced_chi_square)
@@ -255,6 +247,26 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _roots(
+    problem: Problem,
+    score: Scores | None,
+    found: Sensitivity,
+    J: np.ndarray,
+    held: np.ndarray,
+    parts: Decomposition,
+    by_rows: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # The root of the covariance, what data move directly, and chi-square.
+    sizes: np.ndarray | float = 1.0
+    if score is None:
+        half, chi_square = solved(found, J, held, parts, by_rows)
+    else:
+        half, sizes = m_estimate(problem, score, found, J, held, parts)
+        chi_square = np.full_like(found.loss, np.nan)
+    direct = moved_directly(found, half.shape[-1])
+    return half * sizes, direct * sizes, chi_square
 
 
 def _square(half: np.ndarray) -> np.ndarray:

@@ -12,10 +12,12 @@ from eigenfit.fitting import loop, opening
 from eigenfit.fitting.compilation import Compiled, Mode
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Problem
-from eigenfit.results import RUNNING
+from eigenfit.results import RUNNING, Solution
 
 _FEW_LEVELS = 64
 """Most levels for which one thread runs the operations of a single fit."""
+
+_RESULT = Solution._fields.index("result")
 
 
 class SinglePrograms:
@@ -47,13 +49,15 @@ class SinglePrograms:
         self._batched, self._answer = search, answer
 
     def fit(self, mode: Mode, arguments: list[tf.Tensor]) -> list[Any]:
-        """Calls `search`, in two parts where the first usually suffices."""
+        """Calls `search`, in three parts where the first ones usually suffice."""
         if not (tf.executing_eagerly() and opening.opens(self._method)):
             return self.search.call(mode, arguments)
-        *fields, result, unit, run, opened = self.open.call(mode, arguments)
-        if result.numpy() == RUNNING:
-            return self.resume.call(mode, [*arguments, run, opened])
-        return [*fields, result, unit]
+        *answer, run, opened = self.open.call(mode, arguments)
+        if answer[_RESULT].numpy() == RUNNING:
+            *answer, run = self.go_on.call(mode, [*arguments, run, opened])
+        if answer[_RESULT].numpy() == RUNNING:
+            answer = self.resume.call(mode, [*arguments, run])
+        return answer
 
     @cached_property
     def search(self) -> Compiled:
@@ -68,7 +72,7 @@ class SinglePrograms:
     def open(self) -> Compiled:
         """The good steps that `search` begins with, if its method has some.
 
-        Returns what `search` does, then the run and what `resume` needs if the result
+        Returns what `search` does, then the run and what `go_on` needs if the result
         is `RUNNING`.
         """
 
@@ -77,33 +81,60 @@ class SinglePrograms:
             run, opened = opening.advance(
                 self._problem, self._method, initial, targets, loop.Limits(*limits)
             )
-            more = tf.nest.map_structure(tf.stop_gradient, (run, opened))
-            return (*_first(self._answer(run, initial)), *more)
+            return self._so_far(run, initial, run, opened)
 
         return self._compiled(open)
 
     @cached_property
+    def go_on(self) -> Compiled:
+        """Arguments of `open` and its last two results -> as `open`, without the last.
+
+        The steps after the good ones, as far as they are simple.
+        """
+
+        def go_on(*arguments: Any) -> tuple[Any, ...]:
+            *given, run, opened = arguments
+            initial, targets, *limits = _batch_of_one(given)
+            run = opening.go_on(
+                self._problem,
+                self._method,
+                run,
+                opened,
+                targets,
+                loop.Limits(*limits),
+            )
+            return self._so_far(run, initial, run)
+
+        return self._compiled(go_on, self.open.output_specs()[-2:])
+
+    @cached_property
     def resume(self) -> Compiled:
-        """Arguments of `open` and its last two results -> as `search`."""
+        """Arguments of `open` and the run from `go_on` -> as `search`."""
 
         def resume(*arguments: Any) -> tuple[tf.Tensor, ...]:
-            *given, run, opened = arguments
+            *given, run = arguments
             initial, targets, *limits = _batch_of_one(given)
             run = loop.advance(
                 self._problem,
                 self._method,
-                opening.resume(run, opened),
+                run,
                 targets,
                 loop.Limits(*limits),
                 tf.int32.max,
             )
             return _first(self._answer(run, initial))
 
-        return self._compiled(resume, self.open.output_specs()[-2:])
+        return self._compiled(resume, self.go_on.output_specs()[-1:])
+
+    def _so_far(self, run: loop.Run, initial: tf.Tensor, *more: Any) -> tuple[Any, ...]:
+        more = tf.nest.map_structure(tf.stop_gradient, more)
+        return (*_first(self._answer(run, initial)), *more)
 
     def num_traces(self) -> int:
         """Counts the traces made so far."""
-        made = [self.__dict__.get(name) for name in ("search", "open", "resume")]
+        made = [
+            self.__dict__.get(name) for name in ("search", "open", "go_on", "resume")
+        ]
         return sum(program.num_traces() for program in made if program is not None)
 
     def _compiled(

@@ -1,8 +1,8 @@
 """Methods, which make one step at a time: init, step, terminate; never a loop."""
 
 from eigenfit.methods.adam import Adam
-from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod, AbstractState
+from eigenfit.methods.bursts import Alternating
 from eigenfit.methods.choice import METHODS, choose_method, method_named, name_of
 from eigenfit.methods.cluster_newton import ClusterNewton
 from eigenfit.methods.gauss_newton import GaussNewton

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 
 from eigenfit.methods.adam import Adam
-from eigenfit.methods.alternating import Alternating
 from eigenfit.methods.base import AbstractMethod
+from eigenfit.methods.bursts import Alternating
 from eigenfit.methods.cluster_newton import ClusterNewton
 from eigenfit.methods.gauss_newton import GaussNewton
 from eigenfit.methods.lbfgs import LBFGS

@@ -9,11 +9,11 @@ import tensorflow as tf
 T = TypeVar("T")
 
 
-def select(mask: tf.Tensor, yes: T, no: T) -> T:
+def select(mask: tf.Tensor | bool, yes: T, no: T) -> T:
     """Takes members from one nest of tensors or another.
 
     Args:
-        mask: `[...]` bool.
+        mask: `[...]` bool; or known before tracing, for all members.
         yes: Tensors `[..., *]`, whose leading dimensions are those of `mask`.
         no: The same nest.
 
@@ -21,6 +21,8 @@ def select(mask: tf.Tensor, yes: T, no: T) -> T:
         The same nest: `yes` where `mask` is true, else `no`. Nothing is multiplied, so
         a NaN in a member that is not taken does no harm.
     """
+    if isinstance(mask, bool):
+        return yes if mask else no
     masks = {mask.shape.rank: mask}
 
     def choose(y: tf.Tensor, n: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ import pytest
 from tests.serving.batch import tables
 
 import eigenfit as ef
-from eigenfit_export import save_model
+from eigenfit_export import export_solver
 from eigenfit_serving.batch import run
 from eigenfit_serving.batch.engines import worker
 from eigenfit_serving.batch.engines.kernel import Kernel
@@ -16,11 +16,17 @@ from eigenfit_serving.batch.settings import Settings, read_facts
 from eigenfit_serving.batch.solving.fitting import Fitter
 
 
+def exported(solver, base):
+    """Exports what rows are solved by."""
+    rows = ("serving_default", "fit", "fit_from_random")
+    return export_solver(solver, base, warmup_batches=(), only=rows)
+
+
 @pytest.fixture(scope="session")
 def seed_model(tmp_path_factory):
     """Every symmetric matrix of order 3, solved directly: the folder of its version."""
     base = tmp_path_factory.mktemp("seed") / "model"
-    return save_model(ef.Solver(ef.Problem(ef.Symmetric(3))), base, warmup_batches=())
+    return exported(ef.Solver(ef.Problem(ef.Symmetric(3))), base)
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +35,7 @@ def additive_model(tmp_path_factory):
     base = tmp_path_factory.mktemp("additive") / "model"
     structure = ef.Additive([[0.0, 1.0], [1.0, 0.0]])
     solver = ef.Solver(ef.Problem(structure), method=ef.LevenbergMarquardt())
-    return save_model(solver, base, warmup_batches=())
+    return exported(solver, base)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +45,7 @@ def bounded_model(tmp_path_factory):
     structure = ef.Additive([[0.0, 1.0], [1.0, 0.0]], dtype="float32")
     problem = ef.Problem(structure, parameters=ef.Parameters(bounds=(-4.0, 4.0)))
     solver = ef.Solver(problem, method=ef.LevenbergMarquardt())
-    return save_model(solver, base, warmup_batches=())
+    return exported(solver, base)
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def test_rows_do_not_depend_on_batches(additive_model, additive_fitter, mixed, s
         )
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("size", [1, 7, 33, 100])
 @pytest.mark.parametrize("kind", ["seed", "additive"])
 def test_calls_have_whole_vectors(request, rng, kind, size):

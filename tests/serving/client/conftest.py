@@ -27,11 +27,13 @@ def solvers():
 @pytest.fixture(scope="session")
 def models(tmp_path_factory, solvers):
     """A folder of exported models."""
-    from eigenfit_export import save_model
+    from eigenfit_export import export_solver
 
+    fits = ["fit", "fit_from_random", "init", "step"]
+    called = [*fits, "eigenvalues", "gradient", "eigengradient"]
     folder = tmp_path_factory.mktemp("models")
     for name, solver in solvers.items():
-        save_model(solver, folder / name)
+        export_solver(solver, folder / name, warmup_batches=(), only=called)
     return folder
 
 

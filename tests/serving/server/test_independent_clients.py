@@ -26,7 +26,7 @@ def solver():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, solver):
     folder = tmp_path_factory.mktemp("models") / "symmetric"
-    save_model(solver, folder)
+    save_model(solver, folder, warmup_batches=())
     return folder
 
 
@@ -222,7 +222,7 @@ def test_a_client_that_polls_status_during_a_reload(server, folder, solver):
         thread.start()
     try:
         assert client.metadata().version == 1
-        save_model(solver, folder)
+        save_model(solver, folder, warmup_batches=())
         found = {}
         for _ in range(1200):
             found = {x.version: x.state for x in client.status()}

@@ -135,9 +135,10 @@ class AbstractDamped(AbstractMethod):
         # False for NaN: a trial outside the structure's domain is rejected.
         accepted = trial.loss < point.loss
 
-        enough = self.orthogonality or flatness.orthogonal(problem, point, targets)
         stationary = flatness.is_level(point, trial.loss)
-        stationary &= flatness.cosine_of(J, point) <= enough
+        stationary &= flatness.is_orthogonal(
+            problem, point, targets, half_gradient, self.orthogonality
+        )
         # The loss does not show it, but the last step halves the count of wrong digits.
         accepted |= stationary & flatness.is_level(trial, point.loss)
         length = tf.norm(scaled, axis=-1)

@@ -12,25 +12,36 @@ _DIVERGED = 1e3
 """Rise of the loss at which undamped steps are given up."""
 
 
-def cosine_of(J: tf.Tensor, point: Evaluation) -> tf.Tensor:
-    """Returns the largest cosine between the residual and a column of J, `[...]`.
+def is_orthogonal(
+    problem: Problem,
+    point: Evaluation,
+    targets: tf.Tensor,
+    half_gradient: tf.Tensor,
+    most: float | None = None,
+) -> tf.Tensor:
+    """Returns where the residual is orthogonal to the columns of J, `[...]`.
 
     Args:
-        J: `[..., m, p]`, with columns of norm 1 or less.
-        point: The point with the residual; the result is NaN where that is zero.
+        problem: The problem to fit.
+        point: The point with the residual; false where that is zero.
+        targets: `[..., m]`.
+        half_gradient: `[..., p]`, `J^T residual` of columns of norm 1 or less.
+        most: Largest cosine that counts as orthogonal; by default that of
+            `orthogonal`.
     """
-    along = tf.linalg.matvec(J, point.residual, transpose_a=True)
-    return tf.reduce_max(tf.abs(along), axis=-1) / tf.sqrt(point.loss)
+    cosine = tf.reduce_max(tf.abs(half_gradient), axis=-1) / tf.sqrt(point.loss)
+    return cosine <= (most or orthogonal(problem, point, targets))
 
 
-def orthogonal(problem: Problem, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
+def orthogonal(
+    problem: Problem, point: Evaluation, targets: tf.Tensor
+) -> tf.Tensor | float:
     """Returns the cosine up to which residual and columns are orthogonal, `[...]`.
 
     The loss resolves no less than the root of the machine epsilon, and the residual no
     less than its own rounding, which is usually far below its bound.
     """
-    unit = epsilon(point.loss.dtype)
-    least = tf.zeros_like(point.loss) + 8 * unit**0.5
+    least = 8 * epsilon(point.loss.dtype) ** 0.5
     if not problem.is_least_squares:
         return least
     hidden = rounding(problem, point.eigenvalues, targets)

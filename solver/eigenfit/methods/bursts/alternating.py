@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.methods.base import AbstractMethod
-from eigenfit.methods.bursts import FALL, LAST_DESCENT, NEWTON_STEPS, Bursts
+from eigenfit.methods.bursts.plan import FALL, LAST_DESCENT, NEWTON_STEPS, Bursts
+from eigenfit.methods.bursts.votes import votes
 from eigenfit.methods.cluster_newton import couplings_of
 from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
-from eigenfit.problem.sizes import natural_size, typical_residual
 from eigenfit.results import RUNNING, Result
 from eigenfit.tensors.batching import select
 from eigenfit.tensors.branches import where_any
@@ -25,8 +25,6 @@ _FIRST_DAMPING = 1e-5  # if the first burst is damped
 _AGREEMENT = 1e-6  # relative difference up to which losses are the same
 LONGEST = 4.0  # longest Newton step, relative to the residual at the start
 _LONGEST_DAMPED = 10.0  # longest damped step, relative to residual or parameters
-_MANY_DATA = 4  # data per unknown that a wrong minimum cannot nearly meet
-_SMALL_MISFIT = 1e-2  # residual, relative to its natural size, that counts as small
 _MOST_COUPLINGS = 2**14  # most numbers in the equations of clusters
 
 
@@ -48,7 +46,7 @@ class AlternatingState(NamedTuple):
     code: tf.Tensor  # [...] int32, the Result if the bursts are used up
 
 
-class _Move(NamedTuple):
+class Move(NamedTuple):
     """A step, or the start of the next burst."""
 
     parameters: tf.Tensor  # [..., p]
@@ -56,8 +54,13 @@ class _Move(NamedTuple):
     length: tf.Tensor  # [...], of the scaled step before it is shortened
     scale: tf.Tensor  # [..., p], squared scales
     norms: tf.Tensor  # [..., p], scales
-    jacobian: tf.Tensor  # [..., m + q, p], in these scales
+    half_gradient: tf.Tensor  # [..., p], of the loss by the scaled parameters
     usable: tf.Tensor  # [...], whether the gradient is finite
+
+    def is_short(self, point: Evaluation) -> tf.Tensor:
+        """Returns whether the step from a point is rounding: `[...]`."""
+        size = tf.norm(self.norms * point.parameters, axis=-1)
+        return self.length <= epsilon(size.dtype) * size
 
 
 class Alternating(AbstractMethod):
@@ -169,17 +172,13 @@ class Alternating(AbstractMethod):
         """Makes a step of the burst, or begins the next; see the base class."""
         current, begins = state.current, state.num_left <= 0
         newton = self.bursts.is_newton(state.burst)
-        move = self._move(problem, state, targets, newton)
+        move = self.propose(problem, state, targets, newton, begins)
         trial = problem.evaluate(move.parameters, targets)
         fell = trial.loss < current.loss
         taken = tf.math.is_finite(trial.loss) & (begins | newton | fell)
-        short = move.length <= epsilon(move.length.dtype) * tf.norm(
-            move.norms * current.parameters, axis=-1
-        )
+        short = move.is_short(current)
         flat = flatness.is_level(current, trial.loss)
-        flat &= flatness.cosine_of(move.jacobian, current) <= flatness.orthogonal(
-            problem, current, targets
-        )
+        flat &= flatness.is_orthogonal(problem, current, targets, move.half_gradient)
         falls = trial.loss < FALL * state.mark
         idle = tf.where(falls | begins, 0, state.idle + 1)
         lost = tf.where(
@@ -214,34 +213,43 @@ class Alternating(AbstractMethod):
             code=code,
         )
 
-    def _move(
+    def propose(
         self,
         problem: Problem,
         state: AlternatingState,
         targets: tf.Tensor,
-        newton: tf.Tensor,
-    ) -> _Move:
-        """Proposes the next step of the burst, or the start of the next burst."""
-        current, begins = state.current, state.num_left <= 0
+        newton: tf.Tensor | bool,
+        begins: tf.Tensor | bool,
+    ) -> Move:
+        """Proposes the next step of the burst, or the start of the next burst.
+
+        Args:
+            problem: The problem to fit.
+            state: Where the burst is.
+            targets: `[..., m]`.
+            newton: `[...]`, whether the burst is one of Newton steps.
+            begins: `[...]`, whether the next burst begins instead.
+        """
+        current = state.current
         scale, norms, J, half_gradient = steps.scaled_at(problem, current, state.scale)
-        mu = tf.where(newton, tf.zeros_like(state.reach), state.damping.mu)
+        mu = select(newton, tf.zeros_like(state.reach), state.damping.mu)
         scaled = self.direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
         far = steps.longest_step(norms, current, _LONGEST_DAMPED)
-        longest = tf.where(newton, LONGEST * state.reach, far)
+        longest = select(newton, LONGEST * state.reach, far)
         scaled = steps.shortened(scaled, longest)
         predicted = tf.reduce_sum(
             scaled * (mu[..., tf.newaxis] * scaled - half_gradient), axis=-1
         )
-        moved = select(
-            begins, self._next_start(state), current.parameters + scaled / norms
-        )
+        moved = current.parameters + scaled / norms
+        if begins is not False:
+            moved = select(begins, self._next_start(state), moved)
         moved = problem.limit(moved)
         if problem.bounds is not None:
             step = (moved - current.parameters) * norms
             predicted = steps.fall(problem, current, J, step)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
-        return _Move(moved, predicted, length, scale, norms, J, usable)
+        return Move(moved, predicted, length, scale, norms, half_gradient, usable)
 
     def _account(
         self,
@@ -249,7 +257,7 @@ class Alternating(AbstractMethod):
         state: AlternatingState,
         targets: tf.Tensor,
         trial: Evaluation,
-        move: _Move,
+        move: Move,
         flat: tf.Tensor,
         short: tf.Tensor,
     ) -> tuple[Point, tf.Tensor, tf.Tensor]:
@@ -273,8 +281,9 @@ class Alternating(AbstractMethod):
         code = tf.where(ended, int(Result.stalled), code)
         code = tf.where(agrees & flat, int(Result.stationary), code)
         code = tf.where(at_best & ~move.usable, int(Result.nonfinite), code)
-        votes = tf.where(agrees, self._votes(problem, current, targets), 0)
-        agreeing = tf.where(lower, 0, state.agreeing + votes)
+        worth = votes(problem, current, targets, self.agreement)
+        agreeing = state.agreeing + tf.where(agrees, worth, 0)
+        agreeing = tf.where(lower, 0, agreeing)
         return select(better | last, answer_at(trial), state.point), code, agreeing
 
     def terminate(self, problem: Problem, state: AlternatingState) -> tf.Tensor:
@@ -314,32 +323,6 @@ class Alternating(AbstractMethod):
             return select(clustered, step, plain)
 
         return where_any(clustered, with_clusters, plain)
-
-    def _votes(
-        self, problem: Problem, point: Evaluation, targets: tf.Tensor
-    ) -> tf.Tensor:
-        """Counts how many descents one to this point is worth, `[...]` int32.
-
-        It is worth all that are wanted if priors hold the parameters, a bound stops
-        one, the errors of the data explain the loss, or many data are nearly met: a
-        wrong minimum would hardly do that.
-        """
-        one = tf.ones_like(point.loss, tf.int32)
-        if self.agreement is None:
-            return one
-        if problem.num_priors:
-            return one * self.agreement
-        enough = tf.reduce_any(problem.on_bounds(point.parameters) != 0, axis=-1)
-        if problem.has_sigma:
-            freedom = max(problem.num_data - problem.num_parameters, 0)
-            unit = 1 if problem.unit is None else problem.unit
-            each = typical_residual(problem, 3**0.5) if problem.is_robust else 3**0.5
-            enough |= tf.sqrt(point.loss) * unit <= freedom**0.5 * each
-        elif problem.num_data >= _MANY_DATA * problem.num_parameters:
-            unit, size = natural_size(problem, point.parameters, targets)
-            size = problem.in_own_unit(unit) * size
-            enough |= tf.sqrt(point.loss) <= _SMALL_MISFIT * size
-        return tf.where(enough, self.agreement, one)
 
     def _next_start(self, state: AlternatingState) -> tf.Tensor:
         burst, start = state.burst + 1, state.start

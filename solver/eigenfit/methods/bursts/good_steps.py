@@ -1,4 +1,4 @@
-"""The first burst of `Alternating`, with no more operations than its steps need.
+"""The good steps that `Alternating` begins with, with no more operations than needed.
 
 Most problems that can be met need only a few Newton steps, each better than the last.
 """
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from eigenfit.methods.alternating import (
+from eigenfit.methods.bursts.alternating import (
     INITIAL_DAMPING,
     LONGEST,
     Alternating,
     AlternatingState,
 )
-from eigenfit.methods.bursts import FALL, NEWTON_STEPS
+from eigenfit.methods.bursts.plan import FALL, NEWTON_STEPS
 from eigenfit.methods.stepping import damping, flatness, steps
 from eigenfit.problem.problem import Evaluation, Point, Problem, answer_at
 from eigenfit.results import Result
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
     unit: tf.Tensor  # [..., p] squares of the scales D there
 
 
-class FirstBurst(NamedTuple):
+class GoodSteps(NamedTuple):
     """Loop variable: the last step, with its first and last point."""
 
     before: Evaluation
@@ -40,11 +40,11 @@ class FirstBurst(NamedTuple):
     num_steps: tf.Tensor  # [...] int32
 
 
-def begin(state: AlternatingState) -> tuple[Origin, FirstBurst]:
+def begin(state: AlternatingState) -> tuple[Origin, GoodSteps]:
     """Takes what the burst needs from the first state of `Alternating`."""
     point = state.current
     usable = tf.ones_like(state.burst, tf.bool)
-    burst = FirstBurst(point, point, state.scale, usable, state.burst)
+    burst = GoodSteps(point, point, state.scale, usable, state.burst)
     return Origin(state.start, state.reach, state.unit), burst
 
 
@@ -52,9 +52,9 @@ def step(
     method: Alternating,
     problem: Problem,
     origin: Origin,
-    burst: FirstBurst,
+    burst: GoodSteps,
     targets: tf.Tensor,
-) -> FirstBurst:
+) -> GoodSteps:
     """Makes the step that `Alternating` would make, even if the loss rises."""
     point = burst.after
     scale, norms, J, half_gradient = steps.scaled_at(problem, point, burst.scale)
@@ -62,7 +62,7 @@ def step(
     scaled = method.direction(problem, point, targets, J, norms, mu)
     scaled = steps.shortened(scaled, LONGEST * origin.reach)
     moved = problem.limit(point.parameters + scaled / norms)
-    return FirstBurst(
+    return GoodSteps(
         before=point,
         after=problem.evaluate(moved, targets),
         scale=scale,
@@ -71,19 +71,19 @@ def step(
     )
 
 
-def goes_well(burst: FirstBurst) -> tf.Tensor:
+def goes_well(burst: GoodSteps) -> tf.Tensor:
     """Returns whether the last step was good and another may follow: `[...]`."""
     fell = burst.after.loss < FALL * burst.before.loss
     return (fell | (burst.num_steps == 0)) & (burst.num_steps < NEWTON_STEPS)
 
 
-def best(burst: FirstBurst) -> Point:
+def best(burst: GoodSteps) -> Point:
     """Returns the best point of a burst whose steps but the last were all good."""
     better = burst.after.loss < burst.before.loss
     return select(better, answer_at(burst.after), answer_at(burst.before))
 
 
-def go_on(origin: Origin, burst: FirstBurst) -> AlternatingState:
+def go_on(origin: Origin, burst: GoodSteps) -> AlternatingState:
     """Returns the state that `Alternating` would have after the same steps."""
     before, after, scale, usable, num_steps = burst
     fell = after.loss < FALL * before.loss
