@@ -69,7 +69,7 @@ OUTPUTS = {
     "docs/tables.md": 2,
 }
 
-LONG = ("docs/serving.md", "docs/tables.md")  # servers and worker processes
+LONG = ("docs/guide.md", "docs/serving.md", "docs/tables.md")
 
 
 def test_every_page_with_code_is_run():
@@ -196,6 +196,7 @@ WITHOUT_EXAMPLE = {
     r"eigenfit\.Alternating\.\w+": "for the loop of a fit only",
     r"eigenfit\.(Comparison|Contours|Posterior|Profile)(\.\w+)?": "what returns it",
     r"eigenfit\.(Fit\.\w+|load)": "docs/guide.md",
+    r"eigenfit\.Explorer(\.\w+)?": "the example of explore",
     r"eigenfit\.FitError": "Solution.raise_for_result raises one",
     r"eigenfit\.Levels\.(positions|slope|spread|nearest_spectrum)": "for methods only",
     r"eigenfit\.(Levels\.(residual|jacobian)|\w+\.matrix)": "for problems only",

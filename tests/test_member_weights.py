@@ -75,7 +75,7 @@ def fitted(solver, initial, targets, weights, mode="graph"):
     return ef.Solution._make((*program(*map(tf.constant, given)), None))
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "make", [levels, equal_targets, some_levels, differences, shapes, with_sigma]
 )

@@ -42,6 +42,7 @@ from eigenfit.methods import (
     LoewnerNewton,
     Newton,
 )
+from eigenfit.notebook.explorer import Explorer, explore
 from eigenfit.observations import (
     MAC,
     AbstractObservation,
@@ -108,6 +109,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "Differences",
     "DistinctSolutions",
     "Evaluation",
+    "Explorer",
     "Fit",
     "FitError",
     "FreeShift",
@@ -152,6 +154,7 @@ __all__ = [  # noqa: RUF022 (sorted as by `sorted`)
     "distinct_solutions",
     "eigh",
     "eigvalsh",
+    "explore",
     "fit_matched",
     "jacobi_from_two_spectra",
     "level_derivatives",

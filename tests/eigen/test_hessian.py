@@ -81,6 +81,7 @@ def ways(names, compiled):
         yield pytest.param(name, way, marks=[pytest.mark.slow] if slow else [])
 
 
+@pytest.mark.sample(3)
 @pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "way"), list(ways(CASES, ["complete graph"])))
 def test_is_exact_at_degenerate_solutions(name, way):
@@ -149,6 +150,7 @@ def _levels(case):
     return [part.mean() for part in parts for _ in part]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", CASES)
 def test_single_precision(name):
     case = CASES[name]
@@ -186,6 +188,7 @@ def some(rng, problem, batch=()):
     return r, t if problem.observation.indices != (3, 0) else t[..., ::-1].copy()
 
 
+@pytest.mark.sample(3)
 @pytest.mark.sample(7)
 @pytest.mark.parametrize(("name", "way"), list(ways(PROBLEMS, ["offset"])))
 def test_agrees_with_differences_of_the_gradient(rng, name, way):

@@ -126,6 +126,7 @@ def test_order_64_is_solved_to_full_accuracy():
     assert np.abs(gram - np.eye(64)).max() <= 10 * np.finfo(np.float64).eps
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("dtype", "n"),
     [
@@ -257,6 +258,7 @@ def test_neither_batch_size_nor_way_of_running_changes_a_bit(n, dtype, count):
     assert run.experimental_get_tracing_count() == 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("n", [3, 5, 12])
 def test_neighbours_change_nothing_under_xla(n):
     batch = sample(n, np.float32)
@@ -268,6 +270,7 @@ def test_neighbours_change_nothing_under_xla(n):
     assert not same([x[3:] for x in first], [x[3:] for x in second])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.sample(5)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
@@ -300,6 +303,7 @@ def test_only_the_lower_triangle_is_read(n, dtype, compiled):
     assert same(numbers(run(tf.constant(batch))), before)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [9, pytest.param(12, marks=pytest.mark.slow)])

@@ -38,6 +38,7 @@ def near(rng, A, size):
     return decompose(tf.constant(A + (size * unit).astype(A.real.dtype) * noise))[1]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("way", "dtype"),
     [("eager", np.complex128), ("graph", np.float64), ("xla", np.complex128)],
@@ -137,6 +138,7 @@ def test_a_near_basis_needs_no_decomposition(rng, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("way", "bad"), [("eager", 0.0), ("graph", np.inf), ("graph", 0.0), ("xla", np.nan)]
 )

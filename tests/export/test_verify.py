@@ -274,6 +274,7 @@ def test_what_is_no_export(tmp_path):
     assert statuses(tmp_path) == {"7/files": "damaged"}
 
 
+@pytest.mark.slow
 def test_the_manifest_says_what_it_is_of(fno):
     manifest = read_manifest(fno)
     assert manifest["problem"] == "Problem(Additive(order=8, dtype=float64), Levels())"

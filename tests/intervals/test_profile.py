@@ -83,6 +83,7 @@ def test_curved_models_by_scipy():
     assert high - best > 1.2 * (best - low)  # nothing a linear interval could tell
 
 
+@pytest.mark.slow
 def test_ends_on_bounds_and_open_ends_are_said():
     x = np.array([0.0, 1.0, 2.0])
     y = np.array([1.0, 0.6, 0.3])
@@ -158,6 +159,7 @@ SLOPE, OFFSET = np.diag(np.arange(1.0, 6.0)), np.eye(5)
 DATA = np.array([0.92, 2.17, 2.93, 4.11, 5.3])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("unit", [1.0, 1e6])
 def test_a_parameter_on_its_bound_has_an_interval_to_one_side(unit):
     """A linear model, whose rise from the bound is a difference of two squares."""

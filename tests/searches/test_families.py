@@ -19,7 +19,7 @@ FIELD = ef.Affine(
 )
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("method", ["auto", "alternating"])
 @pytest.mark.parametrize(
     ("structure", "targets", "dimension"),
@@ -46,7 +46,7 @@ def test_dimension_with_equal_levels(rng, structure, targets, dimension, method)
     assert found.counts.sum() == 8
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("sigma", [None, 0.01])
 @pytest.mark.parametrize("split", [1.0, 0.1, 1e-2, 1e-5, 1e-7])
 @pytest.mark.parametrize("unit", [1.0, 1e8])

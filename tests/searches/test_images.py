@@ -83,6 +83,7 @@ def weakly_coupled(r):
     return tf.stack([tf.stack(row, -1) for row in rows], -2)
 
 
+@pytest.mark.slow  # 300 descents of `deflate`
 def test_a_shape_that_hardly_changes_still_tells_periods_apart():
     structure = ef.Parametric(weakly_coupled, 2, 2)
     known = ef.Parameters(["e", "phi"], period={"phi": 2 * np.pi})

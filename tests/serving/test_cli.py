@@ -404,6 +404,7 @@ def test_printed_levels_and_starts(invoke):
     assert "seed 0 (there is no [start] in the file)" in text
 
 
+@pytest.mark.slow
 def test_many_starts_and_a_large_matrix_stay_readable(invoke):
     targets = ", ".join(map(str, range(50)))
     text = GOOD.replace("1.0, 2.0, 3.0", targets).replace("order = 3", "order = 50")
@@ -500,6 +501,7 @@ def test_plot_is_written(invoke):
     ]
 
 
+@pytest.mark.slow
 def test_plot_and_convergence_are_two_pictures(invoke, monkeypatch):
     drawn = []
     monkeypatch.setattr(

@@ -11,12 +11,12 @@ from scipy import stats
 
 from eigenfit.fits.fit import Fit
 from eigenfit.intervals.criteria import refuse_robust
+from eigenfit.intervals.shown import Shown
 from eigenfit.reports.sections import Section, table
-from eigenfit.reports.text import plain, print_section
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """Models in the order of their AIC, the preferred one first."""
 
     names: tuple[str, ...]
@@ -48,9 +48,6 @@ class Comparison:
             for k, name in enumerate(self.names)
         ]
         return table("Models", columns, rows)
-
-    def __str__(self) -> str:
-        return plain(lambda console: print_section(console, self.section())).strip()
 
 
 def _or_empty(x: float) -> str:

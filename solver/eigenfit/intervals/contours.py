@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from eigenfit.fits.fit import Fit
 from eigenfit.intervals.criteria import check_levels, criterion_of
 from eigenfit.intervals.profile import check_single, indices_of
 from eigenfit.intervals.pulled import pulled_fits
+from eigenfit.intervals.shown import limits_by_share
+from eigenfit.plots.profiles import plot_contours
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STRENGTH = 100.0  # as for profiles
 _WIDTH = 1.3  # of the grid, relative to the largest linear contour
@@ -31,6 +37,26 @@ class Contours:
     y: np.ndarray  # [g, g] values of the second one
     rise: np.ndarray  # [g, g] over the variance
     best: tuple[float, float]
+
+    def plot(self, axes: Any = None, title: str = "") -> Figure:
+        """Draws the edges of the regions; needs matplotlib.
+
+        Args:
+            axes: Axes of matplotlib; new ones by default.
+            title: Title above a new figure.
+        """
+        drawn = plot_contours(
+            self.x,
+            self.y,
+            self.rise,
+            axes,
+            names=self.names,
+            levels=limits_by_share(self.levels, self.limits),
+            value=self.best,
+            title=title,
+        )
+        figure: Any = drawn.figure
+        return figure
 
 
 def contours(

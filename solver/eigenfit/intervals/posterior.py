@@ -12,6 +12,8 @@ from eigenfit.fits.fit import Fit
 from eigenfit.fitting.solver import Solver
 from eigenfit.intervals.criteria import Criterion, criterion_of, single_errors
 from eigenfit.intervals.profile import check_single
+from eigenfit.intervals.shown import Shown
+from eigenfit.reports.sections import Section, table
 
 _WALKERS = 64
 """Least number of walkers: one compiled call judges half of them."""
@@ -21,7 +23,7 @@ _SPREAD = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Shown):
     """Draws from the posterior, and how far they can be trusted."""
 
     names: tuple[str, ...]  # p
@@ -38,6 +40,17 @@ class Posterior:
         """
         found = np.quantile(self.samples, shares or (0.16, 0.5, 0.84), axis=0)
         return dict(zip(self.names, found.T, strict=True))
+
+    def section(self) -> Section:
+        """Lists medians, the central 68 %, and how many draws count as independent."""
+        columns = ["parameter", "median", "below", "above", "independent", ""]
+        rows = []
+        for name, (low, middle, high) in self.quantiles().items():
+            draws = len(self.samples) / self.correlation_time[self.names.index(name)]
+            spread = [f"{low - middle:+.3g}", f"{high - middle:+.3g}"]
+            count = "unknown" if np.isnan(draws) else f"{draws:.0f}"
+            rows.append([name, f"{middle:.8g}", *spread, count, ""])
+        return table(f"Posterior, {len(self.samples)} draws", columns, rows)
 
 
 def posterior(

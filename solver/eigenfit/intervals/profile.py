@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +17,14 @@ from eigenfit.intervals.criteria import (
 )
 from eigenfit.intervals.curves import Curve
 from eigenfit.intervals.pulled import pulled_fits
+from eigenfit.intervals.shown import Shown, limits_by_share
+from eigenfit.plots.profiles import Curve as Drawn
+from eigenfit.plots.profiles import plot_profiles
 from eigenfit.reports.sections import Section, table
-from eigenfit.reports.text import plain, print_section
 from eigenfit.results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FIRST = np.array([0.35, 0.7, 1.0, 1.3, 1.7])
 """First points of each side, relative to the farthest linear limit."""
@@ -34,7 +40,7 @@ _ENDLESS = (Result.max_steps, Result.nonfinite, Result.invalid_input)
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(Shown):
     """Intervals of k parameters at L levels, and the curves they were read from."""
 
     names: tuple[str, ...]  # k
@@ -76,11 +82,36 @@ class Profile:
             rows.append([*row, ""])
         return table(f"Intervals by {self.criterion.name}", [*columns, ""], rows)
 
-    def __str__(self) -> str:
-        text = plain(lambda console: print_section(console, self.section())).strip()
-        if self.lower is None:
-            return text
-        return f"{text}\n\nA lower minimum was met: fit again from `lower`."
+    @property
+    def remark(self) -> str:
+        """Says whether a lower minimum was met."""
+        found = self.lower is not None
+        return "A lower minimum was met: fit again from `lower`." if found else ""
+
+    def plot(self, axes: Any = None, title: str = "") -> Figure:
+        """Draws how the loss rises with each parameter; needs matplotlib.
+
+        Args:
+            axes: k axes of matplotlib; new ones by default.
+            title: Title above a new figure.
+        """
+        drawn = plot_profiles(
+            [
+                Drawn(
+                    name,
+                    self.values[k],
+                    self.rises[k],
+                    float(self.best[k]),
+                    (float(self.low[k, 0]), float(self.high[k, 0])),
+                )
+                for k, name in enumerate(self.names)
+            ],
+            axes,
+            levels=limits_by_share(self.levels, self.limits),
+            rise=f"rise of {self.criterion.name}",
+            title=title,
+        )
+        return drawn[0].figure
 
 
 def _end(distance: float, closing: str) -> str:

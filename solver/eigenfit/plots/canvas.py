@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,8 +49,18 @@ def new_figure(height: float, title: str = "") -> Figure:
         ) from error
     figure = Figure(figsize=(8, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
+    # What a notebook asks for where the picture is the last line of a cell.
+    vars(figure)["_repr_png_"] = functools.partial(png_of, figure)
     set_title(figure, title)
     return figure
+
+
+def png_of(figure: Figure, compress_level: int = 6) -> bytes:
+    """Draws a figure as PNG, packed more tightly the higher the level, up to 9."""
+    file = io.BytesIO()
+    options = {"compress_level": compress_level}
+    figure.savefig(file, format="png", pil_kwargs=options)
+    return file.getvalue()
 
 
 def set_title(figure: Figure, title: str) -> None:

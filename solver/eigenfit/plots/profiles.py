@@ -88,6 +88,8 @@ def plot_profiles(
     for curve, part in zip(several, own, strict=False):
         _draw_curve(part, curve, _named(levels))
         label_axes(part, x=curve.name, y=rise if part is own[0] else "")
+        if len(several) > 1:
+            part.locator_params(axis="x", nbins=3)
     return np.array(own, object)
 
 

@@ -71,6 +71,13 @@ def table(columns: list[str], rows: list[list[str]], caption: str = "") -> str:
     return f'<div class="eigenfit"><style>{_STYLE}</style>{head}{_rows(section)}</div>'
 
 
+def listing(section: Section, remark: str = "") -> str:
+    """Writes one section as a piece of HTML of its own, with a sentence below it."""
+    below = f"<p>{escape(remark)}</p>" if remark else ""
+    body = f"<style>{_STYLE}</style>{_section(section)}{below}"
+    return f'<div class="eigenfit">{body}</div>'
+
+
 def _section(section: Section) -> str:
     heading = f"<h4>{escape(section.heading)}</h4>"
     if section.text:

@@ -90,7 +90,14 @@ def report_text(record: Record, width: int = 88, position: str = "") -> str:
 def plain(write: Callable[[Console], None], width: int = 88) -> str:
     """Returns what a function prints to a console, without colours."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, color_system=None, force_terminal=False)
+    # In a notebook a console would show the text instead of writing it.
+    console = Console(
+        file=buffer,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+    )
     write(console)
     lines = buffer.getvalue().splitlines()
     return "\n".join(line.rstrip() for line in lines)

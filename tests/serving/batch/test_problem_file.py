@@ -185,7 +185,8 @@ def test_resume_refuses_data_files_that_changed(problem, tmp_path):
         run_batch(problem, path, folder, workers=1, resume=True)
 
 
-@pytest.mark.parametrize("given", [pytest.param(None, marks=pytest.mark.slow), 25_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [None, 25_000])
 def test_steps_of_the_problem_are_allowed(problem, tmp_path, given):
     slow = """
 method = "adam"

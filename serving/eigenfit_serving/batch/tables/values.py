@@ -26,7 +26,7 @@ class Complaints:
 
     def __init__(self, texts: np.ndarray) -> None:
         self.texts = texts
-        self.bad = np.array([text is not None for text in texts], bool)
+        self.bad = np.not_equal(texts, None)
 
     def add(self, mask: np.ndarray, text: str) -> None:
         """Records a fault for the rows of a mask that have none yet."""
@@ -88,7 +88,7 @@ def rows_of(
         initial, has_initial = _vectors("initial", columns["initial"], p, found)
     largest = np.finfo(facts.dtype).max
     for name, values in (("targets", targets), ("initial", initial)):
-        if values is not None:
+        if values is not None and largest < np.finfo(float).max:
             is_large = np.asarray((np.abs(values) > largest).any(axis=1))
             found.add(is_large, f"`{name}` has a number too large for {facts.dtype}")
     given, is_there = _numbers("tolerance", columns)
@@ -128,7 +128,8 @@ def _vectors(
     for length in np.unique(lengths[is_there & ~fits]).tolist():
         text = f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}"
         found.add(lengths == length, text)
-    values, known = np.zeros([len(fits), width]), column.filter(pa.array(fits))
+    known = column if fits.all() else column.filter(pa.array(fits))
+    values = np.zeros([len(fits), width])
     values[fits] = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")

@@ -1,0 +1,1 @@
+"""What works in a notebook only; needs ipywidgets (the extra `notebook`)."""
