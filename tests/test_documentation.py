@@ -64,7 +64,7 @@ OUTPUTS = {
     "CONTRIBUTING.md": 6,
     "README.md": 3,
     "docs/derivatives.md": 3,
-    "docs/guide.md": 8,
+    "docs/guide.md": 9,
     "docs/serving.md": 2,
     "docs/tables.md": 2,
 }

@@ -58,8 +58,9 @@ _TEXTS = {
     Result.minimum: (
         "A least-squares minimum: no small change of the parameters lowers the loss, "
         "and the data, being more than the unknowns or having errors, need not be met "
-        "exactly. How well the model explains them the chi-square says; whether there "
-        "is a lower minimum elsewhere only other starts can show."
+        "exactly. How well the model explains them the chi-square says, or with a "
+        "robust loss the outliers; whether there is a lower minimum elsewhere only "
+        "other starts can show."
     ),
     Result.stationary: (
         "To first order no change of the parameters lowers the loss any further, yet "

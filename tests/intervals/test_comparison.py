@@ -72,6 +72,22 @@ def test_what_cannot_be_compared_is_refused():
     assert ef.compare({"ray": ray, "line": line}).f_ratio.shape == (2,)
 
 
+def test_a_robust_loss_is_no_likelihood(tmp_path):
+    problem = ef.Problem(
+        ef.Affine([SLOPE]), ef.Levels(sigma=0.1, loss="cauchy", loss_scale=3)
+    )
+    fit = ef.Solver(problem, compile="eager").fit([1.0], TARGETS)
+    assert fit.success
+    fit.save(tmp_path / "robust.fit")
+    for robust in (fit, ef.load(tmp_path / "robust.fit")):
+        with pytest.raises(
+            ValueError,
+            match=r"`fits\['wide'\]` has the robust loss 'cauchy' in observation 0 "
+            r"\(levels, from 'level 0' on\)",
+        ):
+            ef.compare({"ray": fitted(SLOPE, sigma=0.1), "wide": robust})
+
+
 def test_a_prior_is_a_datum_and_mixed_errors_have_no_criterion():
     known = ef.Parameters(["a", "b"], prior={"b": (0.0, 1.0)})
     structure = ef.Affine([SLOPE, OFFSET])

@@ -210,6 +210,20 @@ def test_a_parameter_on_its_bound_has_an_interval_to_one_side(unit):
     np.testing.assert_allclose(found.interval("b"), [bound, end], rtol=1e-6)
 
 
+def test_a_robust_loss_is_refused():
+    observed = [ef.Levels([0, 1], sigma=0.1), ef.Levels([2, 3, 4], loss="huber")]
+    problem = ef.Problem(ef.Affine([SLOPE, OFFSET]), observations=observed)
+    fit = ef.Solver(problem, compile="eager").fit([1.0, 0.1], DATA)
+    assert fit.success
+    why = (
+        r"`fit` has the robust loss 'huber' in observation 1 \(levels, from 'level 2' "
+        r"on\).* Use the errors of `uncertainty`, or fit again with the linear loss"
+    )
+    for function in (ef.profile, ef.posterior, lambda x: ef.contours(x, ("r0", "r1"))):
+        with pytest.raises(ValueError, match=why):
+            function(fit)
+
+
 def test_what_has_no_chi_square_is_refused():
     twice = ef.Problem(ef.Affine([SLOPE, 2 * SLOPE]), ef.Levels(sigma=0.1))
     with pytest.raises(ValueError, match="do not determine r0"):

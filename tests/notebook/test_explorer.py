@@ -41,6 +41,16 @@ def test_sliders_move_the_levels_and_the_picture(explorer):
     assert (pixels(explorer) != before).any()
 
 
+def test_a_robust_loss_is_not_called_chi_square():
+    observed = ef.Levels(sigma=0.1, loss="huber")
+    problem = ef.Problem(CHAIN.structure, observed)
+    explorer = ef.explore(problem, TARGETS, [0.5, 3.0])
+    x = np.abs(levels([0.5, 3.0]) - TARGETS) / 0.1
+    assert (x > 1).any()
+    loss = np.sum(np.where(x > 1, 2 * x - 1, x**2))
+    assert explorer._text.value == f"loss {loss:.6g}"
+
+
 def test_sliders_span_bounds_or_the_size_of_the_start(explorer):
     spans = {name: (s.min, s.max) for name, s in explorer._sliders.items()}
     assert spans == {"a": (-1.0, 1.0), "b": (0.0, 6.0)}

@@ -128,6 +128,8 @@ def test_many_blocks():
         labels=tuple(f"at {x:.3f}" for x in fields),
         orders=(2,) * 200,
         kinds=("levels",) * 200,
+        losses=("linear",) * 200,
+        loss_scales=(1.0,) * 200,
         parts=tuple(slice(2 * k, 2 * k + 2) for k in range(200)),
         places=np.stack([place // 2, place % 2, place * 0 - 1], axis=-1),
         has_sigma=np.full(400, True),

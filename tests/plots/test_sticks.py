@@ -17,7 +17,7 @@ from tests.plots.drawn import (
 
 import eigenfit as ef
 from eigenfit import plots
-from eigenfit.reports.sections import OUTLIER
+from eigenfit.observations.robust import OUTLYING
 
 
 def test_sticks_stand_at_data_and_differences_below():
@@ -50,7 +50,7 @@ def test_lines_at_one_and_two_sigmas_have_styles_of_their_own():
 
 def test_outliers_have_a_marker_of_their_own():
     record = spectrum(6)
-    record.values[2] = record.targets[2] + 0.1 * (OUTLIER + 1)
+    record.values[2] = record.targets[2] + 0.1 * (OUTLYING + 1)
     sticks, below = plots.plot_sticks(record)
     marked = [x for x in below.lines if x.get_marker() == "X"]
     assert [np.asarray(x.get_ydata()).tolist() for x in marked] == [
@@ -60,6 +60,25 @@ def test_outliers_have_a_marker_of_their_own():
     assert len(np.asarray(usual[0].get_xdata())) == 5
     [cross] = [x for x in sticks.lines if x.get_marker() == "X"]
     assert np.asarray(cross.get_xdata()).tolist() == [record.values[2]]
+
+
+def test_outliers_of_robust_losses_are_marked_without_sigma_too():
+    record = spectrum(6)
+    question = dataclasses.replace(
+        record.question,
+        has_sigma=np.full(6, False),
+        weights=np.full(6, 4.0),
+        losses=("cauchy",),
+        loss_scales=(0.4,),
+    )
+    record = dataclasses.replace(record, question=question)
+    # Weighted by 2, so that differences of 1 are 5 times the scale.
+    record.values[2] = record.targets[2] + 1.01
+    record.values[3] = record.targets[3] - 0.99
+    _, below = plots.plot_sticks(record)
+    [cross] = [x for x in below.lines if x.get_marker() == "X"]
+    assert np.asarray(cross.get_xdata()).tolist() == [record.targets[2]]
+    assert cross.get_label() == "outliers"
 
 
 def test_without_sigma_differences_are_in_units():

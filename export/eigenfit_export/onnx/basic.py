@@ -124,6 +124,18 @@ def diagonal(A: tf.Tensor) -> tf.Tensor:
     return tf.gather(flat, tf.range(n) * (n + 1), axis=1)
 
 
+def with_diagonal(A: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
+    """Replaces diagonals, `[batch, k]`, of square matrices `[batch, k, k]`.
+
+    Example:
+        >>> A = tf.constant([[[1.0, 2.0], [3.0, 4.0]]])
+        >>> with_diagonal(A, tf.constant([[5.0, 6.0]])).numpy().tolist()
+        [[[5.0, 2.0], [3.0, 6.0]]]
+    """
+    index = tf.range(_order(A))
+    return tf.where(tf.equal(index[:, tf.newaxis], index), d[:, tf.newaxis], A)
+
+
 def _order(A: tf.Tensor) -> tf.Tensor:
     return tf.shape(A)[-1]
 

@@ -58,7 +58,8 @@ def convert(
     """
     traced = tf.function(function, input_signature=list(inputs), autograph=False)
     concrete = traced.get_concrete_function()
-    handlers = {"SelectV2": (_where, [])}
+    handlers = {"SelectV2": (_where, []), "Einsum": (_sum_of_products, [])}
+    handlers["Log"] = (_as_it_is, [])
     handlers |= {operator: (_keep, []) for operator in _BASIC}
     try:
         model = _converted(concrete, [x.name for x in inputs], handlers)
@@ -171,13 +172,32 @@ def _where(context: Any, node: Any, name: str, args: Any) -> None:
     context.replace_inputs(node, [chosen, other])
 
 
+def _as_it_is(context: Any, node: Any, name: str, args: Any) -> None:
+    # tf2onnx would take logarithms in single precision.
+    del context, node, name, args
+
+
+def _sum_of_products(context: Any, node: Any, name: str, args: Any) -> None:
+    # tf2onnx knows no ellipsis in an equation: letters for the batch dimensions, which
+    # our equations do not use.
+    del name, args
+    equation = node.get_attr_str("equation")
+    first = equation.split(",")[0]
+    number = len(context.get_shape(node.input[0])) - len(first.replace("...", ""))
+    node.set_attr("equation", equation.replace("...", "abcdefgh"[:number]))
+
+
 def _keep(context: Any, node: Any, name: str, args: Any) -> None:
     # Replaced after the conversion, as these attributes tell.
     del name, args
     rank, *_ = _BASIC[node.type]
     shape = context.get_shape(node.input[0])
-    if shape is None or len(shape) != rank:
+    if shape is None or len(shape) < rank:
         raise ValueError(f"{node.type} of shape {shape}, not of {rank} dimensions")
+    more = len(shape) - rank
+    if more and node.type in ("MatrixTriangularSolve", "MatrixSetDiagV3"):
+        raise ValueError(f"{node.type} of shape {shape}, not of {rank} dimensions")
+    node.set_attr("more", more)
     if node.type in _SECOND and node.inputs[1].is_const():
         value = node.inputs[1].get_tensor_value()
         if value != (shape[-1] if _SECOND[node.type] == "order" else 0):
@@ -191,9 +211,10 @@ def _basic_model(node: Any) -> Any:
     if node.op_type not in _BASIC:
         return None
     attributes = {x.name: x.s.decode() or x.i for x in node.attribute}
+    more = attributes["more"]
     flags = tuple(bool(attributes[name]) for name in _BASIC[node.op_type][1])
     order = attributes["order"] if attributes["order"] > 0 else None
-    return _part(node.op_type, order, attributes["dtype"], flags)
+    return _part(node.op_type, order, attributes["dtype"], flags, more)
 
 
 # Operations of TensorFlow: the rank of the input, flags, and their replacement.
@@ -202,6 +223,7 @@ _BASIC: dict[str, tuple[int, tuple[str, ...], Callable[..., Any]]] = {
     "Cholesky": (3, (), basic.cholesky),
     "MatrixTriangularSolve": (3, ("lower", "adjoint"), basic.triangular_solve),
     "MatrixDiagPartV3": (3, (), basic.diagonal),
+    "MatrixSetDiagV3": (3, (), basic.with_diagonal),
     "TopKV2": (2, (), basic.sort_descending),
 }
 
@@ -210,15 +232,32 @@ _SECOND = {"TopKV2": "order", "MatrixDiagPartV3": "offset"}
 
 
 @functools.cache
-def _part(operator: str, order: int | None, dtype: str, flags: tuple[bool, ...]) -> Any:
-    """Converts the replacement of an operation."""
+def _part(
+    operator: str,
+    order: int | None,
+    dtype: str,
+    flags: tuple[bool, ...],
+    more: int = 0,
+) -> Any:
+    """Converts the replacement of an operation, with more batch dimensions if any."""
     rank, _, function = _BASIC[operator]
-    shapes = [[None, *[order] * (rank - 1)]]
+    shapes = [[None, *[None] * more, *[order] * (rank - 1)]]
+    if operator == "MatrixSetDiagV3":
+        shapes.append([None, order])
     if operator == "MatrixTriangularSolve":
         shapes.append([None, order, None])
 
     def replacement(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = tf.nest.flatten(function(*tensors, *flags))
+        if more:
+            (x,) = tensors
+            batch = tf.shape(x)[: more + 1]
+            x = tf.reshape(x, tf.concat([[-1], tf.shape(x)[more + 1 :]], 0))
+            flat = tf.nest.flatten(function(x, *flags))
+            outputs = [
+                tf.reshape(y, tf.concat([batch, tf.shape(y)[1:]], 0)) for y in flat
+            ]
+        else:
+            outputs = tf.nest.flatten(function(*tensors, *flags))
         return {f"output_{k}": x for k, x in enumerate(outputs)}
 
     specs = [tf.TensorSpec(x, dtype, f"input_{k}") for k, x in enumerate(shapes)]

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 import eigenfit
-from eigenfit import Problem, Solver
+from eigenfit import Levels, Problem, Solver
+from eigenfit.observations.robust import Losses
 from eigenfit_export.naming import matrix_names
 from eigenfit_export.onnx.check import check
 from eigenfit_export.onnx.convert import convert
@@ -218,16 +219,19 @@ def _gradient_program(
 def _parameter_gradient(
     problem: Problem, parameters: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
 ) -> Outputs:
-    n, m = problem.order, problem.num_targets
-    positions = problem.only_levels().positions(n)
+    n, m = problem.structure.order, problem.num_targets
+    (observed,) = problem.observations
+    assert isinstance(observed, Levels)
+    positions = observed.positions(n)
     place = np.full(n, m)  # index of each level among the targets, m for none
     place[positions] = np.arange(m)
-    w, V = symmetric_eigh(problem.structure.assemble(parameters))
-    loss, slope = _loss(tf.gather(w, positions, axis=1), targets, weights)
+    w, V = symmetric_eigh(problem.matrix(parameters))
+    known = tf.gather(w, positions, axis=1)
+    loss, slope = _loss(known, targets, weights, problem.observed.losses)
     padded = tf.concat([slope, tf.zeros_like(slope[:, :1])], axis=1)
     scaled = V * tf.gather(padded, place, axis=1)[:, tf.newaxis]
     G = tf.linalg.matmul(scaled, tf.transpose(V, [0, 2, 1]))
-    by_parameter = problem.structure.pullback(parameters, G)
+    by_parameter = problem.pull_matrix(parameters, G)
     return {"loss": loss, "gradient": by_parameter, "eigenvalues": w}
 
 
@@ -277,13 +281,17 @@ def _lower(G: tf.Tensor) -> tf.Tensor:
 
 
 def _loss(
-    w: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    w: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, losses: Losses | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     # The loss, and its derivatives by the levels w.
     residual = w - targets
-    slope = weights * residual
+    slope = factor = weights * residual
+    if losses is not None:
+        roots = tf.sqrt(weights)
+        residual = factor = losses.root(roots * residual)
+        slope = roots * residual * losses.slope(residual)
     # One matrix product per member, see `eigensolver`.
-    loss = tf.linalg.matmul(slope[:, tf.newaxis], residual[:, :, tf.newaxis])
+    loss = tf.linalg.matmul(factor[:, tf.newaxis], residual[:, :, tf.newaxis])
     return loss[:, 0, 0], 2 * slope
 
 

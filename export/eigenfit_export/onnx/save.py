@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eigenfit import Solver
+from eigenfit import Levels, Problem, Solver
 from eigenfit.eigen.jacobi_small import SMALL
 from eigenfit_export.onnx import programs
 from eigenfit_export.onnx.compare import compare
@@ -135,9 +135,8 @@ def programs_of(
             "ONNX has no complex numbers. Export problems of complex matrices as a "
             "SavedModel or StableHLO."
         )
-    available = [
-        x for x in FUNCTIONS if problem.observation is not None or x not in _OF_LEVELS
-    ]
+    of_levels = _observes_levels(problem)
+    available = [x for x in FUNCTIONS if of_levels or x not in _OF_LEVELS]
     if functions is None:
         functions = available
     if not set(functions) <= set(available):
@@ -145,7 +144,7 @@ def programs_of(
             f"`functions` must be some of {', '.join(available)}; got "
             f"{list(functions)!r}."
         )
-    if "fit" in functions and problem.observation is None:
+    if "fit" in functions and not of_levels:
         raise ValueError(
             "ONNX models fit one matrix of which one thing is observed, and the "
             "problem has several blocks or observations. Export it as a SavedModel or "
@@ -163,3 +162,10 @@ def programs_of(
         else:
             found.extend(make(dtype, order) for dtype in ("float32", "float64"))
     return found
+
+
+def _observes_levels(problem: Problem) -> bool:
+    # Whether levels of one matrix are all that is known, with any loss.
+    (first, *more) = problem.observations
+    known = more or problem.num_priors or len(problem.blocks) > 1
+    return not known and isinstance(first, Levels)

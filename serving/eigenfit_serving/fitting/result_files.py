@@ -48,6 +48,7 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         "distinct": _distinct(outcome),
         "uncertainty": None if uncertainty is None else _uncertainty(outcome),
         "undetermined": outcome.undetermined,
+        "outliers": outcome.record.outlier_names,
         "seconds": round(outcome.seconds, 3),
         "settings": settings_of(outcome),
         "versions": {

@@ -90,8 +90,9 @@ def moved_directly(found: Sensitivity, columns: int) -> np.ndarray:
 def without_sigma(problem: Problem, rows: int) -> np.ndarray:
     """Returns which rows of the Jacobian need an estimated standard deviation.
 
-    They are those of targets without one, or of all targets if all have one: `[rows]`
-    bool. Rows after targets and priors belong to pairs of levels that are targets.
+    They are those of targets without one, or of all targets if all have one, but not
+    those with a robust loss, whose errors are estimated apart: `[rows]` bool. Rows
+    after targets and priors belong to pairs of levels that are targets.
     """
     result = np.ones(rows, bool)
     given = np.zeros(problem.num_targets, bool)
@@ -99,6 +100,9 @@ def without_sigma(problem: Problem, rows: int) -> np.ndarray:
         given[part] = observation.has_sigma
     if not given.all():
         result[: problem.num_targets] = ~given
+    for part, observation in zip(problem.parts, problem.observations, strict=True):
+        if observation.robust is not None:
+            result[part] = False
     result[problem.num_targets :][: problem.num_priors] = False
     return result
 

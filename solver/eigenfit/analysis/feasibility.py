@@ -79,7 +79,8 @@ def find(
         initial: `[p]`, the start.
         tolerance: Loss at which targets count as met; by default as in `Solver.fit`.
             Data with standard deviations need not be met: for them a loss above 24 is
-            reported, which chance exceeds once in a million.
+            reported, which chance exceeds once in a million. With a robust loss some
+            data are expected to be missed, which is no more than a note.
 
     Returns:
         Findings, the worst first; empty if nothing was found.
@@ -95,6 +96,7 @@ def find(
     """
     t = np.asarray(targets, np.float64)
     x = np.asarray(initial, np.float64)
+    is_robust, problem = problem.is_robust, problem.with_linear_losses()
     unit, size = (float(number) for number in natural_size(problem, x, t))
     # Roots of losses, which double the range of float64.
     allowed = _RTOL * size if tolerance is None else float(tolerance) ** 0.5 / unit
@@ -113,6 +115,9 @@ def find(
         for excess in excesses
         if excess.root > allowed
     ]
+    if is_robust:
+        text = " With a robust loss some of the data may be missed."
+        found = [Finding(f.kind, "note", f.text + text) for f in found]
     # If the traces do not fit, that is already the relation between the targets.
     known = {finding.kind for finding in found}
     found += [Finding(*f) for f in ranks if f[0] != "relations" or "trace" not in known]

@@ -193,7 +193,8 @@ def _point(problem: Problem, targets: np.ndarray, x: np.ndarray) -> _Point:
     from eigenfit.analysis.sensitivity import sensitivity
 
     values = np.asarray(problem.values(x, targets))
-    return _Point(x, values, sensitivity(problem, x, targets).jacobian)
+    own = problem.with_linear_losses()
+    return _Point(x, values, sensitivity(own, x, targets).jacobian)
 
 
 def _beside(

@@ -41,7 +41,7 @@ def sensitivity(problem: Problem, parameters: Any, targets: Any) -> Sensitivity:
     are below the rounding of the levels.
 
     Args:
-        problem: The problem to differentiate.
+        problem: The problem to differentiate, with linear losses.
         parameters: `[..., p]`, where the derivatives are taken.
         targets: `[..., m]`, with the same batch dimensions.
     """

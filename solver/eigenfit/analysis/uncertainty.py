@@ -14,14 +14,15 @@ from eigenfit.analysis.covariance import (
     solved,
     without_sigma,
 )
+from eigenfit.analysis.m_estimation import Scores, m_estimate, scores
 from eigenfit.analysis.notation import with_error
 from eigenfit.analysis.sensitivity import Sensitivity, sensitivity
 from eigenfit.analysis.undetermined import (
     Decomposition,
     Fitted,
+    Open,
     decomposed,
     reduced,
-    sees,
     written,
 )
 from eigenfit.eigen import epsilon
@@ -48,7 +49,7 @@ class Uncertainty:
     all_standard_errors: np.ndarray  # [..., P]; 0 for fixed ones
     level_errors: np.ndarray  # [..., N] of the levels; inf if undetermined
     value_errors: np.ndarray  # [..., m] of the values compared with the targets
-    chi_square: np.ndarray  # [...] for the covariance of the residual
+    chi_square: np.ndarray  # [...] of the residual; NaN if a loss is robust
     degrees_of_freedom: np.ndarray  # [...] int
     reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
     scatter: np.ndarray  # [...] estimated, of data of weight 1; NaN if none was
@@ -140,6 +141,15 @@ def uncertainty(
     targets over their sigmas, and chi-square that of the covariance of the residual.
     Errors of values contain what targets move directly, such as a free shift.
 
+    Data with a robust loss have the covariance of M-estimates, in which their scatter
+    is estimated from themselves, whatever their standard deviations are:
+    `H^-1 (J^T A J) H^-1` with `H = J^T B J` and the means A and B of `psi^2` and
+    `psi'`, where psi is half the derivative of the loss by the deviation (P. J. Huber &
+    E. M. Ronchetti, Robust Statistics, 2nd ed. (2009), section 7.6). It is
+    that of large numbers of data, for errors with one symmetric distribution. Such a
+    loss has no chi-square: `chi_square` and `reduced_chi_square` are NaN if there is
+    one.
+
     Degrees of freedom are the data (see `Problem.num_data`) less the rank of J.
     Parameters on a bound count as held there: their errors are NaN, those of the
     others are for the problem without them. Directions whose singular values are below
@@ -181,16 +191,17 @@ def uncertainty(
     r, t = _together(problem, solution, targets)
     if rtol is None:
         rtol = max(1e-10, 100 * epsilon(problem.parameter_dtype))
-    found = sensitivity(problem, r, t)
+    found = sensitivity(problem.with_linear_losses(), r, t)
+    score = scores(problem, r, t) if problem.is_robust else None
     on_bounds = problem.on_bounds(r).numpy()
     held = on_bounds != 0
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
     rounding = 50 * epsilon(problem.parameter_dtype)
-    parts = decomposed(J, held, rtol, rounding, _fitted(problem, r, t, found))
+    parts = decomposed(J, held, rtol, rounding, _fitted(problem, r, t, found, score))
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
-    by_rows = estimated is not None and not bool(estimated.all())
-    half, chi_square = solved(found, J, held, parts, by_rows)
+    by_rows = score is not None or not (estimated is None or bool(estimated.all()))
+    half, direct, chi_square = _roots(problem, score, found, J, held, parts, by_rows)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
     reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
@@ -198,7 +209,7 @@ def uncertainty(
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
-    direct = moved_directly(found, half.shape[-1])[..., data, :] / roots
+    direct = direct[..., data, :] / roots
     scatter = np.full_like(chi_square, np.nan)
     if estimated is not None:
         scatter = np.sqrt(reduced_chi_square)
@@ -207,7 +218,7 @@ def uncertainty(
         half, direct = _scaled(scatter, estimated if by_rows else True, half, direct)
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
-    open_ends = _Open(parts, finite)
+    open_ends = Open(parts, finite)
     size = norms(half, -1)[..., np.newaxis]
     unit = half / np.where(size > 0, size, 1.0)
     sides = _sides(T, on_bounds)
@@ -236,6 +247,26 @@ def uncertainty(
         all_on_bounds=sides,
         scale=scale,
     )
+
+
+def _roots(
+    problem: Problem,
+    score: Scores | None,
+    found: Sensitivity,
+    J: np.ndarray,
+    held: np.ndarray,
+    parts: Decomposition,
+    by_rows: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # The root of the covariance, what data move directly, and chi-square.
+    sizes: np.ndarray | float = 1.0
+    if score is None:
+        half, chi_square = solved(found, J, held, parts, by_rows)
+    else:
+        half, sizes = m_estimate(problem, score, found, J, held, parts)
+        chi_square = np.full_like(found.loss, np.nan)
+    direct = moved_directly(found, half.shape[-1])
+    return half * sizes, direct * sizes, chi_square
 
 
 def _square(half: np.ndarray) -> np.ndarray:
@@ -290,45 +321,16 @@ def _decimals(x: np.ndarray) -> np.ndarray:
     return np.array(x.astype(str), np.float64).reshape(x.shape)
 
 
-def _fitted(problem: Problem, r: tf.Tensor, t: tf.Tensor, found: Sensitivity) -> Fitted:
-    more = found.jacobian.shape[-2] - found.residual.shape[-1]  # pairs of clusters
-    rows = np.zeros([*found.residual.shape[:-1], more])
-    residual = np.concatenate([np.nan_to_num(found.residual), rows], axis=-1)
+def _fitted(
+    problem: Problem,
+    r: tf.Tensor,
+    t: tf.Tensor,
+    found: Sensitivity,
+    score: Scores | None,
+) -> Fitted:
+    residual = found.residual if score is None else score.first
+    more = found.jacobian.shape[-2] - residual.shape[-1]  # pairs of clusters
+    rows = np.zeros([*residual.shape[:-1], more])
+    residual = np.concatenate([np.nan_to_num(residual), rows], axis=-1)
     size = np.linalg.norm(t.numpy() * problem.roots(), axis=-1)
     return Fitted(r.numpy(), residual, size, np.nan_to_num(found.columns))
-
-
-class _Open:
-    """Finds what changes along combinations that the data do not determine."""
-
-    def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
-        self._scales = parts.scales
-        self._rounding = parts.rounding
-        self._found = [
-            (
-                index,
-                reduced(
-                    parts.directions[index][~parts.seen[index]],
-                    float(parts.rounding[index]),
-                ),
-            )
-            for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
-        ]
-
-    def errors(
-        self, gradients: np.ndarray, half: np.ndarray, direct: np.ndarray | float = 0.0
-    ) -> np.ndarray:
-        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`.
-
-        Args:
-            gradients: `[..., N, p]`, gradients by the parameters.
-            half: `[..., p, *]`, root of the covariance, as from `solved`.
-            direct: `[..., N, *]`, what targets move at fixed parameters.
-        """
-        result = norms(gradients @ half + direct, -1)
-        gradients = gradients / self._scales[..., np.newaxis, :]
-        for index, combinations in self._found:
-            rounding = float(self._rounding[index])
-            open_ = sees(gradients[index], combinations, rounding)
-            result[index][open_] = np.inf
-        return result

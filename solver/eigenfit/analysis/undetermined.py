@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eigenfit.tensors.graded import norms
+
 _LEAST = 1e-12
 """Share in a combination, in scaled parameters, that is always rounding."""
 _MAX_SHOWN = 4
@@ -231,3 +233,44 @@ def listed(combinations: Sequence[str]) -> str:
     if len(combinations) > _MAX_SHOWN:
         shown.append(f"and {len(combinations) - _MAX_SHOWN} more")
     return "; ".join(shown)
+
+
+class Open:
+    """Finds what changes along combinations that the data do not determine.
+
+    Args:
+        parts: Which directions the data determine.
+        finite: `[...]`, which members are finite.
+    """
+
+    def __init__(self, parts: Decomposition, finite: np.ndarray) -> None:
+        self._scales = parts.scales
+        self._rounding = parts.rounding
+        self._found = [
+            (
+                index,
+                reduced(
+                    parts.directions[index][~parts.seen[index]],
+                    float(parts.rounding[index]),
+                ),
+            )
+            for index in map(tuple, np.argwhere(~parts.seen.all(axis=-1) & finite))
+        ]
+
+    def errors(
+        self, gradients: np.ndarray, half: np.ndarray, direct: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Computes errors `[..., N]` of functions with gradients `[..., N, p]`.
+
+        Args:
+            gradients: `[..., N, p]`, gradients by the parameters.
+            half: `[..., p, *]`, root of the covariance, as from `covariance.solved`.
+            direct: `[..., N, *]`, what targets move at fixed parameters.
+        """
+        result = norms(gradients @ half + direct, -1)
+        gradients = gradients / self._scales[..., np.newaxis, :]
+        for index, combinations in self._found:
+            rounding = float(self._rounding[index])
+            open_ = sees(gradients[index], combinations, rounding)
+            result[index][open_] = np.inf
+        return result

@@ -130,7 +130,7 @@ class KnownSolution(Solution):
 
     @property
     def chi_square(self) -> np.ndarray:
-        """Sum of squared residuals for their covariance, `[...]`."""
+        """Sum of squared residuals for their covariance, `[...]`; NaN if robust."""
         return self._errors.chi_square
 
     @property

@@ -40,7 +40,8 @@ def follow_targets(
     half the gradient `g = J^T R` of the loss, the implicit function theorem gives at a
     minimum `(dg/dr) dr = -(dg/dt) dt`, whatever the method did and however many steps
     it took. `dg/dr` is half the exact Hessian; `dg/dt` is `J^T B` plus, where values
-    depend on their targets, `(dJ/dt)^T R`. Priors are rows of R.
+    depend on their targets, `(dJ/dt)^T R`. Priors are rows of R. Robust losses multiply
+    the rows of B by `Problem.bends_at`.
 
     A parameter that its bound holds back does not move, and the others move as if it
     were fixed. Where the targets are met by as many parameters or more, `dr` is the
@@ -184,6 +185,9 @@ class _Solution:
         problem, point = self.problem, self.point
         moved = tf.linalg.matvec(self.J * self.norms[:, tf.newaxis, :], x)
         B = problem.target_jacobian_at(point)
+        if problem.is_robust:
+            # g = J^T R changes with the curvature of the loss, not with (ds/df)^2.
+            moved *= problem.bends_at(point)
         by_targets = -tf.linalg.matvec(B, moved, transpose_a=True)
         if not problem.observed.depends_on_targets:
             return by_targets

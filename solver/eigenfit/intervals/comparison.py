@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from eigenfit.fits.fit import Fit
+from eigenfit.intervals.criteria import refuse_robust
 from eigenfit.intervals.shown import Shown
 from eigenfit.reports.sections import Section, table
 
@@ -68,8 +69,8 @@ def compare(fits: Mapping[str, Fit], *, nested: bool = False) -> Comparison:
         The models, best AIC first.
 
     Raises:
-        ValueError: If there are fewer than two, the data differ, or one is not at a
-            least-squares minimum.
+        ValueError: If there are fewer than two, the data differ, or one has a robust
+            loss or is not at a least-squares minimum.
 
     Example:
         >>> import eigenfit as ef
@@ -118,6 +119,7 @@ def _check_same_data(fits: Mapping[str, Fit]) -> None:
     for name, fit in fits.items():
         if np.ndim(fit.loss):
             raise ValueError(f"`fits[{name!r}]` is a batch. Take one of its members.")
+        refuse_robust(fit.question, f"fits[{name!r}]")
         same = (
             np.array_equal(fit.targets, first.targets)
             and np.array_equal(fit.question.weights, first.question.weights)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from eigenfit.fits.fit import Fit
+from eigenfit.reports.record import Question
 from eigenfit.results import Result
 
 
@@ -37,15 +38,39 @@ class Criterion(NamedTuple):
         return number * float(stats.f.ppf(level, number, self.freedom))
 
 
+def refuse_robust(question: Question, name: str = "fit") -> None:
+    """Refuses losses that are not those of Gaussian errors.
+
+    Args:
+        question: What was asked of the fit.
+        name: How the caller knows the fit.
+
+    Raises:
+        ValueError: If an observation has a robust loss.
+    """
+    if not question.robust:
+        return
+    k = question.robust[0]
+    target = question.target_names[question.parts[k].start]
+    raise ValueError(
+        f"`{name}` has the robust loss {question.losses[k]!r} in observation {k} "
+        f"({question.kinds[k]}, from {target!r} on): likelihood ratios, AIC and "
+        f"posteriors are those of Gaussian errors. Use the errors of `uncertainty`, or "
+        f"fit again with the linear loss and without the outliers."
+    )
+
+
 def criterion_of(fit: Fit) -> Criterion:
     """Chooses the criterion for a fit, one member.
 
     Raises:
-        ValueError: If the fit is not at a minimum, shapes are scaled by their largest
-            component, or it has no degree of freedom to estimate
+        ValueError: If the fit is not at a minimum, a loss is robust, shapes are scaled
+            by their largest component, or it has no degree of freedom to estimate
             the scatter from, or only some data have standard deviations.
     """
-    asked, found = fit.question, fit.uncertainty()
+    asked = fit.question
+    refuse_robust(asked)
+    found = fit.uncertainty()
     result = Result(int(fit.result))
     if not result.is_success:
         raise ValueError(

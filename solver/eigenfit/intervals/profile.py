@@ -142,8 +142,9 @@ def profile(
 
     Raises:
         ValueError: If the fit is a batch or no success, a name is unknown or its
-            parameter undetermined, a level is not between 0 and 1, only some data have
-            standard deviations, or shapes are scaled by their largest component.
+            parameter undetermined, a level is not between 0 and 1, a loss is robust,
+            only some data have standard deviations, or shapes are scaled by their
+            largest component.
 
     Example:
         >>> import eigenfit as ef

@@ -32,7 +32,7 @@ class AbstractMethod(tf.Module, abc.ABC):
             has ended.
         honours_bounds: Whether every step stays inside the bounds of parameters.
         needs_levels: Whether the method solves only for levels of one matrix, without
-            priors.
+            priors or robust losses.
     """
 
     default_max_steps: int
@@ -44,6 +44,12 @@ class AbstractMethod(tf.Module, abc.ABC):
     def check(self, problem: Problem) -> None:
         """Raises ValueError if the method cannot solve this kind of problem."""
         name = type(self).__name__
+        if self.needs_levels and problem.is_robust:
+            raise ValueError(
+                f"`method` {name} minimises squares, but an observation has a robust "
+                f"`loss`. Use LevenbergMarquardt() or Alternating(), or the loss "
+                f'"linear".'
+            )
         if self.needs_levels and problem.observation is None:
             raise ValueError(
                 f"`method` {name} is for one matrix whose levels are observed, without "

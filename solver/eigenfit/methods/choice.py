@@ -69,9 +69,10 @@ def name_of(method: AbstractMethod) -> str:
 def choose_method(problem: Problem) -> AbstractMethod:
     """Picks the closed form if there is one, else by the number of parameters.
 
-    With at least as many parameters as data, priors included, the data can usually be
-    met, and `Alternating` goes on until they are. With fewer the answer is usually a
-    least-squares one: it descends first and ends when descents agree.
+    Robust losses have no closed form. With at least as many parameters as data, priors
+    included, the data can usually be met, and `Alternating` goes on until they are.
+    With fewer the answer is usually a least-squares one: it descends first and ends
+    when descents agree.
 
     Example:
         >>> from eigenfit.structures import Affine, Symmetric, Toeplitz

@@ -36,5 +36,5 @@ class LevenbergMarquardt(AbstractDamped):
         mu: tf.Tensor,
     ) -> tf.Tensor:
         """Solves the damped normal equations; see the base class."""
-        del problem, targets, norms
-        return steps.direction(J, point.residual, mu)
+        del targets, norms
+        return steps.direction(*steps.model(problem, point, J), mu)

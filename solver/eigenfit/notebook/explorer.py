@@ -204,7 +204,8 @@ class Explorer:
         problem = self.solver.problem
         loss = float(problem.loss(self._values, self.targets))
         self._image.value = self._picture.drawn(self.values)
-        name = "chi-square" if problem.has_sigma else "loss"
+        gaussian = problem.has_sigma and not problem.is_robust
+        name = "chi-square" if gaussian else "loss"
         self._text.value = f"{name} {loss:.6g}{self._said()}"
         self._code.value = self.code
         self._buttons["undo"].disabled = not self._past

@@ -5,6 +5,7 @@ from eigenfit.observations.combinations import ClusterMeans, Differences, Relati
 from eigenfit.observations.frequencies import Frequencies
 from eigenfit.observations.levels import Levels
 from eigenfit.observations.mac import MAC, mac
+from eigenfit.observations.robust import Robust
 from eigenfit.observations.shapes import ModeShapes
 from eigenfit.observations.shift import FreeShift
 from eigenfit.observations.spectrum import Spectrum
@@ -20,6 +21,7 @@ __all__ = [
     "Levels",
     "ModeShapes",
     "RelativeTo",
+    "Robust",
     "Spectrum",
     "mac",
 ]

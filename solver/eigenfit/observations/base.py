@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen import epsilon
+from eigenfit.observations.robust import LossName, Robust, outlying, robust
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
@@ -19,21 +20,27 @@ class AbstractObservation(tf.Module, abc.ABC):
     """Turns the spectrum of a matrix into m numbers to compare with m targets.
 
     The residual is weighted, `sqrt(weight_i) (value_i - t_i)`, so that the loss is
-    its sum of squares.
+    its sum of squares; a robust `loss` makes it the signed root of that loss.
 
     Args:
         weights: Weights of the squared deviations, one for each target or one for all;
             positive. 1 by default.
         sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
         name: Name of the `tf.Module`.
+        loss: "linear" for squares, or "soft_l1", "huber" or "cauchy", which a few wrong
+            targets do not dominate; see `Robust`.
+        loss_scale: The scale C of such a loss: of the residual above, so in standard
+            deviations if `sigma` is given.
 
     Attributes:
         weights: Weights as an array; None if all are 1. See `with_weights`.
         has_sigma: Whether the weights come from standard deviations.
+        robust: The loss; None if it is linear.
 
     Raises:
+        TypeError: If `loss_scale` is not a number.
         ValueError: If weights or standard deviations are not positive and finite, or
-            both are given.
+            both are given; or `loss` or `loss_scale` is not as above.
     """
 
     uses_modes: bool = False
@@ -53,8 +60,12 @@ class AbstractObservation(tf.Module, abc.ABC):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
         super().__init__(name=name)
+        self.robust: Robust | None = robust(loss, loss_scale)
         if weights is not None and sigma is not None:
             raise ValueError("Give either `weights` or `sigma`, not both.")
         self.has_sigma = sigma is not None
@@ -158,10 +169,21 @@ class AbstractObservation(tf.Module, abc.ABC):
         """Multiplies by the square roots of the weights: `[..., m]`."""
         return values if self.weights is None else values * self._root(values.dtype)
 
+    @property
+    def outlying(self) -> float:
+        """Weighted deviation beyond which a datum is an outlier; infinite for none."""
+        return float(outlying(self.has_sigma, self.robust))
+
     def with_weights(self, weights: tf.Tensor) -> AbstractObservation:
         """Returns the same observation with weights `[b, m]` for each member."""
         own = copy.copy(self)
         own.weights, own.has_sigma = weights, False
+        return own
+
+    def with_loss(self, loss: Robust | None) -> AbstractObservation:
+        """Returns the same observation with another loss; None for squares."""
+        own = copy.copy(self)
+        own.robust = loss
         return own
 
     def roots(self, order: int) -> np.ndarray:
@@ -185,6 +207,8 @@ class AbstractObservation(tf.Module, abc.ABC):
             shown.append("weights of each member")
         elif self.weights is not None:
             shown.append(f"weights={self.weights.tolist()}")
+        if self.robust is not None:
+            shown.append(f"loss={self.robust.name!r}, loss_scale={self.robust.scale}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit.observations.base import AbstractCombination, integers, position
+from eigenfit.observations.robust import LossName
 from eigenfit.tensors.types import TensorLike
 
 
@@ -20,6 +21,8 @@ class Differences(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If an item is not a pair, or names the same level twice.
@@ -36,8 +39,11 @@ class Differences(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         try:
             self.pairs = tuple((_end(upper), _end(lower)) for upper, lower in pairs)
         except (TypeError, ValueError) as error:
@@ -97,7 +103,7 @@ class Differences(AbstractCombination):
 
         pairs = [(place(upper), place(lower)) for upper, lower in self.pairs]
         result = Differences(pairs, self.weights)
-        result.has_sigma = self.has_sigma
+        result.has_sigma, result.robust = self.has_sigma, self.robust
         return result
 
 
@@ -110,6 +116,8 @@ class RelativeTo(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If an index is not an integer.
@@ -127,8 +135,11 @@ class RelativeTo(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         self.level = integers("level", [level])[0]
         self.indices = None if indices is None else integers("indices", indices)
 
@@ -173,6 +184,8 @@ class ClusterMeans(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If a cluster is not a list of integers.
@@ -189,8 +202,11 @@ class ClusterMeans(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         try:
             self.clusters = tuple(integers("clusters", x) for x in clusters)
         except TypeError:

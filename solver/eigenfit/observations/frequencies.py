@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit.observations.base import AbstractObservation
 from eigenfit.observations.levels import Levels
+from eigenfit.observations.robust import LossName
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
@@ -27,6 +28,8 @@ class Frequencies(AbstractObservation):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: As `Levels`.
@@ -43,8 +46,11 @@ class Frequencies(AbstractObservation):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         self._levels = Levels(indices)
 
     @property

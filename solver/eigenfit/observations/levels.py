@@ -13,6 +13,7 @@ from eigenfit.observations.base import (
     integers,
     position,
 )
+from eigenfit.observations.robust import LossName
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
@@ -30,6 +31,8 @@ class Levels(AbstractObservation):
             positive. 1 by default.
         sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
         name: Name of the `tf.Module`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If an index is not an integer or appears twice, a weight is not
@@ -48,8 +51,11 @@ class Levels(AbstractObservation):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         self.indices = None if indices is None else integers("indices", indices)
         given = None if self.indices is None else len(self.indices)
         if self.weights is not None and self.weights.ndim and given is not None:

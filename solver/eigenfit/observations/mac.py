@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.observations.robust import LossName
 from eigenfit.observations.shapes import AbstractShapes
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
@@ -35,6 +36,8 @@ class MAC(AbstractShapes):
             by what a vector can resolve: 8 times the backward errors of both levels
             (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
             the stiff part of a matrix does not affect.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If a shape has no length or their number differs from that of
@@ -56,9 +59,20 @@ class MAC(AbstractShapes):
         *,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
         width = degenerate_atol, degenerate_rtol
-        super().__init__(levels, components, weights, sigma, name, *width)
+        super().__init__(
+            levels,
+            components,
+            weights,
+            sigma,
+            name,
+            *width,
+            loss=loss,
+            loss_scale=loss_scale,
+        )
         self.shapes = _shapes("shapes", shapes)
         if np.iscomplexobj(self.shapes):
             raise ValueError("`shapes` must be real, like the modes they go with.")

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit.eigen.clusters import check_tolerances
 from eigenfit.observations.base import AbstractObservation, integers, position
+from eigenfit.observations.robust import LossName
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
 
@@ -27,6 +28,8 @@ class AbstractShapes(AbstractObservation):
         name: Name of the `tf.Module`.
         degenerate_atol: See `Spectrum.mode_jacobian`.
         degenerate_rtol: See `Spectrum.mode_jacobian`.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
     """
 
     uses_modes = True
@@ -40,8 +43,11 @@ class AbstractShapes(AbstractObservation):
         name: str | None = None,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
+        *,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
-        super().__init__(weights, sigma, name)
+        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
         self.degenerate_atol, self.degenerate_rtol = check_tolerances(
             degenerate_atol, degenerate_rtol
         )
@@ -123,6 +129,8 @@ class ModeShapes(AbstractShapes):
             by what a vector can resolve: 8 times the backward errors of both levels
             (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
             the stiff part of a matrix does not affect.
+        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
+        loss_scale: Scale C of the loss, in standard deviations if there are any.
 
     Raises:
         ValueError: If an index is not an integer, or `normalisation` is unknown.
@@ -143,9 +151,20 @@ class ModeShapes(AbstractShapes):
         *,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
+        loss: LossName = "linear",
+        loss_scale: float = 1.0,
     ) -> None:
         width = degenerate_atol, degenerate_rtol
-        super().__init__(levels, components, weights, sigma, name, *width)
+        super().__init__(
+            levels,
+            components,
+            weights,
+            sigma,
+            name,
+            *width,
+            loss=loss,
+            loss_scale=loss_scale,
+        )
         if normalisation not in get_args(Normalisation):
             raise ValueError(
                 f'`normalisation` must be "max", "unit" or "mass", got '

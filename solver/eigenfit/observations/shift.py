@@ -9,17 +9,20 @@ import tensorflow as tf
 
 from eigenfit.eigen import epsilon
 from eigenfit.observations.base import AbstractObservation, over
+from eigenfit.observations.best_shift import best_shift
 from eigenfit.observations.spectrum import Spectrum
 
 
 class FreeShift(AbstractObservation):
     """Another observation, up to a constant added to all of its values.
 
-    For energies whose zero is unknown. The best shift, the weighted mean of `target -
-    value`, is added to the values; it costs one degree of freedom and no parameter.
+    For energies whose zero is unknown. The best shift is added to the values; it costs
+    one degree of freedom and no parameter. It is the weighted mean of `target - value`,
+    or with a robust loss what minimises that loss.
 
     Args:
-        observation: The observation whose values are shifted; its weights are used.
+        observation: The observation whose values are shifted; its weights and its loss
+            are used.
         name: Name of the `tf.Module`.
 
     Raises:
@@ -43,10 +46,10 @@ class FreeShift(AbstractObservation):
                 f"{observation!r}."
             )
         super().__init__(observation.weights, name=name)
-        self.has_sigma = observation.has_sigma
+        self.has_sigma, self.robust = observation.has_sigma, observation.robust
         self.observation = observation
         self.uses_modes = observation.uses_modes
-        self.is_linear = observation.is_linear
+        self.is_linear = observation.is_linear and observation.robust is None
         self.follows_targets = True
         self.num_free = max(observation.num_free, 1)
 
@@ -94,13 +97,18 @@ class FreeShift(AbstractObservation):
     ) -> tf.Tensor:
         """Computes values with the best shift added; see the base class."""
         values = self.observation.measure(eigenvalues, modes, targets)
+        if self.robust is not None:
+            return values + self._robust_shift(targets - values)[0]
         return values + self._mean(targets - values)
 
     def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
         """Takes the mean out of each column; see the base class."""
-        J = tf.linalg.matrix_transpose(
-            self.observation.differentiate(spectrum, targets)
-        )
+        J = self.observation.differentiate(spectrum, targets)
+        if self.robust is not None:
+            w = spectrum.eigenvalues
+            share = self._share(w, spectrum.modes if self.uses_modes else None, targets)
+            return J - tf.linalg.matmul(share, J)
+        J = tf.linalg.matrix_transpose(J)
         return tf.linalg.matrix_transpose(J - self._mean(J))
 
     def differentiate_by_targets(
@@ -112,9 +120,29 @@ class FreeShift(AbstractObservation):
         identity = tf.eye(targets.shape[-1], dtype=targets.dtype)
         if own is None:
             own = tf.zeros(shape, targets.dtype)
+        if self.robust is not None:
+            share = self._share(eigenvalues, modes, targets)
+            return own + tf.linalg.matmul(share, identity - own)
         # Each column: the change of the values, plus the mean of what is still missed.
         missing = tf.linalg.matrix_transpose(identity - own)
         return own + tf.linalg.matrix_transpose(self._mean(missing))
+
+    def _robust_shift(self, deviations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # The best shift [..., 1] and its derivatives by the deviations, [..., m].
+        assert self.robust is not None
+        roots = tf.ones_like(deviations)
+        if tf.is_tensor(self.weights):
+            roots *= over(tf.sqrt(self.weights), deviations.shape.rank)
+        else:
+            roots = self.weighted(roots)
+        return best_shift(deviations, roots, self.robust)
+
+    def _share(
+        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
+    ) -> tf.Tensor:
+        # The same derivatives at a point, [..., 1, m].
+        values = self.observation.measure(eigenvalues, modes, targets)
+        return self._robust_shift(targets - values)[1][..., tf.newaxis, :]
 
     def _mean(self, values: tf.Tensor) -> Any:
         # The weighted mean over the last dimension, which is kept.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from eigenfit.observations.robust import OUTLYING
 from eigenfit.plots.canvas import (
     BLUE,
     GREY,
@@ -25,7 +26,6 @@ from eigenfit.plots.canvas import (
     thinned,
 )
 from eigenfit.reports.record import Record
-from eigenfit.reports.sections import OUTLIER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,7 @@ def differences(record: Record, unit: str = "") -> Differences:
     """
     asked = record.question
     values = -record.differences
-    with np.errstate(invalid="ignore"):
-        outlier = np.abs(record.deviations) > OUTLIER
+    outlier = record.outliers
     name = f"obs. {MINUS} calc."
     if asked.is_measured:
         return Differences(-record.deviations, f"{name} / σ", True, outlier)
@@ -136,7 +135,8 @@ def draw_differences(
         look = {"marker": "o", "color": BLUE, "markersize": size}
         points(places[usual], found.values[usual], **look)
     if far.any():
-        label = f"beyond {OUTLIER:g} σ"
+        in_sigmas = record.question.has_sigma[far].all()
+        label = f"beyond {OUTLYING:g} σ" if in_sigmas else "outliers"
         cross = {"marker": "X", "color": RED, "markersize": 8, "label": label}
         points(places[far], found.values[far], **cross)
         if named and not upright:

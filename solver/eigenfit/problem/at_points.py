@@ -67,8 +67,37 @@ class AtPoints(Facts):
                 point.targets,
             )
             B += roots[..., tf.newaxis] * change
+        if self.observed.losses is not None:
+            B *= self.observed.losses.slope(self._residual_of(point))[..., tf.newaxis]
         B = self.in_own_unit(B)
         return tf.pad(B, [[0, 0]] * (B.shape.rank - 2) + [[0, self.num_priors], [0, 0]])
+
+    def bends_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes by how much the loss curves less than squares: `[..., m + q]`.
+
+        Half the second derivative of the loss by a weighted deviation is that of
+        Gauss-Newton, `(ds/df)^2`, times this; 1 where losses are linear.
+        """
+        bends = tf.ones_like(point.residual)
+        if self.observed.losses is None:
+            return bends
+        own = self.observed.losses.bend(self._residual_of(point))
+        return tf.concat([own, bends[..., self.num_targets :]], axis=-1)
+
+    def scores_at(self, point: Evaluation) -> tf.Tensor:
+        """Computes half the derivative of the loss by weighted deviations.
+
+        It is `[..., m + q]`: the residual where losses are linear.
+        """
+        losses, m = self.observed.losses, self.num_targets
+        if losses is None:
+            return point.residual
+        own = point.residual[..., :m] * losses.slope(self._residual_of(point))
+        return tf.concat([own, point.residual[..., m:]], axis=-1)
+
+    def _residual_of(self, point: Evaluation) -> tf.Tensor:
+        # Of the targets, in their own unit: [..., m].
+        return self.in_own_unit(point.residual[..., : self.num_targets], -1)
 
     def at_kink(self, point: Evaluation, targets: tf.Tensor) -> tf.Tensor:
         """Returns which members have coinciding levels that should differ: `[...]`.

@@ -35,7 +35,9 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
     The rule is of fourth order, `(8 (g(h) - g(-h)) - (g(2h) - g(-2h))) / 12 h`, with h
     a fraction `t = eps^0.225` of the `lengths` of the parameters: for a function whose
     nearest singularity is one length away its error is `64 t^4` and that of rounding
-    `eps / t`; both are 1e-12 in float64. All 4 p gradients are one batch.
+    `eps / t`; both are 1e-12 in float64. All 4 p gradients are one batch. A robust loss
+    changes over the errors of its data, far less than a length: `2 J^T B J` with its
+    curvatures B is exact, and only the curvature of the values is differenced.
 
     Args:
         problem: A problem whose gradient is exact.
@@ -68,6 +70,8 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
         tf.concat([tf.shape(points)[:-1], tf.shape(targets)[-1:]], axis=0),
     )
     shape = tf.concat([tf.shape(r)[:-1], [4, number, number]], axis=0)
+    robust = problem if problem.is_robust else None
+    problem = problem.with_linear_losses()
     # One batch dimension, since an eigensolver may not accept more.
     if problem.unit is not None:
         unit = tf.broadcast_to(problem.unit[..., tf.newaxis], tf.shape(points)[:-1])
@@ -77,9 +81,22 @@ def differenced_hessian(problem: Problem, point: Any, targets: tf.Tensor) -> tf.
         problem = problem.in_unit(tf.reshape(unit, [-1]), weights)
     points = tf.reshape(points, [-1, number])
     t = tf.reshape(t, [-1, problem.num_targets])
-    gradients = tf.reshape(problem.gradient(points, t), shape)
+    if robust is None:
+        gradients = problem.gradient(points, t)
+    else:
+        score = robust.scores_at(point)[..., tf.newaxis, :]
+        score = tf.repeat(score, 4 * number, axis=-2)
+        score = tf.reshape(score, [-1, score.shape[-1]])
+        J = problem.jacobian_at(problem.evaluate(points, t))
+        gradients = 2 * tf.linalg.matvec(J, score, transpose_a=True)
+    gradients = tf.reshape(gradients, shape)
     near = _quotient(gradients, steps, 0)
     far = _quotient(gradients, steps, 2)
+    if robust is not None:
+        J = robust.jacobian_at(point)
+        bent = J * robust.bends_at(point)[..., tf.newaxis]
+        curved = 2 * tf.linalg.matmul(J, bent, transpose_a=True)
+        near, far = near + curved, far + curved
     H = near + (near - far) / 3
     H = (H + tf.linalg.matrix_transpose(H)) / 2
     scale = tf.sqrt(tf.maximum(tf.abs(tf.linalg.diag_part(H)), 2 * columns))

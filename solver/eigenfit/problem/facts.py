@@ -123,6 +123,11 @@ class Facts(Unknowns):
         return self.num_priors > 0 or any(x.has_sigma for x in self.observations)
 
     @property
+    def is_robust(self) -> bool:
+        """Whether the loss of some observation is not linear."""
+        return self.observed.losses is not None
+
+    @property
     def prior(self) -> PriorRows | None:
         """What is known of the unknowns beforehand."""
         return self.engine.asked.prior
@@ -145,10 +150,11 @@ class Facts(Unknowns):
     def is_least_squares(self) -> bool:
         """Whether data need not be met exactly.
 
-        That is so if there are more data than unknowns, some have standard deviations,
-        or there are priors: a fit then looks for a minimum of the loss.
+        That is so if there are more data than unknowns, some have standard deviations
+        or a robust loss, or there are priors: a fit then looks for a minimum of the
+        loss.
         """
-        return self.has_errors or self.num_data > self.num_parameters
+        return self.has_errors or self.is_robust or self.num_data > self.num_parameters
 
     @property
     def block_ties(self) -> Ties:
@@ -188,10 +194,25 @@ class Facts(Unknowns):
         """Returns the square roots of the weights of all targets, `[m]`."""
         return self.observed.roots
 
+    def outlying(self) -> np.ndarray:
+        """Returns the weighted deviations beyond which data are outliers, `[m]`.
+
+        Infinite for data with neither standard deviations nor a robust loss.
+        """
+        return np.concatenate(
+            [np.full(t.targets.stop - t.targets.start, t.observation.outlying)
+             for t in self.observed]
+        )  # fmt: skip
+
     def weighted(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the targets' part of `[..., m + q]`, `[..., m]`, by weight roots."""
         own = values[..., : self.num_targets]
         return own * tf.convert_to_tensor(self.observed.roots, own.dtype)
+
+    def as_residual(self, deviations: tf.Tensor) -> tf.Tensor:
+        """Turns weighted deviations from targets `[..., m]` into residuals."""
+        losses = self.observed.losses
+        return deviations if losses is None else losses.root(deviations)
 
     def split(self, eigenvalues: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Splits levels `[..., N]` by block: `[..., n]` each."""

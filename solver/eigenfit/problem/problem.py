@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation, Levels
-from eigenfit.problem.at_points import AtPoints
 from eigenfit.problem.blocks import Block, blocks_of, labels_of
 from eigenfit.problem.engines import ManyMatrices, OneMatrix, Question
 from eigenfit.problem.evaluations import Evaluation, Point, answer_at
 from eigenfit.problem.terms import Terms
-from eigenfit.problem.units import Unit
 from eigenfit.problem.unknowns.parameters import Parameters
 from eigenfit.problem.unknowns.priors import PriorRows
+from eigenfit.problem.variants import Variants
 from eigenfit.structures import AbstractStructure, Reparametrized
 from eigenfit.tensors.types import TensorLike
 
 __all__ = ["Evaluation", "Point", "Problem", "answer_at"]
 
 
-class Problem(AtPoints):
+class Problem(Variants):
     """Asks for parameters that put the observed levels of matrices at their targets.
 
     Targets are arguments of every function, never part of the problem. The functions
@@ -108,76 +107,6 @@ class Problem(AtPoints):
         joint = [observation for label, observation, _ in self.terms if label is None]
         return f"Problem([{blocks}{more}]{f', observations={joint}' if joint else ''})"
 
-    def with_structures(
-        self, change: Callable[[AbstractStructure], AbstractStructure]
-    ) -> Problem:
-        """Returns this problem with structures that build the same matrices.
-
-        Args:
-            change: Gives the new structure of a block.
-
-        Example:
-            >>> from eigenfit import Symmetric
-            >>> problem = Problem(Symmetric(2))
-            >>> problem.with_structures(lambda structure: structure) is problem
-            True
-        """
-        structures = [change(block.structure) for block in self.blocks]
-        pairs = list(zip(structures, self.blocks, strict=True))
-        if all(new is block.structure for new, block in pairs):
-            return self
-        blocks = tuple(
-            Block(new, block.observations, block.label) for new, block in pairs
-        )
-        own = copy.copy(self)
-        own.engine = type(self.engine)(self.engine.asked._replace(blocks=blocks))
-        return own
-
-    def with_weights(self, weights: TensorLike) -> Problem:
-        """Returns this problem with weights for each member of a batch.
-
-        They replace the weights and standard deviations of the observations.
-
-        Args:
-            weights: `[b, m]`, weights of the squared deviations, positive; functions
-                of the problem then take batches of b members.
-
-        Example:
-            >>> from eigenfit import Additive
-            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
-            >>> weighted = problem.with_weights([[1.0, 4.0]])
-            >>> weighted.loss([[0.0, 0.0]], [[-1.0, 2.0]]).numpy().tolist()
-            [4.0]
-        """
-        weights = tf.convert_to_tensor(weights, self.parameter_dtype)
-        own = copy.copy(self)
-        own.member_weights = weights
-        own.engine = self.engine.replace(terms=self.observed.with_weights(weights))
-        return own
-
-    def in_unit(self, unit: tf.Tensor, weights: tf.Tensor | tuple[()] = ()) -> Problem:
-        """Returns this problem with residuals measured in a unit.
-
-        Residuals and their derivatives are divided by it, losses by its square, so
-        that squares neither underflow nor overflow, whatever the unit of the levels.
-
-        Args:
-            unit: `[...]`, positive, one for each member.
-            weights: `[b, m]`, weights of these members; () if they have none of their
-                own.
-
-        Example:
-            >>> from eigenfit import Additive
-            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]))
-            >>> scaled = problem.in_unit(tf.constant(2.0, tf.float64))
-            >>> scaled.residual([0.0, 0.0], [-1.0, 2.0]).numpy().tolist()
-            [0.0, -0.5]
-        """
-        same = isinstance(weights, tuple)
-        scaled = copy.copy(self) if same else self.with_weights(weights)
-        scaled.engine = scaled.engine.replace(unit=Unit(unit))
-        return scaled
-
     def modes(self, parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Computes the mode shapes of each matrix, `[..., n, n]` in columns.
 
@@ -225,6 +154,7 @@ class Problem(AtPoints):
     def loss(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sum_i weight_i (t_i - value_i)^2` and the priors: `[...]`.
 
+        A robust loss of an observation takes the place of its squares (see `Robust`).
         Gradient tapes differentiate it twice, by parameters and targets, unless mode
         shapes are observed. If only levels of one matrix are, also where they coincide
         (see `eigenfit.spectral_loss`); otherwise second derivatives are NaN there, and
@@ -242,6 +172,9 @@ class Problem(AtPoints):
 
     def residual(self, parameters: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Computes `sqrt(weight_i) (value_i - t_i)` and the priors, `[..., m + q]`.
+
+        Where the loss is robust it is the signed root of that (see `Robust`), so that
+        the loss is always the sum of squares.
 
         Example:
             >>> from eigenfit import Additive
@@ -315,6 +248,35 @@ class Problem(AtPoints):
         point = self.evaluate(parameters, targets)
         return self.hessian_vector_product_at(point, targets, vector)
 
+    def outliers(self, parameters: TensorLike, targets: TensorLike) -> tf.Tensor:
+        """Finds the targets that observations with a robust loss count as wrong.
+
+        They are those off by more than 5 standard deviations, or by more than 5 times
+        `loss_scale` where none are given.
+
+        Args:
+            parameters: `[..., p]`, a solution.
+            targets: `[..., m]`, the targets of the fit.
+
+        Returns:
+            `[..., m]` bool; false for observations with a linear loss, and where the
+            deviation is not finite.
+
+        Example:
+            >>> from eigenfit import Additive, Levels
+            >>> levels = Levels(sigma=0.1, loss="soft_l1")
+            >>> problem = Problem(Additive([[0.0, 1.0], [1.0, 0.0]]), levels)
+            >>> problem.outliers([0.0, 0.0], [-1.1, 2.0]).numpy().tolist()
+            [False, True]
+        """
+        targets = tf.convert_to_tensor(targets, self.parameter_dtype)
+        missed = self.weighted(self.values(parameters, targets) - targets)
+        limits = self.outlying()
+        for observation, part in zip(self.observations, self.parts, strict=True):
+            if observation.robust is None:
+                limits[part] = np.inf
+        return tf.abs(missed) > tf.constant(limits, self.parameter_dtype)
+
     def evaluate(self, parameters: tf.Tensor, targets: tf.Tensor) -> Evaluation:
         """Decomposes the matrices and compares their values with the targets.
 
@@ -333,6 +295,8 @@ class Problem(AtPoints):
 
 
 def _observes_levels(block: Block) -> bool:
-    # Whether nothing else is observed of a block.
+    # Whether nothing else is observed of a block, by least squares.
     own = block.observations
-    return own is None or (len(own) == 1 and isinstance(own[0], Levels))
+    if own is None:
+        return True
+    return len(own) == 1 and isinstance(own[0], Levels) and own[0].robust is None

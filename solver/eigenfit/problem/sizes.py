@@ -26,7 +26,8 @@ def natural_size(
 
     With u the largest magnitude of the targets of an observation, or of the values
     that the norm of the matrix allows if all are 0, a residual has the natural size
-    `root_i u`, where `root_i` is the root of its weight.
+    `root_i u`, where `root_i` is the root of its weight; with a robust loss, what that
+    makes of it.
 
     Args:
         problem: The problem to fit.
@@ -145,7 +146,18 @@ def value_errors(
     """
     of_block = problem.engine.of_block
     own = problem.observed.rounding(of_block(eigenvalues), of_block(errors), targets)
-    return problem.weighted(own)
+    return problem.as_residual(problem.weighted(own))
+
+
+def typical_residual(problem: Problem, deviation: float) -> tf.Tensor:
+    """Computes the root mean square of what losses make of one weighted deviation.
+
+    Args:
+        problem: The problem to fit.
+        deviation: That of all targets, in standard deviations where these are known.
+    """
+    same = tf.constant(deviation, problem.parameter_dtype, [problem.num_targets])
+    return tf.sqrt(tf.reduce_mean(problem.as_residual(same) ** 2))
 
 
 def most_squared(problem: Problem, parameters: tf.Tensor) -> tf.Tensor | None:
@@ -210,4 +222,4 @@ def _sizes(problem: Problem, norms: list[tf.Tensor], targets: tf.Tensor) -> tf.T
     sizes = problem.observed.natural_sizes(
         lambda block: largest if block is None else norms[block], targets
     )
-    return problem.weighted(sizes)
+    return problem.as_residual(problem.weighted(sizes))

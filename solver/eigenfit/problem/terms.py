@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.observations import AbstractObservation, Levels, Spectrum
+from eigenfit.observations.robust import Losses
 from eigenfit.problem.blocks import Block
 
 
@@ -40,6 +41,8 @@ class Terms:
         has_sigma: Whether all targets have standard deviations.
         depends_on_targets: Whether values to compare with targets depend on these.
         roots: `[m]`, square roots of the weights of all targets; see `with_weights`.
+        losses: What turns weighted deviations into residuals; None if all losses are
+            linear, so that these are the same.
 
     Raises:
         TypeError: If an item of `joint` is not an observation.
@@ -101,6 +104,7 @@ class Terms:
         self.roots: Any = np.concatenate(
             [item.roots(order) for item, _, order in found]
         )
+        self.losses = _losses_of(terms)
 
     def __iter__(self) -> Iterator[Term]:
         return iter(self._terms)
@@ -136,6 +140,7 @@ class Terms:
         own.num_trivial += more.num_trivial
         own.has_sigma &= more.has_sigma
         own.roots = np.concatenate([self.roots, more.roots])
+        own.losses = _losses_of(own)
         return own
 
     def with_weights(self, weights: tf.Tensor) -> Terms:
@@ -148,6 +153,15 @@ class Terms:
             for term in self
         )
         own.roots, own.has_sigma = tf.sqrt(weights), False
+        return own
+
+    def with_linear_losses(self) -> Terms:
+        """Returns the same terms with squares in place of robust losses."""
+        own = copy.copy(self)
+        own._terms = tuple(
+            term._replace(observation=term.observation.with_loss(None)) for term in self
+        )
+        own.losses = None
         return own
 
     def largest_root(self, block: int) -> Any:
@@ -300,3 +314,9 @@ class Terms:
             padding = [[0, 0]] * (block.shape.rank - 1) + [[before, after]]
             rows.append(tf.pad(block, padding))
         return tf.concat(rows, axis=-2)
+
+
+def _losses_of(terms: Iterable[Term]) -> Losses | None:
+    # None if all are linear.
+    losses = Losses([(t.targets, t.observation.robust) for t in terms])
+    return losses if any(loss is not None for _, loss in losses.parts) else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eigenfit.reports.record import Record
-from eigenfit.reports.sections import OUTLIER
+from eigenfit.reports.sections import FLAG
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -37,6 +37,9 @@ def document(record: Record) -> dict[str, Any]:
             "probability": None if fitted is None else fitted.probability,
             "aic": aic,
             "bic": bic,
+            "losses": list(asked.losses),
+            "outliers": record.outlier_names,
+            "note": record.note,
             "family_dimension": record.family,
             "undetermined": record.undetermined,
             "parameters": parameter_rows(record),
@@ -87,7 +90,7 @@ def _held(note: str, error: float, known: bool) -> str:
 
 def data_rows(record: Record) -> list[dict[str, Any]]:
     """Lists the data: name, target, calculated, difference, sigma, deviation, flag."""
-    asked = record.question
+    asked, outliers = record.question, record.outliers
     return [
         {
             "name": asked.target_names[k],
@@ -97,7 +100,7 @@ def data_rows(record: Record) -> list[dict[str, Any]]:
             "sigma": float(asked.sigma[k]),
             "weight": float(asked.weights[k]),
             "in_sigmas": float(record.deviations[k]),
-            "flag": "outlier" if abs(record.deviations[k]) > OUTLIER else "",
+            "flag": FLAG if outliers[k] else "",
         }
         for k in range(len(record.targets))
     ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _NAMES = {"minimum": "least-squares minimum"}
+_MAX_NAMED = 6  # most outliers that are named
 _ABSURD = 1e-6
 """Probability below which chance is ruled out."""
 
@@ -51,6 +54,42 @@ def family_of(dimension: int) -> str:
 def degrees_of_freedom(number: int) -> str:
     """Writes a number of degrees of freedom."""
     return f"{number} degree{'s' * (number != 1)} of freedom"
+
+
+def outliers_text(names: Sequence[str], number: int) -> str:
+    """Counts the data that a robust loss was not misled by, and names the first.
+
+    Args:
+        names: Names of the outliers.
+        number: Number of all data.
+
+    Example:
+        >>> outliers_text(["level 2"], 4)
+        'robust loss, 1 outlier among 4 data: level 2'
+    """
+    text = count(len(names), "outlier") if names else "no outlier"
+    text = f"robust loss, {text} among {number} data"
+    shown = [*names[:_MAX_NAMED], *["..."] * (len(names) > _MAX_NAMED)]
+    return f"{text}: {', '.join(shown)}" if names else text
+
+
+def no_chi_square(losses: Sequence[str]) -> str:
+    """Says why a fit with robust losses has no chi-square; empty without any.
+
+    Args:
+        losses: Their names.
+
+    Example:
+        >>> no_chi_square(["huber", "huber"]).partition(", which ")[2]
+        'the robust loss (huber) does not assume.'
+    """
+    if not losses:
+        return ""
+    names = " and ".join(dict.fromkeys(losses))
+    return (
+        f"Chi-square, p, AIC and BIC are for Gaussian errors, which the robust loss "
+        f"({names}) does not assume."
+    )
 
 
 class Agreement:

@@ -45,7 +45,7 @@ def question_of(
     structures = [block.structure for block in problem.blocks]
     orders = tuple(structure.order for structure in structures)
     counts = len(everything), problem.num_parameters, problem.num_targets
-    observed = problem.observation
+    observed, observations = problem.observation, problem.observations
     dtype = problem.parameter_dtype.name
     pencils = [isinstance(_untied(structure), Generalized) for structure in structures]
     return Question(
@@ -72,6 +72,8 @@ def question_of(
         comparable=_are_comparable(problem),
         kinds=tuple(_quantity(observation) for _, observation, _ in problem.terms),
         places=_places(problem),
+        losses=tuple(x.robust.name if x.robust else "linear" for x in observations),
+        loss_scales=tuple(x.robust.scale if x.robust else 1.0 for x in observations),
     )
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from eigenfit.analysis.uncertainty import Uncertainty
-from eigenfit.reports.phrases import Agreement, degrees_of_freedom
+from eigenfit.observations.robust import outlying, robust
+from eigenfit.reports.phrases import (
+    Agreement,
+    degrees_of_freedom,
+    no_chi_square,
+    outliers_text,
+)
 from eigenfit.results import SUCCESSES, Result
 
 
@@ -44,6 +50,8 @@ class Question:
             a level), "differences", "means", "shapes", "MAC" or "other".
         places: `[m, 3]` int: block, level and component of each target, -1 where it
             belongs to none or to several.
+        losses: Name of the loss of each observation, "linear" for squares.
+        loss_scales: Scale of each loss.
     """
 
     title: str
@@ -69,6 +77,8 @@ class Question:
     comparable: bool
     kinds: tuple[str, ...]
     places: np.ndarray
+    losses: tuple[str, ...]
+    loss_scales: tuple[float, ...]
 
     @property
     def sigma(self) -> np.ndarray:
@@ -96,6 +106,20 @@ class Question:
     def is_measured(self) -> bool:
         """Whether all data have standard deviations."""
         return bool(self.has_sigma.all())
+
+    @property
+    def robust(self) -> list[int]:
+        """Observations whose loss is not linear, by their index."""
+        return [k for k, loss in enumerate(self.losses) if loss != "linear"]
+
+    @property
+    def outlying(self) -> np.ndarray:
+        """Difference beyond which a datum is an outlier, `[m]`; infinite for none."""
+        limits = self.weights**-0.5
+        losses = map(robust, self.losses, self.loss_scales)
+        for part, loss in zip(self.parts, losses, strict=True):
+            limits[part] *= outlying(self.has_sigma[part], loss)
+        return limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +158,18 @@ class Record:
         return self.differences / self.question.sigma
 
     @property
+    def outliers(self) -> np.ndarray:
+        """Which data are outliers, `[m]` bool; see `Question.outlying`."""
+        with np.errstate(invalid="ignore"):
+            return np.abs(self.differences) > self.question.outlying
+
+    @property
+    def outlier_names(self) -> list[str]:
+        """Names of the values whose data are outliers."""
+        pairs = zip(self.question.target_names, self.outliers, strict=True)
+        return [name for name, far in pairs if far]
+
+    @property
     def undetermined(self) -> list[str]:
         """Combinations of unknowns that the data do not determine."""
         return [] if self.uncertainty is None else self.uncertainty.undetermined()
@@ -148,17 +184,36 @@ class Record:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Chi-square; None unless all data have `sigma` and the loss is smallest."""
-        found = self.uncertainty
-        if found is None or not self.question.is_measured or not self.is_smallest:
+        """Chi-square; None unless all data have `sigma` and the loss is smallest.
+
+        None with a robust loss, too.
+        """
+        found, asked = self.uncertainty, self.question
+        if found is None or not asked.is_measured or not self.is_smallest:
+            return None
+        if asked.robust:
             return None
         return Agreement(float(found.chi_square), int(found.degrees_of_freedom))
+
+    @property
+    def fitted(self) -> str:
+        """How well the data were met, in words; empty if that is not known."""
+        asked = self.question
+        if asked.robust and np.isfinite(self.loss):
+            return outliers_text(self.outlier_names, len(self.targets))
+        return self.agreement.text if self.agreement else self.scatter
+
+    @property
+    def note(self) -> str:
+        """Why there is no chi-square if a loss is robust; else empty."""
+        losses = self.question.losses
+        return no_chi_square([losses[k] for k in self.question.robust])
 
     @property
     def scatter(self) -> str:
         """How far data without standard deviations lie from a minimum, in words."""
         found, asked = self.uncertainty, self.question
-        if found is None or asked.is_measured or asked.num_priors:
+        if found is None or asked.is_measured or asked.num_priors or asked.robust:
             return ""
         size = float(found.scatter)
         if self.result != Result.minimum or not np.isfinite(size):
@@ -179,10 +234,11 @@ class Record:
         `deviance + 2 k` and `deviance + k ln N` for k determined unknowns and N data.
         The deviance is chi-square where all data have standard deviations, else
         `N ln(chi_square / N)`, which takes them from the scatter. NaN if the loss is
-        not smallest, nothing scatters, or only some data have standard deviations.
+        not smallest or a robust one, nothing scatters, or only some data have standard
+        deviations.
         """
         found, asked = self.uncertainty, self.question
-        if found is None or not self.is_smallest:
+        if found is None or not self.is_smallest or asked.robust:
             return np.nan, np.nan
         number, rank = asked.num_data, int(found.rank)
         deviance = float(found.chi_square)

@@ -12,11 +12,11 @@ from eigenfit.reports.numbers import Fixed, format_array
 from eigenfit.reports.phrases import count, family_of, family_text, spoken
 from eigenfit.reports.record import Record
 
-OUTLIER = 5.0
-"""Deviation in standard deviations beyond which a datum is flagged: chance makes one
-of two million as large."""
 CORRELATED = 0.1
 """Smallest correlation that is listed."""
+
+FLAG = "outlier"
+"""What stands beside a datum that is off by more than chance allows."""
 
 WORDS = ("parameter", "parameters", "observed", "result", "")
 """Headings of columns of words; the others hold numbers."""
@@ -62,14 +62,15 @@ def overview(record: Record, position: str = "") -> list[tuple[str, str]]:
     """
     asked, found = record.question, record.result
     steps = count(record.num_steps, "step")
-    result = f"{spoken(found.name)} after {steps}{position}"
+    name = found.name if asked.robust else spoken(found.name)
+    result = f"{name} after {steps}{position}"
     if record.family:
         result += f"; one of {family_of(record.family)}"
     lines = [("Result", result)]
     fitted = record.agreement
-    explained = fitted.text if fitted else record.scatter
-    lines.append(("Fit", explained))
+    lines.append(("Fit", record.fitted))
     lines.append(("", fitted.warning if fitted else ""))
+    lines.append(("Note", record.note))
     loss = f"{record.loss:.6e}"
     if found.name != "minimum":
         loss += f" ({asked.tolerance})"
@@ -184,20 +185,24 @@ def levels(record: Record, limit: int | None = None) -> Section:
     shown = sorted(order[:limit])
     fixed = Fixed(w, asked.digits)
     rows = []
+    outliers = record.outliers
     for level in shown:
-        data = _datum(record, datum[level]) if level in datum else [""] * len(_DATA)
+        data = [""] * len(_DATA)
+        if level in datum:
+            data = _datum(record, datum[level], outliers)
         rows.append([str(level), fixed(w[level]), *data])
     return table("Levels", ["level", "eigenvalue", *_DATA], rows, len(w) - len(shown))
 
 
 def targets(record: Record, limit: int | None = None) -> Section:
     """Lists the calculated values beside their targets."""
-    asked, values = record.question, record.values
+    asked, values, outliers = record.question, record.values, record.outliers
     rows = []
     for part in asked.parts:
         fixed = Fixed(record.targets[part], asked.digits)
         for k in range(*part.indices(len(values))):
-            rows.append([asked.target_names[k], fixed(values[k]), *_datum(record, k)])
+            data = _datum(record, k, outliers)
+            rows.append([asked.target_names[k], fixed(values[k]), *data])
     rest = max(0, len(rows) - len(rows[:limit]))
     rows = rows[:limit]
     if len(asked.parts) == 1:
@@ -206,15 +211,14 @@ def targets(record: Record, limit: int | None = None) -> Section:
     return table("Targets", ["observed", "calculated", *_DATA], rows, rest)
 
 
-def _datum(record: Record, k: int) -> list[str]:
+def _datum(record: Record, k: int, outliers: np.ndarray) -> list[str]:
     asked = record.question
     deviation = record.deviations[k]
-    flag = "outlier" if abs(deviation) > OUTLIER else ""
     return [
         f"{record.targets[k]:.{asked.digits}g}",
         f"{record.differences[k]:+.1e}",
         f"{asked.sigma[k]:g}" if asked.has_sigma[k] else "",
         f"{asked.weights[k]:g}" if asked.is_weighted and not asked.has_sigma[k] else "",
         f"{deviation:+.2f}" if asked.has_sigma[k] else "",
-        flag,
+        FLAG if outliers[k] else "",
     ]

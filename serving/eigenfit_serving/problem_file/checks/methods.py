@@ -33,6 +33,8 @@ def check_method(
     kinds = [term.section.kind for term in terms]
     plain = len(matrices) == 1 and kinds == ["levels"]
     plain &= not parameters.prior and parameters.smoothness is None
+    if method in NEEDS_LEVELS and any(x.section.loss != "linear" for x in terms):
+        raise _refused(method, "minimises squares, but an observation has another loss")
     if method in NEEDS_LEVELS and not plain:
         raise _refused(
             method,

@@ -188,7 +188,7 @@ class DifferencesSection(AbstractObservationSection):
         """Makes the observation."""
         import eigenfit as ef
 
-        return ef.Differences(self.pairs, self.weights, self.sigma)
+        return ef.Differences(self.pairs, **self.counting)
 
 
 def _name(end: End, order: int) -> str:
@@ -217,6 +217,11 @@ class FreeShiftSection(Section):
     def sigma(self) -> np.ndarray | None:
         """Standard deviations of the observation that is shifted."""
         return self.observation.sigma
+
+    @property
+    def loss(self) -> str:
+        """Loss of the observation that is shifted."""
+        return self.observation.loss
 
     def names(self, order: int) -> list[str]:
         """Names the value compared with each target, for a matrix of an order."""

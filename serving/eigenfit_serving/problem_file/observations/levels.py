@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 Integers = Annotated[list[int], list_of_integers()]
 
 
+class Counting(TypedDict):
+    """Arguments that all observations have."""
+
+    weights: np.ndarray | None
+    sigma: np.ndarray | None
+    loss: Literal["linear", "soft_l1", "huber", "cauchy"]
+    loss_scale: float
+
+
 class AbstractObservationSection(Section):
     """An observation of one matrix.
 
@@ -30,6 +39,13 @@ class AbstractObservationSection(Section):
     targets: Annotated[np.ndarray, array_of(1)] | None = None
     weights: Annotated[np.ndarray, array_of(0, 1)] | None = None
     sigma: Annotated[np.ndarray, array_of(0, 1)] | None = None
+    loss: Annotated[
+        Literal["linear", "soft_l1", "huber", "cauchy"],
+        Field(description='"linear", "soft_l1", "huber" or "cauchy"'),
+    ] = "linear"
+    loss_scale: Annotated[
+        float, Field(gt=0, description="a number above 0, in sigmas if there are any")
+    ] = 1.0
 
     @model_validator(mode="after")
     def _check_weights(self) -> Any:
@@ -48,6 +64,16 @@ class AbstractObservationSection(Section):
                 ".sigma",
             )
         return self
+
+    @property
+    def counting(self) -> Counting:
+        """How deviations count, as arguments of the observation."""
+        return {
+            "weights": self.weights,
+            "sigma": self.sigma,
+            "loss": self.loss,
+            "loss_scale": self.loss_scale,
+        }
 
     def names(self, order: int) -> list[str]:
         """Names the value compared with each target, for a matrix of an order."""
@@ -125,7 +151,7 @@ class LevelsSection(AbstractChoiceSection):
         """Makes the observation."""
         import eigenfit as ef
 
-        return ef.Levels(self.indices, self.weights, self.sigma)
+        return ef.Levels(self.indices, **self.counting)
 
 
 class FrequenciesSection(AbstractChoiceSection):
@@ -151,7 +177,7 @@ class FrequenciesSection(AbstractChoiceSection):
         """Makes the observation."""
         import eigenfit as ef
 
-        return ef.Frequencies(self.indices, self.weights, self.sigma)
+        return ef.Frequencies(self.indices, **self.counting)
 
 
 class ClusterMeansSection(AbstractObservationSection):
@@ -184,7 +210,7 @@ class ClusterMeansSection(AbstractObservationSection):
         """Makes the observation."""
         import eigenfit as ef
 
-        return ef.ClusterMeans(self.clusters, self.weights, self.sigma)
+        return ef.ClusterMeans(self.clusters, **self.counting)
 
 
 class RelativeToSection(AbstractObservationSection):
@@ -226,7 +252,7 @@ class RelativeToSection(AbstractObservationSection):
         """Makes the observation."""
         import eigenfit as ef
 
-        return ef.RelativeTo(self.level, self.indices, self.weights, self.sigma)
+        return ef.RelativeTo(self.level, self.indices, **self.counting)
 
 
 def check_levels(

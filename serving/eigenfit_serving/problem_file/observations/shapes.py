@@ -111,8 +111,7 @@ class ModeShapesSection(AbstractShapesSection):
             self.levels,
             self.components,
             self.normalisation,
-            self.weights,
-            self.sigma,
+            **self.counting,
             degenerate_atol=self.degenerate_atol,
             degenerate_rtol=self.degenerate_rtol,
         )
@@ -163,8 +162,7 @@ class MACSection(AbstractShapesSection):
             self.levels,
             self.shapes,
             self.components,
-            self.weights,
-            self.sigma,
+            **self.counting,
             degenerate_atol=self.degenerate_atol,
             degenerate_rtol=self.degenerate_rtol,
         )

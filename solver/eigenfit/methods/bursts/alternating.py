@@ -246,10 +246,8 @@ class Alternating(AbstractMethod):
             moved = select(begins, self._next_start(state), moved)
         moved = problem.limit(moved)
         if problem.bounds is not None:
-            change = tf.linalg.matvec(J, (moved - current.parameters) * norms)
-            predicted = -tf.reduce_sum(
-                change * (2 * current.residual + change), axis=-1
-            )
+            step = (moved - current.parameters) * norms
+            predicted = steps.fall(problem, current, J, step)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
         return Move(moved, predicted, length, scale, norms, half_gradient, usable)
 
@@ -310,7 +308,7 @@ class Alternating(AbstractMethod):
         are equal, the equations of `ClusterNewton` are added, which makes `J^T J` the
         exact Hessian there.
         """
-        plain = steps.direction(J, point.residual, mu)
+        plain = steps.direction(*steps.model(problem, point, J), mu)
         if not self._clusters or self.for_distinct_targets(problem) is self:
             return plain
         order = np.argsort(problem.only_levels().positions(problem.order))

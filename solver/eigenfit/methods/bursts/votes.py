@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from eigenfit.problem.problem import Evaluation, Problem
-from eigenfit.problem.sizes import natural_size
+from eigenfit.problem.sizes import natural_size, typical_residual
 
 _MANY_DATA = 4
 """Data per unknown that a wrong minimum cannot nearly meet."""
@@ -38,7 +38,8 @@ def votes(
     if problem.has_sigma:
         freedom = max(problem.num_data - problem.num_parameters, 0)
         unit = 1 if problem.unit is None else problem.unit
-        enough |= tf.sqrt(point.loss) * unit <= (3 * freedom) ** 0.5
+        each = typical_residual(problem, 3**0.5) if problem.is_robust else 3**0.5
+        enough |= tf.sqrt(point.loss) * unit <= freedom**0.5 * each
     elif problem.num_data >= _MANY_DATA * problem.num_parameters:
         unit, size = natural_size(problem, point.parameters, targets)
         size = problem.in_own_unit(unit) * size

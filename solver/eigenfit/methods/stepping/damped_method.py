@@ -129,8 +129,7 @@ class AbstractDamped(AbstractMethod):
         moved = problem.limit(point.parameters + scaled / norms)
         if problem.bounds is not None:
             scaled = (moved - point.parameters) * norms
-            change = tf.linalg.matvec(J, scaled)
-            predicted = -tf.reduce_sum(change * (2 * point.residual + change), axis=-1)
+            predicted = steps.fall(problem, point, J, scaled)
         trial = problem.evaluate(moved, targets)
         gain = (point.loss - trial.loss) / predicted
         # False for NaN: a trial outside the structure's domain is rejected.

@@ -66,7 +66,7 @@ class AbstractGaussNewton(AbstractProposing):
         scaled = steps.scaled_at(problem, point, memory)
         mu = tf.zeros_like(point.loss)
         return Proposal(
-            step=steps.direction(scaled.J, point.residual, mu),
+            step=steps.direction(*steps.model(problem, point, scaled.J), mu),
             half_gradient=scaled.half_gradient,
             norms=scaled.norms,
             memory=scaled.squares,

@@ -18,6 +18,9 @@ from eigenfit.problem.sizes import most_squared
 ROUNDING = 2**10
 """Norm up to which a column is rounding, in epsilons of the norm that it can have."""
 
+_LEAST_BEND = 0.2
+"""Smallest curvature of a robust loss in a step, relative to that of its J."""
+
 _LARGEST = 1e4
 """Largest scale of a parameter, in norms of its column."""
 
@@ -49,6 +52,44 @@ def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
     """Computes `J^T residual`, half the gradient of the loss: `[..., p]`."""
     return tf.linalg.matvec(J, residual, transpose_a=True)
+
+
+def model(
+    problem: Problem, point: Evaluation, J: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the rows and the residual of the quadratic model that a step minimises.
+
+    These are J and the residual, unless a loss is robust: then the rows are scaled so
+    that `J^T J` has the curvature of the loss by the compared values, as in B. Triggs
+    et al., Bundle adjustment (2000), section 4.3, and the gradient is the same. Without
+    that the convergence is linear. No curvature counts as less than a fifth of that
+    of J, which bounds steps where the loss is flat or concave.
+
+    Args:
+        problem: The problem to fit.
+        point: Where the step starts.
+        J: `[..., m + q, p]`, the Jacobian in any scale.
+    """
+    if not problem.is_robust:
+        return J, point.residual
+    root = tf.sqrt(tf.maximum(problem.bends_at(point), _LEAST_BEND))
+    return J * root[..., tf.newaxis], point.residual / root
+
+
+def fall(
+    problem: Problem, point: Evaluation, J: tf.Tensor, step: tf.Tensor
+) -> tf.Tensor:
+    """Computes by how much a step lowers the loss in the quadratic model: `[...]`.
+
+    Args:
+        problem: The problem to fit.
+        point: Where the step starts.
+        J: `[..., m + q, p]`, the Jacobian in the scale of the step.
+        step: `[..., p]`.
+    """
+    rows, residual = model(problem, point, J)
+    change = tf.linalg.matvec(rows, step)
+    return -tf.reduce_sum(change * (2 * residual + change), axis=-1)
 
 
 def direction(

@@ -13,7 +13,7 @@ from eigenfit.observations.base import over
 from eigenfit.problem.engines.base import AbstractEngine, Question
 from eigenfit.problem.engines.groups import group
 from eigenfit.problem.engines.one_matrix import largest_row_sum
-from eigenfit.problem.engines.second_order import spectral_hessian
+from eigenfit.problem.engines.second_order import by_levels, spectral_hessian
 from eigenfit.problem.evaluations import Evaluation
 
 
@@ -53,7 +53,11 @@ class ManyMatrices(AbstractEngine):
         self, parameters: tf.Tensor, levels: tf.Tensor, vectors: Any, targets: tf.Tensor
     ) -> Evaluation:
         """Compares values and appends priors; see the base class."""
-        residual = self._residual(parameters, levels, vectors, targets)
+        weighted = self._weighted(parameters, levels, vectors, targets)
+        losses = self.asked.terms.losses
+        if losses is not None:
+            weighted = losses.root(weighted)
+        residual = self._residual(parameters, weighted)
         loss = tf.reduce_sum(tf.square(residual), axis=-1)
         return Evaluation(parameters, levels, vectors, residual, loss, targets)
 
@@ -74,7 +78,11 @@ class ManyMatrices(AbstractEngine):
             w, vectors = self._in_order([w for w, _ in pairs]), [V for _, V in pairs]
         else:
             w, vectors = self.eigenvalues(parameters), None
-        residual = self._residual(parameters, w, vectors, targets)
+        weighted = self._weighted(parameters, w, vectors, targets)
+        losses = self.asked.terms.losses
+        if losses is not None:
+            weighted = losses.taped_root(weighted)
+        residual = self._residual(parameters, weighted)
         return tf.reduce_sum(tf.square(residual), axis=-1)
 
     def gradient_at(self, point: Evaluation) -> tf.Tensor:
@@ -97,7 +105,11 @@ class ManyMatrices(AbstractEngine):
 
         J = terms.differentiate(spectrum, point.targets)
         roots = tf.convert_to_tensor(terms.roots[..., np.newaxis], J.dtype)
-        J = ties.pull(J * roots)
+        J *= roots
+        if terms.losses is not None:
+            residual = unit.divide(point.residual[..., : terms.num_targets], -1)
+            J *= terms.losses.slope(residual)[..., tf.newaxis]
+        J = ties.pull(J)
         J = J if prior is None else prior.extend_jacobian(J)
         return unit.divide(J)
 
@@ -126,8 +138,7 @@ class ManyMatrices(AbstractEngine):
             ties,
             ties.expand(point.parameters),
             (point.eigenvalues, vectors, self.level_jacobian_at(point)),
-            self._loss_of_levels,
-            point.targets,
+            self._by_levels(point),
         )
         if prior is None:
             return H
@@ -150,6 +161,24 @@ class ManyMatrices(AbstractEngine):
                 kink |= tf.reduce_any(close, axis=-1)
         return kink
 
+    def _by_levels(self, point: Evaluation) -> tuple[tf.Tensor, tf.Tensor]:
+        # Derivatives of the loss without priors by the levels: [..., N], [..., N, N].
+        terms, unit, losses = self.asked.terms, self.asked.unit, self.asked.terms.losses
+        w, number = point.eigenvalues, self._starts[-1]
+        if losses is None or not all(x.observation.is_linear for x in terms):
+            return by_levels(self._loss_of_levels, number, w, point.targets)
+        # The values are C w: nothing is left to automatic differentiation.
+        one = tf.eye(number, dtype=w.dtype)
+        C = terms.measure(self.of_block(one), None, tf.zeros([number, 1], w.dtype))
+        roots = tf.convert_to_tensor(terms.roots, w.dtype)[..., tf.newaxis]
+        rows = unit.divide(tf.linalg.matrix_transpose(C) * roots + 0 * w[..., :1, None])
+        residual = point.residual[..., : terms.num_targets]
+        s = unit.divide(residual, -1)
+        slope = losses.slope(s)
+        g = 2 * tf.linalg.matvec(rows, residual * slope, transpose_a=True)
+        bent = rows * (losses.bend(s) * slope**2)[..., tf.newaxis]
+        return g, 2 * tf.linalg.matmul(rows, bent, transpose_a=True)
+
     def _loss_of_levels(self, w: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         # The loss without priors as a function of levels [..., N].
         terms = self.asked.terms
@@ -157,7 +186,10 @@ class ManyMatrices(AbstractEngine):
         roots = tf.convert_to_tensor(terms.roots, w.dtype)
         if roots.shape.rank > 1:
             roots = over(roots, values.shape.rank)
-        residual = self.asked.unit.divide(roots * (values - targets))
+        residual = roots * (values - targets)
+        if terms.losses is not None:
+            residual = terms.losses.taped_root(residual)
+        residual = self.asked.unit.divide(residual)
         return tf.reduce_sum(tf.square(residual), axis=-1)
 
     def _in_order(self, levels: list[tf.Tensor]) -> tf.Tensor:
@@ -166,16 +198,20 @@ class ManyMatrices(AbstractEngine):
             [levels[number][..., place, :] for number, place in self._places], axis=-1
         )
 
-    def _residual(
+    def _weighted(
         self, parameters: tf.Tensor, w: tf.Tensor, vectors: Any, targets: tf.Tensor
     ) -> tf.Tensor:
-        _, terms, ties, prior, unit = self.asked
-        modes = self.modes_of(ties.expand(parameters), vectors)
+        # Weighted deviations from the targets, [..., m].
+        terms = self.asked.terms
+        modes = self.modes_of(self.asked.ties.expand(parameters), vectors)
         values = terms.measure(self.of_block(w), modes, targets)
-        residual = (values - targets) * tf.convert_to_tensor(terms.roots, w.dtype)
-        if prior is not None:
-            residual = prior.extend(residual, parameters)
-        return unit.divide(residual)
+        return (values - targets) * tf.convert_to_tensor(terms.roots, w.dtype)
+
+    def _residual(self, parameters: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        # What losses make of the deviations, with the priors: [..., m + q].
+        if self.asked.prior is not None:
+            own = self.asked.prior.extend(own, parameters)
+        return self.asked.unit.divide(own)
 
     def _by_all(self, point: Evaluation) -> tf.Tensor:
         # Derivatives of the levels by the parameters of the matrices, [..., N, P].

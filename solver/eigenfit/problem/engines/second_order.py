@@ -18,8 +18,7 @@ def spectral_hessian(
     ties: Ties,
     parameters: tf.Tensor,
     spectra: tuple[tf.Tensor, Sequence[tf.Tensor], tf.Tensor],
-    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    targets: tf.Tensor,
+    by_levels: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
     """Computes the Hessian by the unknowns, `[..., p, p]`, exact in clusters.
 
@@ -40,12 +39,10 @@ def spectral_hessian(
         parameters: `[..., P]`, those of the matrices.
         spectra: All levels, `[..., N]`; the eigenvectors of each matrix, `[..., n, n]`;
             the derivatives of all levels by the unknowns, `[..., N, p]`.
-        loss: The function F of levels and targets.
-        targets: `[..., m]`.
+        by_levels: The derivatives g `[..., N]` and F'' `[..., N, N]`.
     """
     levels, vectors, J = spectra
-    number = sum(structure.order for structure in structures)
-    g, second = _by_levels(loss, number, levels, targets)
+    g, second = by_levels
     H = tf.linalg.matmul(J, tf.linalg.matmul(second, J), transpose_a=True)
     start = 0
     for structure, V in zip(structures, vectors, strict=True):
@@ -62,13 +59,20 @@ def spectral_hessian(
     return H
 
 
-def _by_levels(
+def by_levels(
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     number: int,
     levels: tf.Tensor,
     targets: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    # First and second derivatives of the loss by the levels: [..., N], [..., N, N].
+    """Differentiates a loss by the levels: `[..., N]` and `[..., N, N]`.
+
+    Args:
+        loss: The function F of levels and targets.
+        number: N.
+        levels: `[..., N]`.
+        targets: `[..., m]`.
+    """
     w = tf.stop_gradient(levels)
     shape = tf.concat([tf.shape(w), [number]], axis=0)
     copies = tf.broadcast_to(w[..., tf.newaxis, :], shape)
