@@ -208,9 +208,9 @@ MUTATIONS = [
         "serving/eigenfit_serving/batch/plan/parts.py",
     ),
     Mutation(
-        SERVING + "fitting/outcome.py",
-        "        if self.converged and content.fit.tolerance is not None:",
-        "        if self.converged and content.fit.tolerance is None:",
+        SOLVER + "reports/record.py",
+        "        return self.result.is_success and not met_on_demand",
+        "        return self.result.is_success",
         "tests/serving/test_verdicts.py",
     ),
     Mutation(

@@ -101,17 +101,15 @@ class Fit(KnownSolution):
         own = tf.nest.map_structure(lambda x: x[at], tuple(self)[:-1])
         history = self.history
         if history is not None:
-            history = history._replace(
-                loss=history.loss[at], eigenvalues=history.eigenvalues[at]
-            )
+            loss, levels = history.loss[at], history.eigenvalues[at]
+            history = history._replace(loss=loss, eigenvalues=levels)
         tolerance = asked.tolerance
         if np.ndim(tolerance):
             tolerance = np.broadcast_to(np.asarray(tolerance), self._shape)[at]
         p = np.shape(asked.initial)[-1:]
         initial = np.broadcast_to(np.asarray(asked.initial), (*self._shape, *p))[at]
-        asked = asked._replace(
-            initial=initial, targets=self.targets[at], tolerance=tolerance
-        )
+        targets = self.targets[at]
+        asked = asked._replace(initial=initial, targets=targets, tolerance=tolerance)
         return Fit.of(Solution._make((*own, history)), asked)
 
     def record(self, member: Member = None) -> Record:
@@ -235,20 +233,18 @@ class Fit(KnownSolution):
             raise ImportError(
                 "Frames need pandas. Install it with: pip install pandas"
             ) from error
-        if what == "parameters":
-            return pd.DataFrame(parameter_rows(self.record(member)))
-        if what == "data":
-            return pd.DataFrame(data_rows(self.record(member)))
+        rows = {"parameters": parameter_rows, "data": data_rows}.get(what)
+        if rows is not None:
+            return pd.DataFrame(rows(self.record(member)))
         if what != "members":
             raise ValueError(
                 f'`what` must be "parameters", "data" or "members", got {what!r}.'
             )
-        results = [Result(int(code)).name for code in np.ravel(self.result)]
         columns = {
             **{name: np.ravel(x) for name, x in self.named.items()},
             "loss": np.ravel(self.loss),
             "num_steps": np.ravel(self.num_steps),
-            "result": results,
+            "result": [Result(int(code)).name for code in np.ravel(self.result)],
         }
         index = None
         if len(self._shape) == 1:
