@@ -26,7 +26,7 @@ class Complaints:
 
     def __init__(self, texts: np.ndarray) -> None:
         self.texts = texts
-        self.bad = np.not_equal(texts, None)
+        self.bad = np.asarray(texts != None)  # noqa: E711 (each of them)
 
     def add(self, mask: np.ndarray, text: str) -> None:
         """Records a fault for the rows of a mask that have none yet."""
