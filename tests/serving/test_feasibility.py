@@ -162,6 +162,25 @@ def test_equal_targets_of_a_hermitian_matrix():
     assert "multiplicity" not in kinds(real, [1.0, 1.0, 2.0], np.ones(4))
 
 
+def test_a_complex_matrix_that_is_real_in_another_basis_counts_as_real(rng):
+    """Spin 1 with an axial splitting D, in fields along y and z: any D < 0 is met."""
+    r = np.sqrt(0.5)
+    Sy = r * np.array([[0, -1j, 0], [1j, 0, -1j], [0, 1j, 0]])
+    Sz = np.diag([1.0, 0, -1])
+    X = rng.normal(size=[3, 3]) + 1j * rng.normal(size=[3, 3])
+    U = np.linalg.qr(X)[0]
+    basis = np.array([U @ A @ U.conj().T for A in (Sz @ Sz, Sy, Sz)])
+    problem = ef.Problem(ef.Affine(basis), ef.Levels([0, 1]))
+    start, targets = [-1.2, 0.3, 0.2], [-1.7, -1.7]
+    assert ef.Solver(problem).fit(start, targets).result == ef.Result.converged
+    assert "multiplicity" not in kinds(problem, targets, start)
+    # A further part of the last one leaves no basis in which all are real.
+    Sx = r * np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    basis[2] += U @ (Sx + Sx @ Sz + Sz @ Sx) @ U.conj().T
+    problem = ef.Problem(ef.Affine(basis), ef.Levels([0, 1]))
+    assert "multiplicity" in kinds(problem, targets, start)
+
+
 def test_levels_between_equal_ones_are_equal():
     generator = np.random.default_rng(0)
     matrix = generator.normal(size=[5, 4, 4])
