@@ -51,6 +51,7 @@ def test_targets_of_zero_beside_a_stiff_support():
     np.testing.assert_allclose(solution.parameters, 0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_each_observation_must_be_met():
     K = 1e11 * np.array([[2.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
     w, V = np.linalg.eigh(K + 1e11 * np.diag([0.3, 0.1, 0.5]))
@@ -270,6 +271,7 @@ def test_the_extremum_of_a_difference_is_stationary(method):
     np.testing.assert_allclose(listed.loss[0], losses.min(), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_coupling_that_is_zero_at_a_minimum_has_no_sign():
     def between(i, j):
         E = np.zeros([3, 3])

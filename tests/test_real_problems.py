@@ -12,6 +12,7 @@ def _load(name: str):
     return gallery.load(name)
 
 
+@pytest.mark.slow
 def test_rotational_spectrum_to_every_published_digit():
     """T3: eight constants from 32 lines, rigid rotor as the start."""
     case = _load("rotational-h2coh+")

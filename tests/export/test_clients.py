@@ -90,6 +90,7 @@ def test_c(fit_c, fno, expected):
         check(answer, expected, tolerance)
 
 
+@pytest.mark.slow
 @needs("gcc")
 def test_c_explains_misuse(fit_c, fno):
     for arguments, words in (

@@ -42,6 +42,7 @@ def saved(tmp_path_factory):
     return save_model(solver_of(), tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.slow
 @pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "method",

@@ -133,6 +133,7 @@ assert "eigenfit" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_plain_tensorflow_runs_it(tmp_path):
     solver = ef.Solver(ef.Problem(ef.Symmetric(3)))
     folder = save_model(solver, tmp_path, warmup_batches=())

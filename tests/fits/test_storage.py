@@ -44,6 +44,7 @@ def fitted(name, **options):
     return ef.Solver(problem).fit(start, targets, **options)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_every_field_comes_back(tmp_path, name):
     fit = fitted(name, record_every=1)

@@ -111,6 +111,7 @@ def test_members_that_did_not_end_well_have_no_derivative():
     assert np.isnan(gradient[1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("compile", [False, True], ids=["graph", "xla"])
 def test_inside_compiled_functions(compile):

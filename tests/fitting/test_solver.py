@@ -22,6 +22,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("batch", [[], [1], [5], [2, 3], [0]])
 @pytest.mark.parametrize("method", METHODS)
 def test_fit_takes_every_batch_shape(rng, method, batch):

@@ -52,6 +52,7 @@ def _measured(noise, sigma, number=5, p=2, seed=0):
     return problem, truth, targets
 
 
+@pytest.mark.slow
 def test_more_targets_than_unknowns_end_at_a_minimum():
     problem, start, targets = _measured(0.01, None)
     assert problem.is_least_squares

@@ -113,6 +113,7 @@ def test_units_change_nothing(scale):
     np.testing.assert_allclose(found.low, expected.low * factor, rtol=1e-5)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("sigma", "truth", "bounds"), [(0.09, 1.0, None), (0.5, 3.0, (0.99, 1.01))]
 )

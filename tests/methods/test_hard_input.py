@@ -233,6 +233,7 @@ def test_lift_and_project_with_the_lowest_levels_only():
     solution.raise_for_result()
 
 
+@pytest.mark.sample(2)
 @every_method
 def test_a_step_is_short_in_the_units_of_the_matrix(method):
     unit = 1e12

@@ -248,6 +248,7 @@ def test_nan_stays_in_its_member(both):
     assert np.isnan(J[[1, 3]]).any(axis=(1, 2)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_eager_is_graph_is_xla(rng, both, mode):
     joint = both[True]

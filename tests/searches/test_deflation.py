@@ -104,6 +104,7 @@ def test_what_does_not_fit_is_refused(two, arguments, message):
         ef.deflate(two, [1.0, 3.0], [1.0, 4.0], max_failures=0)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("rounded", [False, True])
 def test_all_four_minima_of_a_giant_spin(rounded):
     targets = giant_spin.levels(giant_spin.FITTED)

@@ -60,6 +60,7 @@ def test_a_close_pair_has_a_small_circle_of_answers(rng, split, sigma, unit):
     np.testing.assert_allclose(radius, unit * split / 2, rtol=1e-8 / split)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ["a", "b", "c", None])
 def test_a_prior_or_a_block_makes_no_family_of_a_point(rng, name):
     """Where the levels coincide the loss is 2 sum (x - x0)^2 / sigma^2, exactly."""

@@ -569,6 +569,7 @@ def test_export_writes_a_version_and_says_how_to_load(invoke, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_an_exported_model_fits(invoke):
     from eigenfit_export import load_model
 

@@ -551,6 +551,7 @@ def test_derivatives_of_modes_solve_the_differentiated_pencil(pencil, seed):
         np.testing.assert_allclose(2 * x @ M @ dx + x @ dM @ x, 0, atol=size)
 
 
+@pytest.mark.slow
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
 def test_a_batch_is_fitted_under_xla(method):

@@ -89,6 +89,7 @@ def parameters(table):
     return np.array(table["parameters"].to_pylist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [400, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_simulation_stays_on_the_branch_of_its_start(tmp_path, number):
     problem = problem_file(tmp_path, "[start]\nparameters = [2.0, 2.0, 2.0]\n")

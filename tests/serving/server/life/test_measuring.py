@@ -13,6 +13,7 @@ from eigenfit_serving.server.running.executor import SavedModel
 from eigenfit_serving.server.watching.metrics import Metrics
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fixture", "compiled"),
     [("doubling", {"nested", "xla"}), ("identity", {"fit_xla"})],

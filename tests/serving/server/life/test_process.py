@@ -91,6 +91,7 @@ def switch_under_load(home, server, versions, count):
         assert answers[-1] == versions[-1]
 
 
+@pytest.mark.slow
 def test_new_versions_while_clients_call(home):
     server = Server(*flags(home), home=home)
     clients = [Grpc(server), Rest(server)]
@@ -109,6 +110,7 @@ def test_new_versions_while_clients_call(home):
     assert server.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_what_a_request_configured_is_there_after_a_crash(tmp_path):
     save_version(tmp_path / "m", 1)
     save_version(tmp_path / "n", 2)
