@@ -20,6 +20,10 @@ def test_rises_are_those_of_the_quadratic_form():
     np.testing.assert_allclose(found.rise, expected, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.limits, chi2.ppf([0.68, 0.95], 2))
     assert found.rise.max() > found.limits.max()
+    (axes,) = found.plot().axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("b", "a")
+    regions = [own for own in axes.collections if hasattr(own, "levels")]
+    np.testing.assert_allclose(np.ravel([x.levels for x in regions]), found.limits)
     for names in (("a", "a"), ("a",), ("a", "d")):
         with pytest.raises(ValueError, match="names"):
             ef.contours(fit, names)

@@ -34,6 +34,12 @@ def test_a_linear_model_with_a_prior_has_a_normal_posterior():
     assert 0.4 < found.acceptance < 0.9
     low, middle, high = found.quantiles()["a"]
     assert low < middle < high
+    rows = [row for row in found.section().rows if row[0] == "a"]
+    shown = [f"{middle:.8g}", f"{low - middle:+.3g}", f"{high - middle:+.3g}"]
+    independent = 20000 / found.correlation_time[0]
+    assert rows == [("a", *shown, f"{independent:.0f}")]
+    assert shown[0] in str(found)
+    assert shown[0] in found._repr_html_()
 
 
 def test_unknown_scatter_is_integrated_out():

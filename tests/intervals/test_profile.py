@@ -98,6 +98,9 @@ def test_ends_on_bounds_and_open_ends_are_said():
     assert found.closing[0, 0, 1] == "open"
     assert found.high[0, 0] == np.inf
     assert "(open)" in str(found)
+    (axes,) = found.plot().axes
+    assert axes.get_xlabel() == "b2"
+    assert np.isfinite(axes.get_xlim()).all()
 
 
 @pytest.mark.slow
@@ -144,6 +147,11 @@ def test_parameters_that_are_soon_done_leave_the_others_alone(sigma, truth, boun
         np.testing.assert_allclose(found.low[1, k], low, rtol=1e-5)
         np.testing.assert_allclose(found.high[1, k], high, rtol=1e-5)
     assert (found.closing[1] == "closed").all()
+    drawn = found.plot().axes
+    assert [axes.get_xlabel() for axes in drawn] == ["a", "b"]
+    heights = {float(y) for line in drawn[1].lines for y in line.get_ydata()}
+    assert set(found.limits) <= heights
+    assert set(found.rises[1]) <= heights
 
 
 @pytest.mark.slow

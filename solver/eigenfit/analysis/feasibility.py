@@ -105,8 +105,8 @@ def find(
     parts = parts_of(problem, t, unit)
     ranks, fixed = rank_findings(problem, t, x)
     excesses = [
-        *_held(_traces, problem, t, unit),
-        *_held(_norms, problem, t, unit),
+        *_held(_traces, problem, parts, t, unit),
+        *_held(_norms, problem, parts, t, unit),
         *_signs(problem, t, unit),
         *_fixed(problem, t, fixed, unit),
     ]
@@ -133,6 +133,7 @@ def find(
 def _held(
     search: Callable[[Problem, list[Part]], list[_Excess]],
     problem: Problem,
+    parts: list[Part],
     targets: np.ndarray,
     unit: float,
 ) -> list[_Excess]:
@@ -142,22 +143,18 @@ def _held(
     size: what is found holds for residuals up to the reach that was assumed, so that
     the reach is sought beyond which nothing more is found.
     """
-
-    def found(reach: float) -> list[_Excess]:
-        return search(problem, parts_of(problem, targets, unit, reach))
-
-    result = found(0.0)
+    found = search(problem, parts)
     if not any(isinstance(x, Frequencies) for x in problem.observations):
-        return result
-    low, high = 0.0, max((excess.root for excess in result), default=0.0)
+        return found
+    low, high = 0.0, max((excess.root for excess in found), default=0.0)
     held: list[_Excess] = []
-    for _ in range(_HALVINGS if result else 0):
+    for _ in range(_HALVINGS if found else 0):
         reach = (low + high) / 2
-        result = found(reach)
-        if max((excess.root for excess in result), default=0.0) < reach:
+        found = search(problem, parts_of(problem, targets, unit, reach))
+        if max((excess.root for excess in found), default=0.0) < reach:
             high = reach
         else:
-            low, held = reach, result
+            low, held = reach, found
     return [excess._replace(root=min(excess.root, low)) for excess in held]
 
 

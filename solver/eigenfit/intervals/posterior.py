@@ -43,13 +43,13 @@ class Posterior(Shown):
 
     def section(self) -> Section:
         """Lists medians, the central 68 %, and how many draws count as independent."""
-        columns = ["parameter", "median", "below", "above", "independent", ""]
+        columns = ["parameter", "median", "below", "above", "independent"]
         rows = []
         for name, (low, middle, high) in self.quantiles().items():
             draws = len(self.samples) / self.correlation_time[self.names.index(name)]
             spread = [f"{low - middle:+.3g}", f"{high - middle:+.3g}"]
             count = "unknown" if np.isnan(draws) else f"{draws:.0f}"
-            rows.append([name, f"{middle:.8g}", *spread, count, ""])
+            rows.append([name, f"{middle:.8g}", *spread, count])
         return table(f"Posterior, {len(self.samples)} draws", columns, rows)
 
 

@@ -76,8 +76,8 @@ class Profile(Shown):
                 ends = (self.low[k, at], self.high[k, at])
                 pairs = zip(ends, self.closing[k, at], strict=True)
                 row.append(" ".join(_end(x - self.best[k], how) for x, how in pairs))
-            rows.append([*row, ""])
-        return table(f"Intervals by {self.criterion.name}", [*columns, ""], rows)
+            rows.append(row)
+        return table(f"Intervals by {self.criterion.name}", columns, rows)
 
     @property
     def remark(self) -> str:
