@@ -149,7 +149,7 @@ def test_parameters_that_are_soon_done_leave_the_others_alone(sigma, truth, boun
     assert (found.closing[1] == "closed").all()
     drawn = found.plot().axes
     assert [axes.get_xlabel() for axes in drawn] == ["a", "b"]
-    heights = {float(y) for line in drawn[1].lines for y in line.get_ydata()}
+    heights = set(np.concatenate([line.get_ydata() for line in drawn[1].lines]))
     assert set(found.limits) <= heights
     assert set(found.rises[1]) <= heights
 
