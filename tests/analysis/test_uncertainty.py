@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import scipy.stats
 import tensorflow as tf
 from tests import zoo
@@ -302,16 +303,91 @@ def test_value_with_error(value, error, text):
     assert with_error(value, error) == text
 
 
-def test_a_coupling_at_zero_is_not_determined():
-    """It moves levels in second order only: its column is rounding, not a number."""
-    X = [[0.0, 1.0], [1.0, 0.0]]
+@pytest.mark.parametrize("unit", [1.0, 1e-8, 1e8])
+def test_a_coupling_at_zero_is_known_in_second_order(unit):
+    """Its column is rounding, not a number; the loss rises with its fourth power."""
+    X = np.array([[0.0, 1.0], [1.0, 0.0]])
     problem = ef.Problem(
-        ef.Affine([np.diag([1.0, 0.0]), X], offset=np.diag([0.0, 2.0]))
+        ef.Affine([np.diag([1.0, 0.0]), X * unit], offset=np.diag([0.0, 2.0])),
+        ef.Levels(sigma=0.001),
     )
-    errors = ef.uncertainty(problem, [1.0, 1e-9], [1.0, 2.0])
+    errors = ef.uncertainty(problem, [1.0, 1e-9 / unit], [1.0, 2.0])
     assert errors.rank == 1
-    assert errors.undetermined() == ["r1"]
-    assert np.isinf(errors.standard_errors[1])
+    assert errors.num_undetermined == 0
+    assert errors.undetermined() == []
+
+    def rise(c):
+        def residual(a):
+            return (np.linalg.eigvalsh([[a[0], c], [c, 2.0]]) - [1.0, 2.0]) / 0.001
+
+        return 2 * scipy.optimize.least_squares(residual, [1.0]).cost - 1
+
+    expected = scipy.optimize.brentq(rise, 1e-4, 0.5) / unit
+    np.testing.assert_allclose(errors.standard_errors[1], expected, rtol=2e-3)
+
+
+def test_the_fold_of_a_spectrum_determines_its_parameters():
+    """Three levels out of reach of three springs: J is singular, the Hessian not."""
+    D = np.diff(np.eye(4), axis=0)[:, 1:]
+    basis = np.array([np.outer(d, d) for d in D])
+    t, sigma = np.array([0.5, 2.5, 6.0]), np.array([0.01, 0.02, 0.05])
+    problem = ef.Problem(ef.Affine(basis), ef.Levels(sigma=sigma))
+    fit = ef.Solver(problem).fit([3.0, 1.8, 1.1], t)
+    assert ef.Result(int(fit.result)) == ef.Result.minimum
+    x, h = fit.parameters.numpy(), 1e-4 * np.eye(3)
+
+    def loss(x):
+        w = np.linalg.eigvalsh(np.tensordot(x, basis, 1))
+        return np.sum(((w - t) / sigma) ** 2)
+
+    def mixed(a, b):
+        rises = loss(x + a + b) + loss(x - a - b) - loss(x + a - b) - loss(x - a + b)
+        return rises / 4e-8
+
+    H = np.array([[mixed(a, b) for a in h] for b in h])
+    assert np.linalg.eigvalsh(H).min() > 0
+    errors = fit.uncertainty()
+    assert (errors.rank, errors.num_undetermined) == (2, 0)
+    expected = np.sqrt(np.diag(np.linalg.inv(H / 2)))
+    np.testing.assert_allclose(errors.standard_errors, expected, rtol=0.01)
+    assert "family" not in fit.report()
+
+
+def test_a_mode_that_agrees_wholly_is_known_in_second_order():
+    """A MAC of 1 is its maximum, wherever rounding makes the fit end."""
+    chain = [np.diag([1.0, 0, 0])]
+    chain += [
+        np.array([[1.0, -1, 0], [-1, 1, 0], [0, 0, 0]])[::k, ::k] for k in (1, -1)
+    ]
+    M, true = np.diag([1.0, 2.0, 1.5]), np.array([1000.0, 1500.0, 1200.0])
+
+    def modes(r):
+        return scipy.linalg.eigh(np.tensordot(r, chain, 1), M)
+
+    w, X = modes(true)
+    observed = [ef.Levels([0, 1], sigma=1.0), ef.MAC([0], [X[:, 0]], sigma=1e-4)]
+    structure = ef.Generalized(ef.Affine(chain), M)
+    problem = ef.Problem(structure, observations=observed)
+    t = [w[0], w[1], 1.0]
+
+    def residual(r):
+        v, Y = modes(r)
+        y, s = Y[:, 0], X[:, 0]
+        mac = (y @ s) ** 2 / (y @ y) / (s @ s)
+        return np.array([v[0] - w[0], v[1] - w[1], (mac - 1) / 1e-4])
+
+    def rise(value):
+        rest = scipy.optimize.least_squares(
+            lambda y: residual(np.insert(y, 1, value)), true[[0, 2]], x_scale=1000.0
+        )
+        return 2 * rest.cost - 1
+
+    expected = [scipy.optimize.brentq(rise, 1500.0, end) for end in (1300.0, 1700.0)]
+    for start in (true, true * [1.001, 1.002, 0.999]):
+        errors = ef.Solver(problem).fit(start, t).uncertainty()
+        assert (errors.rank, errors.num_undetermined) == (2, 0)
+        half = np.ptp(expected) / 2
+        np.testing.assert_allclose(errors.standard_errors[1], half, rtol=0.1)
 
 
 def test_a_bound_in_single_precision_is_inside():

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +142,15 @@ def test_nothing_is_pickled_and_a_failed_write_leaves_the_old_file(
         fit.save(path)
     assert path.read_bytes() == before
     assert [x.name for x in tmp_path.iterdir()] == ["a.fit"]
+
+
+def test_a_file_of_the_first_format_is_read():
+    """Written when fits had no units yet; the numbers are those that were printed."""
+    fit = ef.load(Path(__file__).with_name("format-1.fit"))
+    np.testing.assert_allclose(fit.parameters[1], [3.04544655, 1.84870728, 1.14537999])
+    np.testing.assert_array_equal(fit.targets[0], [0.5, 2.5, 6.0])
+    assert np.asarray(fit.num_steps).tolist() == [563, 572]
+    assert fit.question.units == ()
+    report = fit.report((1,))
+    assert "chi-square 67.7 for 1 degree of freedom" in report
+    assert "level 0" not in report  # no label, and no unit either

@@ -317,3 +317,23 @@ def test_a_saddle_of_one_downward_direction_is_no_minimum():
     w = np.linalg.eigvalsh(problem.hessian([0.0, 0.0], [0.0, 3.0]))
     assert w[0] < -0.1 < 0.1 < w[1]
     assert solution.result == ef.Result.stationary
+
+
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+@pytest.mark.parametrize("sigma", [0.1, None])
+def test_a_parameter_that_ran_off_meets_nothing(method, sigma):
+    """Its matrix is so large that rounding of the levels exceeds the residual.
+
+    In the limit the levels are those of the first matrix projected off the ones vector;
+    no multiple of them meets the targets to better than 3 sigma.
+    """
+    basis = np.array([np.diag(np.arange(6.0)), np.full([6, 6], 0.3)])
+    t = np.array([0.641478922, 1.218332031, 2.14496113, 3.226438075, 4.512427275])
+    Q = np.linalg.svd(np.ones([1, 6]))[2][1:]
+    limit = np.linalg.eigvalsh(Q @ basis[0] @ Q.T)
+    missed = limit @ t / (limit @ limit) * limit - t
+    assert np.abs(missed).max() > 0.3
+    problem = ef.Problem(ef.Affine(basis), ef.Levels(range(5), sigma=sigma))
+    fit = ef.Solver(problem, method).fit([1.0, 0.5], t, max_steps=3000)
+    assert not fit.success
+    assert "targets are met" not in fit.report()

@@ -101,3 +101,30 @@ def test_a_prior_is_a_datum_and_mixed_errors_have_no_criterion():
     assert fit.success
     assert np.isnan([fit.aic, fit.bic]).all()
     assert "AIC" not in fit.report()
+
+
+@pytest.mark.parametrize(
+    "other", [{"b": (0.0, 1.0)}, {"a": (1.1, 0.1)}, {"a": (1.0, 0.2)}]
+)
+def test_other_priors_are_other_data(other):
+    def fit(*basis, prior):
+        names = list("abc")[: len(basis)]
+        known = ef.Parameters(names, prior=prior)
+        problem = ef.Problem(
+            ef.Affine(list(basis)), ef.Levels(sigma=0.1), parameters=known
+        )
+        return ef.Solver(problem).fit(np.ones(len(basis)), TARGETS)
+
+    small = fit(SLOPE, OFFSET, prior={"a": (1.0, 0.1)})
+    same = fit(SLOPE, OFFSET, CURVE, prior={"a": (1.0, 0.1)})
+    assert ef.compare({"small": small, "large": same}).names
+    different = fit(SLOPE, OFFSET, CURVE, prior=other)
+    with pytest.raises(ValueError, match="other targets, weights or priors"):
+        ef.compare({"small": small, "large": different})
+
+
+def test_a_larger_model_that_fits_worse_is_not_nested():
+    fits = {"ray": fitted(SLOPE, sigma=0.1), "other": fitted(CURVE, OFFSET, sigma=0.1)}
+    assert fits["other"].chi_square > fits["ray"].chi_square
+    with pytest.raises(ValueError, match="has more unknowns than `fits"):
+        ef.compare(fits, nested=True)

@@ -112,13 +112,12 @@ def terms_of(
     first = 0
     for matrix in matrices:
         for key, section in matrix.observations.items():
-            names = section.names(matrix.structure.order)
-            if len(matrices) > 1:
-                names = [f"{matrix.label}: {name}" for name in names]
+            where = f"{matrix.label}: " if len(matrices) > 1 else ""
+            names = section.labelled(matrix.structure.order, where)
             yield Term(key, section, matrix, first, names)
             first += len(names)
     for key, section in joint.items():
-        names = section.names(1)
+        names = section.labelled(1)
         yield Term(key, section, None, first, names)
         first += len(names)
 

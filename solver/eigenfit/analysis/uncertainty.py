@@ -14,6 +14,7 @@ from eigenfit.analysis.covariance import (
     solved,
     without_sigma,
 )
+from eigenfit.analysis.curvature import second_order
 from eigenfit.analysis.m_estimation import Scores, m_estimate, scores
 from eigenfit.analysis.notation import with_error
 from eigenfit.analysis.sensitivity import Sensitivity, sensitivity
@@ -155,10 +156,10 @@ def uncertainty(
     others are for the problem without them. Directions whose singular values are below
     `rtol` of the largest, with rows and columns scaled to one size, are not
     determined: they are left out of the covariance, and parameters, levels and values
-    that change along one have infinite errors. The same goes for a coupling at 0, which
-    moves levels in second order only (see `sensitivity`), and for a direction along
-    which a minimum that misses the data is an extremum of the compared values: there J
-    is 0 except for the inexact end of the fit. Where levels with equal targets
+    that change along one have infinite errors. Directions along which the compared
+    values have an extremum, such as a coupling at 0, a MAC of 1 or a minimum that
+    misses the data, are determined in second order instead: their standard errors raise
+    the loss by 1 (see `curvature.second_order`). Where levels with equal targets
     coincide, the whole block of the cluster determines what splits them, as in
     `ClusterNewton` (if `Levels` are the only observation). Errors of levels are those
     of `J_levels C J_levels^T`, their prediction band.
@@ -198,14 +199,17 @@ def uncertainty(
     finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)))
     J = np.where(finite[..., np.newaxis, np.newaxis], found.jacobian, 0.0)
     rounding = 50 * epsilon(problem.parameter_dtype)
-    parts = decomposed(J, held, rtol, rounding, _fitted(problem, r, t, found, score))
+    at = _fitted(problem, r, t, found, score)
+    parts = decomposed(J, held, rtol, rounding, at)
+    bends = second_order(problem, (r, t), found, held, parts, at)
+    parts = bends.linear
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
     by_rows = score is not None or not (estimated is None or bool(estimated.all()))
     half, direct, chi_square = _roots(problem, score, found, J, held, parts, by_rows)
     rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
     reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
-    half[~finite] = np.nan
+    parts, plain = bends.known, half
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
@@ -216,6 +220,12 @@ def uncertainty(
         if by_rows:
             scatter = common_size(found, J, half, estimated)
         half, direct = _scaled(scatter, estimated if by_rows else True, half, direct)
+    alike = estimated is not None and bool(estimated.all())
+    more = bends.root(plain, scatter**2 if alike else np.ones_like(chi_square))
+    half = np.concatenate([half, more], axis=-1)
+    half[~finite] = np.nan
+    without = np.zeros([*direct.shape[:-1], more.shape[-1]])
+    direct = np.concatenate([direct, without], axis=-1)
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = Open(parts, finite)

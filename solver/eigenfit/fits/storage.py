@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,10 @@ def _put_together(
     values = {}
     for field in fields(kind):
         key = f"{prefix}.{field.name}"
+        if key not in arrays and field.name not in content:
+            if field.default is MISSING:
+                raise KeyError(field.name)
+            continue  # an older file
         own = arrays.pop(key) if key in arrays else content[field.name]
         if field.name == "parts":
             own = tuple(slice(*ends) for ends in own)

@@ -26,6 +26,11 @@ _PROMISE = 1e-8
 """Fraction of the loss that a whole step may still promise at a minimum; its root is a
 ten-thousandth of the residual."""
 
+_KNOWN = 0.01
+"""Rounding of values, relative to their natural size, up to which they are known."""
+
+_KNOWN_SIGMAS = 0.1
+"""The same, relative to standard deviations."""
 
 _STATIONARY, _STALLED = int(Result.stationary), int(Result.stalled)
 
@@ -53,6 +58,10 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
     - `stationary`, if such a step promises no more but a curvature is negative;
     - else `stalled`. Where data should be met exactly the result is kept, except that
       a member is `stationary` if a whole step promises no more.
+
+    Where rounding of the values exceeds a tenth of their standard deviations or a
+    hundredth of their natural size, as with a parameter that has run off, it does not
+    count as agreement, and points that seem to be minima are `stalled`.
 
     Args:
         problem: The problem that was fitted.
@@ -118,16 +127,23 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
             flat = (found == int(Result.minimum)) | (found == _STATIONARY)
             found = tf.where(flat, _STATIONARY, result)
         result = found
-    met = (tolerance == 0) & _is_met(problem, point, ended, errors)
+    natural = sizes.sizes_of_parts(problem, point.parameters, targets)
+    hidden = sizes.norms_of_parts(problem, errors)
+    most = _KNOWN * natural
+    if problem.has_errors:
+        most = tf.minimum(most, _KNOWN_SIGMAS / unit[:, tf.newaxis])
+    lost = tf.reduce_any(hidden > most, axis=-1)
+    lost &= (result == int(Result.minimum)) | (result == _STATIONARY)
+    result = tf.where(lost, _STALLED, result)
+    enough = relative_tolerance(problem, natural, unit[:, tf.newaxis])
+    enough = tf.maximum(enough, tf.minimum(hidden, most))
+    met = (tolerance == 0) & _is_met(problem, point, enough)
     return tf.where(met, int(Result.converged), result)
 
 
-def _is_met(problem: Problem, point: Any, ended: Ended, errors: tf.Tensor) -> tf.Tensor:
+def _is_met(problem: Problem, point: Any, enough: tf.Tensor) -> tf.Tensor:
     # Whether each observation is met by itself, and so are priors, if any.
     norms = sizes.norms_of_parts(problem, point.residual)
-    natural = sizes.sizes_of_parts(problem, point.parameters, ended.targets)
-    enough = relative_tolerance(problem, natural, ended.unit[:, tf.newaxis])
-    enough = tf.maximum(enough, sizes.norms_of_parts(problem, errors))
     met = tf.reduce_all(norms <= enough, axis=-1)
     if problem.num_priors:
         rest = tf.norm(point.residual[..., problem.num_targets :], axis=-1)

@@ -60,7 +60,7 @@ def cerium() -> GalleryProblem:
         source=_SOURCE,
         problem=Problem(
             Affine(list(operators.values())),
-            FreeShift(Levels()),
+            FreeShift(Levels(unit="B40")),
             parameters=Parameters(
                 ["B40", "B44", "B60", "B64"],
                 ties={"B44": {"B40": 5.0}, "B64": {"B60": -21.0}},
@@ -76,7 +76,6 @@ def cerium() -> GalleryProblem:
         ),
         tolerance=1e-18,
         start_note="A field of the right sign, a third as strong; B60 as it is.",
-        shown=lambda _: {"quantity": "energy / B40"},
     )
 
 
@@ -89,7 +88,7 @@ def cerium_free() -> GalleryProblem:
         source=_SOURCE,
         problem=Problem(
             Affine([operators["O40"], operators["O44"]]),
-            FreeShift(Levels()),
+            FreeShift(Levels(unit="B40")),
             parameters=Parameters(["B40", "B44"]),
         ),
         targets=LEVELS,
@@ -103,5 +102,4 @@ def cerium_free() -> GalleryProblem:
         ),
         tolerance=1e-18,
         start_note="A field of the right signs, weaker and not cubic.",
-        shown=lambda _: {"quantity": "energy / B40"},
     )

@@ -115,7 +115,9 @@ def shear_frame() -> GalleryProblem:
         title="18-storey frame from all 18 levels",
         source=_SMU,
         problem=Problem(
-            _frame(basis), Levels(sigma=targets), parameters=Parameters(_changes())
+            _frame(basis),
+            Levels(weights=targets**-2, unit="s^-2"),
+            parameters=Parameters(_changes()),
         ),
         targets=targets,
         initial=np.zeros(18),
@@ -132,7 +134,6 @@ def shear_frame() -> GalleryProblem:
         ),
         tolerance=tolerance,
         start_note="The nominal stiffnesses, as published.",
-        shown=lambda _: {"quantity": "level / s⁻²"},
     )
 
 
@@ -143,7 +144,7 @@ def shear_frame_modes() -> GalleryProblem:
     printed_levels, _ = printed(ACTUAL_LEVELS)
     modes = range(4)
     observations = [
-        Levels(modes, sigma=w[:4]),
+        Levels(modes, weights=w[:4] ** -2, unit="s^-2"),
         ModeShapes(
             modes, components=[floor - 1 for floor in FLOORS], normalisation="max"
         ),
@@ -164,7 +165,7 @@ def shear_frame_modes() -> GalleryProblem:
         published=(parameters(_changes(), ACTUAL, 1e-8),),
         tolerance=1e-22,
         start_note="The nominal stiffnesses, as published.",
-        shown=lambda _: {**_upright(18), "quantity": "level / s⁻²"},
+        shown=lambda _: _upright(18),
     )
 
 
@@ -179,7 +180,9 @@ def lab_frame() -> GalleryProblem:
         title="4-storey frame from measured frequencies",
         source=_SMU,
         problem=Problem(
-            structure, Frequencies(), parameters=Parameters(names, bounds=(0, 50))
+            structure,
+            Frequencies(unit="Hz"),
+            parameters=Parameters(names, bounds=(0, 50)),
         ),
         targets=frequencies,
         initial=np.full(4, 10.0),
@@ -194,7 +197,7 @@ def lab_frame() -> GalleryProblem:
         ),
         tolerance=1e-20,
         start_note="The nominal stiffnesses, 10 lbf/in each.",
-        shown=lambda _: {**_upright(4), "quantity": "frequency / Hz"},
+        shown=lambda _: _upright(4),
     )
 
 

@@ -112,6 +112,11 @@ def rotor_basis(J: int) -> np.ndarray:
     )
 
 
+def _assignment(line: Line) -> str:
+    ends = [f"{J}({Ka},{Kc})" for J, Ka, Kc in (line.upper, line.lower)]
+    return " - ".join(ends)
+
+
 def h2coh() -> GalleryProblem:
     """Builds T3: eight constants of H2COH+ from 32 lines of twelve blocks J = 0..11."""
     measured = lines()
@@ -126,7 +131,14 @@ def h2coh() -> GalleryProblem:
         "371-377), github.com/jtbr/spfit-spcat, asymmetric_tops/h2coh_plus",
         problem=Problem(
             [Block(Affine(rotor_basis(J)), label=str(J)) for J in range(12)],
-            observations=[Differences(pairs, sigma=SIGMA)],
+            observations=[
+                Differences(
+                    pairs,
+                    sigma=SIGMA,
+                    labels=[_assignment(line) for line in measured],
+                    unit="MHz",
+                )
+            ],
             parameters=Parameters(NAMES),
         ),
         targets=np.array([line.frequency for line in measured]),

@@ -9,6 +9,7 @@ import numpy as np
 
 from eigenfit.gallery.entry import GalleryProblem, level_names, observed, parameters
 from eigenfit.gallery.entry import printed as read
+from eigenfit.observations import Levels
 from eigenfit.problem.blocks import Block
 from eigenfit.problem.problem import Problem
 from eigenfit.problem.unknowns.parameters import Parameters
@@ -188,7 +189,10 @@ def _bands(
         title=title,
         source=_SOURCE,
         problem=Problem(
-            [Block(bloch(basis, k), label=label) for label, k in KPOINTS.items()],
+            [
+                Block(bloch(basis, k), [Levels(unit="eV")], label=label)
+                for label, k in KPOINTS.items()
+            ],
             parameters=Parameters(names),
         ),
         targets=targets,

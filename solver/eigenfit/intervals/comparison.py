@@ -69,8 +69,9 @@ def compare(fits: Mapping[str, Fit], *, nested: bool = False) -> Comparison:
         The models, best AIC first.
 
     Raises:
-        ValueError: If there are fewer than two, the data differ, or one has a robust
-            loss or is not at a least-squares minimum.
+        ValueError: If there are fewer than two, the data or their priors differ, one
+            has a robust loss or is not at a least-squares minimum, or a larger one of
+            nested models fits worse.
 
     Example:
         >>> import eigenfit as ef
@@ -96,6 +97,13 @@ def compare(fits: Mapping[str, Fit], *, nested: bool = False) -> Comparison:
     if nested:
         order = np.argsort(rank, kind="stable")
         for small, large in itertools.pairwise(order):
+            if chi_square[large] > chi_square[small] * (1 + 1e-6):
+                raise ValueError(
+                    f"`fits[{names[large]!r}]` has more unknowns than "
+                    f"`fits[{names[small]!r}]` and fits worse: it does not contain "
+                    f"that model, or its minimum is not the lowest. Fit it from other "
+                    f"starts, or compare with `nested=False`."
+                )
             ratio[large], probability[large] = _tested(
                 chi_square[[small, large]],
                 freedom[[small, large]],
@@ -125,6 +133,7 @@ def _check_same_data(fits: Mapping[str, Fit]) -> None:
             and np.array_equal(fit.question.weights, first.question.weights)
             and np.array_equal(fit.question.has_sigma, first.question.has_sigma)
             and fit.question.num_data == first.question.num_data
+            and sorted(fit.question.priors) == sorted(first.question.priors)
         )
         if not same:
             raise ValueError(

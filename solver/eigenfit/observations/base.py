@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import copy
 import operator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,15 @@ from eigenfit.eigen import epsilon
 from eigenfit.observations.robust import LossName, Robust, outlying, robust
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
+
+
+class Common(TypedDict, total=False):
+    """Options of all observations; see `AbstractObservation`."""
+
+    loss: LossName
+    loss_scale: float
+    labels: Sequence[str] | None
+    unit: str
 
 
 class AbstractObservation(tf.Module, abc.ABC):
@@ -31,6 +41,9 @@ class AbstractObservation(tf.Module, abc.ABC):
             targets do not dominate; see `Robust`.
         loss_scale: The scale C of such a loss: of the residual above, so in standard
             deviations if `sigma` is given.
+        labels: What reports and pictures call the values, one for each target, such
+            as assignments of lines.
+        unit: Unit of the targets, such as "MHz", for reports and pictures.
 
     Attributes:
         weights: Weights as an array; None if all are 1. See `with_weights`.
@@ -40,7 +53,8 @@ class AbstractObservation(tf.Module, abc.ABC):
     Raises:
         TypeError: If `loss_scale` is not a number.
         ValueError: If weights or standard deviations are not positive and finite, or
-            both are given; or `loss` or `loss_scale` is not as above.
+            both are given; `loss` or `loss_scale` is not as above; or `labels` are not
+            different texts or `unit` is no text.
     """
 
     uses_modes: bool = False
@@ -63,8 +77,14 @@ class AbstractObservation(tf.Module, abc.ABC):
         *,
         loss: LossName = "linear",
         loss_scale: float = 1.0,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
     ) -> None:
         super().__init__(name=name)
+        self.labels = None if labels is None else _texts(labels)
+        if not isinstance(unit, str):
+            raise ValueError(f'`unit` must be a text such as "MHz", got {unit!r}.')
+        self.unit = unit
         self.robust: Robust | None = robust(loss, loss_scale)
         if weights is not None and sigma is not None:
             raise ValueError("Give either `weights` or `sigma`, not both.")
@@ -100,6 +120,26 @@ class AbstractObservation(tf.Module, abc.ABC):
     def names(self, order: int) -> list[str]:
         """Names the value that is compared with each target, for reports: `[m]`."""
         return [f"value {k}" for k in range(self.num_targets(order))]
+
+    def labelled(self, order: int, where: str = "") -> list[str]:
+        """Names the value of each target: by its label if there are any, `[m]`.
+
+        Args:
+            order: Order of the matrix.
+            where: Stands before names that are not labels.
+
+        Raises:
+            ValueError: If the number of labels is not that of the targets.
+        """
+        names = self.names(order)
+        if self.labels is None:
+            return [where + name for name in names]
+        if len(self.labels) != len(names):
+            raise ValueError(
+                f"`labels` has {len(self.labels)} texts for {len(names)} targets. Give "
+                f"one for each."
+            )
+        return list(self.labels)
 
     def num_trivial(self, order: int) -> int:
         """Number of targets that are met whatever the parameters are."""
@@ -209,6 +249,8 @@ class AbstractObservation(tf.Module, abc.ABC):
             shown.append(f"weights={self.weights.tolist()}")
         if self.robust is not None:
             shown.append(f"loss={self.robust.name!r}, loss_scale={self.robust.scale}")
+        if self.unit:
+            shown.append(f"unit={self.unit!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -257,6 +299,15 @@ def over(x: tf.Tensor, rank: int) -> tf.Tensor:
     for _ in range(rank - x.shape.rank):
         x = tf.expand_dims(x, -2)
     return x
+
+
+def _texts(labels: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(labels, str) or not all(isinstance(x, str) and x for x in labels):
+        raise ValueError(f"`labels` must be a list of texts, got {labels!r}.")
+    for k, label in enumerate(labels):
+        if label in labels[:k]:
+            raise ValueError(f"`labels` has {label!r} twice: number them.")
+    return tuple(labels)
 
 
 def integers(name: str, values: Any) -> tuple[int, ...]:

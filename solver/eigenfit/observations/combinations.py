@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eigenfit.observations.base import AbstractCombination, integers, position
-from eigenfit.observations.robust import LossName
+from eigenfit.observations.base import (
+    AbstractCombination,
+    Common,
+    integers,
+    position,
+)
 from eigenfit.tensors.types import TensorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Differences(AbstractCombination):
@@ -21,8 +28,7 @@ class Differences(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If an item is not a pair, or names the same level twice.
@@ -39,11 +45,9 @@ class Differences(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         try:
             self.pairs = tuple((_end(upper), _end(lower)) for upper, lower in pairs)
         except (TypeError, ValueError) as error:
@@ -104,6 +108,7 @@ class Differences(AbstractCombination):
         pairs = [(place(upper), place(lower)) for upper, lower in self.pairs]
         result = Differences(pairs, self.weights)
         result.has_sigma, result.robust = self.has_sigma, self.robust
+        result.labels, result.unit = self.labels, self.unit
         return result
 
 
@@ -116,8 +121,7 @@ class RelativeTo(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If an index is not an integer.
@@ -135,11 +139,9 @@ class RelativeTo(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         self.level = integers("level", [level])[0]
         self.indices = None if indices is None else integers("indices", indices)
 
@@ -184,8 +186,7 @@ class ClusterMeans(AbstractCombination):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If a cluster is not a list of integers.
@@ -202,11 +203,9 @@ class ClusterMeans(AbstractCombination):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         try:
             self.clusters = tuple(integers("clusters", x) for x in clusters)
         except TypeError:

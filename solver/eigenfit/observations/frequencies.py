@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.observations.base import AbstractObservation
+from eigenfit.observations.base import (
+    AbstractObservation,
+    Common,
+)
 from eigenfit.observations.levels import Levels
-from eigenfit.observations.robust import LossName
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Frequencies(AbstractObservation):
@@ -28,8 +34,7 @@ class Frequencies(AbstractObservation):
         weights: Weights of the squared deviations; 1 by default.
         sigma: Standard deviations of the targets, instead of weights.
         name: Name of the `tf.Module`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: As `Levels`.
@@ -46,11 +51,9 @@ class Frequencies(AbstractObservation):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         self._levels = Levels(indices)
 
     @property

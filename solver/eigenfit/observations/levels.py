@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.observations.base import (
     AbstractObservation,
+    Common,
     check_count,
     integers,
     position,
 )
-from eigenfit.observations.robust import LossName
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Levels(AbstractObservation):
@@ -31,8 +35,7 @@ class Levels(AbstractObservation):
             positive. 1 by default.
         sigma: Standard deviations of the targets instead: `weight = 1 / sigma^2`.
         name: Name of the `tf.Module`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If an index is not an integer or appears twice, a weight is not
@@ -51,11 +54,9 @@ class Levels(AbstractObservation):
         weights: TensorLike | None = None,
         sigma: TensorLike | None = None,
         name: str | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         self.indices = None if indices is None else integers("indices", indices)
         given = None if self.indices is None else len(self.indices)
         if self.weights is not None and self.weights.ndim and given is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.observations.robust import LossName
+from eigenfit.observations.base import Common
 from eigenfit.observations.shapes import AbstractShapes
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class MAC(AbstractShapes):
@@ -36,8 +39,7 @@ class MAC(AbstractShapes):
             by what a vector can resolve: 8 times the backward errors of both levels
             (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
             the stiff part of a matrix does not affect.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If a shape has no length or their number differs from that of
@@ -59,8 +61,7 @@ class MAC(AbstractShapes):
         *,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
         width = degenerate_atol, degenerate_rtol
         super().__init__(
@@ -70,8 +71,7 @@ class MAC(AbstractShapes):
             sigma,
             name,
             *width,
-            loss=loss,
-            loss_scale=loss_scale,
+            **common,
         )
         self.shapes = _shapes("shapes", shapes)
         if np.iscomplexobj(self.shapes):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import tensorflow as tf
 
 from eigenfit.eigen.clusters import check_tolerances
-from eigenfit.observations.base import AbstractObservation, integers, position
-from eigenfit.observations.robust import LossName
+from eigenfit.observations.base import (
+    AbstractObservation,
+    Common,
+    integers,
+    position,
+)
 from eigenfit.observations.spectrum import Spectrum
 from eigenfit.tensors.types import TensorLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Normalisation = Literal["max", "unit", "mass"]
 
@@ -28,8 +35,7 @@ class AbstractShapes(AbstractObservation):
         name: Name of the `tf.Module`.
         degenerate_atol: See `Spectrum.mode_jacobian`.
         degenerate_rtol: See `Spectrum.mode_jacobian`.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
     """
 
     uses_modes = True
@@ -43,11 +49,9 @@ class AbstractShapes(AbstractObservation):
         name: str | None = None,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
-        *,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(weights, sigma, name, loss=loss, loss_scale=loss_scale)
+        super().__init__(weights, sigma, name, **common)
         self.degenerate_atol, self.degenerate_rtol = check_tolerances(
             degenerate_atol, degenerate_rtol
         )
@@ -129,8 +133,7 @@ class ModeShapes(AbstractShapes):
             by what a vector can resolve: 8 times the backward errors of both levels
             (see `Spectrum.backward_errors`), a few eps ||A||, and less for levels that
             the stiff part of a matrix does not affect.
-        loss: "linear" (squares), "soft_l1", "huber" or "cauchy"; see `Robust`.
-        loss_scale: Scale C of the loss, in standard deviations if there are any.
+        **common: `loss`, `loss_scale`, `labels` and `unit`; see `AbstractObservation`.
 
     Raises:
         ValueError: If an index is not an integer, or `normalisation` is unknown.
@@ -151,8 +154,7 @@ class ModeShapes(AbstractShapes):
         *,
         degenerate_atol: float = 0.0,
         degenerate_rtol: float | None = None,
-        loss: LossName = "linear",
-        loss_scale: float = 1.0,
+        **common: Unpack[Common],
     ) -> None:
         width = degenerate_atol, degenerate_rtol
         super().__init__(
@@ -162,8 +164,7 @@ class ModeShapes(AbstractShapes):
             sigma,
             name,
             *width,
-            loss=loss,
-            loss_scale=loss_scale,
+            **common,
         )
         if normalisation not in get_args(Normalisation):
             raise ValueError(

@@ -47,6 +47,7 @@ class FreeShift(AbstractObservation):
             )
         super().__init__(observation.weights, name=name)
         self.has_sigma, self.robust = observation.has_sigma, observation.robust
+        self.labels, self.unit = observation.labels, observation.unit
         self.observation = observation
         self.uses_modes = observation.uses_modes
         self.is_linear = observation.is_linear and observation.robust is None

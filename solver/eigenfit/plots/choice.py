@@ -81,7 +81,8 @@ def picture_of(
         axes: Axes of matplotlib, as the picture takes them; new ones by default.
         kind: Name of the picture, one of `PICTURES`; by default `chosen` decides.
         **options: What the function of the picture takes, such as `title` and
-            `quantity`; what it does not know is left out.
+            `quantity`; what it does not know is left out. By default the quantity is
+            what was observed, with its unit if that is known.
 
     Returns:
         A figure of matplotlib, 800 pixels wide. It has no window: `figure.savefig`
@@ -106,6 +107,7 @@ def picture_of(
     draw = PICTURES[kind]
     known = inspect.signature(draw).parameters
     _check(options)
+    options = {"quantity": _quantity(record), **options}
     own = {key: value for key, value in options.items() if key in known}
     drawn = draw(record, axes, **own)
     return figure_of(np.ravel(np.asarray(drawn, object))[0])
@@ -118,3 +120,21 @@ def _check(options: dict[str, Any]) -> None:
     for name in options:
         if name not in known:
             raise TypeError(f"No picture takes the option {name!r}.")
+
+
+_QUANTITIES = {"levels": "level", "relative": "level", "frequencies": "frequency"}
+
+
+def _quantity(record: Record) -> str:
+    asked = record.question
+    found = [
+        (kind, unit)
+        for kind, unit in zip(asked.kinds, asked.units, strict=False)
+        if unit
+    ]
+    if len(set(found)) == 1:
+        kind, unit = found[0]
+        return f"{_QUANTITIES.get(kind, 'observed value')} / {unit}"
+    if "frequencies" in asked.kinds:
+        return "frequency"
+    return "level" if "levels" in asked.kinds and len(asked.kinds) > 1 else ""

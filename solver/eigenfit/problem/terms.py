@@ -74,7 +74,7 @@ class Terms:
                 found.append((item, k, orders[k]))
                 alone = len(blocks) == 1 and block.label is None
                 where = "" if alone else f"{labels[k]}: "
-                names += [where + name for name in item.names(orders[k])]
+                names += item.labelled(orders[k], where)
         starts = np.cumsum([0, *orders]).tolist()
         places = dict(zip(labels, zip(starts, orders, strict=False), strict=True))
         for item in joint:
@@ -84,7 +84,7 @@ class Terms:
                     f"got {item!r}."
                 )
             found.append((item.located(places), None, starts[-1]))
-            names += item.names(starts[-1])
+            names += item.labelled(starts[-1])
         if not found:
             raise ValueError("No block has an observation: there are no targets.")
         terms, start = [], 0

@@ -56,9 +56,8 @@ def document(record: Record) -> dict[str, Any]:
 def parameter_rows(record: Record) -> list[dict[str, Any]]:
     """Lists the parameters: name, value, error, relative error, start, note."""
     asked, found = record.question, record.uncertainty
-    errors = np.full(len(record.parameters), np.nan)
-    if found is not None:
-        errors = found.all_standard_errors
+    errors = record.errors
+    held = np.zeros_like(errors) if found is None else found.all_on_bounds
     return [
         {
             "name": name,
@@ -66,12 +65,13 @@ def parameter_rows(record: Record) -> list[dict[str, Any]]:
             "standard_error": float(error),
             "relative_error": float(error / abs(x)) if x else np.nan,
             "start": float(start),
-            "note": _held(note, error, found is not None),
+            "note": _held(note, error, bool(side)),
         }
-        for name, x, error, start, note in zip(
+        for name, x, error, side, start, note in zip(
             asked.all_names,
             record.parameters,
             errors,
+            held,
             record.initial,
             asked.notes,
             strict=True,
@@ -79,21 +79,19 @@ def parameter_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _held(note: str, error: float, known: bool) -> str:
-    held = ""
-    if known and np.isnan(error):
-        held = "at bound"
-    elif known and np.isinf(error):
-        held = "not determined"
+def _held(note: str, error: float, on_bound: bool) -> str:
+    held = "at bound" if on_bound else "not determined" if np.isinf(error) else ""
     return ", ".join(filter(None, [held, note]))
 
 
 def data_rows(record: Record) -> list[dict[str, Any]]:
-    """Lists the data: name, target, calculated, difference, sigma, deviation, flag."""
+    """Lists the data: name, unit, target, calculated, deviation and flag of each."""
     asked, outliers = record.question, record.outliers
+    units = asked.target_units
     return [
         {
             "name": asked.target_names[k],
+            "unit": units[k],
             "target": float(record.targets[k]),
             "calculated": float(record.values[k]),
             "difference": float(record.differences[k]),

@@ -20,6 +20,7 @@ def _csv(record: Record) -> str:
         {
             "kind": "parameter",
             "name": row["name"],
+            "unit": "",
             "value": row["value"],
             "error": row["standard_error"],
             "start_or_target": row["start"],
@@ -31,6 +32,7 @@ def _csv(record: Record) -> str:
         {
             "kind": "datum",
             "name": row["name"],
+            "unit": row["unit"],
             "value": row["calculated"],
             "error": row["sigma"],
             "start_or_target": row["target"],

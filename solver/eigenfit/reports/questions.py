@@ -21,6 +21,7 @@ from eigenfit.observations import (
 )
 from eigenfit.observations.shapes import AbstractShapes
 from eigenfit.problem.problem import Problem
+from eigenfit.problem.unknowns.priors import Prior
 from eigenfit.reports.notes import parameter_notes
 from eigenfit.reports.phrases import count
 from eigenfit.reports.record import Question
@@ -74,6 +75,9 @@ def question_of(
         places=_places(problem),
         losses=tuple(x.robust.name if x.robust else "linear" for x in observations),
         loss_scales=tuple(x.robust.scale if x.robust else 1.0 for x in observations),
+        priors=tuple(map(_prior, problem.known.priors)),
+        units=tuple(observation.unit for observation in observations),
+        influence=_influence(problem),
     )
 
 
@@ -120,6 +124,21 @@ def in_a_line(
     if fitted < parameters:
         text += f" of which {fitted} fitted"
     return f"{text}, {count(targets, 'target')}"
+
+
+def _influence(problem: Problem) -> np.ndarray | None:
+    result = np.zeros(len(problem.all_names))
+    for block in problem.blocks:
+        squares = block.structure.squared_norms() if block.structure.is_linear else None
+        if squares is None or len(squares) != len(result):
+            return None
+        result = np.maximum(result, np.sqrt(squares / block.structure.order))
+    return result
+
+
+def _prior(prior: Prior) -> str:
+    terms = sorted((k, float(x)) for k, x in prior.coefficients.items())
+    return f"{terms}: {float(prior.mean)!r} +- {float(prior.sigma)!r}"
 
 
 def _untied(structure: Any) -> Any:

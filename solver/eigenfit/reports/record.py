@@ -52,6 +52,10 @@ class Question:
             belongs to none or to several.
         losses: Name of the loss of each observation, "linear" for squares.
         loss_scales: Scale of each loss.
+        priors: Each prior, so that those of two fits can be compared.
+        influence: `[P]`, root of the mean squared change of levels by a unit of each
+            parameter; None if a structure is not linear.
+        units: Unit of the targets of each observation; empty where none was given.
     """
 
     title: str
@@ -79,11 +83,26 @@ class Question:
     places: np.ndarray
     losses: tuple[str, ...]
     loss_scales: tuple[float, ...]
+    priors: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    influence: np.ndarray | None = None
 
     @property
     def sigma(self) -> np.ndarray:
         """Standard deviations of the targets, `[m]`; NaN where none was given."""
         return np.where(self.has_sigma, self.weights**-0.5, np.nan)
+
+    @property
+    def unit(self) -> str:
+        """The unit of all targets; empty if they have several, or none."""
+        return self.units[0] if len(set(self.units)) == 1 else ""
+
+    @property
+    def target_units(self) -> list[str]:
+        """Unit of each target, `[m]`."""
+        units = self.units or ("",) * len(self.parts)
+        pairs = zip(units, self.parts, strict=True)
+        return [unit for unit, part in pairs for _ in range(part.start, part.stop)]
 
     @property
     def digits(self) -> int:
@@ -170,6 +189,33 @@ class Record:
         return [name for name, far in pairs if far]
 
     @property
+    def is_exact(self) -> bool:
+        """Whether data without errors are met, so that nothing tells of errors."""
+        asked = self.question
+        known = asked.has_sigma.any() or asked.num_priors
+        return self.result == Result.converged and not known
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Standard errors of all parameters, `[P]`; NaN where nothing tells of them."""
+        if self.uncertainty is None:
+            return np.full(len(self.parameters), np.nan)
+        errors = self.uncertainty.all_standard_errors
+        return (
+            np.where(np.isfinite(errors), np.nan, errors) if self.is_exact else errors
+        )
+
+    @property
+    def is_rounding(self) -> np.ndarray:
+        """Which parameters change no level by more than rounding does, `[P]`."""
+        influence = self.question.influence
+        if influence is None or not self.eigenvalues.size:
+            return np.zeros(len(self.parameters), bool)
+        eps = 2.0 ** (-23 if self.question.dtype == "float32" else -52)
+        most = 4 * eps * np.abs(self.eigenvalues).max()
+        return np.abs(self.parameters) * influence <= most
+
+    @property
     def undetermined(self) -> list[str]:
         """Combinations of unknowns that the data do not determine."""
         return [] if self.uncertainty is None else self.uncertainty.undetermined()
@@ -215,6 +261,8 @@ class Record:
         found, asked = self.uncertainty, self.question
         if found is None or asked.is_measured or asked.num_priors or asked.robust:
             return ""
+        if self.is_exact and not asked.tolerance_given and found.degrees_of_freedom > 0:
+            return "all data are met: there is no scatter to take errors from"
         size = float(found.scatter)
         if self.result != Result.minimum or not np.isfinite(size):
             return ""

@@ -18,7 +18,7 @@ CORRELATED = 0.1
 FLAG = "outlier"
 """What stands beside a datum that is off by more than chance allows."""
 
-WORDS = ("parameter", "parameters", "observed", "result", "")
+WORDS = ("parameter", "parameters", "observed", "unit", "result", "")
 """Headings of columns of words; the others hold numbers."""
 
 _MAX_BLOCKS = 3  # with more, matrices are not shown
@@ -104,10 +104,10 @@ def sections(
     Args:
         record: The fit.
         width: Columns that an array may take.
-        limit: Most rows of a table of levels or targets; None for all.
+        limit: Most rows of a table of correlations, levels or targets; None for all.
     """
     asked = record.question
-    parts = [parameters(record, width), correlations(record)]
+    parts = [parameters(record, width), correlations(record, limit)]
     if len(record.matrices) <= _MAX_BLOCKS:
         shown = zip(asked.labels, asked.matrix, record.matrices, strict=True)
         for label, what, A in shown:
@@ -131,13 +131,11 @@ def _of(labels: tuple[str, ...], label: str) -> str:
 def parameters(record: Record, width: int = 80) -> Section:
     """Lists all parameters: value and error, start, and what constrains them."""
     asked, found = record.question, record.uncertainty
-    values = record.parameters
+    values, errors = record.parameters, record.errors
     if len(values) > _MAX_PARAMETERS or not asked.tells_of_parameters:
         return Section("Parameters", text=format_array(values, width))
-    errors = np.full(len(values), np.nan)
-    held = np.zeros(len(values), bool)
-    if found is not None:
-        errors, held = found.all_standard_errors, found.all_on_bounds != 0
+    held = np.zeros(len(values)) if found is None else found.all_on_bounds
+    values = np.where(record.is_rounding & ~np.isfinite(errors), 0.0, values)
     rows = [
         [
             name,
@@ -156,7 +154,7 @@ def parameters(record: Record, width: int = 80) -> Section:
     return table("Parameters", columns, rows)
 
 
-def correlations(record: Record) -> Section:
+def correlations(record: Record, limit: int | None = None) -> Section:
     """Lists pairs of unknowns by the size of their correlation."""
     found = record.uncertainty
     heading = f"Correlations above {CORRELATED:g}"
@@ -165,11 +163,12 @@ def correlations(record: Record) -> Section:
     C = np.tril(np.nan_to_num(found.correlation), -1)
     order = np.argsort(-np.abs(C), axis=None, kind="stable")
     pairs = [divmod(int(k), len(C)) for k in order]
+    number = int((np.abs(C) > CORRELATED).sum())
     rows = [
-        [f"{found.names[j]}, {found.names[i]}", f"{C[i, j]:+.3f}", ""]
-        for i, j in pairs[: int((np.abs(C) > CORRELATED).sum())]
+        [f"{found.names[j]}, {found.names[i]}", f"{C[i, j]:+.3f}"]
+        for i, j in pairs[:number][:limit]
     ]
-    return table(heading, ["parameters", "correlation", ""], rows)
+    return table(heading, ["parameters", "correlation"], rows, number - len(rows))
 
 
 _DATA = ["target", "difference", "sigma", "weight", "in sigmas", ""]
@@ -187,28 +186,37 @@ def levels(record: Record, limit: int | None = None) -> Section:
     rows = []
     outliers = record.outliers
     for level in shown:
-        data = [""] * len(_DATA)
+        data, label = [""] * len(_DATA), ""
         if level in datum:
             data = _datum(record, datum[level], outliers)
-        rows.append([str(level), fixed(w[level]), *data])
-    return table("Levels", ["level", "eigenvalue", *_DATA], rows, len(w) - len(shown))
+            name = asked.target_names[datum[level]]
+            label = "" if name.endswith(f"level {level}") else name
+        rows.append([str(level), label, fixed(w[level]), *data])
+    columns = ["level", "observed", "eigenvalue", *_DATA]
+    return table(f"Levels{_in(asked.unit)}", columns, rows, len(w) - len(shown))
+
+
+def _in(unit: str) -> str:
+    return f" in {unit}" if unit else ""
 
 
 def targets(record: Record, limit: int | None = None) -> Section:
     """Lists the calculated values beside their targets."""
     asked, values, outliers = record.question, record.values, record.outliers
+    units = asked.target_units if not asked.unit else [""] * len(values)
     rows = []
     for part in asked.parts:
         fixed = Fixed(record.targets[part], asked.digits)
         for k in range(*part.indices(len(values))):
             data = _datum(record, k, outliers)
-            rows.append([asked.target_names[k], fixed(values[k]), *data])
+            rows.append([asked.target_names[k], fixed(values[k]), units[k], *data])
     rest = max(0, len(rows) - len(rows[:limit]))
     rows = rows[:limit]
     if len(asked.parts) == 1:
         rms = np.sqrt(np.mean(record.differences**2))
-        rows.append(["root mean square", "", "", f"{rms:.3e}", "", "", "", ""])
-    return table("Targets", ["observed", "calculated", *_DATA], rows, rest)
+        rows.append(["root mean square", *[""] * 3, f"{rms:.3e}", *[""] * 4])
+    heading = f"Targets{_in(asked.unit)}"
+    return table(heading, ["observed", "calculated", "unit", *_DATA], rows, rest)
 
 
 def _datum(record: Record, k: int, outliers: np.ndarray) -> list[str]:

@@ -227,6 +227,11 @@ class FreeShiftSection(Section):
         """Names the value compared with each target, for a matrix of an order."""
         return [f"{name} + shift" for name in self.observation.names(order)]
 
+    def labelled(self, order: int, where: str = "") -> list[str]:
+        """Names values by their labels if given, else by `names` after `where`."""
+        labels = self.observation.labels
+        return labels or [where + name for name in self.names(order)]
+
     def check(self, structure: Sized, key: str) -> None:
         """Checks the observation that is shifted."""
         self.observation.check(structure, f"{key}.observation")

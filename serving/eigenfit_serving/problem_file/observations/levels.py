@@ -27,6 +27,8 @@ class Counting(TypedDict):
     sigma: np.ndarray | None
     loss: Literal["linear", "soft_l1", "huber", "cauchy"]
     loss_scale: float
+    labels: list[str] | None
+    unit: str
 
 
 class AbstractObservationSection(Section):
@@ -46,6 +48,11 @@ class AbstractObservationSection(Section):
     loss_scale: Annotated[
         float, Field(gt=0, description="a number above 0, in sigmas if there are any")
     ] = 1.0
+    labels: Annotated[
+        list[str] | None,
+        Field(description="a list of texts, what reports call the values"),
+    ] = None
+    unit: Annotated[str, Field(description='the unit of the targets, e.g. "MHz"')] = ""
 
     @model_validator(mode="after")
     def _check_weights(self) -> Any:
@@ -63,6 +70,9 @@ class AbstractObservationSection(Section):
                 "is given and weights too, but weights are 1 / sigma^2. Remove one.",
                 ".sigma",
             )
+        for k, label in enumerate(self.labels or []):
+            if not label or label in (self.labels or [])[:k]:
+                raise BadValue("must be texts, each once.", f".labels[{k}]", label)
         return self
 
     @property
@@ -73,7 +83,13 @@ class AbstractObservationSection(Section):
             "sigma": self.sigma,
             "loss": self.loss,
             "loss_scale": self.loss_scale,
+            "labels": self.labels,
+            "unit": self.unit,
         }
+
+    def labelled(self, order: int, where: str = "") -> list[str]:
+        """Names values by their labels if given, else by `names` after `where`."""
+        return self.labels or [where + name for name in self.names(order)]
 
     def names(self, order: int) -> list[str]:
         """Names the value compared with each target, for a matrix of an order."""
@@ -92,13 +108,14 @@ class AbstractObservationSection(Section):
         self.check_counts(len(self.names(structure.order)), key)
 
     def check_counts(self, number: int, key: str) -> None:
-        """Checks the numbers of weights, standard deviations and targets."""
-        for name in ("weights", "sigma", "targets"):
+        """Checks the numbers of weights, standard deviations, targets and labels."""
+        for name in ("weights", "sigma", "targets", "labels"):
             values = getattr(self, name)
-            if values is not None and values.ndim and len(values) != number:
-                single = ", or a single number for all" * (name != "targets")
+            if values is not None and np.ndim(values) and len(values) != number:
+                single = ", or a single number for all" * (name in ("weights", "sigma"))
+                what = "texts" if name == "labels" else "numbers"
                 raise BadValue(
-                    f"has {len(values)} numbers for {number} observed "
+                    f"has {len(values)} {what} for {number} observed "
                     f"{self.plural}. Give one for each{single}.",
                     f"{key}.{name}",
                 )
