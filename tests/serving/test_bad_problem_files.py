@@ -338,6 +338,16 @@ BAD = {
         "observation.sigma = [0.1, 0.0, 0.1]",
         "must be positive",
     ),
+    "number of labels": (
+        observed('labels = ["a", "b"]'),
+        "observation.labels: has 2 texts for 3 observed levels",
+        "Give one for each.",
+    ),
+    "a label twice": (
+        observed('labels = ["a", "b", "a"]'),
+        "observation.labels[2] = 'a'",
+        "must be texts, each once",
+    ),
     "number of sigma": (
         observed("sigma = [0.1, 0.2]"),
         "observation.sigma: has 2 numbers for 3 observed levels",

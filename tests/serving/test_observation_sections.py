@@ -35,6 +35,11 @@ OBSERVATIONS = {
         ef.ModeShapes([2], [0, 2], "unit", weights=[1, 2]),
     ),
     "mac": (f"levels = [0, 1]\nshapes = {SHAPES}", 2, ef.MAC([0, 1], SHAPES)),
+    "labels and a unit": (
+        'kind = "differences"\npairs = [[1, 0]]\nlabels = ["1 <- 0"]\nunit = "MHz"',
+        1,
+        ef.Differences([(1, 0)], labels=["1 <- 0"], unit="MHz"),
+    ),
     "free-shift": (
         'kind = "free-shift"\n[observation.observation]\nweights = [1, 2, 3]',
         3,
@@ -56,6 +61,7 @@ def test_the_file_measures_what_python_measures(read, name):
     problem, expected = content.problem(), ef.Problem(ef.Symmetric(3), observation)
     assert repr(content.terms[0].section.build()) == repr(observation)
     assert problem.num_targets == len(content.target_names) == number
+    assert list(problem.target_names) == content.target_names
     np.testing.assert_array_equal(
         problem.values(START, targets), expected.values(START, targets)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.text import Text
 from eigenfit.reports.phrases import count, spoken
 from eigenfit.reports.text import colour_of, plain, plain_table, print_table
 from eigenfit.results import Result, Solution
+
+if TYPE_CHECKING:
+    from eigenfit.fits.fit import Fit
 
 MAX_MEMBERS = 12
 """Most members of a batch that are printed."""
@@ -26,17 +29,22 @@ class Columns(NamedTuple):
     rows: list[list[str]]
 
 
-def in_a_line(solution: Solution) -> str:
+def in_a_line(solution: Fit) -> str:
     """Sums up a fit: how it ended, after how many steps, at which loss.
 
     A batch is summed up by the number of members of each result and the best loss.
     """
+    robust = bool(solution.question.robust)
     codes, loss = np.asarray(solution.result), np.asarray(solution.loss)
     if not codes.ndim:
         steps = count(int(solution.num_steps), "step")
-        return f"{spoken(Result(int(codes)).name)} after {steps}, loss {loss:.3g}"
+        return (
+            f"{spoken(Result(int(codes)).name, robust)} after {steps}, loss {loss:.3g}"
+        )
     number = Counter(Result(int(code)).name for code in codes.ravel())
-    counts = ", ".join(f"{k} {spoken(name)}" for name, k in number.most_common())
+    counts = ", ".join(
+        f"{k} {spoken(name, robust)}" for name, k in number.most_common()
+    )
     shape = " x ".join(map(str, codes.shape))
     text = f"{shape} members: {counts}" if counts else f"{shape} members"
     finite = loss[np.isfinite(loss)]
@@ -71,7 +79,7 @@ def members(solution: Solution, named: dict[str, np.ndarray]) -> Columns:
     return Columns(["member", "loss", "steps", "result", *shown, *more], rows)
 
 
-def summary(solution: Solution, named: dict[str, np.ndarray]) -> str:
+def summary(solution: Fit, named: dict[str, np.ndarray]) -> str:
     """Writes `in_a_line` and `members` below each other."""
     headings, rows = members(solution, named)
 

@@ -10,14 +10,18 @@ _ABSURD = 1e-6
 """Probability below which chance is ruled out."""
 
 
-def spoken(name: str) -> str:
+def spoken(name: str, robust: bool = False) -> str:
     """Writes the name of a result for readers.
+
+    Args:
+        name: Name of the result.
+        robust: Whether a loss is robust, so that a minimum is not one of squares.
 
     Example:
         >>> spoken("minimum"), spoken("converged")
         ('least-squares minimum', 'converged')
     """
-    return _NAMES.get(name, name)
+    return name if robust else _NAMES.get(name, name)
 
 
 def family_text(result: str, dimension: int) -> str:

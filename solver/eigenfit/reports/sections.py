@@ -62,7 +62,7 @@ def overview(record: Record, position: str = "") -> list[tuple[str, str]]:
     """
     asked, found = record.question, record.result
     steps = count(record.num_steps, "step")
-    name = found.name if asked.robust else spoken(found.name)
+    name = spoken(found.name, bool(asked.robust))
     result = f"{name} after {steps}{position}"
     if record.family:
         result += f"; one of {family_of(record.family)}"
@@ -149,7 +149,8 @@ def parameters(record: Record, width: int = 80) -> Section:
             strict=True,
         )
     ]  # fmt: skip
-    heading = "value" if found is None else "value(error)"
+    with_errors = (np.nan_to_num(errors) != 0).any() or held.any()
+    heading = "value(error)" if with_errors else "value"
     columns = ["parameter", heading, "relative", "start", ""]
     return table("Parameters", columns, rows)
 
