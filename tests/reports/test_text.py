@@ -113,3 +113,15 @@ def test_many_correlations_are_cut_where_they_are_printed():
     rest = int(strong.sum()) - 40
     assert rest > 0
     assert f"({rest} more)" in fit.report()
+
+
+def test_means_of_levels_are_flagged_as_blends():
+    matrix = ef.Affine([np.diag([0.0, 1.0, 1.001, 2.0]), np.eye(4)])
+    observed = ef.ClusterMeans([[0], [1, 2], [3]], sigma=0.01)
+    solver = ef.Solver(ef.Problem(matrix, observed))
+    for middle, flag in ((1.1, "blend"), (1.4, "blend, outlier")):
+        fit = solver.fit([1.0, 0.0], [0.1, middle, 2.1])
+        flags = [row["flag"] for row in fit.to_dict()["data"]]
+        assert flags[1] == flag
+        assert "blend" not in flags[0] + flags[2]
+        assert flag in fit.report()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from eigenfit.reports.record import Record
-from eigenfit.reports.sections import FLAG
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def _held(note: str, error: float, on_bound: bool) -> str:
 
 def data_rows(record: Record) -> list[dict[str, Any]]:
     """Lists the data: name, unit, target, calculated, deviation and flag of each."""
-    asked, outliers = record.question, record.outliers
+    asked, flags = record.question, record.flags
     units = asked.target_units
     return [
         {
@@ -98,7 +97,7 @@ def data_rows(record: Record) -> list[dict[str, Any]]:
             "sigma": float(asked.sigma[k]),
             "weight": float(asked.weights[k]),
             "in_sigmas": float(record.deviations[k]),
-            "flag": FLAG if outliers[k] else "",
+            "flag": flags[k],
         }
         for k in range(len(record.targets))
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,7 @@ def question_of(
         losses=tuple(x.robust.name if x.robust else "linear" for x in observations),
         loss_scales=tuple(x.robust.scale if x.robust else 1.0 for x in observations),
         priors=tuple(map(_prior, problem.known.priors)),
+        blends=tuple(_blends(problem)),
         units=tuple(observation.unit for observation in observations),
         influence=_influence(problem),
     )
@@ -157,6 +158,16 @@ def _has_sigma(problem: Problem) -> np.ndarray:
     for _, observation, part in problem.terms:
         result[part] = observation.has_sigma
     return result
+
+
+def _blends(problem: Problem) -> Iterator[int]:
+    for _, observation, part in problem.terms:
+        while isinstance(observation, FreeShift):
+            observation = observation.observation
+        if isinstance(observation, ClusterMeans):
+            for k, cluster in enumerate(observation.clusters, part.start):
+                if len(cluster) > 1:
+                    yield k
 
 
 def _are_comparable(problem: Problem) -> bool:

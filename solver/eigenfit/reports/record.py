@@ -55,6 +55,7 @@ class Question:
         priors: Each prior, so that those of two fits can be compared.
         influence: `[P]`, root of the mean squared change of levels by a unit of each
             parameter; None if a structure is not linear.
+        blends: Targets, by their index, that are means of levels not told apart.
         units: Unit of the targets of each observation; empty where none was given.
     """
 
@@ -84,6 +85,7 @@ class Question:
     losses: tuple[str, ...]
     loss_scales: tuple[float, ...]
     priors: tuple[str, ...] = ()
+    blends: tuple[int, ...] = ()
     units: tuple[str, ...] = ()
     influence: np.ndarray | None = None
 
@@ -181,6 +183,15 @@ class Record:
         """Which data are outliers, `[m]` bool; see `Question.outlying`."""
         with np.errstate(invalid="ignore"):
             return np.abs(self.differences) > self.question.outlying
+
+    @property
+    def flags(self) -> list[str]:
+        """What is particular about each datum: "blend", "outlier", both or neither."""
+        result = []
+        for k, far in enumerate(self.outliers):
+            words = ["blend"] * (k in self.question.blends) + ["outlier"] * bool(far)
+            result.append(", ".join(words))
+        return result
 
     @property
     def outlier_names(self) -> list[str]:

@@ -15,9 +15,6 @@ from eigenfit.reports.record import Record
 CORRELATED = 0.1
 """Smallest correlation that is listed."""
 
-FLAG = "outlier"
-"""What stands beside a datum that is off by more than chance allows."""
-
 WORDS = ("parameter", "parameters", "observed", "unit", "result", "")
 """Headings of columns of words; the others hold numbers."""
 
@@ -185,11 +182,11 @@ def levels(record: Record, limit: int | None = None) -> Section:
     shown = sorted(order[:limit])
     fixed = Fixed(w, asked.digits)
     rows = []
-    outliers = record.outliers
+    flags = record.flags
     for level in shown:
         data, label = [""] * len(_DATA), ""
         if level in datum:
-            data = _datum(record, datum[level], outliers)
+            data = _datum(record, datum[level], flags)
             name = asked.target_names[datum[level]]
             label = "" if name.endswith(f"level {level}") else name
         rows.append([str(level), label, fixed(w[level]), *data])
@@ -203,13 +200,13 @@ def _in(unit: str) -> str:
 
 def targets(record: Record, limit: int | None = None) -> Section:
     """Lists the calculated values beside their targets."""
-    asked, values, outliers = record.question, record.values, record.outliers
+    asked, values, flags = record.question, record.values, record.flags
     units = asked.target_units if not asked.unit else [""] * len(values)
     rows = []
     for part in asked.parts:
         fixed = Fixed(record.targets[part], asked.digits)
         for k in range(*part.indices(len(values))):
-            data = _datum(record, k, outliers)
+            data = _datum(record, k, flags)
             rows.append([asked.target_names[k], fixed(values[k]), units[k], *data])
     rest = max(0, len(rows) - len(rows[:limit]))
     rows = rows[:limit]
@@ -220,7 +217,7 @@ def targets(record: Record, limit: int | None = None) -> Section:
     return table(heading, ["observed", "calculated", "unit", *_DATA], rows, rest)
 
 
-def _datum(record: Record, k: int, outliers: np.ndarray) -> list[str]:
+def _datum(record: Record, k: int, flags: list[str]) -> list[str]:
     asked = record.question
     deviation = record.deviations[k]
     return [
@@ -229,5 +226,5 @@ def _datum(record: Record, k: int, outliers: np.ndarray) -> list[str]:
         f"{asked.sigma[k]:g}" if asked.has_sigma[k] else "",
         f"{asked.weights[k]:g}" if asked.is_weighted and not asked.has_sigma[k] else "",
         f"{deviation:+.2f}" if asked.has_sigma[k] else "",
-        FLAG if outliers[k] else "",
+        flags[k],
     ]
