@@ -453,3 +453,73 @@ def test_a_single_component_tells_nothing_once_it_is_scaled():
         assert ef.Problem(structure, observations=[ef.Levels(), own]).num_data == 3
     kept = ef.ModeShapes([0, 1], [0], "mass")
     assert ef.Problem(structure, observations=[ef.Levels(), kept]).num_data == 5
+
+
+def profile_width(residual, x, k, step):
+    """Half the distance of the values of a parameter where the loss rises by 1."""
+    least = np.sum(residual(x) ** 2)
+    ends = []
+    for side in (-1, 1):
+
+        def rise(value):
+            rest = scipy.optimize.least_squares(
+                lambda y: residual(np.insert(y, k, value)), np.delete(x, k), xtol=1e-14
+            )
+            return 2 * rest.cost - least - 1
+
+        ends.append(scipy.optimize.brentq(rise, x[k], x[k] + side * step))
+    return (ends[1] - ends[0]) / 2
+
+
+COUPLED = np.array([np.eye(3), np.zeros([3, 3]), np.zeros([3, 3])])
+COUPLED[1, 0, 1] = COUPLED[1, 1, 0] = COUPLED[2, 1, 2] = COUPLED[2, 2, 1] = 1
+LADDER = np.diag([0.0, 1.0, 3.0])
+
+
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+@pytest.mark.parametrize("seen", [(0.1, 0.95, 2.8), (0.02, 1.05, 2.9)])
+def test_couplings_that_end_at_zero_leave_no_family(method, seen):
+    """Wherever near 0 the fit stops, where J is as small."""
+    problem = ef.Problem(ef.Affine(COUPLED, LADDER), ef.Levels(sigma=0.1))
+    fit = ef.Solver(problem, method).fit([0.01, 0.3, 0.2], seen)
+    found = fit.uncertainty()
+    assert found.num_undetermined == 0
+
+    def residual(x):
+        A = LADDER + np.tensordot(x, COUPLED, 1)
+        return (np.linalg.eigvalsh(A) - seen) / 0.1
+
+    x = np.where(np.abs(fit.parameters) < 1e-4, 0.0, fit.parameters)
+    for k in range(3):
+        half = profile_width(residual, x, k, 1.0)
+        np.testing.assert_allclose(found.standard_errors[k], half, rtol=0.1)
+
+
+@pytest.mark.parametrize("coupling", [1e-6, 1e-4, 1e-3, 1e-2])
+def test_errors_beside_an_extremum_are_those_of_the_profile(coupling):
+    basis = np.array([np.eye(2), [[0.0, 1.0], [1.0, 0.0]]])
+    offset = np.diag([0.0, 3.0])
+    problem = ef.Problem(ef.Affine(basis, offset), ef.Levels(sigma=0.1))
+    x = np.array([0.0, coupling])
+    t = np.linalg.eigvalsh(offset + np.tensordot(x, basis, 1))
+    errors = ef.uncertainty(problem, x, t).standard_errors
+
+    def residual(x):
+        return (np.linalg.eigvalsh(offset + np.tensordot(x, basis, 1)) - t) / 0.1
+
+    half = profile_width(residual, x, 1, 2.0)
+    np.testing.assert_allclose(errors, [0.1 / np.sqrt(2), half], rtol=0.02)
+
+
+@pytest.mark.parametrize("precision", [1.0, 1e-3, 1e-5])
+def test_one_precise_datum_leaves_the_errors_linear(precision):
+    D = np.diff(np.eye(9), axis=0)[:, 1:]
+    basis = np.array([np.outer(d, d) for d in D])
+    r = np.linspace(1.0, 1.7, 8)
+    w, V = np.linalg.eigh(np.tensordot(r, basis, 1))
+    sigma = np.full(8, 3e-4) * [*[1.0] * 7, precision]
+    problem = ef.Problem(ef.Affine(basis), ef.Levels(sigma=sigma))
+    errors = ef.uncertainty(problem, r, w).standard_errors
+    J = np.einsum("ai,kab,bi->ik", V, basis, V) / sigma[:, np.newaxis]
+    expected = np.linalg.norm(np.linalg.inv(J), axis=1)
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)

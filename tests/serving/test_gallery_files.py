@@ -50,13 +50,14 @@ offset = {file = "frame.npz", key = "K0"}
 
 
 def frame_file() -> str:
-    np.save("levels.npy", gallery.load("T7a").targets)
+    targets = gallery.load("T7a").targets
+    np.savez("levels.npz", targets=targets, weights=targets**-2)
     names = [f"a{i + 1}" for i in range(18)]
     return f"""{frame(frames.shear_basis(frames.NOMINAL))}
 [observation]
 kind = "levels"
-sigma = {{file = "levels.npy"}}
-targets = {{file = "levels.npy"}}
+weights = {{file = "levels.npz", key = "weights"}}
+targets = {{file = "levels.npz", key = "targets"}}
 [parameters]
 names = {names}
 """
@@ -64,14 +65,15 @@ names = {names}
 
 def frame_modes_file() -> str:
     targets = gallery.load("T7b").targets
-    np.savez("data.npz", levels=targets[:4], shapes=targets[4:].reshape(4, 7))
+    shapes = targets[4:].reshape(4, 7)
+    np.savez("data.npz", levels=targets[:4], weights=targets[:4] ** -2, shapes=shapes)
     names = [f"a{i + 1}" for i in range(18)]
     return f"""{frame(frames.shear_basis(frames.NOMINAL))}
 [[observations]]
 kind = "levels"
 indices = [0, 1, 2, 3]
 targets = {{file = "data.npz", key = "levels"}}
-sigma = {{file = "data.npz", key = "levels"}}
+weights = {{file = "data.npz", key = "weights"}}
 [[observations]]
 kind = "mode-shapes"
 levels = [0, 1, 2, 3]

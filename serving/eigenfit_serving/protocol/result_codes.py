@@ -69,8 +69,9 @@ _TEXTS = {
         "The steps became too small to change the parameters while the loss was "
         "still above the tolerance. Usually the tolerance is below what the dtype "
         "resolves (try float64 or a larger `tolerance`), two levels met whose targets "
-        "differ (try another start), or targets coincide (try ClusterNewton or "
-        "LoewnerNewton)."
+        "differ (try another start), targets coincide (try ClusterNewton or "
+        "LoewnerNewton), or a parameter ran off until rounding hid the levels (give it "
+        "bounds or a prior)."
     ),
     Result.nonfinite: (
         "A step or the start produced NaN or infinity; the answer is the last "

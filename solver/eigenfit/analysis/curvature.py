@@ -13,8 +13,12 @@ from eigenfit.eigen import epsilon
 from eigenfit.problem.differenced import hessian_at_solution
 from eigenfit.problem.problem import Problem
 
-_WEAK = 1e-4
-"""Fraction of its largest size below which what J says of a direction is checked."""
+_BENT = 16.0
+"""Second derivative, over the square of the first, from which a direction is taken for
+one that J does not see: its linear error is then more than 4 times too large."""
+
+_CHECKED = 10.0
+"""The same, over the inverse length of the parameters, from which it is looked at."""
 
 _FLAT = 1e-6
 """Second derivative over that of a function that changes over its own length, below
@@ -30,8 +34,10 @@ class Bend(NamedTuple):
 
     member: tuple[int, ...]  # its index
     rows: np.ndarray  # [c, p], the directions
+    straight: np.ndarray  # [s, p], those that J sees
     curvature: np.ndarray  # [p, p], half the Hessian of the loss
     quartic: np.ndarray  # [c] square of half the second derivatives of residuals
+    missed: bool  # whether data are missed, so that all of the Hessian counts
 
     def root(self, half: np.ndarray, variance: float) -> np.ndarray:
         """Computes the root of the covariance along these directions, `[p, c]`.
@@ -51,6 +57,24 @@ class Bend(NamedTuple):
         rise = c + np.sqrt(c**2 + 4 * self.quartic * variance)
         return ways * np.sqrt(2 * variance / rise)
 
+    def whole(self, variance: float) -> np.ndarray | None:
+        """Computes the root of the whole covariance by the Hessian, `[p, c + s]`.
+
+        None if that is not positive.
+        """
+        c = np.maximum(np.sum(self.rows @ self.curvature * self.rows, axis=1), 0.0)
+        more = (np.sqrt(c**2 + 4 * self.quartic * variance) - c) / 2
+        Z = np.concatenate([self.rows, self.straight])
+        M = Z @ self.curvature @ Z.T
+        M[: len(c), : len(c)] += np.diag(more)
+        size = np.sqrt(np.abs(np.diag(M)))
+        if not size.all():
+            return None
+        w, U = np.linalg.eigh(M / size / size[:, np.newaxis])
+        if w[0] <= 0:
+            return None
+        return (Z / size[:, np.newaxis]).T @ U * np.sqrt(variance / w)
+
 
 class Bends(NamedTuple):
     """What `second_order` found."""
@@ -59,17 +83,29 @@ class Bends(NamedTuple):
     known: Decomposition  # the same, with those as seen that second order determines
     found: list[Bend]
 
-    def root(self, half: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Roots of the covariance along all bends, `[..., p, p]`; 0 elsewhere.
+    def roots(
+        self, half: np.ndarray, scaled: np.ndarray, variance: np.ndarray, alike: bool
+    ) -> np.ndarray:
+        """Computes roots of the covariance, `[..., p, * + p]`.
 
         Args:
-            half: `[..., p, *]`, as for `Bend.root`.
+            half: `[..., p, *]`, root along the directions that J sees, for data of
+                variance 1.
+            scaled: The same for data as they are.
             variance: `[...]`, that of data of weight 1.
+            alike: Whether it is that of all data, so that the Hessian of the loss is
+                that of their likelihood.
         """
-        result = np.zeros([*self.linear.seen.shape, self.linear.seen.shape[-1]])
+        p = self.linear.seen.shape[-1]
+        result = np.concatenate([scaled, np.zeros([*scaled.shape[:-1], p])], axis=-1)
         for bend in self.found:
-            own = bend.root(half[bend.member], float(variance[bend.member]))
-            result[bend.member][:, : own.shape[1]] = own
+            v = float(variance[bend.member])
+            own = bend.whole(v) if bend.missed and alike else None
+            if own is not None:
+                result[bend.member][:] = 0.0
+            else:
+                own = bend.root(half[bend.member], v)
+            result[bend.member][:, -p:][:, : own.shape[1]] = own
         return result
 
 
@@ -80,6 +116,7 @@ def second_order(
     held: np.ndarray,
     parts: Decomposition,
     at: Fitted,
+    scatter: np.ndarray,
 ) -> Bends:
     """Finds directions that the data determine in second order only.
 
@@ -99,63 +136,91 @@ def second_order(
         held: `[..., p]` bool, parameters held on their bounds.
         parts: Which directions J sees.
         at: The point, as for `decomposed`.
+        scatter: `[...]`, standard deviation of data of weight 1.
     """
     linear, known = parts.seen.copy(), parts.seen.copy()
-    directions, all_scales = parts.directions.copy(), parts.scales.copy()
+    directions, scales = parts.directions.copy(), parts.scales.copy()
     bends: list[Bend] = []
     number = problem.num_targets + problem.num_priors
     for index in np.ndindex(parts.seen.shape[:-1]):
-        J = np.nan_to_num(found.jacobian[index])
-        if not np.isfinite(found.jacobian[index]).all() or J[number:].any():
+        J = found.jacobian[index]
+        if not np.isfinite(J).all() or J[number:].any():
             continue
         J = np.where(held[index], 0.0, J[:number])
-        member = _Member(problem, tuple(x[index] for x in fitted), J)
-        columns = np.nan_to_num(found.columns[index])
-        scales, basis = parts.scales[index], parts.directions[index]
-        blind = ~parts.seen[index]
-        if not blind.any():
-            # Those that J sees least, in the units of the data.
-            scales = np.where((columns > 0) & ~held[index], columns, 1.0)
-            basis = np.linalg.svd(J / scales)[2]
-        rows = np.where(held[index], 0.0, basis) / scales
-        size = np.linalg.norm(columns * rows, axis=-1)
-        moves = size > 0
-        rows = rows / np.where(moves, size, 1.0)[:, np.newaxis]
-        image = np.linalg.norm(J @ rows.T, axis=0)
-        weak = moves & (blind | (image <= _WEAK))
-        strong = moves & ~weak
-        if not weak.any() or strong.sum() >= number:
+        own = np.nan_to_num(found.columns[index])
+        scale = np.where((own > 0) & ~held[index], own, 1.0)
+        blind = parts.directions[index][~parts.seen[index]] / parts.scales[index]
+        basis, image = _oriented(J / scale, blind * scale, held[index])
+        length = np.linalg.norm(own * at.parameters[index]) + at.size[index]
+        free = len(basis) - held[index].sum()
+        seen = np.arange(free) >= len(blind)
+        # Second derivatives are about 1 over the length.
+        slight = _BENT * image[:free] ** 2 * length <= _CHECKED * scatter[index]
+        weak = ~seen | slight
+        if (
+            not (length > 0 and weak.any())
+            or seen.sum() - (weak & seen).sum() >= number
+        ):
             continue
-        length = np.linalg.norm(columns * at.parameters[index]) + at.size[index]
-        second = member.second_derivatives(rows[weak], rows[strong], length)
+        rows = basis / scale
+        member = _Member(problem, tuple(x[index] for x in fitted), J)
+        second = member.second_derivatives(rows[:free][weak], length)
         if second is None:
             continue
-        own = np.sqrt(np.einsum("kjj->j", second**2))
-        kept = blind[weak] | (own > image[weak] ** 2)
-        chosen = np.flatnonzero(weak)[kept]
-        second = second[:, kept][:, :, kept]
-        H = member.half_hessian(float(found.loss[index]), length)
+        sides = np.where(image[:free] > 0, image[:free], 1.0)
+        U = np.where(seen, J @ rows[:free].T / sides, 0.0)
+        places = np.flatnonzero(weak)
+        most = _BENT * image[places] ** 2
+        seen[places] &= _sizes(second, U, places) * scatter[index] <= most
+        chosen = places[~seen[places]]
+        U = np.where(seen, U, 0.0)
+        second = second[:, ~seen[places]][:, :, ~seen[places]]
+        second = second - np.einsum("ks,is,ijl->kjl", U, U, second)
+        H, missed = member.half_hessian(float(found.loss[index]), length)
         if not chosen.size or not np.isfinite(H).all():
             continue
         G = rows[chosen] @ H @ rows[chosen].T
-        w, U = np.linalg.eigh(np.einsum("kjl,kil->ji", second, second))
-        w, U = np.linalg.eigh(G + (U * np.sqrt(np.maximum(w, 0.0))) @ U.T)
-        w, U = w[::-1], U[:, ::-1]
+        w, turn = np.linalg.eigh(np.einsum("kjl,kil->ji", second, second))
+        w, turn = np.linalg.eigh(G + (turn * np.sqrt(np.maximum(w, 0.0))) @ turn.T)
+        w, turn = w[::-1], turn[:, ::-1]
         bent = w > member.flat / length
         if not bent.any():
             continue
-        rows[chosen] = U.T @ rows[chosen]
-        basis = basis.copy()
-        basis[chosen] = rows[chosen] * scales
-        basis[chosen] /= np.linalg.norm(basis[chosen], axis=-1, keepdims=True)
-        directions[index], all_scales[index] = basis, scales
-        linear[index][chosen] = known[index][chosen] = False
+        basis[chosen] = turn.T @ basis[chosen]
+        rows = basis / scale
+        directions[index], scales[index] = basis, scale
+        linear[index] = known[index] = np.append(seen, np.ones(len(basis) - free, bool))
         known[index][chosen[bent]] = True
-        along = np.einsum("kjl,ja,la->ka", second, U, U)[:, bent]
-        own = np.sum(along**2, axis=0)
-        bends.append(Bend(index, rows[chosen[bent]], H, own))
-    parts = parts._replace(directions=directions, scales=all_scales)
+        along = np.einsum("kjl,ja,la->ka", second, turn, turn)[:, bent]
+        own, straight = rows[chosen[bent]], rows[:free][seen]
+        bends.append(Bend(index, own, straight, H, np.sum(along**2, axis=0), missed))
+    parts = parts._replace(directions=directions, scales=scales)
     return Bends(parts._replace(seen=linear), parts._replace(seen=known), bends)
+
+
+def _sizes(second: np.ndarray, U: np.ndarray, places: np.ndarray) -> np.ndarray:
+    # Of the second derivative along each place, without what other directions that J
+    # sees, whose effects are the columns of U, can make up for.
+    result = []
+    for k, place in enumerate(places):
+        others, own = np.delete(U, place, axis=1), second[:, k, k]
+        result.append(np.linalg.norm(own - others @ (others.T @ own)))
+    return np.array(result)
+
+
+def _oriented(
+    J: np.ndarray, blind: np.ndarray, held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    # Orthonormal directions [p, p] in rows: those that are blind, those that J sees by
+    # their effect, ascending, and parameters that are held; and the effects [p].
+    p = J.shape[1]
+    first = np.linalg.qr(np.where(held, 0.0, blind).T)[0].T
+    last = np.eye(p)[held]
+    outer = np.concatenate([first, last])
+    rest = np.linalg.svd(outer)[2][len(outer) :] if len(outer) else np.eye(p)
+    rest = np.linalg.svd(J @ rest.T)[2][::-1] @ rest
+    basis = np.concatenate([first, rest, last])
+    return basis, np.linalg.norm(J @ basis.T, axis=0)
 
 
 class _Member:
@@ -168,20 +233,15 @@ class _Member:
         self._eps = epsilon(problem.parameter_dtype)
         self.flat = max(_FLAT, 100 * self._eps**0.5)
 
-    def second_derivatives(
-        self, rows: np.ndarray, strong: np.ndarray, length: float
-    ) -> np.ndarray | None:
+    def second_derivatives(self, rows: np.ndarray, length: float) -> np.ndarray | None:
         """Computes half the second derivatives of residuals: `[m + q, d, d]`.
 
-        Without what the directions `strong` can make up for; None where differences by
-        two steps disagree.
+        None where differences by two steps disagree.
 
         Args:
             rows: `[d, p]`, directions, in the unit of residuals.
-            strong: `[s, p]`, directions that J sees.
             length: Of the parameters in that unit.
         """
-        Q, _ = np.linalg.qr(self._J @ strong.T)
         h = self._eps**0.25 * length
         steps = h * np.array([1.0, -1.0, 2.0, -2.0])[:, np.newaxis, np.newaxis]
         points = (self._r.numpy() + steps * rows).reshape(-1, rows.shape[-1])
@@ -193,8 +253,7 @@ class _Member:
         for k in (0, 1):
             change = (J[2 * k] - J[2 * k + 1]) / (4 * h * (k + 1))
             second = np.einsum("jkp,lp->kjl", change, rows)
-            second = (second + second.swapaxes(1, 2)) / 2
-            pair.append(second - np.einsum("ks,is,ijl->kjl", Q, Q, second))
+            pair.append((second + second.swapaxes(1, 2)) / 2)
         near, far = pair
         if not np.isfinite(near).all() or not np.isfinite(far).all():
             return None
@@ -203,10 +262,15 @@ class _Member:
             return None
         return near
 
-    def half_hessian(self, loss: float, length: float) -> np.ndarray:
-        """Computes half the Hessian of the loss, `[p, p]`."""
+    def half_hessian(self, loss: float, length: float) -> tuple[np.ndarray, bool]:
+        """Computes half the Hessian of the loss, `[p, p]`; and whether data are missed.
+
+        Args:
+            loss: The loss.
+            length: Of the parameters, in the unit of residuals.
+        """
         if np.sqrt(loss) <= 1e-3 * self.flat * length:
-            return self._J.T @ self._J
+            return self._J.T @ self._J, False
         problem, r, t = self._problem, self._r[tf.newaxis], self._t[tf.newaxis]
         H = hessian_at_solution(problem, problem.evaluate(r, t), t)
-        return H[0].numpy().astype(np.float64) / 2
+        return H[0].numpy().astype(np.float64) / 2, True

@@ -8,18 +8,13 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from eigenfit.analysis.covariance import (
-    common_size,
-    moved_directly,
-    solved,
-    without_sigma,
-)
+from eigenfit.analysis.covariance import without_sigma
 from eigenfit.analysis.curvature import second_order
-from eigenfit.analysis.m_estimation import Scores, m_estimate, scores
+from eigenfit.analysis.m_estimation import Scores, scores
 from eigenfit.analysis.notation import with_error
+from eigenfit.analysis.propagation import propagated, spread_of
 from eigenfit.analysis.sensitivity import Sensitivity, sensitivity
 from eigenfit.analysis.undetermined import (
-    Decomposition,
     Fitted,
     Open,
     decomposed,
@@ -201,31 +196,21 @@ def uncertainty(
     rounding = 50 * epsilon(problem.parameter_dtype)
     at = _fitted(problem, r, t, found, score)
     parts = decomposed(J, held, rtol, rounding, at)
-    bends = second_order(problem, (r, t), found, held, parts, at)
-    parts = bends.linear
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
-    by_rows = score is not None or not (estimated is None or bool(estimated.all()))
-    half, direct, chi_square = _roots(problem, score, found, J, held, parts, by_rows)
-    rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
+    spread = spread_of(problem, found, estimated)
+    bends = second_order(problem, (r, t), found, held, parts, at, spread)
+    half, direct, scatter, chi_square = propagated(
+        problem, found, score, J, held, bends, estimated
+    )
+    rank = bends.linear.seen.sum(axis=-1) - held.sum(axis=-1)
     freedom = np.maximum(problem.num_data - rank, 0)
     reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
-    parts, plain = bends.known, half
+    parts = bends.known
+    half[~finite] = np.nan
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
     direct = direct[..., data, :] / roots
-    scatter = np.full_like(chi_square, np.nan)
-    if estimated is not None:
-        scatter = np.sqrt(reduced_chi_square)
-        if by_rows:
-            scatter = common_size(found, J, half, estimated)
-        half, direct = _scaled(scatter, estimated if by_rows else True, half, direct)
-    alike = estimated is not None and bool(estimated.all())
-    more = bends.root(plain, scatter**2 if alike else np.ones_like(chi_square))
-    half = np.concatenate([half, more], axis=-1)
-    half[~finite] = np.nan
-    without = np.zeros([*direct.shape[:-1], more.shape[-1]])
-    direct = np.concatenate([direct, without], axis=-1)
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = Open(parts, finite)
@@ -259,37 +244,9 @@ def uncertainty(
     )
 
 
-def _roots(
-    problem: Problem,
-    score: Scores | None,
-    found: Sensitivity,
-    J: np.ndarray,
-    held: np.ndarray,
-    parts: Decomposition,
-    by_rows: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # The root of the covariance, what data move directly, and chi-square.
-    sizes: np.ndarray | float = 1.0
-    if score is None:
-        half, chi_square = solved(found, J, held, parts, by_rows)
-    else:
-        half, sizes = m_estimate(problem, score, found, J, held, parts)
-        chi_square = np.full_like(found.loss, np.nan)
-    direct = moved_directly(found, half.shape[-1])
-    return half * sizes, direct * sizes, chi_square
-
-
 def _square(half: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # errors may exceed the root of the largest number
         return half @ np.swapaxes(half, -1, -2)
-
-
-def _scaled(
-    scatter: np.ndarray, estimated: np.ndarray | bool, *roots: np.ndarray
-) -> list[np.ndarray]:
-    # Columns of the data that have an estimated standard deviation, times it.
-    size = np.where(estimated, scatter[..., np.newaxis], 1.0)[..., np.newaxis, :]
-    return [root * size for root in roots]
 
 
 def _checked(scale: Scale | None, problem: Problem) -> Scale:

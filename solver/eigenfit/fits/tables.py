@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from eigenfit.fits.known import KnownSolution
 from eigenfit.reports.phrases import count, spoken
 from eigenfit.reports.text import colour_of, plain, plain_table, print_table
 from eigenfit.results import Result, Solution
-
-if TYPE_CHECKING:
-    from eigenfit.fits.fit import Fit
 
 MAX_MEMBERS = 12
 """Most members of a batch that are printed."""
@@ -29,7 +27,7 @@ class Columns(NamedTuple):
     rows: list[list[str]]
 
 
-def in_a_line(solution: Fit) -> str:
+def in_a_line(solution: KnownSolution) -> str:
     """Sums up a fit: how it ended, after how many steps, at which loss.
 
     A batch is summed up by the number of members of each result and the best loss.
@@ -79,7 +77,7 @@ def members(solution: Solution, named: dict[str, np.ndarray]) -> Columns:
     return Columns(["member", "loss", "steps", "result", *shown, *more], rows)
 
 
-def summary(solution: Fit, named: dict[str, np.ndarray]) -> str:
+def summary(solution: KnownSolution, named: dict[str, np.ndarray]) -> str:
     """Writes `in_a_line` and `members` below each other."""
     headings, rows = members(solution, named)
 

@@ -29,8 +29,8 @@ ten-thousandth of the residual."""
 _KNOWN = 0.01
 """Rounding of values, relative to their natural size, up to which they are known."""
 
-_KNOWN_SIGMAS = 0.1
-"""The same, relative to standard deviations."""
+_KNOWN_SIGMAS = 1.0
+"""The same, relative to standard deviations; bounds of rounding are wide."""
 
 _STATIONARY, _STALLED = int(Result.stationary), int(Result.stalled)
 
@@ -59,7 +59,7 @@ def verdicts(problem: Problem, ended: Ended) -> tf.Tensor:
     - else `stalled`. Where data should be met exactly the result is kept, except that
       a member is `stationary` if a whole step promises no more.
 
-    Where rounding of the values exceeds a tenth of their standard deviations or a
+    Where rounding of the values may exceed their standard deviations or a
     hundredth of their natural size, as with a parameter that has run off, it does not
     count as agreement, and points that seem to be minima are `stalled`.
 
@@ -129,7 +129,9 @@ def judge(problem: Problem, ended: Ended) -> tf.Tensor:
         result = found
     natural = sizes.sizes_of_parts(problem, point.parameters, targets)
     hidden = sizes.norms_of_parts(problem, errors)
-    most = _KNOWN * natural
+    # Targets of 0 have no size by which rounding could be large.
+    sized = sizes.norms_of_parts(problem, targets) > 0
+    most = tf.where(sized, _KNOWN * natural, natural.dtype.max)
     if problem.has_errors:
         most = tf.minimum(most, _KNOWN_SIGMAS / unit[:, tf.newaxis])
     lost = tf.reduce_any(hidden > most, axis=-1)

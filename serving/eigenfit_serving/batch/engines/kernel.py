@@ -91,11 +91,10 @@ class Kernel:
         initial, has_initial = self._starts(rows, good)
         if k > 1 or len(good) < len(rows.targets):
             rows = rows.take(np.repeat(good, k))
-        return rows._replace(
-            initial=initial,
-            has_initial=has_initial.ravel(),
-            seeds=start_seeds(self._settings.seed, first + good, k).ravel(),
-        )
+        has_initial, seeds = has_initial.ravel(), rows.seeds
+        if not has_initial.all():
+            seeds = start_seeds(self._settings.seed, first + good, k).ravel()
+        return rows._replace(initial=initial, has_initial=has_initial, seeds=seeds)
 
     def _starts(
         self, rows: Members, good: np.ndarray
@@ -107,6 +106,8 @@ class Kernel:
         known = known.reshape(-1, facts.parameters)
         if rows.initial is None and not len(known):
             return None, np.zeros([len(good), k], bool)
+        if k == 1 and not len(known) and len(good) == len(rows.targets):
+            return rows.initial, rows.has_initial
         given = np.zeros([len(good), 1 + len(known), facts.parameters])
         if rows.initial is not None:
             given[:, 0] = rows.initial[good]

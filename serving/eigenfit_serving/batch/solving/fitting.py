@@ -42,11 +42,10 @@ class Fitter:
         them. Calls are padded with copies of their last member that may take no step.
         """
         facts, number = self.facts, len(members.targets)
-        dtype = np.dtype(facts.dtype)
         whole = Fits(
-            np.empty([number, facts.parameters], dtype),
-            np.empty([number, facts.levels], dtype),
-            np.empty(number, dtype),
+            np.empty([number, facts.parameters], facts.dtype),
+            np.empty([number, facts.levels], facts.dtype),
+            np.empty(number, facts.dtype),
             np.empty(number, np.int32),
             np.empty(number, np.int32),
         )
@@ -54,8 +53,7 @@ class Fitter:
         if members.weights is not None:
             has_weights = ~np.isnan(members.weights).any(axis=1)
         kind = has_weights * 2 + members.has_initial
-        for value in np.unique(kind):
-            # A batch seldom has more than one kind.
+        for value in range(4):  # a batch seldom has more than one kind
             index = np.flatnonzero(kind == value)
             for k in range(0, len(index), self.batch_size):
                 part = index[k : k + self.batch_size]
@@ -90,5 +88,4 @@ class Fitter:
             _, solution = self._model.fit_from_random(
                 members.seeds, members.targets, **others
             )
-        named = (getattr(solution, name) for name in Fits._fields)
-        return Fits(*(x.numpy()[:number] for x in named))
+        return Fits(*(getattr(solution, x).numpy()[:number] for x in Fits._fields))

@@ -129,8 +129,10 @@ def _vectors(
         text = f"`{name}` has {length} number{'s' * (length != 1)}, must have {width}"
         found.add(lengths == length, text)
     known = column if fits.all() else column.filter(pa.array(fits))
-    values = np.zeros([len(fits), width])
-    values[fits] = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    values = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    if len(values) < len(fits):
+        known, values = values, np.zeros([len(fits), width])
+        values[fits] = known
     finite = np.asarray(np.isfinite(values).all(axis=1))
     found.add(~finite, f"`{name}` has a null, NaN, infinite or unreadable number")
     return values, is_there
