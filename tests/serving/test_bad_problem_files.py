@@ -345,7 +345,7 @@ BAD = {
     ),
     "a label twice": (
         observed('labels = ["a", "b", "a"]'),
-        "observation.labels[2] = 'a'",
+        'observation.labels[2] = "a"',
         "must be texts, each once",
     ),
     "number of sigma": (
