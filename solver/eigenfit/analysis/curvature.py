@@ -142,25 +142,27 @@ def second_order(
     directions, scales = parts.directions.copy(), parts.scales.copy()
     bends: list[Bend] = []
     number = problem.num_targets + problem.num_priors
-    for index in np.ndindex(parts.seen.shape[:-1]):
-        J = found.jacobian[index]
-        if not np.isfinite(J).all() or J[number:].any():
-            continue
-        J = np.where(held[index], 0.0, J[:number])
-        own = np.nan_to_num(found.columns[index])
-        scale = np.where((own > 0) & ~held[index], own, 1.0)
+    pairs = found.jacobian[..., number:, :].any(axis=(-1, -2))  # levels that coincide
+    finite = np.asarray(np.isfinite(found.jacobian).all(axis=(-1, -2)) & ~pairs)
+    jacobian = np.where(held[..., np.newaxis, :], 0.0, found.jacobian[..., :number, :])
+    jacobian = np.where(finite[..., np.newaxis, np.newaxis], jacobian, 0.0)
+    columns = np.nan_to_num(found.columns)
+    lengths = np.linalg.norm(columns * at.parameters, axis=-1) + at.size
+    units = np.where((columns > 0) & ~held, columns, 1.0)
+    # Second derivatives are about 1 over the length.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slight = np.sqrt(_CHECKED / _BENT * scatter / lengths)
+    least = np.linalg.svd(jacobian / units[..., np.newaxis, :], compute_uv=False)
+    weakest = least.min(axis=-1, initial=1.0)
+    doubtful = np.asarray(~parts.seen.all(axis=-1) | (weakest <= slight))
+    for index in map(tuple, np.argwhere(doubtful & finite & (lengths > 0))):
+        J, scale, length = jacobian[index], units[index], lengths[index]
         blind = parts.directions[index][~parts.seen[index]] / parts.scales[index]
         basis, image = _oriented(J / scale, blind * scale, held[index])
-        length = np.linalg.norm(own * at.parameters[index]) + at.size[index]
         free = len(basis) - held[index].sum()
         seen = np.arange(free) >= len(blind)
-        # Second derivatives are about 1 over the length.
-        slight = _BENT * image[:free] ** 2 * length <= _CHECKED * scatter[index]
-        weak = ~seen | slight
-        if (
-            not (length > 0 and weak.any())
-            or seen.sum() - (weak & seen).sum() >= number
-        ):
+        weak = ~seen | (image[:free] <= slight[index])
+        if not weak.any() or seen.sum() - (weak & seen).sum() >= number:
             continue
         rows = basis / scale
         member = _Member(problem, tuple(x[index] for x in fitted), J)
