@@ -21,6 +21,9 @@ class Propagated(NamedTuple):
     direct: np.ndarray  # [..., m + q, *], what data move at fixed parameters
     scatter: np.ndarray  # [...] estimated, of data of weight 1; NaN if none was
     chi_square: np.ndarray  # [...]
+    reduced_chi_square: np.ndarray  # [...] NaN without degrees of freedom
+    freedom: np.ndarray  # [...] int, degrees of freedom
+    rank: np.ndarray  # [...] int, of J
 
 
 def spread_of(
@@ -63,11 +66,12 @@ def propagated(
     by_rows = score is not None or not (estimated is None or alike)
     parts = bends.linear
     plain, direct, chi_square = _roots(problem, score, found, J, held, parts, by_rows)
+    rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
+    freedom = np.maximum(problem.num_data - rank, 0)
+    reduced = chi_square / np.where(freedom > 0, freedom, np.nan)
     half, scatter = plain, np.full_like(chi_square, np.nan)
     if estimated is not None:
-        rank = parts.seen.sum(axis=-1) - held.sum(axis=-1)
-        freedom = np.maximum(problem.num_data - rank, 0)
-        scatter = np.sqrt(chi_square / np.where(freedom > 0, freedom, np.nan))
+        scatter = np.sqrt(reduced)
         if by_rows:
             scatter = common_size(found, J, half, estimated)
         half, direct = _scaled(scatter, estimated if by_rows else True, half, direct)
@@ -76,7 +80,7 @@ def propagated(
     whole = bends.roots(plain, half, variance, likely and found.by_targets is None)
     more = whole.shape[-1] - half.shape[-1]
     direct = np.pad(direct, [(0, 0)] * (direct.ndim - 1) + [(0, more)])
-    return Propagated(whole, direct, scatter, chi_square)
+    return Propagated(whole, direct, scatter, chi_square, reduced, freedom, rank)
 
 
 def _roots(

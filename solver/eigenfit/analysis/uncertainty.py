@@ -199,18 +199,13 @@ def uncertainty(
     estimated = without_sigma(problem, J.shape[-2]) if scale == "residual" else None
     spread = spread_of(problem, found, estimated)
     bends = second_order(problem, (r, t), found, held, parts, at, spread)
-    half, direct, scatter, chi_square = propagated(
-        problem, found, score, J, held, bends, estimated
-    )
-    rank = bends.linear.seen.sum(axis=-1) - held.sum(axis=-1)
-    freedom = np.maximum(problem.num_data - rank, 0)
-    reduced_chi_square = chi_square / np.where(freedom > 0, freedom, np.nan)
-    parts = bends.known
+    of_data = propagated(problem, found, score, J, held, bends, estimated)
+    half, parts = of_data.half, bends.known
     half[~finite] = np.nan
     roots = problem.roots()[:, np.newaxis]
     data = slice(0, problem.num_targets)
     own = J[..., data, :] / roots
-    direct = direct[..., data, :] / roots
+    direct = of_data.direct[..., data, :] / roots
     identity = np.eye(problem.num_parameters)
     T = identity if problem.ties.matrix is None else problem.ties.matrix
     open_ends = Open(parts, finite)
@@ -228,11 +223,11 @@ def uncertainty(
         all_standard_errors=np.where(sides != 0, np.nan, open_ends.errors(T, half)),
         level_errors=open_ends.errors(found.levels, half),
         value_errors=open_ends.errors(own, half, direct),
-        chi_square=chi_square,
-        degrees_of_freedom=freedom,
-        reduced_chi_square=reduced_chi_square,
-        scatter=scatter,
-        rank=rank,
+        chi_square=of_data.chi_square,
+        degrees_of_freedom=of_data.freedom,
+        reduced_chi_square=of_data.reduced_chi_square,
+        scatter=of_data.scatter,
+        rank=of_data.rank,
         num_undetermined=np.where(finite, (~parts.seen).sum(axis=-1), 0),
         singular_values=parts.singular_values,
         directions=parts.directions / parts.scales[..., np.newaxis, :],

@@ -1,7 +1,12 @@
 """Observations: what is measured of a spectrum."""
 
-from eigenfit.observations.base import AbstractCombination, AbstractObservation
-from eigenfit.observations.combinations import ClusterMeans, Differences, RelativeTo
+from eigenfit.observations.base import AbstractObservation
+from eigenfit.observations.combinations import (
+    AbstractCombination,
+    ClusterMeans,
+    Differences,
+    RelativeTo,
+)
 from eigenfit.observations.frequencies import Frequencies
 from eigenfit.observations.levels import Levels
 from eigenfit.observations.mac import MAC, mac

@@ -254,46 +254,6 @@ class AbstractObservation(tf.Module, abc.ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class AbstractCombination(AbstractObservation):
-    """Linear combinations of levels."""
-
-    is_linear = True
-
-    @abc.abstractmethod
-    def matrix(self, order: int) -> np.ndarray:
-        """Returns the coefficients of the combinations, `[m, n]`.
-
-        Raises:
-            ValueError: If the observation does not fit this order.
-        """
-
-    def num_targets(self, order: int) -> int:
-        """Number m of targets; see the base class."""
-        return self._check_weights(len(self.matrix(order)))
-
-    def measure(
-        self, eigenvalues: tf.Tensor, modes: tf.Tensor | None, targets: tf.Tensor
-    ) -> tf.Tensor:
-        """Combines levels; see the base class."""
-        del modes, targets
-        C = tf.constant(self.matrix(eigenvalues.shape[-1]), eigenvalues.dtype)
-        return tf.linalg.matvec(C, eigenvalues)
-
-    def rounding(
-        self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
-    ) -> tf.Tensor:
-        """Adds up the rounding of the levels; see the base class."""
-        del targets
-        C = np.abs(self.matrix(eigenvalues.shape[-1]))
-        return tf.linalg.matvec(tf.constant(C, errors.dtype), errors)
-
-    def differentiate(self, spectrum: Spectrum, targets: tf.Tensor) -> tf.Tensor:
-        """Combines the derivatives of levels; see the base class."""
-        del targets
-        J = spectrum.level_jacobian
-        return tf.linalg.matmul(tf.constant(self.matrix(J.shape[-2]), J.dtype), J)
-
-
 def over(x: tf.Tensor, rank: int) -> tf.Tensor:
     """Inserts dimensions before the last of `[b, m]` up to a rank: `[b, ..., m]`."""
     for _ in range(rank - x.shape.rank):
