@@ -126,6 +126,16 @@ def test_three_thousand_lines_with_labels_that_do_not_overlap():
     assert overlaps(sticks.texts, figure) == []
 
 
+def test_long_labels_leave_both_halves_their_names():
+    names = [f"10(1,{k}) - 10(0,{k + 10})" for k in range(8)]
+    sticks, _ = plots.plot_sticks(spectrum(8), labels=names)
+    sticks.figure.canvas.draw()
+    renderer = sticks.figure.canvas.get_renderer()
+    boxes = [x.get_window_extent(renderer) for x in sticks.get_yticklabels()]
+    assert ticks_of(sticks.yaxis) == ["observed", "calculated"]
+    assert boxes[1].y1 + 2 < boxes[0].y0
+
+
 def test_forty_lines_in_a_heap_keep_labels_apart():
     record = spectrum(40)
     targets = np.concatenate([np.linspace(5.0, 5.01, 39), [9.0]])

@@ -40,6 +40,14 @@ def test_labels_and_units_reach_every_report(tmp_path):
     assert fit.plot().axes[-1].get_xlabel() == "observed value / GHz"
 
 
+def test_what_is_measured_twice_keeps_both_residuals():
+    levels = ef.Levels([0], sigma=0.1)
+    problem = ef.Problem(ef.Affine([np.eye(2)]), observations=[levels, levels, levels])
+    fit = ef.Solver(problem).fit([1.0], [0.9, 1.0, 1.4])
+    assert list(fit.residuals) == ["level 0", "level 0 (2)", "level 0 (3)"]
+    np.testing.assert_allclose(list(fit.residuals.values()), [0.2, 0.1, -0.3])
+
+
 def test_several_units_stand_beside_their_data():
     frame = ef.Generalized(
         ef.Affine([np.diag([1.0, 2.0]), np.diag([1.0, 3.0])]), np.eye(2)

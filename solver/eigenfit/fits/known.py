@@ -105,9 +105,19 @@ class KnownSolution(Solution):
 
     @property
     def residuals(self) -> dict[str, np.ndarray]:
-        """Calculated less target by the name of the value, `[...]` each."""
+        """Calculated less target by the name of the value, `[...]` each.
+
+        What is measured again is numbered: `level 0`, `level 0 (2)`.
+        """
         columns = np.moveaxis(self.calculated - self.targets, -1, 0)
-        return dict(zip(self.question.target_names, columns, strict=True))
+        result: dict[str, np.ndarray] = {}
+        for name, column in zip(self.question.target_names, columns, strict=True):
+            own, number = name, 1
+            while own in result:
+                number += 1
+                own = f"{name} ({number})"
+            result[own] = column
+        return result
 
     @cached_property
     def _seconds(self) -> float | None:

@@ -115,7 +115,10 @@ def _draw_sticks(axes: Axes, record: Record, heights: np.ndarray) -> None:
         )
     axes.axhline(0, color=INK, linewidth=0.8)
     label_axes(axes)
-    axes.set_yticks([0.5, -0.5], ["observed", "calculated"], rotation=90, va="center")
+    axes.set_yticks([0.05, -0.05], ["observed", "calculated"], rotation=90)
+    # Away from each other, however long the names above are.
+    for label, alignment in zip(axes.get_yticklabels(), ("bottom", "top"), strict=True):
+        label.set_verticalalignment(alignment)
     axes.tick_params(axis="y", length=0, labelsize=10)
 
 
