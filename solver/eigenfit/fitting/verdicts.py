@@ -160,14 +160,15 @@ def _minima(
     rounding: tf.Tensor,
     result: tf.Tensor,
 ) -> tf.Tensor:
-    J = _without_noise(problem, point)
+    J, sizes_of_idle = _without_noise(problem, point)
     squares = steps.squared_columns(J)
     held = _surely_held(problem, point, J, squares)
     J = tf.where(held[:, tf.newaxis, :], tf.zeros_like(J), J)
     H = _hessian(problem, point, targets) / 2
     either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
     H = tf.where(either, tf.zeros_like(H), H)
-    norms = steps.roots(tf.maximum(squares, tf.abs(tf.linalg.diag_part(H))))
+    curvatures = tf.abs(tf.linalg.diag_part(H))
+    norms = steps.roots(tf.maximum(tf.maximum(squares, sizes_of_idle), curvatures))
     H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
     J /= norms[:, tf.newaxis, :]
     w, V = decompose(H)
@@ -180,13 +181,16 @@ def _minima(
     return tf.where(flat, judged, missed)
 
 
-def _without_noise(problem: Problem, point: Any) -> tf.Tensor:
-    # The Jacobian with zeros for columns that are only rounding.
+def _without_noise(problem: Problem, point: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    # The Jacobian with zeros for columns that are only rounding, and the squared norms
+    # that these can reach, [b, p], 0 for the others: by that their curvature is large
+    # or rounding as well.
     J = problem.jacobian_at(point)
     squares = steps.squared_columns(J)
     scale = steps.initial_scale(problem, J, point)
     real = squares > (steps.ROUNDING * epsilon(J.dtype)) ** 2 * scale
-    return tf.where(real[:, tf.newaxis, :], J, tf.zeros_like(J))
+    J = tf.where(real[:, tf.newaxis, :], J, tf.zeros_like(J))
+    return J, tf.where(real, tf.zeros_like(scale), scale)
 
 
 def _surely_held(

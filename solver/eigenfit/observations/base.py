@@ -159,6 +159,17 @@ class AbstractObservation(tf.Module, abc.ABC):
         largest = tf.reduce_max(tf.abs(targets), axis=-1, keepdims=True)
         return tf.where(largest > 0, largest, norm)
 
+    def steepness(self, eigenvalues: tf.Tensor) -> tf.Tensor:
+        """Returns the largest derivative of a value by a level; 0 if it is unknown.
+
+        Args:
+            eigenvalues: `[..., n]`.
+
+        Returns:
+            `[..., 1]`, or `[1]` if it is the same for all members.
+        """
+        return tf.constant([float(self.is_linear)], eigenvalues.dtype)
+
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:

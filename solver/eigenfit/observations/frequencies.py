@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from eigenfit.eigen import epsilon
 from eigenfit.observations.base import (
     AbstractObservation,
     Common,
@@ -97,6 +98,14 @@ class Frequencies(AbstractObservation):
     def natural_size(self, targets: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
         """Returns the largest frequency; see the base class."""
         return super().natural_size(targets, tf.sqrt(norm) / (2 * math.pi))
+
+    def steepness(self, eigenvalues: tf.Tensor) -> tf.Tensor:
+        """Returns `1 / (8 pi^2 f)` of the lowest frequency; see the base class."""
+        levels = self._levels.measure(eigenvalues, None, eigenvalues)
+        largest = tf.reduce_max(tf.abs(eigenvalues), axis=-1, keepdims=True)
+        known = levels > epsilon(levels.dtype) * largest
+        roots = tf.sqrt(tf.where(known, levels, levels.dtype.max))
+        return 1 / (4 * math.pi * tf.reduce_min(roots, axis=-1, keepdims=True))
 
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor

@@ -86,6 +86,10 @@ class FreeShift(AbstractObservation):
         """Returns the size of the targets without their mean; see the base class."""
         return self.observation.natural_size(targets - self._mean(targets), norm)
 
+    def steepness(self, eigenvalues: tf.Tensor) -> tf.Tensor:
+        """Returns that of the shifted observation; see the base class."""
+        return self.observation.steepness(eigenvalues)
+
     def rounding(
         self, eigenvalues: tf.Tensor, errors: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:

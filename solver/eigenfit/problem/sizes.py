@@ -160,28 +160,27 @@ def typical_residual(problem: Problem, deviation: float) -> tf.Tensor:
     return tf.sqrt(tf.reduce_mean(problem.as_residual(same) ** 2))
 
 
-def most_squared(problem: Problem, parameters: tf.Tensor) -> tf.Tensor | None:
+def most_squared(problem: Problem, point: Evaluation) -> tf.Tensor | None:
     """Bounds the squared column norms of the Jacobian, roughly: `[..., p]`.
 
-    The bound adds up `|dA/dr_k|^2` at the parameters times the largest weight over the
-    blocks, and the priors; None if these matrices take too much memory, or values are
-    not linear in the levels.
+    The bound adds up `|dA/dr_k|^2` at the parameters times the largest squared
+    derivative of a value by a level over the blocks, and the priors; None if these
+    matrices take too much memory. What mode shapes add is left out.
 
     Args:
         problem: The problem to fit.
-        parameters: `[..., p]`.
+        point: Where the Jacobian is.
     """
-    if not all(x.is_linear for x in problem.observations):
-        return None
-    r, T = problem.of_blocks(parameters), problem.block_ties.matrix
-    total = tf.zeros_like(parameters)
+    r, T = problem.of_blocks(point.parameters), problem.block_ties.matrix
+    total = tf.zeros_like(point.parameters)
+    levels = problem.engine.of_block(point.eigenvalues)
     for k, block in enumerate(problem.blocks):
         squares = derivative_norms(block.structure, r)
         if squares is None:
             return None
         if T is not None:
             squares = Ties(T**2).pull(squares)
-        total += problem.observed.largest_root(k) ** 2 * squares
+        total += problem.observed.steepness(k, levels) ** 2 * squares
     if problem.prior is not None:
         rows = problem.prior.extend_jacobian(tf.zeros_like(total)[..., tf.newaxis, :])
         total += tf.reduce_sum(tf.square(rows), axis=-2)

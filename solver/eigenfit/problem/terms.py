@@ -164,19 +164,27 @@ class Terms:
         own.losses = None
         return own
 
-    def largest_root(self, block: int) -> Any:
-        """Returns the largest weight root of the terms that use a block; 0 if none.
+    def steepness(
+        self, block: int, levels: Callable[[int | None], tf.Tensor]
+    ) -> tf.Tensor:
+        """Bounds the derivatives of weighted values by a level of a block: `[..., 1]`.
 
-        `[b, 1]` if members have weights of their own.
+        Args:
+            block: Number of the block.
+            levels: Maps a block to its levels; None to all levels.
+
+        Returns:
+            `[1]` if it holds for all members; 0 if no value is known to depend on
+            these levels alone.
         """
-        roots = [
-            self.roots[..., term.targets]
-            for term in self
-            if term.block is None or term.block == block
-        ]
-        if roots and tf.is_tensor(self.roots):
-            return tf.reduce_max(tf.concat(roots, axis=-1), axis=-1, keepdims=True)
-        return float(max((own.max() for own in roots), default=0.0))
+        steepest = tf.zeros([1], levels(None).dtype)
+        for term in self:
+            if term.block is None or term.block == block:
+                slope = term.observation.steepness(levels(term.block))
+                own = tf.cast(self.roots[..., term.targets], slope.dtype) * slope
+                largest = tf.reduce_max(own, axis=-1, keepdims=True)
+                steepest = tf.maximum(steepest, largest)
+        return steepest
 
     def ordered(self, targets: tf.Tensor) -> tf.Tensor:
         """Returns which members have targets `[..., m]` in a valid order: `[...]`."""

@@ -43,7 +43,7 @@ def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
         scale: `[..., p]`, the squares of D in the last step.
     """
     J = problem.jacobian_at(point)
-    squares = updated_scale(problem, scale, J)
+    squares = updated_scale(problem, scale, J, point)
     norms = roots(squares)
     J = hold(problem, point, J) / norms[..., tf.newaxis, :]
     return Scaled(squares, norms, J, gradient(J, point.residual))
@@ -207,7 +207,7 @@ def initial_scale(
     norms = problem.squared_norms()
     if norms is None:
         squares = squared_columns(J)
-        most = None if point is None else most_squared(problem, point.parameters)
+        most = None if point is None else most_squared(problem, point)
         if most is None:
             return _in_range(squares, J)
         idle = squares <= (ROUNDING * epsilon(J.dtype)) ** 2 * most
@@ -243,17 +243,25 @@ def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
     return step * tf.minimum(tf.math.divide_no_nan(longest, length), 1)[..., tf.newaxis]
 
 
-def updated_scale(problem: Problem, scale: tf.Tensor, J: tf.Tensor) -> tf.Tensor:
+def updated_scale(
+    problem: Problem, scale: tf.Tensor, J: tf.Tensor, point: Evaluation
+) -> tf.Tensor:
     """Keeps the largest squared column norm so far, unless the scales are constant.
 
-    No scale exceeds 1e4 times the norm of its column, in case the column was much
-    larger at the start; columns of rounding keep their scale.
+    No scale exceeds both 1e4 times the norm of its column and what that can reach, in
+    case the column was much larger at the start. A column that only vanishes where the
+    parameter does, like that of a coupling, keeps its scale, and so do columns of
+    rounding: else their damping would slow down all parameters.
     """
     if problem.squared_norms() is not None:
         return scale
     squares = squared_columns(J)
     real = squares > (ROUNDING * epsilon(J.dtype)) ** 2 * scale
-    most = tf.where(real, _LARGEST**2 * squares, scale)
+    most = _LARGEST**2 * squares
+    reached = most_squared(problem, point)
+    if reached is not None:
+        most = tf.maximum(most, reached)
+    most = tf.where(real, most, scale)
     return tf.maximum(tf.minimum(scale, most), squares)
 
 
