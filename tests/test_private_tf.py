@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eigenfit.tensors.private_tf import inside_xla, portable_stablehlo
+from eigenfit.tensors.private_tf import inside_xla, is_watched, portable_stablehlo
 from eigenfit_serving.server.running.private_tf import (
     Program,
     parse_saved_model,
@@ -53,6 +53,24 @@ def test_a_program_knows_that_xla_compiles_it(compiled):
     assert float(outer(tf.constant(1.0))) == 2.0
     assert set(seen) == {compiled}
     assert not inside_xla()
+
+
+def test_tensors_are_watched_by_tapes_and_accumulators():
+    x = tf.constant([1.0, 2.0])
+    variable = tf.Variable(x)
+    assert not is_watched(x)
+    assert not is_watched(tf.convert_to_tensor(variable))
+    with tf.GradientTape() as tape:
+        assert not is_watched(x)
+        assert is_watched(tf.convert_to_tensor(variable))
+        assert is_watched(2 * variable)
+        tape.watch(x)
+        assert is_watched(x)
+        with tape.stop_recording():
+            assert not is_watched(x)
+    assert not is_watched(x)
+    with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)):
+        assert is_watched(x)
 
 
 def test_stablehlo_is_portable():

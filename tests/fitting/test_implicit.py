@@ -302,3 +302,42 @@ def test_several_blocks():
     expected = zoo.finite_differences(best, t.numpy(), 1e-4)
     np.testing.assert_allclose(tape.gradient(r, t), expected, atol=1e-6)
     np.testing.assert_allclose(tape.gradient(entry, t), expected, atol=1e-6)
+
+
+def test_a_fit_is_differentiated_however_its_targets_are_given():
+    # A single fit attaches its derivative only where something asks for it.
+    solver = ef.Solver(ef.Problem(ef.Symmetric(3)))
+    start, targets = np.arange(6.0), np.array([1.0, 2.0, 4.0])
+    forms = {
+        "array": targets,
+        "list": targets.tolist(),
+        "integers": [1, 2, 4],
+        "tensor": tf.constant(targets),
+        "variable": tf.Variable(targets),
+    }
+    found = {name: solver.fit(start, x).parameters for name, x in forms.items()}
+    for name, parameters in found.items():
+        np.testing.assert_array_equal(parameters, found["array"], name)
+    gradients = []
+    for name in ("tensor", "variable"):
+        with tf.GradientTape() as tape:
+            tape.watch(forms[name])
+            total = tf.reduce_sum(solver.fit(start, forms[name]).parameters ** 2)
+        gradients.append(tape.gradient(total, forms[name]))
+    with tf.GradientTape() as tape:
+        tape.watch(forms["tensor"])
+        batch = solver.fit([start], forms["tensor"]).parameters
+        total = tf.reduce_sum(batch**2)
+    gradients.append(tape.gradient(total, forms["tensor"]))
+    assert np.isfinite(gradients[0]).all()
+    for gradient in gradients[1:]:
+        np.testing.assert_allclose(gradient, gradients[0], rtol=1e-12)
+    # The start is held constant, watched or not.
+    initial = tf.constant(start)
+    with tf.GradientTape() as tape:
+        tape.watch(initial)
+        total = tf.reduce_sum(solver.fit(initial, targets).parameters)
+    assert tape.gradient(total, initial) is None
+    with tf.autodiff.ForwardAccumulator(initial, tf.ones_like(initial)):
+        forward = solver.fit(initial, targets).parameters
+    np.testing.assert_array_equal(forward, found["array"])

@@ -20,6 +20,22 @@ def inside_xla() -> bool:
     return tf.__internal__.get_enclosing_xla_context() is not None
 
 
+def is_watched(tensor: tf.Tensor) -> bool:
+    """Returns whether a tape or forward accumulator follows what is made of a tensor.
+
+    To attach a derivative takes several times as long as a small fit. No public
+    question tells whether anything would ever ask for it: a tape does not say what it
+    watches, nor is there a list of tapes.
+
+    Args:
+        tensor: An eager tensor.
+    """
+    from tensorflow.python.ops import gradients_util
+
+    kinds: int = gradients_util.PossibleTapeGradientTypes([tensor])  # type: ignore[attr-defined]
+    return kinds != gradients_util.POSSIBLE_GRADIENT_TYPES_NONE
+
+
 def portable_stablehlo(program: str, version: str) -> bytes:
     """Serialises a StableHLO program so that later versions of MLIR can read it.
 

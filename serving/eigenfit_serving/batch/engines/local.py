@@ -53,6 +53,8 @@ class LocalEngine:
                 yield from _run(places, pending)
             finally:
                 for place in places:
+                    place.kill()
+                for place in places:
                     place.clear()
 
 
@@ -124,9 +126,14 @@ class _Place:
                 return Event()
         return Event(part, counts) if part else Event(ready=True)
 
+    def kill(self) -> None:
+        # Without waiting, so that all processes of a run end at the same time.
+        if self._process is not None:
+            self._process.kill()
+
     def clear(self) -> None:
         if self._process is not None:
-            self.last_words = self._process.kill()
+            self.last_words = self._process.last_words()
             self._process = None
 
 
