@@ -322,3 +322,71 @@ def test_a_level_that_is_flat_in_most_of_the_box_is_not_fixed(start):
     w = np.linalg.eigvalsh(offset + np.diag([0.0, 1.9, 0.0]))
     found = find(problem, [w[2], w[0]], [start])
     assert all(x.severity != "impossible" for x in found), found
+
+
+def _diagonal(*entries):
+    return np.diag(np.array(entries, float))
+
+
+TWO_FREE = ef.Affine([_diagonal(0, 1, 0), _diagonal(0, 0, 1)])
+UNPROVEN = {
+    # Levels keep their places near the start and at far points, not at the answer.
+    "a level that always is, but not at its place": (
+        ef.Problem(TWO_FREE, ef.Levels(sigma=0.01)),
+        [0.01, 1.0, 2.0],
+        [-1.0, -2.0],
+        [1.0, 2.0],
+    ),
+    "a corner of the bounds": (
+        ef.Problem(
+            ef.Affine([_diagonal(0, 1)] * 6, _diagonal(0, 1)),
+            ef.Levels([0], sigma=0.01),
+            parameters=ef.Parameters(bounds={f"r{k}": (-1, 10) for k in range(6)}),
+        ),
+        [-2.0],
+        [1.0] * 6,
+        [-0.5] * 6,
+    ),
+    "a level in the middle": (
+        ef.Problem(
+            ef.Affine([_diagonal(0, 1, -1)], _diagonal(0, 1, 1)),
+            ef.Levels([1], sigma=0.01),
+        ),
+        [0.5],
+        [50.0],
+        [0.5],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNPROVEN)
+def test_what_few_points_show_is_not_called_impossible(name):
+    problem, targets, start, answer = UNPROVEN[name]
+    assert float(problem.loss(answer, targets)) <= 1.001
+    found = find(problem, targets, start)
+    assert all(finding.severity != "impossible" for finding in found), found
+    text = " ".join(finding.text for finding in found)
+    assert "cannot fall below" not in text
+    assert "a family of answers of 6 dimensions" not in text  # it has 5
+
+
+def test_a_level_that_always_is_may_be_any_of_the_targets():
+    problem, targets = ef.Problem(TWO_FREE), [0.3, 1.0, 2.0]
+    first, *_ = find(problem, targets, [-1.0, -2.0])
+    assert (first.kind, first.severity) == ("fixed", "impossible")
+    assert "One of the levels is 0 whatever the unknowns are" in first.text
+    assert "cannot fall below 0.09" in first.text
+    np.testing.assert_allclose(problem.loss([1.0, 2.0], targets), 0.09)
+
+
+def test_a_matrix_without_unknowns_has_its_levels_everywhere():
+    fixed = ef.Affine([np.zeros([2, 2])], _diagonal(1, 3))
+    free = ef.Affine([np.eye(2)], _diagonal(1, 3))
+    blocks = [
+        ef.Block(fixed, [ef.Levels([0])], label="fixed"),
+        ef.Block(free, [ef.Levels([1])], label="free"),
+    ]
+    first, *_ = find(ef.Problem(blocks), [1.5, 4.0], [0.2])
+    assert (first.kind, first.severity) == ("fixed", "impossible")
+    assert "Target 0 is 1.5" in first.text
+    assert "is 1 whatever the unknowns are" in first.text

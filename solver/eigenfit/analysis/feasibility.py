@@ -14,7 +14,7 @@ import numpy as np
 
 from eigenfit.analysis.boxes import least_in_box, least_norm, lengths_of, open_box
 from eigenfit.analysis.multiplicity import multiplicity_finding
-from eigenfit.analysis.ranks import rank_findings
+from eigenfit.analysis.ranks import Constant, rank_findings
 from eigenfit.analysis.spectra import Part, parts_of
 from eigenfit.analysis.unit_hints import in_order, units
 from eigenfit.observations import Frequencies
@@ -48,6 +48,7 @@ class _Excess(NamedTuple):
     kind: str
     root: float  # square root of the bound, in the unit of the problem
     text: str
+    is_certain: bool = True  # else the text says what the bound rests on
 
 
 _RTOL = 1e-10  # as for a fit without a tolerance
@@ -162,6 +163,9 @@ def _judged(problem: Problem, excess: _Excess, unit: float, size: float) -> Find
     """Turns a loss that cannot fall further into a finding."""
     with np.errstate(over="ignore"):
         least = np.float64(excess.root * unit) ** 2
+    if not excess.is_certain:
+        text = f"{excess.text} If so everywhere, the loss is at least {least:.3g}."
+        return Finding(excess.kind, "warning", text)
     text = f"{excess.text} The loss cannot fall below {least:.3g}"
     if problem.has_sigma:
         text += ", which errors of the given sigma hardly explain"
@@ -174,19 +178,33 @@ def _judged(problem: Problem, excess: _Excess, unit: float, size: float) -> Find
 
 
 def _fixed(
-    problem: Problem, targets: np.ndarray, fixed: dict[int, float], unit: float
+    problem: Problem, targets: np.ndarray, fixed: dict[int, Constant], unit: float
 ) -> list[_Excess]:
     """Compares targets with values that do not depend on the unknowns."""
     roots = problem.roots() / unit
-    return [
-        _Excess(
-            "fixed",
-            abs(float(roots[i] * (value - targets[i]))),
-            f"Target {i} is {targets[i]:.8g}, but what is observed there is "
-            f"{value:.8g} whatever the unknowns are. Leave it out, or correct it.",
-        )
-        for i, value in fixed.items()
-    ]
+    found = []
+    for i, (value, places, is_certain, number) in fixed.items():
+        costs = np.abs(roots[places] * (value - targets[places]))
+        nearest = places[int(np.argmin(costs))]
+        target = f"{targets[nearest]:.8g}"
+        if len(places) > 1:
+            text = (
+                f"One of the levels is {value:.8g} whatever the unknowns are, but none "
+                f"of the targets is: target {nearest}, {target}, comes nearest. "
+                f"Correct it."
+            )
+        else:
+            always = (
+                "whatever the unknowns are"
+                if is_certain
+                else f"at the start and at {number} other points, far ones among them"
+            )
+            text = (
+                f"Target {i} is {target}, but what is observed there is {value:.8g} "
+                f"{always}. Leave it out, or correct it."
+            )
+        found.append(_Excess("fixed", float(costs.min()), text, is_certain))
+    return found
 
 
 def _signs(problem: Problem, targets: np.ndarray, unit: float) -> list[_Excess]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eigenfit.methods.cluster_newton import clustered
 from eigenfit.observations import FreeShift, Levels
 from eigenfit.problem.problem import Problem
 
@@ -19,6 +18,24 @@ _MAX_NUMBERS = 2**20
 """Most numbers `m p` for a Jacobian to be examined."""
 
 
+class Constant(NamedTuple):
+    """What is observed at a target and does not depend on the unknowns.
+
+    Attributes:
+        value: The value calculated there.
+        places: Numbers of the targets whose value it may be, if it is a level that the
+            matrix always has, at whatever place.
+        is_certain: Whether it is constant everywhere. Else it was the same at the start
+            and at `number` points, of which some are far from it.
+        number: Number of these points.
+    """
+
+    value: float
+    places: list[int]
+    is_certain: bool
+    number: int
+
+
 class _Point(NamedTuple):
     x: np.ndarray  # [p]
     values: np.ndarray  # [m]
@@ -27,12 +44,12 @@ class _Point(NamedTuple):
 
 def rank_findings(
     problem: Problem, targets: np.ndarray, x: np.ndarray
-) -> tuple[list[tuple[Any, Any, str]], dict[int, float]]:
+) -> tuple[list[tuple[Any, Any, str]], dict[int, Constant]]:
     """Examines the Jacobian at the start and at two points beside it.
 
     Returns:
         Kind, severity and text of each finding, and the numbers of the targets that do
-        not depend on the unknowns, with their calculated values.
+        not seem to depend on the unknowns.
     """
     m, p = len(targets), problem.num_parameters
     if m * p > _MAX_NUMBERS:
@@ -54,7 +71,8 @@ def rank_findings(
     found = []
     if generic < p:
         lost = _lost(seen[ranks.index(generic)], names)
-        found.append(_undetermined(problem, targets, generic, lost))
+        is_exact = not fixed and not _has_equal(problem, targets)
+        found.append(_undetermined(problem, targets, generic, lost, is_exact))
     if problem.num_data - problem.num_priors > p:
         text = (
             f"{_count(m, 'target')} for {_count(p, 'unknown')}: all are met only if "
@@ -114,9 +132,13 @@ def _points(problem: Problem, targets: np.ndarray, x: np.ndarray) -> list[_Point
 
 
 def _undetermined(
-    problem: Problem, targets: np.ndarray, rank: int, lost: str
+    problem: Problem, targets: np.ndarray, rank: int, lost: str, is_exact: bool
 ) -> tuple[Any, Any, str]:
-    """Tells that data of this rank leave unknowns open, `lost` among them."""
+    """Tells that data of this rank leave unknowns open, `lost` among them.
+
+    Targets that do not move near the start may elsewhere, and coinciding levels leave
+    fewer directions, how many depends on the answer: then the rank is not exact.
+    """
     m, p = len(targets), problem.num_parameters
     if m >= p:
         text = (
@@ -126,8 +148,7 @@ def _undetermined(
         )
         return "rank", "warning", text
     size = _count(p - rank, "dimension")
-    if _has_equal(problem, targets):
-        # Coinciding levels leave fewer directions, how many depends on the answer.
+    if not is_exact:
         size = f"at most {size}"
     text = (
         f"{_count(p, 'unknown')} for {_count(rank, 'independent target')}: if the "
@@ -152,12 +173,13 @@ def _fixed(
 
 def _everywhere(
     problem: Problem, targets: np.ndarray, start: _Point, fixed: dict[int, float]
-) -> dict[int, float]:
-    """Leaves those of `fixed` that are met, or that no unknowns can change.
+) -> dict[int, Constant]:
+    """Leaves those of `fixed` that are met, or that far points do not change either.
 
-    A level may be flat near the start only, since another one has to cross it. It
-    cannot be changed if it is the same far from the start too, or if the matrix has it
-    everywhere, at whatever place, all levels are observed, and none has it as target.
+    A level may be flat near the start only, since another one has to cross it. That the
+    matrix has a level at random points proves that it has it everywhere, since its
+    characteristic polynomial is analytic in the unknowns; not that the level keeps its
+    place, unless the matrix has all its levels everywhere.
     """
     if not fixed:
         return {}
@@ -169,20 +191,29 @@ def _everywhere(
     values = [np.asarray(problem.values(x.parameters, targets)) for x in known]
     noise = 1e-12 * max((np.abs(w).max() for own in levels for w in own), default=0.0)
     near = np.maximum(_SMALL * _sizes(problem, [start.values, targets]), noise)
-    blocks = {part.start: (k, pos, part) for k, pos, part in clustered(problem)}
+    still = [_are_the_same(own) for own in zip(*levels, strict=True)]
     result = {}
-    for i, value in fixed.items():
-        sure = abs(value - targets[i]) <= near[i]
-        sure |= all(abs(own[i] - value) <= near[i] for own in values)
-        part = next(part for part in problem.parts if part.start <= i < part.stop)
-        if not sure and part.start in blocks:
-            k, positions, _ = blocks[part.start]
-            sure = len(positions) == problem.blocks[k].structure.order
-            sure &= all(np.abs(own[k] - value).min() <= near[i] for own in levels)
-            sure &= bool((np.abs(targets[part] - value) > near[i]).all())
-        if sure:
-            result[i] = value
+    for term in problem.observed:
+        blocks = range(len(still)) if term.block is None else [term.block]
+        unmoved = all(still[k] for k in blocks) and not term.observation.uses_modes
+        everyone = list(range(term.targets.start, term.targets.stop))
+        has_all = isinstance(term.observation, Levels) and len(everyone) == term.order
+        for i in sorted(fixed.keys() & everyone):
+            value, places, is_certain = fixed[i], [i], unmoved
+            if has_all and not unmoved:
+                gaps = [np.abs(own[blocks[0]] - value).min() for own in levels]
+                is_certain = all(gap <= near[i] for gap in gaps)
+                places = everyone if is_certain else places
+            constant = all(abs(own[i] - value) <= near[i] for own in values)
+            if constant or is_certain or abs(value - targets[i]) <= near[i]:
+                result[i] = Constant(value, places, is_certain, len(known))
     return result
+
+
+def _are_the_same(levels: Sequence[np.ndarray]) -> bool:
+    # Whether a matrix has the same levels at all points.
+    spread = np.ptp(levels, axis=0).max(initial=0.0)
+    return bool(spread <= _SMALL * np.abs(levels).max(initial=0.0))
 
 
 def _sizes(problem: Problem, values: list[np.ndarray]) -> np.ndarray:
