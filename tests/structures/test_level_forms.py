@@ -36,6 +36,24 @@ def test_both_formulas_are_the_quadratic_form(rng, kind, p, n):
         np.testing.assert_allclose(alone, wanted[..., 1, :, :], atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse", "complex"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_single_group_in_batches(rng, kind, dtype):
+    # TensorFlow 2.21 with oneDNN multiplies `[b, 1, k, s]` by `[1, s, p]` wrongly in
+    # single precision: now and then numbers of other tensors, or a crash.
+    p, n = 3, 3
+    complex_dtype = {"float32": "complex64", "float64": "complex128"}[dtype]
+    own = complex_dtype if kind == "complex" else dtype
+    basis = bases(rng, p, n, kind).astype(own)
+    group = DenseGroup([ef.Affine(basis, dtype=own)])
+    atol = {"float32": 1e-4, "float64": 1e-12}[dtype]
+    for _ in range(20):
+        V = vectors(rng, [8, 1, n, n], kind).astype(own)
+        wanted = np.einsum("...gai,kab,...gbi->...gik", V.conj(), basis, V).real
+        found = group.level_jacobian(None, tf.constant(V))
+        np.testing.assert_allclose(found, wanted, atol=atol)
+
+
 def largest_tensor(function, *arguments):
     """Numbers of the largest tensor that a function computes, by its graph."""
     graph = tf.function(function).get_concrete_function(*arguments).graph
