@@ -248,3 +248,22 @@ def test_what_has_no_chi_square_is_refused():
     fit = ef.Solver(shapes).fit([1.0, 0.5], [0.3, 1.8, 1.0, -0.4])
     with pytest.raises(ValueError, match="the loss is not chi-square"):
         ef.profile(fit)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bounds_that_are_rounded_are_bounds(dtype):
+    offset, ones = np.diag([0.0, 1.0, 2.5]), np.ones([3, 3])
+    basis = [np.diag([0.0, 1.0, 2.0]), ones, np.diag([1.0, 0.0, 0.0])]
+    bounds = {"c": (-0.05, 0.12), "d": (0.0, np.inf)}
+    problem = ef.Problem(
+        ef.Affine(basis, offset, dtype=dtype),
+        ef.Levels(sigma=0.1),
+        parameters=ef.Parameters(["s", "c", "d"], bounds=bounds),
+    )
+    targets = np.array([0.1, 1.25, 4.3], dtype)
+    fit = ef.Solver(problem).fit(np.array([0.3, 0.11, 0.05], dtype), targets)
+    found = ef.profile(fit, ["c"], levels=[0.68, 0.95])
+    # By SciPy the loss rises by 2.74 to the upper bound, less than 3.84.
+    assert found.closing[0].tolist() == [["bound", "closed"], ["bound", "bound"]]
+    np.testing.assert_allclose(found.high[0, 1], 0.12, rtol=1e-7)
+    np.testing.assert_allclose(found.low[0] - found.best[0], 0.0, atol=1e-12)

@@ -157,3 +157,34 @@ def test_random_starts_have_the_unit_of_the_targets():
         size = np.abs(np.linalg.eigvalsh(np.tensordot(large, B, 1))).max(axis=1)
         assert (size > EXACT.max() / 30).all()
         assert (size < EXACT.max() * 30).all()
+
+
+@pytest.mark.parametrize("sigma", [0.05, None])
+def test_single_precision_lists_each_minimum_once(sigma):
+    # A minimum that misses the data is known to the root of the rounding of its loss.
+    rng = np.random.default_rng(0)
+
+    def symmetric():
+        A = rng.normal(size=[3, 3])
+        return (A + A.T) / 2
+
+    bases = [[np.eye(3), symmetric(), symmetric()] for _ in range(2)]
+    offsets = [np.diag([1.0, 2.0, 4.0]), np.diag([2.0, 1.0, 5.0])]
+    truth = np.array([0.2, 0.5, -0.4])
+    levels = [
+        np.linalg.eigvalsh(offset + np.tensordot(truth, basis, 1))
+        for offset, basis in zip(offsets, bases, strict=True)
+    ]
+    targets = np.concatenate(levels) + 0.05 * rng.normal(size=6)
+    found = {}
+    for dtype in ("float64", "float32"):
+        blocks = [
+            ef.Block(ef.Affine(basis, offset, dtype=dtype), ef.Levels(sigma=sigma))
+            for offset, basis in zip(offsets, bases, strict=True)
+        ]
+        solver = ef.Solver(ef.Problem(blocks))
+        found[dtype] = ef.multistart(solver, targets.astype(dtype), starts=64, seed=1)
+    single, double = found["float32"], found["float64"]
+    assert len(double.parameters) == 3
+    np.testing.assert_allclose(single.parameters, double.parameters, atol=1e-3)
+    np.testing.assert_array_equal(single.counts, double.counts)

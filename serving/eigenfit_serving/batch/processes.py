@@ -35,13 +35,9 @@ class Process:
             self.submit(int)  # The pool begins its process when it is first used.
         (self._process,) = set(multiprocessing.active_children()) - others
 
-    def kill(self) -> None:
-        """Kills the process, without waiting for its end."""
-        self._process.kill()
-
-    def last_words(self) -> str:
+    def kill(self) -> str:
         """Kills the process; returns its last line of output, or else its exit code."""
-        self.kill()
+        self._process.kill()
         self._pool.shutdown(cancel_futures=True)
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         lines = text.strip().splitlines()

@@ -211,7 +211,7 @@ class _Run:
                     # No part is done yet, so a later run may begin afresh.
                     places.remove_state()
                 raise
-            self._say(start_text(job.model.start))
+            self._say(start_text(job.model.start, self.settings.starts))
             before = sum(part.rows for part in done)
             started, deaths = self._work(job, total, done)
             solved = time.perf_counter()

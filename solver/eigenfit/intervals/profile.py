@@ -245,9 +245,10 @@ class _Search:
         variances = np.where(usable, np.diag(C)[indices], 1.0)
         self._directions = np.where(usable[:, None], C[indices] / variances[:, None], 0)
         self._directions[np.arange(len(indices)), indices] = 1.0
-        bounds = problem.bounds
         everywhere = np.full(len(self.best), np.inf)
-        self._low, self._high = (-everywhere, everywhere) if bounds is None else bounds
+        bounds = problem.bounds or (-everywhere, everywhere)
+        # As fits see them, which in single precision end on a rounded bound.
+        self._low, self._high = (x.astype(self.best.dtype) for x in bounds)
         self.curves = [
             Curve(self.best, int(k), float(self._low[k]), float(self._high[k]), step)
             for k, step in zip(indices, self._steps, strict=True)

@@ -202,9 +202,10 @@ def clusters(
 
     Two points are the same if the data do not resolve their difference: to first order
     at either point it changes residuals by no more than the fits left open. That is
-    four times their residuals where the targets are met, 1e-4 of them elsewhere, plus
-    rounding. A thousand times as much is allowed if no parameter differs by more than
-    `rtol` of its own size (of its period over 2 pi).
+    four times their residuals where the targets are met, elsewhere 1e-4 of them or what
+    moves the loss by its rounding, plus the rounding of residuals. A thousand times as
+    much is allowed if no parameter differs by more than `rtol` of its own size (of its
+    period over 2 pi).
 
     Args:
         points: Points, the best first.
@@ -219,8 +220,9 @@ def clusters(
     label = np.full(k, -1)
     columns = column_norms(J).max(axis=0, initial=0)
     norm = np.linalg.norm(x * columns, axis=1)
-    least = np.where(points.met, 4.0, 1e-4) * points.residual
-    least += 100 * np.finfo(x.dtype).eps * points.size
+    rounding = np.finfo(x.dtype).eps * points.size
+    missed = np.maximum(1e-4 * points.residual, np.sqrt(8 * rounding * points.residual))
+    least = np.where(points.met, 4 * points.residual, missed) + 100 * rounding
     # Points that the data tell apart by far more differ, however alike they are.
     most = 1e3 * least
     leaders: list[int] = []

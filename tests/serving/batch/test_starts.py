@@ -196,3 +196,12 @@ def test_starts_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`high` must lie above `low`"):
         Start.uniform(0.0, [1.0, 0.0])
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_said_of_several_starts():
+    from eigenfit_serving.batch.answers.report import start_text
+
+    given = {"kind": "given", "draw": "bounds", "parameters": [[0.01, 0.3]]}
+    one = "Rows without initial began at the given start, 0.01, 0.3"
+    assert start_text(given) == start_text(given, 1) == f"{one}."
+    assert start_text(given, 8).startswith(f"{one}; further starts were drawn, natural")

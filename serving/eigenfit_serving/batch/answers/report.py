@@ -16,8 +16,8 @@ from eigenfit_serving.batch.tables.writing import whole_file
 from eigenfit_serving.problem_file.start import drawn
 
 
-def start_text(start: dict[str, Any]) -> str:
-    """Describes the entry `start` of a manifest: where rows without `initial` begin.
+def start_text(start: dict[str, Any], starts: int | None = None) -> str:
+    """Describes the entry `start` of a manifest: where `starts` of a row begin.
 
     Example:
         >>> start_text({"kind": "natural", "draw": "spectrum"})
@@ -28,6 +28,8 @@ def start_text(start: dict[str, Any]) -> str:
         rows = start["parameters"]
         shown = ", ".join(f"{x:g}" for x in rows[0][:8]) + ", ..." * (len(rows[0]) > 8)
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        if (starts or 1) > len(rows):
+            more += f"; further starts were drawn, {drawn(start)}"
         return f"Rows without initial began at the given start, {shown}{more}."
     said = "" if start["kind"] != "natural" else "; no [start] was given"
     return f"Rows without initial began at random, {drawn(start)}{said}."
@@ -79,7 +81,7 @@ class BatchReport:
             table.add_row(f"{number:,}", Text(name, style=style))
         table.add_row(f"{self.rows:,}", "rows")
         console.print(table)
-        console.print(Text(start_text(self.start)), soft_wrap=True)
+        console.print(Text(start_text(self.start, self.starts)), soft_wrap=True)
         rate = f"{self.rows_per_second:,.0f} rows/s" if self.rows_per_second else ""
         times = [f"{self.seconds:.1f} s", rate]
         if self.rows_before:

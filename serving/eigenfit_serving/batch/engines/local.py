@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -43,19 +43,16 @@ class LocalEngine:
         Raises:
             InputError: If it cannot go on.
         """
-        number = min(self.workers, len(pending.waiting))
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:
             places = [
                 _Place(job, k, k % self._gpus if self._gpus else None, Path(logs))
-                for k in range(number)
+                for k in range(min(self.workers, len(pending.waiting)))
             ]
             try:
                 yield from _run(places, pending)
             finally:
-                for place in places:
-                    place.kill()
-                for place in places:
-                    place.clear()
+                with ThreadPoolExecutor(len(places)) as all_at_once:
+                    list(all_at_once.map(_Place.clear, places))
 
 
 def _run(places: list[_Place], pending: Pending) -> Generator[Event, None, None]:
@@ -69,8 +66,7 @@ def _run(places: list[_Place], pending: Pending) -> Generator[Event, None, None]
             return
         ended, _ = wait(busy, _LOOK, FIRST_COMPLETED)
         for place in (busy[future] for future in ended):
-            event = place.end(pending)
-            if event is not None:
+            if (event := place.end(pending)) is not None:
                 failures, limit = 0, _FAILURES
                 yield event
             elif (failures := failures + 1) >= limit:
@@ -126,14 +122,9 @@ class _Place:
                 return Event()
         return Event(part, counts) if part else Event(ready=True)
 
-    def kill(self) -> None:
-        # Without waiting, so that all processes of a run end at the same time.
-        if self._process is not None:
-            self._process.kill()
-
     def clear(self) -> None:
         if self._process is not None:
-            self.last_words = self._process.last_words()
+            self.last_words = self._process.kill()
             self._process = None
 
 
