@@ -92,3 +92,20 @@ def test_a_parameter_without_influence_makes_no_saddle():
     names = {ef.Result(int(code)).name for code in fits.result}
     assert names <= {"minimum", "converged", "max_steps"}
     assert "minimum" in names
+
+
+@pytest.mark.parametrize("coupling", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("method", ["auto", "levenberg-marquardt"])
+def test_couplings_that_start_near_0_hold_up_nothing(coupling, method):
+    rng = np.random.default_rng(5)
+    targets = np.sort(np.diag(SITES) + SIGMA * rng.normal(size=[30, 3]))
+    problem = ef.Problem(ef.Affine(BASIS, SITES), ef.Levels(sigma=SIGMA))
+    starts = np.tile([0.0, coupling, coupling], [30, 1])
+    fits = ef.Solver(problem, method).fit(starts, targets)
+    # The constant has its least-squares value, whatever became of the couplings.
+    mean = (targets - np.diag(SITES)).mean(axis=1)
+    names = np.array([ef.Result(int(code)).name for code in fits.result])
+    done = names != "max_steps"
+    assert done.sum() >= 28
+    np.testing.assert_allclose(fits.parameters.numpy()[done, 0], mean[done], atol=1e-6)
+    assert (names == "stalled").sum() <= (0 if method == "auto" else 1)  # at a saddle

@@ -231,8 +231,9 @@ class Alternating(AbstractMethod):
             begins: `[...]`, whether the next burst begins instead.
         """
         current = state.current
-        scale, norms, J, half_gradient = steps.scaled_at(problem, current, state.scale)
         mu = select(newton, tf.zeros_like(state.reach), state.damping.mu)
+        scaling = steps.scaled_at(problem, current, state.scale, mu)
+        scale, norms, J, half_gradient = scaling
         scaled = self.direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
         far = steps.longest_step(norms, current, _LONGEST_DAMPED)

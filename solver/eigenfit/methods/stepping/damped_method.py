@@ -117,8 +117,9 @@ class AbstractDamped(AbstractMethod):
     ) -> DampedState:
         """Tries one step and keeps it if the loss falls; see the base class."""
         point = state.point
-        scale, norms, J, half_gradient = steps.scaled_at(problem, point, state.scale)
         mu = state.damping.mu
+        scaling = steps.scaled_at(problem, point, state.scale, mu)
+        scale, norms, J, half_gradient = scaling
         scaled = self.direction(problem, point, targets, J, norms, mu)
         longest = steps.longest_step(norms, point, _LONGEST)
         scaled = steps.shortened(scaled, longest)

@@ -24,6 +24,9 @@ _LEAST_BEND = 0.2
 _LARGEST = 1e4
 """Largest scale of a parameter, in norms of its column."""
 
+_OVERDAMPED = 10.0
+"""Damping, in squares of the largest column, that shows that a scale is too small."""
+
 
 class Scaled(NamedTuple):
     """A problem at a point, in scaled parameters `D r`."""
@@ -34,16 +37,22 @@ class Scaled(NamedTuple):
     half_gradient: tf.Tensor  # [..., p] half the gradient of the loss
 
 
-def scaled_at(problem: Problem, point: Evaluation, scale: tf.Tensor) -> Scaled:
+def scaled_at(
+    problem: Problem,
+    point: Evaluation,
+    scale: tf.Tensor,
+    mu: tf.Tensor | None = None,
+) -> Scaled:
     """Scales the parameters for the next step.
 
     Args:
         problem: The problem to fit.
         point: Where the step starts.
         scale: `[..., p]`, the squares of D in the last step.
+        mu: `[...]`, the damping of the next step, if it is damped.
     """
     J = problem.jacobian_at(point)
-    squares = updated_scale(problem, scale, J, point)
+    squares = updated_scale(problem, scale, J, point, mu)
     norms = roots(squares)
     J = hold(problem, point, J) / norms[..., tf.newaxis, :]
     return Scaled(squares, norms, J, gradient(J, point.residual))
@@ -244,14 +253,20 @@ def shortened(step: tf.Tensor, longest: tf.Tensor) -> tf.Tensor:
 
 
 def updated_scale(
-    problem: Problem, scale: tf.Tensor, J: tf.Tensor, point: Evaluation
+    problem: Problem,
+    scale: tf.Tensor,
+    J: tf.Tensor,
+    point: Evaluation,
+    mu: tf.Tensor | None,
 ) -> tf.Tensor:
     """Keeps the largest squared column norm so far, unless the scales are constant.
 
     No scale exceeds both 1e4 times the norm of its column and what that can reach, in
     case the column was much larger at the start. A column that only vanishes where the
     parameter does, like that of a coupling, keeps its scale, and so do columns of
-    rounding: else their damping would slow down all parameters.
+    rounding: else their damping would slow down all parameters. If the start was such a
+    point, a damping that grows beyond all columns shows it: then scales become what
+    columns can reach.
     """
     if problem.squared_norms() is not None:
         return scale
@@ -261,6 +276,9 @@ def updated_scale(
     reached = most_squared(problem, point)
     if reached is not None:
         most = tf.maximum(most, reached)
+        if mu is not None:
+            larger = tf.maximum(scale, reached)
+            scale = tf.where(mu[..., tf.newaxis] > _OVERDAMPED, larger, scale)
     most = tf.where(real, most, scale)
     return tf.maximum(tf.minimum(scale, most), squares)
 
