@@ -6,7 +6,7 @@ This is the one definition that SavedModel, ONNX, StableHLO and the server share
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,7 +36,7 @@ FIT_FROM_START = "fit_from_start"
 FIT_WEIGHTED, FIT_WEIGHTED_FROM_RANDOM = "fit_weighted", "fit_weighted_from_random"
 """Exported only on request."""
 
-FIT_TRACE = "fit_trace"
+FIT_TRACE, FIT_XLA = "fit_trace", "fit_xla"
 
 FLOAT32 = "_float32"
 """Suffix of the functions that take and return float32, for JavaScript."""
@@ -71,6 +71,7 @@ def signatures_of(
     mode: Mode = "graph",
     start: Start | None = None,
     weighted: bool = False,
+    compiled_default: bool = False,
 ) -> list[Signature]:
     """Lists the functions that are exported for a solver.
 
@@ -121,6 +122,7 @@ def signatures_of(
             Serving refuses what XLA compiles unless started with a flag.
         start: Start, or distribution of starts; the natural draw by default.
         weighted: Whether to list the functions that take weights per member.
+        compiled_default: Whether XLA compiles `serving_default`, as `fit_xla`.
 
     Example:
         >>> import eigenfit as ef
@@ -161,8 +163,9 @@ def signatures_of(
     ]
     if problem.has_modes:
         pointwise = [x for x in pointwise if x.name != "hessian_vector_product"]
-    default = Signature(SERVING_DEFAULT, fit, pointwise[0].function)
-    compiled = Signature("fit_xla", fit, own.fit_xla, is_compiled=True)
+    compiled = Signature(FIT_XLA, fit, own.fit_xla, is_compiled=True)
+    chosen = compiled if compiled_default else pointwise[0]
+    default = replace(chosen, name=SERVING_DEFAULT)
     dtype = problem.parameter_dtype
     narrow = [_in_float32(signature, dtype, mode) for signature in pointwise]
     result = [default, *pointwise, compiled, *narrow]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
-from eigenfit_export import Start, load_model, save_model
+from eigenfit_export import Start, export_solver, load_model, save_model
 from eigenfit_export.loading.manifest_reader import read_manifest
 
 T = [1.0, 1.0, 1.0]
@@ -116,6 +116,29 @@ def test_only_fit_xla_is_compiled_by_xla(saved):
     # TensorFlow Serving refuses such functions unless started with a flag.
     for name, function in tf.saved_model.load(str(saved)).signatures.items():
         assert bool(compiled_functions(function.graph)) == (name == "fit_xla"), name
+
+
+@pytest.mark.parametrize(("order", "compiled"), [(3, True), (65, False)])
+def test_a_model_for_a_gpu_has_a_compiled_default(tmp_path, order, compiled):
+    basis = np.zeros([2, order, order])
+    basis[0], basis[1, 0, 0] = np.eye(order), 1.0
+    solver = ef.Solver(ef.Problem(ef.Affine(basis), ef.Levels([0, order - 1])))
+    only = ("serving_default", "fit", "fit_xla")
+    folder = export_solver(solver, tmp_path, only=only, target="gpu", warmup_batches=())
+    found = tf.saved_model.load(str(folder)).signatures
+    assert bool(compiled_functions(found["serving_default"].graph)) == compiled
+    assert not compiled_functions(found["fit"].graph)
+    listed = read_manifest(folder)["artefacts"][0]["signatures"]
+    assert listed["serving_default"]["compiled_by_xla"] == compiled
+    if compiled:
+        given = {
+            "initial": tf.constant([[0.1, 0.5]], tf.float64),
+            "targets": tf.constant([[1.0, 3.0]], tf.float64),
+            "tolerance": tf.zeros([1], tf.float64),
+            "max_steps": tf.constant([100]),
+        }
+        answer = found["serving_default"](**given)
+        np.testing.assert_allclose(answer["parameters"], [[1.0, 2.0]], rtol=1e-9)
 
 
 @pytest.mark.slow

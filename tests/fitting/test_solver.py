@@ -4,6 +4,7 @@ import tensorflow as tf
 from tests import zoo
 
 import eigenfit as ef
+from eigenfit.fitting.compilation import chosen_mode
 
 T = [1.0, 1.0, 1.0]
 METHODS = {
@@ -381,6 +382,27 @@ def test_auto_chooses_method_and_way_of_running():
     assert mode(ef.Adam(), 8, [2]) == "graph"
     assert mode(ef.Adam(), 9, []) == "graph"
     assert mode(ef.LevenbergMarquardt(), 3, []) == "graph"
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "batch", "many", "mode"),
+    [
+        ("CPU", 8, 1, True, "xla"),
+        ("CPU", 8, 1, False, "graph"),
+        ("CPU", 9, 1, True, "graph"),
+        ("CPU", 8, 2, True, "graph"),
+        ("CPU", 8, None, True, "graph"),
+        ("GPU", 3, 10**6, False, "xla"),
+        ("GPU", 64, 64, False, "xla"),
+        ("GPU", 64, None, False, "xla"),
+        ("GPU", 64, 1, True, "graph"),
+        ("GPU", 3, 0, False, "graph"),
+        ("GPU", 65, 10**4, False, "graph"),
+        ("GPU", 4096, 1, False, "graph"),
+    ],
+)
+def test_the_way_of_running_by_device(kind, order, batch, many, mode):
+    assert chosen_mode(kind, order, batch, many) == mode
 
 
 def test_variables_and_tensors_are_accepted_and_must_have_the_dtype(rng):

@@ -25,6 +25,7 @@ class Job:
         start: Start of fits that are given none.
         progress: Called with what is being done.
         only: Names of the functions of a SavedModel; None for all.
+        compiled_default: Whether XLA compiles `serving_default` of a SavedModel.
     """
 
     solver: Solver
@@ -36,3 +37,4 @@ class Job:
     start: Start
     progress: Callable[[str], None]
     only: Collection[str] | None
+    compiled_default: bool

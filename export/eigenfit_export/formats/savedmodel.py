@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from eigenfit_export.formats.job import Job
 from eigenfit_export.manifest import Artefact, Check, describe
-from eigenfit_export.signatures import SERVING_DEFAULT, signatures_of
+from eigenfit_export.signatures import FIT_XLA, SERVING_DEFAULT, signatures_of
 from eigenfit_export.warmup import write_warmup
 
 
@@ -15,13 +15,18 @@ def write_savedmodel(job: Job) -> list[Artefact]:
     job.progress("SavedModel")
     only = job.only
     listed = signatures_of(
-        job.solver, job.max_steps_limit, start=job.start, weighted=only is not None
+        job.solver,
+        job.max_steps_limit,
+        start=job.start,
+        weighted=only is not None,
+        compiled_default=job.compiled_default,
     )
     signatures = [x for x in listed if only is None or x.name in only]
     functions = {signature.name: signature.traced for signature in signatures}
     # The same function under two names.
-    if {"fit", SERVING_DEFAULT} <= functions.keys():
-        functions[SERVING_DEFAULT] = functions["fit"]
+    default = FIT_XLA if job.compiled_default else "fit"
+    if {default, SERVING_DEFAULT} <= functions.keys():
+        functions[SERVING_DEFAULT] = functions[default]
     module = tf.Module()
     # Kept on the module: a SavedModel stores what is reachable from it.
     module.functions = functions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,10 @@ def export(
             help="Batch sizes of StableHLO programs, separated by commas.",
         ),
     ] = "1",
+    target: Annotated[
+        Literal["cpu", "gpu"],
+        typer.Option(help="Device for which the default function is compiled."),
+    ] = "cpu",
 ) -> None:
     """Export the solver of a problem for other programs.
 
@@ -93,6 +97,7 @@ def export(
                 stablehlo_batches=batches,  # type: ignore[arg-type]
                 start=content.start.build(content.unknowns),
                 progress=lambda what: status.update(f"Exporting: {what}"),
+                target=target,
             )
     except OSError as error:
         reason = error.strerror or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from itertools import islice
@@ -18,6 +19,56 @@ _ONE_THREAD = "SINGLE_THREADED_EXECUTOR"
 Mode = Literal["graph", "xla", "eager"]
 
 MODES: tuple[Mode, ...] = ("graph", "xla", "eager")
+
+Device = Literal["CPU", "GPU"]
+
+_LARGEST_UNROLLED = 8
+_LARGEST_ON_GPU = 64
+"""Largest orders of which a processor and a GPU decompose matrices under XLA."""
+
+
+def chosen_mode(
+    device: Device, order: int, batch: int | None, takes_many_steps: bool
+) -> Mode:
+    """Chooses how a program runs fastest.
+
+    A processor runs one small matrix faster under XLA, once that has compiled for 1 to
+    4 s, which pays where there are many steps. TensorFlow's kernel for a GPU
+    decomposes a batch one matrix after the other (7.3 s for 1e5 of order 2,
+    github.com/tensorflow/tensorflow/issues/30466); there the Jacobi solver under XLA
+    takes all at once, and only large matrices and few of them are left to the kernel.
+
+    Args:
+        device: Where the program will run.
+        order: Order of the matrices.
+        batch: Number of members; None if it is not known.
+        takes_many_steps: Whether the method usually needs hundreds of steps.
+
+    Returns:
+        "graph" or "xla".
+
+    Example:
+        >>> chosen_mode("CPU", 8, 1, True), chosen_mode("CPU", 8, 1000, True)
+        ('xla', 'graph')
+        >>> chosen_mode("GPU", 8, 1000, False), chosen_mode("GPU", 200, 1, False)
+        ('xla', 'graph')
+    """
+    if device == "GPU":
+        worth = order <= _LARGEST_ON_GPU and (batch is None or batch >= order)
+    else:
+        worth = order <= _LARGEST_UNROLLED and batch == 1 and takes_many_steps
+    return "xla" if worth else "graph"
+
+
+@functools.cache
+def device() -> Device:
+    """Returns the kind of device on which programs run.
+
+    Example:
+        >>> device() in ("CPU", "GPU")
+        True
+    """
+    return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
 
 
 class Compiled:
@@ -101,7 +152,7 @@ class Compiled:
     def _made_direct(self, mode: Mode) -> Callable[[list[Any]], list[Any]] | None:
         function: Any = self.variant(mode)
         # A tape would watch the variables, and ask this operation for its gradient.
-        if function.variables or tf.config.list_logical_devices("GPU"):
+        if function.variables or device() == "GPU":
             return None
         executor = self._executor(mode)
         leaves = [_leaves(x) for x in function.structured_outputs]
@@ -132,8 +183,8 @@ class Compiled:
         return direct
 
     def _executor(self, mode: Mode) -> str:
-        cpu = not tf.config.list_logical_devices("GPU")
-        return _ONE_THREAD if self._small and mode == "graph" and cpu else ""
+        alone = self._small and mode == "graph" and device() == "CPU"
+        return _ONE_THREAD if alone else ""
 
     def num_traces(self) -> int:
         """Counts the traces made so far, over all modes."""

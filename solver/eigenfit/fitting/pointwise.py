@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from eigenfit.fitting.compilation import Compiled, Mode
+from eigenfit.fitting.compilation import Compiled, Mode, chosen_mode, device
 from eigenfit.fitting.programs import Gradient, Programs
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.arguments import parameters_of, targets_of
@@ -171,6 +171,6 @@ class Pointwise(tf.Module):
     def _mode(self, batch: Any) -> Mode:
         if self.compile != "auto":
             return self.compile  # type: ignore[return-value]
-        single = isinstance(batch, tf.TensorShape) and batch.num_elements() == 1
-        small = self.problem.order <= 8
-        return "xla" if single and small and self.method.takes_many_steps else "graph"
+        number = batch.num_elements() if isinstance(batch, tf.TensorShape) else None
+        many = self.method.takes_many_steps
+        return chosen_mode(device(), self.problem.order, number, many)

@@ -43,10 +43,10 @@ class Solver(Pointwise):
             else `Alternating`, which descends first if there are fewer parameters than
             targets.
         compile: `"graph"`, `"xla"`, `"eager"`, or `"auto"`: XLA for a single matrix
-            of order 8 or less with a method of many steps, graph mode otherwise. XLA
-            compiles for 1 to 4 s, anew for each batch size; ask for it when one solver
-            fits thousands of single matrices of order 8 or less, or hundreds of
-            batches of order 3 or 4.
+            of order 8 or less with a method of many steps, and on a GPU for batches of
+            matrices up to order 64; graph mode otherwise. XLA compiles for 1 to 4 s,
+            anew for each batch size; ask for it when one solver fits thousands of
+            single matrices of order 8 or less, or hundreds of batches of order 3 or 4.
         name: Name of the `tf.Module`.
 
     Raises:
