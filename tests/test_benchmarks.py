@@ -111,3 +111,24 @@ def test_frame_from_ten_starts(tmp_path):
     assert figures["published"] == 23.6
     assert {"first call", "seconds"} <= set(figures)
     assert all(isinstance(figures[k], float) for k in ("first call", "seconds"))
+
+
+def test_programs_for_a_gpu_run_on_a_processor(tmp_path):
+    files = ["--json", tmp_path / "gpu.json", "--plot", tmp_path / "gpu.png"]
+    answer = subprocess.run(
+        [sys.executable, BENCHMARKS / "gpu.py", "--quick", "--device", "cpu", *files],
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads((tmp_path / "gpu.json").read_text("utf-8"))
+    assert not record["left_out"]
+    own = [row for row in record["rows"] if row["title"] == "eigenfit"]
+    assert {(row["kind"], row["order"]) for row in own} == {
+        (kind, n) for kind in ("decompose", "fit") for n in (3, 8)
+    }
+    assert all(row["per_second"] > 0 for row in own)
+    assert [row["solved"] for row in own if row["kind"] == "fit"] == [1.0, 1.0]
+    peers = {row["title"] for row in record["rows"] if "per_second" in row}
+    assert {"jax eigh, default", "jax eigh, QR"} <= peers
+    assert (tmp_path / "gpu.png").stat().st_size > 10_000
