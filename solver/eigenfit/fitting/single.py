@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from eigenfit.fitting import loop, opening
 from eigenfit.fitting.compilation import Compiled, Mode
+from eigenfit.fitting.verdicts import Ended, judge
 from eigenfit.methods import AbstractMethod
 from eigenfit.problem.problem import Problem
 from eigenfit.results import RUNNING, Solution
@@ -126,15 +127,30 @@ class SinglePrograms:
 
         return self._compiled(resume, self.go_on.output_specs()[-1:])
 
+    @cached_property
+    def verdict(self) -> Compiled:
+        """As that of `Programs`, for a result that needs one."""
+
+        def verdict(*arguments: tf.Tensor) -> tuple[tf.Tensor]:
+            ended = Ended(*_batch_of_one(arguments))
+            return (judge(self._problem, ended)[0],)
+
+        initial, targets, tolerance, max_steps = self._signature
+        unit = tf.TensorSpec([], initial.dtype)
+        result = tf.TensorSpec([], max_steps.dtype)
+        small = self._problem.num_levels <= _FEW_LEVELS
+        return Compiled(
+            verdict, [initial, targets, unit, tolerance, result], small=small
+        )
+
     def _so_far(self, run: loop.Run, initial: tf.Tensor, *more: Any) -> tuple[Any, ...]:
         more = tf.nest.map_structure(tf.stop_gradient, more)
         return (*_first(self._answer(run, initial)), *more)
 
     def num_traces(self) -> int:
         """Counts the traces made so far."""
-        made = [
-            self.__dict__.get(name) for name in ("search", "open", "go_on", "resume")
-        ]
+        names = ("search", "open", "go_on", "resume", "verdict")
+        made = [self.__dict__.get(name) for name in names]
         return sum(program.num_traces() for program in made if program is not None)
 
     def _compiled(

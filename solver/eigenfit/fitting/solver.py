@@ -253,10 +253,13 @@ class Solver(Pointwise):
             if not np.any(asked):
                 return *fields, result
         given = [fields[0], targets, unit, tolerance, result]
+        # Graph mode compiles quickly, and the matrices are decomposed only once.
+        mode = "eager" if mode == "eager" else "graph"
+        if result.shape.rank == 0 and tf.executing_eagerly():
+            return *fields, *self.programs.single.verdict.call(mode, given)
         if result.shape.rank == 0:
             given = [tf.expand_dims(x, 0) for x in given]
-        # Graph mode compiles quickly, and the matrices are decomposed only once.
-        program = self.programs.verdict.variant("eager" if mode == "eager" else "graph")
+        program = self.programs.verdict.variant(mode)
         return *fields, tf.reshape(program(*given), tf.shape(result))
 
     def _followed(self, given: FitArguments, answer: Any) -> tuple[tf.Tensor, ...]:
