@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import eigenfit as ef
 from eigenfit.analysis.feasibility import find
@@ -346,6 +347,15 @@ UNPROVEN = {
         [-2.0],
         [1.0] * 6,
         [-0.5] * 6,
+    ),
+    "a function that is not analytic": (
+        ef.Problem(
+            ef.Parametric(lambda r: tf.linalg.diag(tf.nn.relu(r - [0.0, 1e4])), 2, 2),
+            ef.Levels([0, 1], sigma=0.01),
+        ),
+        [1.0, 2.0],
+        [1.0, -2.0],
+        [1.0, 10002.0],
     ),
     "a level in the middle": (
         ef.Problem(

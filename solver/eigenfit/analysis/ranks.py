@@ -176,10 +176,10 @@ def _everywhere(
 ) -> dict[int, Constant]:
     """Leaves those of `fixed` that are met, or that far points do not change either.
 
-    A level may be flat near the start only, since another one has to cross it. That the
-    matrix has a level at random points proves that it has it everywhere, since its
-    characteristic polynomial is analytic in the unknowns; not that the level keeps its
-    place, unless the matrix has all its levels everywhere.
+    A level may be flat near the start only, since another one has to cross it. That a
+    matrix linear in the unknowns has a level at random points proves that it has it
+    everywhere, since its characteristic polynomial is one in the unknowns; not that the
+    level keeps its place, unless the matrix has all its levels everywhere.
     """
     if not fixed:
         return {}
@@ -195,12 +195,14 @@ def _everywhere(
     result = {}
     for term in problem.observed:
         blocks = range(len(still)) if term.block is None else [term.block]
-        unmoved = all(still[k] for k in blocks) and not term.observation.uses_modes
+        linear = all(problem.blocks[k].structure.is_linear for k in blocks)
+        unmoved = linear and all(still[k] for k in blocks)
+        unmoved &= not term.observation.uses_modes
         everyone = list(range(term.targets.start, term.targets.stop))
         has_all = isinstance(term.observation, Levels) and len(everyone) == term.order
         for i in sorted(fixed.keys() & everyone):
             value, places, is_certain = fixed[i], [i], unmoved
-            if has_all and not unmoved:
+            if has_all and linear and not unmoved:
                 gaps = [np.abs(own[blocks[0]] - value).min() for own in levels]
                 is_certain = all(gap <= near[i] for gap in gaps)
                 places = everyone if is_certain else places
