@@ -153,3 +153,30 @@ def test_practitioners_problems_print(name):
     assert max(map(len, text.splitlines())) <= 110
     one_matrix = entry.problem.observation is not None
     assert ("\nLevels\n" if one_matrix else entry.problem.target_names[0]) in text
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "variable", "batch"])
+def test_a_fit_is_of_the_numbers_that_it_was_given(solver, kind):
+    # Callers reuse their arrays.
+    given = {
+        "array": np.array(TARGETS),
+        "list": list(TARGETS),
+        "variable": tf.Variable(np.array(TARGETS)),
+        "batch": np.array([TARGETS, TARGETS]),
+    }[kind]
+    start = np.array([1.0, 0.5])
+    fit = solver.fit(start, given)
+    wanted = solver.fit([1.0, 0.5], TARGETS)
+    start += 3
+    if kind == "variable":
+        given.assign_add([5.0, 5.0, 5.0])
+    elif kind == "list":
+        given[2] = 9.0
+    else:
+        given += 5
+    member = fit.member(0) if kind == "batch" else fit
+    np.testing.assert_allclose(member.chi_square, wanted.chi_square, rtol=1e-12)
+    assert member.residuals.keys() == wanted.residuals.keys()
+    for name, value in wanted.residuals.items():
+        np.testing.assert_allclose(member.residuals[name], value, rtol=1e-9)
+    np.testing.assert_array_equal(member.start, wanted.start)

@@ -194,8 +194,8 @@ class Solver(Pointwise):
             return cast("Fit", solution)
         seconds = time.perf_counter() - began
         method, mode = self.method, self.compile
-        asked = Asked(self.problem, method, mode, initial, targets, tolerance, seconds)
-        return Fit.of(solution, asked)
+        numbers = map(_as_they_are, (initial, targets, tolerance))
+        return Fit.of(solution, Asked(self.problem, method, mode, *numbers, seconds))
 
     def _search(
         self,
@@ -278,3 +278,10 @@ class Solver(Pointwise):
         )
         eager = tf.executing_eagerly()
         return mode == "xla" and large and eager and not self.method.is_direct
+
+
+def _as_they_are(numbers: Any) -> Any:
+    # Of what the caller may change later, a copy.
+    if numbers is None or isinstance(numbers, tf.Tensor):
+        return numbers
+    return numbers.numpy() if isinstance(numbers, tf.Variable) else np.array(numbers)

@@ -54,7 +54,7 @@ class ClusterNewton(AbstractUndamped):
         memory: tf.Tensor,
     ) -> Proposal:
         """Solves for the whole step; see the base class."""
-        scale, norms, J, half_gradient = steps.scaled_at(problem, point, memory)
+        scale, norms, J, half_gradient, _ = steps.scaled_at(problem, point, memory)
         # In the basis of the eigenvectors the blocks are already diagonal.
         couplings = couplings_of(problem, point, targets)
         if couplings is not None:

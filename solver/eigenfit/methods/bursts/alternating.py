@@ -56,6 +56,7 @@ class Move(NamedTuple):
     norms: tf.Tensor  # [..., p], scales
     half_gradient: tf.Tensor  # [..., p], of the loss by the scaled parameters
     usable: tf.Tensor  # [...], whether the gradient is finite
+    damping: damping.Damping
 
     def is_short(self, point: Evaluation) -> tf.Tensor:
         """Returns whether the step from a point is rounding: `[...]`."""
@@ -194,7 +195,7 @@ class Alternating(AbstractMethod):
         )
         burst = state.burst + tf.cast(begins, tf.int32)
         adapted = damping.update(
-            state.damping, (current.loss - trial.loss) / move.predicted, fell
+            move.damping, (current.loss - trial.loss) / move.predicted, fell
         )
         fresh = damping.start(tf.ones_like(state.reach) * INITIAL_DAMPING)
         return AlternatingState(
@@ -231,9 +232,12 @@ class Alternating(AbstractMethod):
             begins: `[...]`, whether the next burst begins instead.
         """
         current = state.current
-        mu = select(newton, tf.zeros_like(state.reach), state.damping.mu)
+        none = tf.zeros_like(state.reach)
+        mu = select(newton, none, state.damping.mu)
         scaling = steps.scaled_at(problem, current, state.scale, mu)
-        scale, norms, J, half_gradient = scaling
+        scale, norms, J, half_gradient, is_new = scaling
+        before = damping.renewed(state.damping, is_new)
+        mu = select(newton, none, before.mu)
         scaled = self.direction(problem, current, targets, J, norms, mu)
         length = tf.norm(scaled, axis=-1)
         far = steps.longest_step(norms, current, _LONGEST_DAMPED)
@@ -250,7 +254,9 @@ class Alternating(AbstractMethod):
             step = (moved - current.parameters) * norms
             predicted = steps.fall(problem, current, J, step)
         usable = tf.reduce_all(tf.math.is_finite(half_gradient), axis=-1)
-        return Move(moved, predicted, length, scale, norms, half_gradient, usable)
+        return Move(
+            moved, predicted, length, scale, norms, half_gradient, usable, before
+        )
 
     def _account(
         self,

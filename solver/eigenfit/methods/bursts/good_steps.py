@@ -57,7 +57,7 @@ def step(
 ) -> GoodSteps:
     """Makes the step that `Alternating` would make, even if the loss rises."""
     point = burst.after
-    scale, norms, J, half_gradient = steps.scaled_at(problem, point, burst.scale)
+    scale, norms, J, half_gradient, _ = steps.scaled_at(problem, point, burst.scale)
     mu = tf.zeros_like(origin.reach)
     scaled = method.direction(problem, point, targets, J, norms, mu)
     scaled = steps.shortened(scaled, LONGEST * origin.reach)

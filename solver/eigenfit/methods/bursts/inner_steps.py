@@ -53,7 +53,7 @@ def inner_step(
     else:
         taken = fell
         gain = (current.loss - trial.loss) / move.predicted
-        adapted = damping.update(state.damping, gain, fell)
+        adapted = damping.update(move.damping, gain, fell)
         lost = tf.zeros_like(fell)
         flat = flatness.is_orthogonal(problem, current, targets, move.half_gradient)
         level = flatness.is_level(current, trial.loss)

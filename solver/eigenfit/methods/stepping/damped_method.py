@@ -117,9 +117,10 @@ class AbstractDamped(AbstractMethod):
     ) -> DampedState:
         """Tries one step and keeps it if the loss falls; see the base class."""
         point = state.point
-        mu = state.damping.mu
-        scaling = steps.scaled_at(problem, point, state.scale, mu)
-        scale, norms, J, half_gradient = scaling
+        scaling = steps.scaled_at(problem, point, state.scale, state.damping.mu)
+        scale, norms, J, half_gradient, is_new = scaling
+        before = damping.renewed(state.damping, is_new)
+        mu = before.mu
         scaled = self.direction(problem, point, targets, J, norms, mu)
         longest = steps.longest_step(norms, point, _LONGEST)
         scaled = steps.shortened(scaled, longest)
@@ -153,7 +154,7 @@ class AbstractDamped(AbstractMethod):
         return DampedState(
             point=select(accepted, trial, point),
             scale=scale,
-            damping=damping.update(state.damping, gain, accepted),
+            damping=damping.update(before, gain, accepted),
             code=tf.where(usable, code, int(Result.nonfinite)),
         )
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from eigenfit.tensors.batching import select
+
 
 class Damping(NamedTuple):
     """State of the rule; one value for each member."""
@@ -21,6 +23,13 @@ class Damping(NamedTuple):
 def start(mu: tf.Tensor) -> Damping:
     """Starts the rule with a damping `[...]`."""
     return Damping(mu, tf.fill(tf.shape(mu), tf.constant(2, mu.dtype)))
+
+
+def renewed(damping: Damping, is_new: tf.Tensor | bool) -> Damping:
+    """Starts the rule anew for members `[...]` whose scales are new."""
+    if isinstance(is_new, bool):
+        return damping
+    return select(is_new, start(tf.ones_like(damping.mu)), damping)
 
 
 def update(damping: Damping, gain: tf.Tensor, accepted: tf.Tensor) -> Damping:

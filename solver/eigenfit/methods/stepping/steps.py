@@ -25,7 +25,11 @@ _LARGEST = 1e4
 """Largest scale of a parameter, in norms of its column."""
 
 _OVERDAMPED = 10.0
-"""Damping, in squares of the largest column, that shows that a scale is too small."""
+"""Damping, in squares of the largest column, that holds up all parameters."""
+
+_LITTLE = 1e-4
+"""Change of the residual, relative to it, that a column at its largest would make by a
+damped step: if not even such steps are taken, the scale is too small."""
 
 
 class Scaled(NamedTuple):
@@ -35,6 +39,7 @@ class Scaled(NamedTuple):
     norms: tf.Tensor  # [..., p] the scales D
     J: tf.Tensor  # [..., m, p], with columns of norm 1 or less
     half_gradient: tf.Tensor  # [..., p] half the gradient of the loss
+    is_new: tf.Tensor | bool  # [...] whether D was raised, so that damping starts anew
 
 
 def scaled_at(
@@ -52,10 +57,10 @@ def scaled_at(
         mu: `[...]`, the damping of the next step, if it is damped.
     """
     J = problem.jacobian_at(point)
-    squares = updated_scale(problem, scale, J, point, mu)
+    squares, is_new = updated_scale(problem, scale, J, point, mu)
     norms = roots(squares)
     J = hold(problem, point, J) / norms[..., tf.newaxis, :]
-    return Scaled(squares, norms, J, gradient(J, point.residual))
+    return Scaled(squares, norms, J, gradient(J, point.residual), is_new)
 
 
 def gradient(J: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
@@ -258,29 +263,37 @@ def updated_scale(
     J: tf.Tensor,
     point: Evaluation,
     mu: tf.Tensor | None,
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, tf.Tensor | bool]:
     """Keeps the largest squared column norm so far, unless the scales are constant.
 
     No scale exceeds both 1e4 times the norm of its column and what that can reach, in
     case the column was much larger at the start. A column that only vanishes where the
     parameter does, like that of a coupling, keeps its scale, and so do columns of
     rounding: else their damping would slow down all parameters. If the start was such a
-    point, a damping that grows beyond all columns shows it: then scales become what
-    columns can reach.
+    point, a damping that grows beyond all columns, though steps are little, shows it:
+    then scales become what columns can reach.
+
+    Returns:
+        The squares of the scales, and which members, `[...]`, have got such scales.
     """
     if problem.squared_norms() is not None:
-        return scale
+        return scale, False
     squares = squared_columns(J)
     real = squares > (ROUNDING * epsilon(J.dtype)) ** 2 * scale
     most = _LARGEST**2 * squares
-    reached = most_squared(problem, point)
+    reached, is_new = most_squared(problem, point), False
     if reached is not None:
         most = tf.maximum(most, reached)
         if mu is not None:
-            larger = tf.maximum(scale, reached)
-            scale = tf.where(mu[..., tf.newaxis] > _OVERDAMPED, larger, scale)
+            damped = mu[..., tf.newaxis]
+            size = tf.sqrt(point.loss)[..., tf.newaxis]
+            slope = tf.abs(gradient(J, point.residual))
+            little = slope * tf.sqrt(reached) <= _LITTLE * size * damped * scale
+            raised = (damped > _OVERDAMPED) & little & (scale < reached)
+            scale = tf.where(raised, reached, scale)
+            is_new = tf.reduce_any(raised, axis=-1)
     most = tf.where(real, most, scale)
-    return tf.maximum(tf.minimum(scale, most), squares)
+    return tf.maximum(tf.minimum(scale, most), squares), is_new
 
 
 def squared_columns(J: tf.Tensor) -> tf.Tensor:
