@@ -193,9 +193,10 @@ class Solver(Pointwise):
         if not tf.executing_eagerly():
             return cast("Fit", solution)
         seconds = time.perf_counter() - began
+        kept = [_as_they_are(x) for x in (initial, targets, tolerance)]
         method, mode = self.method, self.compile
-        numbers = map(_as_they_are, (initial, targets, tolerance))
-        return Fit.of(solution, Asked(self.problem, method, mode, *numbers, seconds))
+        asked = Asked(self.problem, method, mode, kept[0], kept[1], kept[2], seconds)
+        return Fit.of(solution, asked)
 
     def _search(
         self,
