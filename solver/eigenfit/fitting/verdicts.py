@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -25,6 +26,9 @@ _NUMBERS = 2**23
 _PROMISE = 1e-8
 """Fraction of the loss that a whole step may still promise at a minimum; its root is a
 ten-thousandth of the residual."""
+
+_SHARP = 1e8
+"""Curvature, relative to the squares that columns of J can reach, of a kink."""
 
 _KNOWN = 0.01
 """Rounding of values, relative to their natural size, up to which they are known."""
@@ -168,6 +172,9 @@ def _minima(
     either = held[:, :, tf.newaxis] | held[:, tf.newaxis, :]
     H = tf.where(either, tf.zeros_like(H), H)
     curvatures = tf.abs(tf.linalg.diag_part(H))
+    sharp = _is_sharp(problem, point, curvatures)[:, tf.newaxis]
+    H = tf.where(sharp[:, tf.newaxis], tf.constant(math.nan, H.dtype), H)
+    curvatures = tf.where(sharp, tf.zeros_like(curvatures), curvatures)
     norms = steps.roots(tf.maximum(tf.maximum(squares, sizes_of_idle), curvatures))
     H /= norms[:, tf.newaxis, :] * norms[:, :, tf.newaxis]
     J /= norms[:, tf.newaxis, :]
@@ -191,6 +198,17 @@ def _without_noise(problem: Problem, point: Any) -> tuple[tf.Tensor, tf.Tensor]:
     real = squares > (steps.ROUNDING * epsilon(J.dtype)) ** 2 * scale
     J = tf.where(real[:, tf.newaxis, :], J, tf.zeros_like(J))
     return J, tf.where(real, tf.zeros_like(scale), scale)
+
+
+def _is_sharp(problem: Problem, point: Any, curvatures: tf.Tensor) -> tf.Tensor:
+    # Which losses, [b], have a kink, or bend so sharply that they have one but for
+    # rounding: two levels are then closer than 1e-8 of what they miss, and curvatures
+    # end at that distance.
+    unknown = tf.reduce_any(tf.math.is_nan(curvatures), axis=-1)
+    most = sizes.most_squared(problem, point)
+    if most is None:
+        return unknown
+    return unknown | tf.reduce_any(curvatures > _SHARP * most, axis=-1)
 
 
 def _surely_held(
