@@ -7,11 +7,12 @@ import tensorflow as tf
 import eigenfit as ef
 from eigenfit.fitting.verdicts import Ended, judge
 
-# Two levels m -+ |(x, y)|, and a third one that knows m as well.
-MEAN = np.diag([1.0, 1.0, 0.1])
-SPLIT = np.diag([1.0, -1.0, 0.0])
-COUPLING = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-OFFSET = np.diag([0.0, 0.0, 10.0])
+# Two levels m -+ |(x, y)|, one that knows m as well, and one that stays.
+MEAN = np.diag([1.0, 1.0, 0.1, 0.0])
+SPLIT = np.diag([1.0, -1.0, 0.0, 0.0])
+COUPLING = np.zeros([4, 4])
+COUPLING[0, 1] = COUPLING[1, 0] = 1.0
+OFFSET = np.diag([0.0, 0.0, 10.0, 20.0])
 
 
 def _verdict(parameters, targets, weights):
@@ -27,17 +28,17 @@ def _verdict(parameters, targets, weights):
     return ef.Result(int(judge(problem, ended)[0])).name
 
 
-@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [1e8, 1.0, 1e-8]])
+@pytest.mark.parametrize("weights", [[1.0] * 4, [1e8, 1.0, 1e-8, 1.0]])
 @pytest.mark.parametrize("split", [0.0, 1e-16, 1e-15, 1e-13])
 def test_a_crossing_along_which_the_loss_falls_is_no_minimum(split, weights):
     # The mean is wrong by .01, and so are the levels, however they split. The second
     # derivatives are infinite there, or 1 over the distance of the levels.
-    assert _verdict([0.01, split, 0.0], [-0.5, 0.5, 10.0], weights) == "stalled"
+    assert _verdict([0.01, split, 0.0], [-0.5, 0.5, 10.0, 20.0], weights) == "stalled"
 
 
 @pytest.mark.parametrize("split", [0.5, -0.3])
 def test_beside_crossings_there_are_minima(split):
     # The first two levels want a mean of 0, the third one of .1.
     answer = 0.1 * 0.01 / (2 + 0.1**2)
-    targets = [-abs(split), abs(split), 10.01]
-    assert _verdict([answer, split, 0.0], targets, [1.0, 1.0, 1.0]) == "minimum"
+    targets = [-abs(split), abs(split), 10.01, 20.0]
+    assert _verdict([answer, split, 0.0], targets, [1.0] * 4) == "minimum"
