@@ -90,8 +90,8 @@ def export_solver(
 
     Raises:
         TypeError: If `solver` is not a Solver.
-        ValueError: If a format is unknown, `start` does not fit the problem, or a
-            number is out of range.
+        ValueError: If a format or `target` is unknown, `start` does not fit the
+            problem, or a number is out of range.
         OSError: If the folder cannot be written, or the disk is full. No part of a
             version is ever left behind.
     """
@@ -100,6 +100,8 @@ def export_solver(
     if not formats or not set(formats) <= set(FORMATS):
         known = ", ".join(FORMATS)
         raise ValueError(f"`formats` must be some of {known}; got {list(formats)!r}.")
+    if target not in ("cpu", "gpu"):
+        raise ValueError(f'`target` must be "cpu" or "gpu", got {target!r}.')
     if max_steps_limit is None:
         max_steps_limit = int(solver.method.default_max_steps)
     _check_sizes("max_steps_limit", [max_steps_limit])

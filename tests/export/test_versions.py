@@ -254,6 +254,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path):
         export_solver(3, tmp_path / "m")
     for options, words in (
         ({"formats": ["zip"]}, "`formats` must be some of savedmodel, onnx"),
+        ({"target": "tpu"}, '`target` must be "cpu" or "gpu", got \'tpu\''),
         ({"max_steps_limit": 0}, "`max_steps_limit` must be positive"),
         ({"warmup_batches": [0]}, "`warmup_batches` must be positive"),
         ({"stablehlo_batches": [1.5]}, "`stablehlo_batches` must be positive"),

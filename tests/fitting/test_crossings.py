@@ -18,6 +18,10 @@ OFFSET = np.diag([0.0, 0.0, 10.0, 20.0])
 def _verdict(parameters, targets, weights):
     structure = ef.Affine([MEAN, SPLIT, COUPLING], OFFSET)
     problem = ef.Problem(structure, ef.Levels(weights=weights))
+    return _judged(problem, parameters, targets)
+
+
+def _judged(problem, parameters, targets):
     ended = Ended(
         tf.constant([parameters], tf.float64),
         tf.constant([targets], tf.float64),
@@ -42,3 +46,12 @@ def test_beside_crossings_there_are_minima(split):
     answer = 0.1 * 0.01 / (2 + 0.1**2)
     targets = [-abs(split), abs(split), 10.01, 20.0]
     assert _verdict([answer, split, 0.0], targets, [1.0] * 4) == "minimum"
+
+
+def test_the_top_of_a_shape_s_loss_is_a_saddle():
+    # The lowest mode is orthogonal to the shape: the loss has its maximum there, and
+    # nothing is known of how large columns of shapes can be.
+    basis = [np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [1.0, 0.0]])]
+    shape = ef.MAC([0], [[1.0, 0.0]], sigma=0.01)
+    problem = ef.Problem(ef.Affine(basis), shape)
+    assert _judged(problem, [1.0, 0.0], [1.0]) == "stationary"

@@ -22,13 +22,13 @@ MODES: tuple[Mode, ...] = ("graph", "xla", "eager")
 
 Device = Literal["CPU", "GPU"]
 
-_LARGEST_UNROLLED = 8
+_LARGEST_ALONE = 8
 _LARGEST_ON_GPU = 64
 """Largest orders of which a processor and a GPU decompose matrices under XLA."""
 
 
 def chosen_mode(
-    device: Device, order: int, batch: int | None, takes_many_steps: bool
+    kind: Device, order: int, batch: int | None, takes_many_steps: bool
 ) -> Mode:
     """Chooses how a program runs fastest.
 
@@ -39,7 +39,7 @@ def chosen_mode(
     takes all at once, and only large matrices and few of them are left to the kernel.
 
     Args:
-        device: Where the program will run.
+        kind: Kind of the device where the program will run.
         order: Order of the matrices.
         batch: Number of members; None if it is not known.
         takes_many_steps: Whether the method usually needs hundreds of steps.
@@ -53,10 +53,10 @@ def chosen_mode(
         >>> chosen_mode("GPU", 8, 1000, False), chosen_mode("GPU", 200, 1, False)
         ('xla', 'graph')
     """
-    if device == "GPU":
+    if kind == "GPU":
         worth = order <= _LARGEST_ON_GPU and (batch is None or batch >= order)
     else:
-        worth = order <= _LARGEST_UNROLLED and batch == 1 and takes_many_steps
+        worth = order <= _LARGEST_ALONE and batch == 1 and takes_many_steps
     return "xla" if worth else "graph"
 
 

@@ -67,7 +67,7 @@ class SinglePrograms:
         def search(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
             return _first(self._batched.variant("eager")(*_batch_of_one(arguments)))
 
-        return self._compiled(search)
+        return self._compiled(search, self._signature)
 
     @cached_property
     def open(self) -> Compiled:
@@ -84,7 +84,7 @@ class SinglePrograms:
             )
             return self._so_far(run, initial, run, opened)
 
-        return self._compiled(open)
+        return self._compiled(open, self._signature)
 
     @cached_property
     def go_on(self) -> Compiled:
@@ -106,7 +106,8 @@ class SinglePrograms:
             )
             return self._so_far(run, initial, run)
 
-        return self._compiled(go_on, self.open.output_specs()[-2:])
+        more = self.open.output_specs()[-2:]
+        return self._compiled(go_on, [*self._signature, *more])
 
     @cached_property
     def resume(self) -> Compiled:
@@ -125,7 +126,8 @@ class SinglePrograms:
             )
             return _first(self._answer(run, initial))
 
-        return self._compiled(resume, self.go_on.output_specs()[-1:])
+        more = self.go_on.output_specs()[-1:]
+        return self._compiled(resume, [*self._signature, *more])
 
     @cached_property
     def verdict(self) -> Compiled:
@@ -138,10 +140,7 @@ class SinglePrograms:
         initial, targets, tolerance, max_steps = self._signature
         unit = tf.TensorSpec([], initial.dtype)
         result = tf.TensorSpec([], max_steps.dtype)
-        small = self._problem.num_levels <= _FEW_LEVELS
-        return Compiled(
-            verdict, [initial, targets, unit, tolerance, result], small=small
-        )
+        return self._compiled(verdict, [initial, targets, unit, tolerance, result])
 
     def _so_far(self, run: loop.Run, initial: tf.Tensor, *more: Any) -> tuple[Any, ...]:
         more = tf.nest.map_structure(tf.stop_gradient, more)
@@ -154,10 +153,10 @@ class SinglePrograms:
         return sum(program.num_traces() for program in made if program is not None)
 
     def _compiled(
-        self, function: Callable[..., Any], more: Sequence[Any] = ()
+        self, function: Callable[..., Any], signature: Sequence[Any]
     ) -> Compiled:
         small = self._problem.num_levels <= _FEW_LEVELS
-        return Compiled(function, [*self._signature, *more], small=small)
+        return Compiled(function, list(signature), small=small)
 
 
 def _batch_of_one(arguments: Sequence[tf.Tensor]) -> list[tf.Tensor]:

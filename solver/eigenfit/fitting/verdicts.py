@@ -203,12 +203,14 @@ def _without_noise(problem: Problem, point: Any) -> tuple[tf.Tensor, tf.Tensor]:
 def _is_sharp(problem: Problem, point: Any, curvatures: tf.Tensor) -> tf.Tensor:
     # Which losses, [b], have a kink, or bend so sharply that they have one but for
     # rounding: two levels are then closer than 1e-8 of what they miss, and curvatures
-    # end at that distance.
+    # end at that distance. What shapes do to columns is not known, but their Hessian,
+    # by differences, is NaN at kinks.
     unknown = tf.reduce_any(tf.math.is_nan(curvatures), axis=-1)
-    most = sizes.most_squared(problem, point)
+    most = None if problem.has_modes else sizes.most_squared(problem, point)
     if most is None:
         return unknown
-    return unknown | tf.reduce_any(curvatures > _SHARP * most, axis=-1)
+    sharp = (most > 0) & (curvatures > _SHARP * most)
+    return unknown | tf.reduce_any(sharp, axis=-1)
 
 
 def _surely_held(

@@ -28,7 +28,7 @@ class LevelForms:
     def __init__(self, bases: np.ndarray, dtype: tf.DType) -> None:
         self._shape = bases.shape[-3:]
         if bases.ndim == 4 and len(bases) == 1:
-            # One product for a whole batch. TensorFlow 2.19 to 2.21 with oneDNN writes
+            # One product for a whole batch. TensorFlow 2.21 with oneDNN writes
             # beyond its memory when `[b, 1, k, s]` is multiplied by `[1, s, p]` in
             # single precision (github.com/tensorflow/tensorflow/issues/117700).
             bases = bases[0]

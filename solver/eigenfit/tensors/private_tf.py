@@ -23,7 +23,7 @@ def inside_xla() -> bool:
 def is_watched(tensor: tf.Tensor) -> bool:
     """Returns whether a tape or forward accumulator follows what is made of a tensor.
 
-    To attach a derivative takes several times as long as a small fit. No public
+    To attach a derivative takes longer than a small fit. No public
     question tells whether anything would ever ask for it: a tape does not say what it
     watches, nor is there a list of tapes.
 
